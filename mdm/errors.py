@@ -1,0 +1,185 @@
+"""Every error of the house, as facts; transport codes are the server's business.
+
+    MdmError
+    ├── InvalidInputError(field, rule)        the caller sent something that no retry mends
+    │   ├── InvalidGoldenIdError
+    │   ├── InvalidSourceKeyError
+    │   ├── UnknownRegistryError
+    │   ├── InvalidTokenError
+    │   └── ConfigurationError
+    ├── NotFoundError                         the named thing does not exist
+    │   ├── UnknownGoldenIdError
+    │   ├── UnknownRecordError
+    │   └── UnknownRunError
+    ├── ConflictError                         the request contradicts what is stored
+    │   ├── RequestIdReusedError
+    │   ├── PlanOutdatedError
+    │   └── RelinkRunningError
+    ├── LimitExceededError                    a documented bound was hit
+    ├── UnavailableError                      cannot be served now; a retry may succeed
+    │   ├── WriterUnavailableError
+    │   └── NotFreshEnoughError
+    └── StoreError                            the state on disk cannot be used as it is
+        ├── DataDirectoryError
+        ├── FencedError
+        ├── JournalFailedError
+        └── IndexMismatchError
+
+No message holds a person's data: only names of fields, rules, counts and positions.
+"""
+
+from __future__ import annotations
+
+
+class MdmError(Exception):
+    """Base of all errors that this package raises on purpose. `reason` is the documented wire reason."""
+
+    reason = "INTERNAL"
+
+
+class InvalidInputError(MdmError):
+    """A value breaks a rule. Names the field and the rule, never the value."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, field: str, rule: str) -> None:
+        """Remember which field broke which rule."""
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class InvalidGoldenIdError(InvalidInputError):
+    """Text that is not a golden ID."""
+
+    reason = "INVALID_GOLDEN_ID"
+
+    def __init__(self, rule: str, field: str = "golden_id") -> None:
+        """Remember the rule that was broken."""
+        super().__init__(field, rule)
+
+
+class InvalidSourceKeyError(InvalidInputError):
+    """A source key that is not well formed."""
+
+    reason = "INVALID_SOURCE_KEY"
+
+
+class UnknownRegistryError(InvalidInputError):
+    """A registry or feed that `registries.toml` does not declare, or a kind that it does not hold."""
+
+    reason = "UNKNOWN_REGISTRY"
+
+
+class InvalidTokenError(InvalidInputError):
+    """A journal token of another journal or epoch, or no token at all."""
+
+    reason = "INVALID_TOKEN"
+
+
+class ConfigurationError(InvalidInputError):
+    """A configuration file that breaks its schema."""
+
+    reason = "INVALID_CONFIGURATION"
+
+
+class NotFoundError(MdmError):
+    """The named thing does not exist."""
+
+    reason = "NOT_FOUND"
+
+
+class UnknownGoldenIdError(NotFoundError):
+    """A well-formed golden ID that was never issued here."""
+
+    reason = "GOLDEN_ID_NOT_FOUND"
+
+
+class UnknownRecordError(NotFoundError):
+    """A source key under which nothing was ever stored."""
+
+    reason = "RECORD_NOT_FOUND"
+
+
+class UnknownRunError(NotFoundError):
+    """A re-linkage run that does not exist."""
+
+    reason = "RELINK_RUN_NOT_FOUND"
+
+
+class ConflictError(MdmError):
+    """The request contradicts what is stored."""
+
+    reason = "CONFLICT"
+
+
+class RequestIdReusedError(ConflictError):
+    """A request_id that came before with other content."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class PlanOutdatedError(ConflictError):
+    """A re-linkage plan that can no longer be committed: committed or cancelled before, or of another epoch."""
+
+    reason = "RELINK_PLAN_OUTDATED"
+
+
+class RelinkRunningError(ConflictError):
+    """Only one re-linkage runs at a time."""
+
+    reason = "RELINK_RUNNING"
+
+
+class LimitExceededError(MdmError):
+    """A bound of `limits.py` was hit. Names the bound and its value."""
+
+    reason = "LIMIT_EXCEEDED"
+
+
+class UnavailableError(MdmError):
+    """Cannot be served now; a retry may succeed."""
+
+    reason = "UNAVAILABLE"
+
+
+class WriterUnavailableError(UnavailableError):
+    """The writer is starting, stopping or gone; lookups go on."""
+
+    reason = "WRITER_UNAVAILABLE"
+
+
+class NotFreshEnoughError(UnavailableError):
+    """This reader has not yet applied the position that `at_least_as_fresh` asks for."""
+
+    reason = "NOT_FRESH_ENOUGH"
+
+
+class StoreError(MdmError):
+    """The state on disk cannot be used as it is."""
+
+    reason = "STORE"
+
+
+class DataDirectoryError(StoreError):
+    """The data directory is of another version, in use by another server, or not ours."""
+
+    reason = "DATA_DIRECTORY"
+
+
+class FencedError(StoreError):
+    """Another writer appended first: this one must stop."""
+
+    reason = "FENCED"
+
+
+class JournalFailedError(StoreError):
+    """The journal reported an I/O error; nothing after it may be acknowledged."""
+
+    reason = "JOURNAL_FAILED"
+
+
+class IndexMismatchError(StoreError):
+    """The index is not the fold of the journal."""
+
+    reason = "INDEX_MISMATCH"

@@ -1,0 +1,75 @@
+"""Every bound of the service, each with its reason. Tests hold each at its boundary; the protos state the same numbers."""
+
+from __future__ import annotations
+
+RECORD_ID_BYTES_MAX = 128
+"""Longest record id seen in the feeds is 100 characters (hospital MA_BN); LMDB keys end at 511 bytes."""
+
+NAME_CHARACTERS_MAX = 256
+"""After NFC. The longest legal firm names reach about 200; longer values are cut and flagged, never refused."""
+
+ADDRESS_CHARACTERS_MAX = 512
+"""After NFC. Longer values are cut and flagged."""
+
+VALUE_CHARACTERS_MAX = 256
+"""Any other text value of a record."""
+
+RECORD_VALUES_MAX = 20
+"""Identifiers, phones, addresses and relations that one record may carry of each."""
+
+REQUEST_UNARY_BYTES_MAX = 256 * 1024
+"""A record with all its values is under 10 KiB."""
+
+REQUEST_BATCH_BYTES_MAX = 4 * 1024 * 1024
+"""10,000 keys of 128 bytes with room."""
+
+BATCH_LOOKUP_KEYS_MAX = 10_000
+"""About 10 ms of work: one batch must not starve single lookups."""
+
+BATCH_WRITE_RECORDS_MAX = 500
+"""Acknowledged together, within one group commit or a few."""
+
+CANDIDATES_PER_KEY_MAX = 200
+"""A blocking key with more holders is cut to its most recent ones and reported as truncated."""
+
+CANDIDATES_MAX = 500
+"""Candidates scored for one record over all its keys; the rest is counted and reported."""
+
+PAGE_SIZE_MAX = 500
+"""Rows in one page of a list call."""
+
+DEADLINE_UNARY_S_MAX = 10.0
+"""A desk does not wait longer."""
+
+DEADLINE_BATCH_S_MAX = 120.0
+"""Batch calls of the largest size on a loaded machine."""
+
+STREAMS_PER_CONNECTION_MAX = 100
+"""HTTP/2 streams that one client may hold open."""
+
+STREAM_WORKERS = 8
+"""Threads of the streams' own pool in a reader; a stream beyond them is refused, so that lookups never starve."""
+
+UNARY_WORKERS = 8
+"""Threads of a reader: handlers are short and hold the interpreter lock, so more only queue."""
+
+QUEUE_CALLS_MAX = 256
+"""Unary calls waiting or running in a reader before new ones are shed."""
+
+CONNECTION_AGE_S = 600
+"""SO_REUSEPORT pins a connection to a reader; ageing rebalances after a restart."""
+
+CONNECTION_AGE_GRACE_S = 120
+"""As long as the longest batch deadline."""
+
+GROUP_COMMIT_RECORDS_MAX = 256
+"""Records in one journal transaction: one sync of about 0.6 ms covers them."""
+
+INGEST_WINDOW_RECORDS = 512
+"""Records of one ingest stream that may be unacknowledged; the server reads no further until some are."""
+
+INDEX_MAP_BYTES = 1 << 38
+"""256 GiB of address space, not of disk: the map is never resized while others run."""
+
+INDEX_READERS_MAX = 512
+"""Reader slots of the LMDB lock table: workers times threads, with room for restarts."""
