@@ -1,0 +1,272 @@
+"""What happened, as the journal keeps it: small facts without personal data, in total order.
+
+A fact names records by number; who a number is stands in the sealed payload that `RecordUpserted` points to.
+Decisions stand in the facts, so a replay with a newer model gives the same golden IDs.
+Facts are msgpack arrays tagged by class name: fields may be appended with a default, never reordered or removed.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+
+SCHEMA_VERSION = 1
+"""Version of the facts below; stands on every event."""
+
+
+class Outcome(enum.StrEnum):
+    """What resolution made of a record."""
+
+    LINKED = "linked"
+    """Joined a golden record that existed."""
+    CREATED = "created"
+    """No candidate came near: a golden ID of its own."""
+    REVIEW = "review"
+    """A golden ID of its own, and at least one potential match for a steward."""
+
+
+class MatchReason(enum.StrEnum):
+    """Why a pair became a potential match instead of a link."""
+
+    WEIGHT = "weight"
+    """The match weight lies between the review and the link threshold."""
+    VETO = "veto"
+    """Above the link threshold, but something forbids the link."""
+    AMBIGUOUS = "ambiguous"
+    """Two candidates that exclude each other lie too close together."""
+    THIN_EVIDENCE = "thin_evidence"
+    """A personal ID alone, or a name and birth date that a stranger may well share."""
+    REFUSED_EDGE = "refused_edge"
+    """Would have put a veto inside a cluster."""
+
+
+class Verdict(enum.StrEnum):
+    """A steward's judgement about two records."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+
+
+class RegroupReason(enum.StrEnum):
+    """Why golden records were merged, split or rearranged."""
+
+    FRAGMENTS = "fragments"
+    """A new record showed that golden records belong together."""
+    RELINK = "relink"
+    JUDGEMENT = "judgement"
+    CLERK_CHOICE = "clerk_choice"
+
+
+class RecordUpserted(msgspec.Struct, frozen=True, array_like=True, tag="RecordUpserted"):
+    """A record came or changed. Without a following `RecordResolved` a new record is pending."""
+
+    number: RecordNumber
+    registry: str
+    kind: EntityKind
+    payload_id: int
+    payload_hash: bytes
+    """Keyed with the record's own key, so that it reveals nothing once the key is destroyed."""
+    updated_at_us: int | None = None
+    is_new_bearer: bool = False
+
+
+class RecordDeleted(msgspec.Struct, frozen=True, array_like=True, tag="RecordDeleted"):
+    """The registry withdrew the record; it leaves its golden record."""
+
+    number: RecordNumber
+
+
+class RecordResolved(msgspec.Struct, frozen=True, array_like=True, tag="RecordResolved"):
+    """One record joined `golden_id`, which was minted for it if `is_minted`."""
+
+    number: RecordNumber
+    golden_id: GoldenId
+    is_minted: bool
+    outcome: Outcome
+    partner: RecordNumber | None = None
+    """The member whose evidence was strongest."""
+    match_weight_bits: float | None = None
+
+
+class Group(msgspec.Struct, frozen=True, array_like=True):
+    """One cluster after a regrouping: all its members and the ID that it answers under."""
+
+    golden_id: GoldenId
+    is_minted: bool
+    numbers: tuple[RecordNumber, ...]
+
+
+class RecordsRegrouped(msgspec.Struct, frozen=True, array_like=True, tag="RecordsRegrouped"):
+    """Golden records were merged, split or rearranged: `groups` hold every member of each one touched."""
+
+    groups: tuple[Group, ...]
+    reason: RegroupReason
+    left: RecordNumber | None = None
+    right: RecordNumber | None = None
+    match_weight_bits: float | None = None
+    run_id: str = ""
+
+
+class AnchorMoved(msgspec.Struct, frozen=True, array_like=True, tag="AnchorMoved"):
+    """The golden ID's anchor left it; the oldest remaining member takes its place."""
+
+    golden_id: GoldenId
+    number: RecordNumber
+
+
+class GoldenIdRetired(msgspec.Struct, frozen=True, array_like=True, tag="GoldenIdRetired"):
+    """The golden ID lost its last member. It answers for ever and is never refilled."""
+
+    golden_id: GoldenId
+
+
+class PotentialMatchOpened(msgspec.Struct, frozen=True, array_like=True, tag="PotentialMatchOpened"):
+    """Two records may be the same; a steward has to say. `left` < `right`."""
+
+    left: RecordNumber
+    right: RecordNumber
+    reason: MatchReason
+    match_weight_bits: float
+    detail: str = ""
+    """Name of the veto or missing evidence; never a value."""
+
+
+class PotentialMatchClosed(msgspec.Struct, frozen=True, array_like=True, tag="PotentialMatchClosed"):
+    """The question no longer stands, because the evidence changed."""
+
+    left: RecordNumber
+    right: RecordNumber
+
+
+class JudgementMade(msgspec.Struct, frozen=True, array_like=True, tag="JudgementMade"):
+    """A steward said that two records are the same or different bearers; binds every later decision."""
+
+    left: RecordNumber
+    right: RecordNumber
+    verdict: Verdict
+
+
+class JudgementWithdrawn(msgspec.Struct, frozen=True, array_like=True, tag="JudgementWithdrawn"):
+    """The steward took the judgement back."""
+
+    left: RecordNumber
+    right: RecordNumber
+
+
+class ValuePinned(msgspec.Struct, frozen=True, array_like=True, tag="ValuePinned"):
+    """A steward fixed one value of the golden record that holds `number`; the value is in the payload."""
+
+    number: RecordNumber
+    field: str
+    payload_id: int
+
+
+class ValueUnpinned(msgspec.Struct, frozen=True, array_like=True, tag="ValueUnpinned"):
+    """The steward let the value go."""
+
+    number: RecordNumber
+    field: str
+
+
+class ClerkChose(msgspec.Struct, frozen=True, array_like=True, tag="ClerkChose"):
+    """At a counter a clerk said which candidate the record is, or that it is none; evidence below a judgement."""
+
+    number: RecordNumber
+    chosen: RecordNumber | None
+    rejected: tuple[RecordNumber, ...] = ()
+
+
+class ConfigurationChanged(msgspec.Struct, frozen=True, array_like=True, tag="ConfigurationChanged"):
+    """Registries, trust or thresholds changed; the content is the artefact of this digest."""
+
+    digest: str
+
+
+class ModelActivated(msgspec.Struct, frozen=True, array_like=True, tag="ModelActivated"):
+    """From here on decisions about this kind use the model of this digest."""
+
+    kind: EntityKind
+    digest: str
+
+
+class EpochActivated(msgspec.Struct, frozen=True, array_like=True, tag="EpochActivated"):
+    """From here on decisions about this kind use the statistics epoch of this digest."""
+
+    kind: EntityKind
+    digest: str
+
+
+class RelinkCommitStarted(msgspec.Struct, frozen=True, array_like=True, tag="RelinkCommitStarted"):
+    """Header of a commit: a killed commit resumes from its last component."""
+
+    run_id: str
+    plan_digest: str
+    component_count: int
+
+
+class RelinkComponentDone(msgspec.Struct, frozen=True, array_like=True, tag="RelinkComponentDone"):
+    """Component `index` (0-based) of the run is committed, or dropped because something in it changed."""
+
+    run_id: str
+    index: int
+    is_dropped: bool
+
+
+class RelinkCommitFinished(msgspec.Struct, frozen=True, array_like=True, tag="RelinkCommitFinished"):
+    """Trailer of a commit."""
+
+    run_id: str
+    dropped_count: int
+
+
+Fact = (
+    RecordUpserted
+    | RecordDeleted
+    | RecordResolved
+    | RecordsRegrouped
+    | AnchorMoved
+    | GoldenIdRetired
+    | PotentialMatchOpened
+    | PotentialMatchClosed
+    | JudgementMade
+    | JudgementWithdrawn
+    | ValuePinned
+    | ValueUnpinned
+    | ClerkChose
+    | ConfigurationChanged
+    | ModelActivated
+    | EpochActivated
+    | RelinkCommitStarted
+    | RelinkComponentDone
+    | RelinkCommitFinished
+)
+
+
+class Cause(msgspec.Struct, frozen=True, array_like=True):
+    """Who and what brought a fact about; stands on every event."""
+
+    actor: str = ""
+    """As asserted by the caller; not authenticated."""
+    purpose: str = ""
+    method: str = ""
+    load_id: str = ""
+    model: str = ""
+    """Digest of the model in force when the decision was made."""
+    epoch: str = ""
+    """Digest of the statistics epoch in force."""
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """A fact at its place in the total order.
+
+    `seq` is 1-based and without gaps; `at_us` is UTC microseconds and never decreases.
+    """
+
+    seq: int
+    at_us: int
+    schema_version: int
+    cause: Cause
+    fact: Fact
