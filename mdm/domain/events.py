@@ -222,6 +222,19 @@ class RelinkCommitFinished(msgspec.Struct, frozen=True, array_like=True, tag="Re
     dropped_count: int
 
 
+class LoadProgressed(msgspec.Struct, frozen=True, array_like=True, tag="LoadProgressed"):
+    """Rows up to `ordinal` (1-based) of a load are durable: a killed load resumes behind it."""
+
+    load_id: str
+    ordinal: int
+
+
+class LoadFinished(msgspec.Struct, frozen=True, array_like=True, tag="LoadFinished"):
+    """The load's last row is durable; the same load id starts from the beginning next time."""
+
+    load_id: str
+
+
 Fact = (
     RecordUpserted
     | RecordDeleted
@@ -242,6 +255,8 @@ Fact = (
     | RelinkCommitStarted
     | RelinkComponentDone
     | RelinkCommitFinished
+    | LoadProgressed
+    | LoadFinished
 )
 
 

@@ -97,7 +97,7 @@ class IdentityState(Protocol):
         """Store a judgement, or remove it with None."""
 
     def setting(self, name: str) -> str | None:
-        """Return a setting: `configuration`, `model:<kind>`, `epoch:<kind>`, `relink:<run id>`."""
+        """Return a setting: `configuration`, `model:<kind>`, `epoch:<kind>`, `relink:<run id>`, `load:<load id>`."""
 
     def put_setting(self, name: str, value: str) -> None:
         """Store a setting."""
@@ -208,6 +208,10 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             state.put_setting(f"relink:{fact.run_id}", f"{fact.index + 1}/{done.partition('/')[2]}")
         case ev.RelinkCommitFinished():
             state.put_setting(f"relink:{fact.run_id}", "finished")
+        case ev.LoadProgressed():
+            state.put_setting(f"load:{fact.load_id}", str(fact.ordinal))
+        case ev.LoadFinished():
+            state.put_setting(f"load:{fact.load_id}", "0")
         case _:
             assert_never(fact)
 

@@ -1,0 +1,138 @@
+"""Which golden ID a cluster answers under: anchors decide, online, by steward and in re-linkage alike.
+
+Each ID has an anchor, the record that it was minted for. A cluster answers under the oldest of the IDs anchored
+in it and the others redirect, so a merge keeps the older ID and an unmerge gives every ID back by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from mdm.domain import events as ev
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.state import GoldenEntry, IdentityState
+
+Mint = Callable[[EntityKind], GoldenId]
+"""Returns a golden ID that was never issued; the caller's randomness enters here and nowhere else."""
+
+
+def departure(state: IdentityState, number: RecordNumber) -> list[ev.Fact]:
+    """Return what must happen before `number` alone leaves its golden record, by deletion or for another one.
+
+    Every ID anchored in the record passes to the oldest remaining member; without one it is retired.
+    """
+    entry = state.record(number)
+    if entry is None or entry.golden_id is None:
+        return []
+    golden = _issued(state, entry.golden_id)
+    rest = [member for member in golden.members if member != number]
+    facts: list[ev.Fact] = []
+    # Redirects first, so that a survivor is retired only when nothing leads to it any more.
+    for golden_id in (*golden.absorbed, entry.golden_id):
+        if _issued(state, golden_id).anchor == number:
+            facts.append(ev.AnchorMoved(golden_id, rest[0]) if rest else ev.GoldenIdRetired(golden_id))
+    return facts
+
+
+def regroup(  # noqa: PLR0913  (the evidence travels into the event)
+    state: IdentityState,
+    clusters: Sequence[Collection[RecordNumber]],
+    mint: Mint,
+    *,
+    reason: ev.RegroupReason,
+    left: RecordNumber | None = None,
+    right: RecordNumber | None = None,
+    match_weight_bits: float | None = None,
+    run_id: str = "",
+) -> list[ev.Fact]:
+    """Return the facts that make `clusters` the golden records of their members; none if they already are.
+
+    Args:
+        state: Read only.
+        clusters: Disjoint; together they hold every member of each golden record that they touch. Pending records
+            may stand among them.
+        mint: Called for each cluster without an anchored ID.
+        reason: Stands in the event, with the evidence that follows.
+        left: The record on one side of the deciding edge.
+        right: The record on its other side.
+        match_weight_bits: Weight of that edge.
+        run_id: The re-linkage run, if any.
+    """
+    cluster_of = {number: index for index, cluster in enumerate(clusters) for number in cluster}
+    golden_ids = {number: _golden_id_of(state, number) for number in sorted(cluster_of)}
+    survivors = list(dict.fromkeys(gid for gid in golden_ids.values() if gid is not None))
+    if _already_grouped(state, clusters, golden_ids):
+        return []
+
+    facts: list[ev.Fact] = []
+    anchored: list[list[tuple[int, int, GoldenId]]] = [[] for _ in clusters]
+    for survivor in survivors:
+        golden = _issued(state, survivor)
+        for golden_id in (survivor, *golden.absorbed):
+            entry = _issued(state, golden_id)
+            anchor = entry.anchor
+            if anchor is None:
+                message = f"{golden_id} is retired and cannot be regrouped"
+                raise AssertionError(message)
+            if _leaves_alone_for_another(anchor, golden, clusters[cluster_of[anchor]], golden_ids):
+                anchor = next(member for member in golden.members if member != anchor)
+                facts.append(ev.AnchorMoved(golden_id, anchor))
+            anchored[cluster_of[anchor]].append((entry.minted_seq, entry.minted_ordinal, golden_id))
+
+    groups = []
+    for cluster, candidates in zip(clusters, anchored, strict=True):
+        numbers = tuple(sorted(cluster))
+        if candidates:
+            groups.append(ev.Group(min(candidates)[2], is_minted=False, numbers=numbers))
+        else:
+            groups.append(ev.Group(mint(_kind_of(state, numbers[0])), is_minted=True, numbers=numbers))
+    facts.append(ev.RecordsRegrouped(tuple(groups), reason, left, right, match_weight_bits, run_id))
+    return facts
+
+
+def _issued(state: IdentityState, golden_id: GoldenId) -> GoldenEntry:
+    entry = state.golden(golden_id)
+    if entry is None:
+        message = f"{golden_id} was never minted"
+        raise AssertionError(message)
+    return entry
+
+
+def _golden_id_of(state: IdentityState, number: RecordNumber) -> GoldenId | None:
+    entry = state.record(number)
+    return None if entry is None else entry.golden_id
+
+
+def _kind_of(state: IdentityState, number: RecordNumber) -> EntityKind:
+    entry = state.record(number)
+    if entry is None:
+        message = f"record {number} was never upserted"
+        raise AssertionError(message)
+    return entry.kind
+
+
+def _already_grouped(
+    state: IdentityState,
+    clusters: Sequence[Collection[RecordNumber]],
+    golden_ids: dict[RecordNumber, GoldenId | None],
+) -> bool:
+    for cluster in clusters:
+        ids = {golden_ids[number] for number in cluster}
+        golden_id = ids.pop()
+        if ids or golden_id is None or len(_issued(state, golden_id).members) != len(cluster):
+            return False
+    return True
+
+
+def _leaves_alone_for_another(
+    anchor: RecordNumber,
+    golden: GoldenEntry,
+    cluster: Collection[RecordNumber],
+    golden_ids: dict[RecordNumber, GoldenId | None],
+) -> bool:
+    if len(golden.members) == 1:
+        return False
+    own = golden_ids[anchor]
+    stays_with_own = any(number != anchor and golden_ids[number] == own for number in cluster)
+    joins_another = any(golden_ids[number] not in {None, own} for number in cluster)
+    return joins_another and not stays_with_own

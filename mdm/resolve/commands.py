@@ -1,0 +1,184 @@
+"""What the writer is asked and what it answers; also the frames of the private socket between readers and writer."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from mdm.domain.events import Cause
+from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.records import SourceRecord
+from mdm.linkage.features import FieldIssue
+
+
+class WriteOutcome(enum.StrEnum):
+    """What became of one written record."""
+
+    CREATED = "created"
+    """Resolved; a golden ID of its own, no candidate near."""
+    LINKED = "linked"
+    """Resolved; belongs to a golden record with other members."""
+    REVIEW = "review"
+    """Resolved; a golden ID of its own and a potential match for a steward."""
+    PENDING = "pending"
+    """Stored for a following re-linkage."""
+    UNCHANGED = "unchanged"
+    """Identical to what is stored; nothing written."""
+    STALE = "stale"
+    """Older than what is stored; nothing written."""
+    DELETED = "deleted"
+    ABSENT = "absent"
+    """A delete of what was never stored, or is deleted already; nothing written."""
+
+
+class ChangeKind(enum.StrEnum):
+    """What happened to a golden ID."""
+
+    CREATED = "created"
+    """Minted."""
+    JOINED = "joined"
+    """A record joined it."""
+    LEFT = "left"
+    """A record left it."""
+    MERGED = "merged"
+    """Now redirects to `successor`."""
+    RESTORED = "restored"
+    """A redirect that answers for itself again."""
+    RETIRED = "retired"
+
+
+class GoldenIdChange(msgspec.Struct, frozen=True, array_like=True):
+    """One affected golden ID and what happened to it."""
+
+    golden_id: GoldenId
+    kind: ChangeKind
+    successor: GoldenId | None = None
+
+
+class ScoredCandidate(msgspec.Struct, frozen=True, array_like=True):
+    """One candidate record as a reader scored it."""
+
+    number: RecordNumber
+    match_weight_bits: float
+    levels: tuple[int, ...]
+
+
+class Proposal(msgspec.Struct, frozen=True, array_like=True):
+    """A reader's work on one record: the writer scores again only if something it rests on changed since `read_seq`."""
+
+    read_seq: int
+    features: bytes
+    posting_keys: tuple[bytes, ...]
+    candidates: tuple[ScoredCandidate, ...]
+    issues: tuple[FieldIssue, ...]
+    model: str
+    epoch: str
+    versions: str
+    """Normaliser and specification version; another one makes the proposal void."""
+
+
+class ClerkChoice(msgspec.Struct, frozen=True, array_like=True):
+    """What a clerk said at the counter: one of the shown candidates, or none of them."""
+
+    chosen: GoldenId | None
+    shown: tuple[GoldenId, ...] = ()
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """Who asks, and under which id a repetition gets the first answer.
+
+    An empty `request_id` switches the repetition guard off (streams have their own: load id and ordinal).
+    """
+
+    cause: Cause
+    request_id: str = ""
+    content_hash: bytes = b""
+
+
+class Upsert(msgspec.Struct, frozen=True, array_like=True, tag="Upsert"):
+    """Store a record and, unless `is_deferred`, resolve it."""
+
+    request: Request
+    record: SourceRecord
+    is_deferred: bool = False
+    allow_older: bool = False
+    proposal: Proposal | None = None
+    choice: ClerkChoice | None = None
+    ordinal: int = 0
+    """1-based position in the load; 0 outside of loads."""
+
+
+class Delete(msgspec.Struct, frozen=True, array_like=True, tag="Delete"):
+    """Withdraw a record."""
+
+    request: Request
+    key: SourceKey
+    ordinal: int = 0
+
+
+class FinishLoad(msgspec.Struct, frozen=True, array_like=True, tag="FinishLoad"):
+    """The load's last row was acknowledged; a later run of the same load id starts from the beginning."""
+
+    load_id: str
+
+
+class CommitRelink(msgspec.Struct, frozen=True, array_like=True, tag="CommitRelink"):
+    """Commit the stored plan of a run."""
+
+    request: Request
+    run_id: str
+
+
+class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink"):
+    """Make a plan; with `is_committed` commit it when done, unless the churn gate stops it."""
+
+    request: Request
+    is_committed: bool = False
+    churn_share_max: float | None = None
+    """Share of live golden IDs that may change (0 to 1); None switches the gate off."""
+    memory_limit_bytes: int = 0
+    """0 leaves the default."""
+
+
+class CancelRelink(msgspec.Struct, frozen=True, array_like=True, tag="CancelRelink"):
+    """Stop a running plan or commit after the component in hand."""
+
+    request: Request
+    run_id: str
+
+
+Command = Upsert | Delete | FinishLoad | StartRelink | CommitRelink | CancelRelink
+
+
+class WriteAnswer(msgspec.Struct, frozen=True, array_like=True, tag="WriteAnswer"):
+    """What became of an upsert or delete; durable when it arrives."""
+
+    outcome: WriteOutcome
+    seq: int
+    """Journal position at which the answer holds."""
+    golden_id: GoldenId | None = None
+    changes: tuple[GoldenIdChange, ...] = ()
+    issues: tuple[FieldIssue, ...] = ()
+    is_new_bearer: bool = False
+    is_repeated: bool = False
+    """The first answer to the same request_id."""
+    ordinal: int = 0
+
+
+class RunAnswer(msgspec.Struct, frozen=True, array_like=True, tag="RunAnswer"):
+    """A re-linkage run was started, committed or cancelled; its state is a file that readers can watch."""
+
+    run_id: str
+    seq: int
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
+    """An error that belongs to the command alone: class name of `mdm.errors` and its arguments."""
+
+    error: str
+    arguments: tuple[str, ...]
+
+
+Answer = WriteAnswer | RunAnswer | Refusal
+

@@ -1,0 +1,128 @@
+"""What readers answer: plain structs, one hop from the wire."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
+from mdm.domain.records import Assurance, IdentifierType, SourceRecord
+from mdm.domain.survivorship import GoldenValue
+from mdm.linkage.features import Features, FieldIssue
+
+
+class RecordState(enum.IntEnum):
+    """What a source key answers; the numbers are those of the wire's `RecordStatus`."""
+
+    FOUND = 1
+    NOT_FOUND = 2
+    DELETED = 3
+    PENDING = 4
+
+
+class GoldenState(enum.StrEnum):
+    """What a golden ID answers."""
+
+    ACTIVE = "active"
+    REDIRECTED = "redirected"
+    RETIRED = "retired"
+    NEVER_ISSUED = "never_issued"
+
+
+class Grade(enum.StrEnum):
+    """How a candidate golden record stands to what was asked."""
+
+    CERTAIN = "certain"
+    """The machine would link."""
+    LIKELY = "likely"
+    """At or above the review threshold, or above the link threshold but held back; a clerk should compare."""
+    POSSIBLE = "possible"
+    """More probable than not by a chance pair, below review."""
+
+
+class FieldDifference(msgspec.Struct, frozen=True):
+    """How one comparison came out, without values: names only, so it may be shown to any agency."""
+
+    comparison: str
+    level: str
+    match_weight_bits: float
+    """Including the term-frequency part."""
+
+
+class MatchCandidate(msgspec.Struct, frozen=True):
+    """One golden record that may be who was asked for."""
+
+    golden_id: GoldenId
+    match_weight_bits: float
+    match_probability: float
+    grade: Grade
+    held_back: str
+    """Veto or missing evidence that keeps it from being a link; empty when none does."""
+    differences: tuple[FieldDifference, ...]
+    partner: RecordNumber
+    """The member whose evidence is strongest."""
+
+
+class TruncatedBlock(msgspec.Struct, frozen=True):
+    """A blocking rule whose key had more holders than were read."""
+
+    rule: str
+    total_count: int
+    read_count: int
+
+
+class MatchResult(msgspec.Struct, frozen=True):
+    """Ranked candidates for one query, best first."""
+
+    candidates: tuple[MatchCandidate, ...]
+    scored_count: int
+    """Records compared."""
+    truncated: tuple[TruncatedBlock, ...]
+    read_seq: int
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a write would see, without writing."""
+
+    features: Features
+    issues: tuple[FieldIssue, ...]
+    match: MatchResult
+    outcome: str
+    """`linked`, `created`, `review`, as `WriteOutcome`."""
+    golden_id: GoldenId | None
+
+
+class StoredRecord(msgspec.Struct, frozen=True):
+    """A source record as stored."""
+
+    record: SourceRecord | None
+    """None when deleted."""
+    state: RecordState
+    golden_id: GoldenId | None
+    changed_seq: int
+
+
+class GoldenRecord(msgspec.Struct, frozen=True):
+    """A golden ID's answer."""
+
+    requested: GoldenId
+    golden_id: GoldenId | None
+    """The surviving ID; None when retired."""
+    state: GoldenState
+    kind: EntityKind
+    values: tuple[GoldenValue, ...]
+    members: tuple[SourceKey, ...]
+    absorbed: tuple[GoldenId, ...]
+    read_seq: int
+
+
+class IdentifierHolder(msgspec.Struct, frozen=True):
+    """One golden record that holds an identifier; several may hold the same."""
+
+    golden_id: GoldenId
+    type: IdentifierType
+    assurance: Assurance
+    """The highest among the members that state it."""
+    member_count: int
+    """Members that state it."""
