@@ -1,0 +1,51 @@
+# Everything a newcomer or a build server needs. `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Passed on to the command: make demo DEMO="--no-serve", make test TEST="-k golden", make bench BENCH="--help".
+DEMO ?=
+TEST ?=
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format bench protos lock clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+demo: $(VENV)/.installed ## Build a small city, load it, link it and tell what was found; under 2 minutes once installed.
+	$(BIN)/mdm demo $(DEMO)
+
+test: $(VENV)/.installed ## Run the tests.
+	$(BIN)/python -m pytest $(TEST)
+
+check: lint test ## Everything that must hold before a commit: lint, then test.
+
+lint: $(VENV)/.installed ## Formatting, rules, types, layers and protos; no tests.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	cd protos && ../$(BIN)/buf lint
+	cd protos && ../$(BIN)/buf breaking --against released.binpb
+	scripts/protos.sh --check
+
+format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed ## Measure, and compare with the last run.
+	$(BIN)/python -m benchmarks $(BENCH)
+
+protos: $(VENV)/.installed ## Generate the stubs in mdm/v1 from protos/.
+	scripts/protos.sh
+
+lock: ## Resolve requirements.lock anew from pyproject.toml.
+	scripts/lock.sh .venv-lock
+
+clean: ## Remove what these targets made, environments included.
+	rm -rf $(VENV) .venv-lock .venv-protos build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: requirements.lock pyproject.toml scripts/environment.sh
+	scripts/environment.sh $(VENV) $(PYTHON)

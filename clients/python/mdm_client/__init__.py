@@ -1,0 +1,1 @@
+"""Python client of the record-linkage and master-data service `mdm.v1`."""
