@@ -1,0 +1,266 @@
+"""Predicates over two records' features: data, rendered to SQL for Splink and to Python for the online scorer.
+
+Every predicate is symmetric in its two records, and monotone: there is no negation, and a missing value makes
+an atom false. SQL's third truth value therefore never changes an outcome, and both renderings agree.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+
+class _Atom(msgspec.Struct, frozen=True):
+    """An atom over one or two feature columns."""
+
+
+class EitherMissing(_Atom, frozen=True):
+    """At least one side does not state the scalar `column`."""
+
+    column: str
+
+
+class EitherEmpty(_Atom, frozen=True):
+    """At least one side has no element in the list `column`."""
+
+    column: str
+
+
+class EitherTrue(_Atom, frozen=True):
+    """At least one side has the flag `column`."""
+
+    column: str
+
+
+class Equal(_Atom, frozen=True):
+    """Both sides state the same scalar."""
+
+    column: str
+
+
+class Differ(_Atom, frozen=True):
+    """Both sides state the scalar, and not the same."""
+
+    column: str
+
+
+class EqualAcross(_Atom, frozen=True):
+    """One side's `column` is the other side's `other`."""
+
+    column: str
+    other: str
+
+
+class MemberAcross(_Atom, frozen=True):
+    """One side's scalar `column` is an element of the other side's list `elements`."""
+
+    column: str
+    elements: str
+
+
+class Overlap(_Atom, frozen=True):
+    """The two lists share an element."""
+
+    column: str
+
+
+class LengthsDiffer(_Atom, frozen=True):
+    """Both sides state the text `column`, in different lengths."""
+
+    column: str
+
+
+class NumberWithin(_Atom, frozen=True):
+    """Both sides state the number, at most `distance` apart."""
+
+    column: str
+    distance: int
+
+
+class DamerauWithin(_Atom, frozen=True):
+    """At most `distance` edits (insert, delete, replace, swap neighbours) apart; ASCII text only."""
+
+    column: str
+    distance: int
+
+
+class LevenshteinWithin(_Atom, frozen=True):
+    """At most `distance` edits (insert, delete, replace) apart; ASCII text only."""
+
+    column: str
+    distance: int
+
+
+class JaroWinklerAtLeast(_Atom, frozen=True):
+    """Jaro-Winkler similarity of at least `threshold`; ASCII text only.
+
+    DuckDB contracts the last step to a fused multiply-add, so that both engines may differ by one unit in the last
+    place: choose a threshold that is no rational value of the measure (0.9199, never 0.92).
+    """
+
+    column: str
+    threshold: float
+
+
+class And(msgspec.Struct, frozen=True):
+    """All parts hold."""
+
+    parts: tuple[Predicate, ...]
+
+
+class Or(msgspec.Struct, frozen=True):
+    """At least one part holds."""
+
+    parts: tuple[Predicate, ...]
+
+
+Atom = (
+    EitherMissing
+    | EitherEmpty
+    | EitherTrue
+    | Equal
+    | Differ
+    | EqualAcross
+    | MemberAcross
+    | Overlap
+    | LengthsDiffer
+    | NumberWithin
+    | DamerauWithin
+    | LevenshteinWithin
+    | JaroWinklerAtLeast
+)
+Predicate = Atom | And | Or
+
+
+def all_of(*parts: Predicate) -> And:
+    """Return the conjunction of `parts`."""
+    return And(parts)
+
+
+def any_of(*parts: Predicate) -> Or:
+    """Return the disjunction of `parts`."""
+    return Or(parts)
+
+
+def sql(predicate: Predicate) -> str:
+    """Return DuckDB SQL over `<column>_l` and `<column>_r`; NULL in it means false."""
+    match predicate:
+        case And(parts):
+            return "(" + " AND ".join(sql(part) for part in parts) + ")"
+        case Or(parts):
+            return "(" + " OR ".join(sql(part) for part in parts) + ")"
+        case _:
+            return _atom_sql(predicate)
+
+
+def _atom_sql(atom: Atom) -> str:
+    left, right = f'"{atom.column}_l"', f'"{atom.column}_r"'
+    match atom:
+        case EitherMissing():
+            text = f"({left} IS NULL OR {right} IS NULL)"
+        case EitherEmpty():
+            text = f"(coalesce(len({left}), 0) = 0 OR coalesce(len({right}), 0) = 0)"
+        case EitherTrue():
+            text = f"({left} OR {right})"
+        case Equal():
+            text = f"{left} = {right}"
+        case Differ():
+            text = f"{left} <> {right}"
+        case EqualAcross(_, other):
+            text = f'({left} = "{other}_r" OR "{other}_l" = {right})'
+        case MemberAcross(_, elements):
+            text = f'(list_contains("{elements}_r", {left}) OR list_contains("{elements}_l", {right}))'
+        case Overlap():
+            text = f"list_has_any({left}, {right})"
+        case LengthsDiffer():
+            text = f"len({left}) <> len({right})"
+        case NumberWithin(_, distance):
+            text = f"abs({left} - {right}) <= {distance}"
+        case DamerauWithin(_, distance):
+            text = f"damerau_levenshtein({left}, {right}) <= {distance}"
+        case LevenshteinWithin(_, distance):
+            text = f"levenshtein({left}, {right}) <= {distance}"
+        case JaroWinklerAtLeast(_, threshold):
+            text = f"jaro_winkler_similarity({left}, {right}) >= {threshold}"
+        case _:
+            assert_never(atom)
+    return text
+
+
+def python(predicate: Predicate) -> str:
+    """Return a Python expression over locals `l_<column>` and `r_<column>`, truthy where the predicate holds.
+
+    Lists that `Overlap` reads also stand as `s_<column>`, the left side as a frozenset. The functions `damerau`,
+    `levenshtein` and `jaro_winkler` are rapidfuzz's. See `left_sets` and `columns` for what to bind.
+    """
+    match predicate:
+        case And(parts):
+            return "(" + " and ".join(python(part) for part in parts) + ")"
+        case Or(parts):
+            return "(" + " or ".join(python(part) for part in parts) + ")"
+        case _:
+            return _atom_python(predicate)
+
+
+def _atom_python(atom: Atom) -> str:
+    left, right = f"l_{atom.column}", f"r_{atom.column}"
+    stated = f"{left} is not None and {right} is not None"
+    match atom:
+        case EitherMissing():
+            text = f"({left} is None or {right} is None)"
+        case EitherEmpty():
+            text = f"(not {left} or not {right})"
+        case EitherTrue():
+            text = f"({left} or {right})"
+        case Equal():
+            text = f"({left} is not None and {left} == {right})"
+        case Differ():
+            text = f"({stated} and {left} != {right})"
+        case EqualAcross(_, other):
+            text = (
+                f"(({left} is not None and {left} == r_{other}) or ({right} is not None and {right} == l_{other}))"
+            )
+        case MemberAcross(_, elements):
+            text = f"({left} in r_{elements} or {right} in l_{elements})"
+        case Overlap():
+            text = f"(not s_{atom.column}.isdisjoint({right}))"
+        case LengthsDiffer():
+            text = f"({stated} and len({left}) != len({right}))"
+        case NumberWithin(_, distance):
+            text = f"({stated} and -{distance} <= {left} - {right} <= {distance})"
+        case DamerauWithin(_, distance):
+            text = f"({stated} and damerau({left}, {right}, score_cutoff={distance}) <= {distance})"
+        case LevenshteinWithin(_, distance):
+            text = f"({stated} and levenshtein({left}, {right}, score_cutoff={distance}) <= {distance})"
+        case JaroWinklerAtLeast(_, threshold):
+            # DuckDB calls two empty texts wholly unlike, rapidfuzz alike; truthiness sides with DuckDB.
+            text = f"({left} and {right} and jaro_winkler({left}, {right}) >= {threshold})"
+        case _:
+            assert_never(atom)
+    return text
+
+
+def columns(predicate: Predicate) -> tuple[str, ...]:
+    """Return the feature columns that the predicate reads, in order of appearance, without repetition."""
+    match predicate:
+        case And(parts) | Or(parts):
+            found = [column for part in parts for column in columns(part)]
+        case EqualAcross(column, other):
+            found = [column, other]
+        case MemberAcross(column, elements):
+            found = [column, elements]
+        case _:
+            found = [predicate.column]
+    return tuple(dict.fromkeys(found))
+
+
+def left_sets(predicate: Predicate) -> tuple[str, ...]:
+    """Return the list columns whose left side the Python rendering wants as a frozenset."""
+    match predicate:
+        case And(parts) | Or(parts):
+            return tuple(dict.fromkeys(column for part in parts for column in left_sets(part)))
+        case Overlap(column):
+            return (column,)
+        case _:
+            return ()
