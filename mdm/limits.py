@@ -73,3 +73,21 @@ INDEX_MAP_BYTES = 1 << 38
 
 INDEX_READERS_MAX = 512
 """Reader slots of the LMDB lock table: workers times threads, with room for restarts."""
+
+POTENTIAL_MATCHES_MAX = 5
+"""Questions that one decision may put before stewards; the strongest ones are kept."""
+
+JOURNAL_CHUNK_EVENTS = 4096
+"""Events read from the journal at a time: about 1 MiB, and no read transaction that holds the WAL back."""
+
+RECORD_KEYS_CACHED_MAX = 65_536
+"""Record keys that the journal keeps in memory: 32 bytes each, about 10 MiB with the dictionary."""
+
+WAL_PAGES_MAX = 4096
+"""16 MiB of WAL before the writer checkpoints it: a checkpoint costs two more syncs, so not after each group."""
+
+POSTING_KEY_BYTES = 9
+"""Width of a blocking key in the index: one byte for the rule, eight of hash; a collision only adds a candidate."""
+
+INDEX_SPARE_READS = 32
+"""Finished read transactions that a process keeps for reuse: one for each thread, with room."""
