@@ -91,3 +91,18 @@ POSTING_KEY_BYTES = 9
 
 INDEX_SPARE_READS = 32
 """Finished read transactions that a process keeps for reuse: one for each thread, with room."""
+
+PROJECTION_CHUNK_EVENTS = 20_000
+"""Events of one index transaction in a replay: large enough that commits cost nothing, small enough to resume."""
+
+MATCH_CANDIDATES_ANSWERED_MAX = 50
+"""Candidates in one answer, and golden IDs that a clerk can have been shown: more than fit on a screen."""
+
+EXPORT_REGISTRIES_MAX = 100
+"""Registries that one export can name; a city has four, and may grow to tens."""
+
+IDENTIFIER_HOLDERS_MAX = 200
+"""Golden records answered for one identifier; beyond that it is a filler, and the rest is only counted."""
+
+REQUEST_ID_CHARACTERS_MAX = 64
+"""A UUID with room; also the longest load id and run id."""

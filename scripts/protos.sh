@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Everything made from protos/: the Python stubs, the drift check, the checks by buf, Java and C#.
+#   scripts/protos.sh                    write mdm/v1 anew
+#   scripts/protos.sh --check            fail if mdm/v1 is not what the protos give, or if buf finds fault
+#   scripts/protos.sh --languages DIR    generate Java and C# into DIR and compile the Java
+#   scripts/protos.sh --release          make the protos as they are the base of the breaking check
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Stubs refuse to run on a grpcio older than their generator: this is the oldest grpcio that clients may have.
+GRPCIO_TOOLS=1.73.1
+MYPY_PROTOBUF=5.1.0
+TOOLS=.venv-protos
+BUF=${BUF:-.venv/bin/buf}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+mapfile -t PROTOS < <(cd protos && ls mdm/v1/*.proto)
+mapfile -t SERVICES < <(cd protos && ls mdm/v1/*_service.proto)
+
+protoc() { PATH="$PWD/$TOOLS/bin:$PATH" "$TOOLS/bin/python" -m grpc_tools.protoc "$@"; }
+
+prepare() {
+  local wanted="$GRPCIO_TOOLS $MYPY_PROTOBUF"
+  if [[ "$(cat "$TOOLS/versions" 2>/dev/null)" != "$wanted" ]]; then
+    "${PYTHON:-python3}" -m venv --clear "$TOOLS"
+    # grpcio-tools imports pkg_resources, which setuptools dropped in version 82.
+    "$TOOLS/bin/pip" install --quiet --disable-pip-version-check \
+      "grpcio-tools==$GRPCIO_TOOLS" "mypy-protobuf==$MYPY_PROTOBUF" "setuptools<81"
+    echo "$wanted" >"$TOOLS/versions"
+  fi
+  protoc -I protos --include_imports --include_source_info --descriptor_set_out="$scratch/full.binpb" "${PROTOS[@]}"
+  "$TOOLS/bin/python" scripts/detach_validation.py "$scratch/full.binpb" "$scratch/detached.binpb"
+}
+
+generate() { # DIR
+  mkdir -p "$1"
+  protoc --descriptor_set_in="$scratch/detached.binpb" --python_out="$1" --mypy_out="quiet:$1" "${PROTOS[@]}"
+  protoc --descriptor_set_in="$scratch/detached.binpb" --grpc_python_out="$1" --mypy_grpc_out="quiet:$1" "${SERVICES[@]}"
+}
+
+check() {
+  generate "$scratch/fresh"
+  cp mdm/v1/__init__.py "$scratch/fresh/mdm/v1/"
+  if ! diff --brief --recursive --exclude=__pycache__ mdm/v1 "$scratch/fresh/mdm/v1"; then
+    echo "protos: mdm/v1 is not what the protos give; run scripts/protos.sh and commit the result" >&2
+    return 1
+  fi
+  (cd protos && "$BUF_PATH" format --diff --exit-code --path mdm && "$BUF_PATH" lint && "$BUF_PATH" breaking --against released.binpb)
+}
+
+install_java() { # the parts that are missing, where that is allowed
+  local missing=()
+  command -v javac >/dev/null || missing+=(default-jdk-headless)
+  command -v grpc_java_plugin >/dev/null || missing+=(protobuf-compiler-grpc-java-plugin)
+  [[ -x /usr/bin/protoc ]] || missing+=(protobuf-compiler)
+  [[ -e /usr/share/java/protobuf.jar ]] || missing+=(libprotobuf-java)
+  [[ -e /usr/share/java/grpc-stub.jar ]] || missing+=(libgrpc-java)
+  [[ ${#missing[@]} -eq 0 ]] && return 0
+  if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    echo "protos: SKIPPED compiling the Java: missing ${missing[*]}, and only root with apt can install them" >&2
+    return 1
+  fi
+  if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >"$scratch/apt.log" 2>&1; then
+    echo "protos: SKIPPED compiling the Java: apt could not install ${missing[*]}" >&2
+    tail -3 "$scratch/apt.log" >&2
+    return 1
+  fi
+}
+
+languages() { # DIR
+  mkdir -p "$1/java" "$1/java-compiled" "$1/csharp"
+  protoc --descriptor_set_in="$scratch/full.binpb" --java_out="$1/java" --csharp_out="$1/csharp" \
+    --csharp_opt=base_namespace= "${PROTOS[@]}" buf/validate/validate.proto
+  echo "protos: generated $(find "$1/java" -name '*.java' | wc -l) Java and $(find "$1/csharp" -name '*.cs' | wc -l) C# files"
+  if command -v dotnet >/dev/null; then echo "protos: C# is generated, not compiled: no project file" >&2
+  else echo "protos: SKIPPED compiling the C#: no dotnet here; the files are generated" >&2; fi
+  install_java || return 0
+  # Gencode must be of the runtime's version, so the distribution's own protoc writes what its jars compile.
+  /usr/bin/protoc --descriptor_set_in="$scratch/full.binpb" --java_out="$1/java-compiled" \
+    --plugin=protoc-gen-grpc-java="$(command -v grpc_java_plugin)" --grpc-java_out="$1/java-compiled" \
+    "${PROTOS[@]}" buf/validate/validate.proto
+  local jars=(/usr/share/java/{protobuf,grpc-api,grpc-stub,grpc-protobuf,guava,geronimo-annotation-1.3-spec}.jar)
+  mkdir -p "$1/java-classes"
+  find "$1/java-compiled" -name '*.java' >"$scratch/java-files"
+  javac -nowarn -d "$1/java-classes" -cp "$(IFS=:; echo "${jars[*]}")" @"$scratch/java-files"
+  echo "protos: compiled $(find "$1/java-classes" -name '*.class' | wc -l) Java classes"
+}
+
+BUF_PATH=$(command -v "$BUF")
+[[ $BUF_PATH = /* ]] || BUF_PATH=$PWD/$BUF_PATH
+prepare
+case "${1:-}" in
+  "") rm -f mdm/v1/*_pb2*.py*; generate . ;;
+  --check) check ;;
+  --languages) languages "${2:?--languages needs a directory}" ;;
+  --release) (cd protos && "$BUF_PATH" build --path mdm --output released.binpb) ;;
+  *) echo "usage: scripts/protos.sh [--check | --languages DIR | --release]" >&2; exit 2 ;;
+esac
