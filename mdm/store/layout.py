@@ -1,0 +1,114 @@
+"""How keys and values are written in the index: fixed widths, big-endian, so that byte order is number order."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from mdm.domain.events import Verdict
+from mdm.domain.keys import GOLDEN_ID_LENGTH, EntityKind, GoldenId, RecordNumber, SourceKey
+from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
+
+LAYOUT_VERSION = 1
+"""Version of everything in this module; an index of another version is rebuilt."""
+
+NUMBER_BYTES = 8
+SOURCE_KEY_VERSION = 1
+
+STATUS_OFFSET = NUMBER_BYTES
+GOLDEN_ID_OFFSET = NUMBER_BYTES + 1
+CROSSWALK_VALUE_BYTES = GOLDEN_ID_OFFSET + GOLDEN_ID_LENGTH
+
+encode = msgspec.msgpack.Encoder().encode
+decode_record = msgspec.msgpack.Decoder(RecordEntry).decode
+decode_golden = msgspec.msgpack.Decoder(GoldenEntry).decode
+decode_potential_match = msgspec.msgpack.Decoder(PotentialMatch).decode
+
+_NO_GOLDEN_ID = b" " * GOLDEN_ID_LENGTH
+_KIND_OF_LETTER = {ord(kind.letter): kind for kind in EntityKind}
+
+
+class CrosswalkStatus(enum.IntEnum):
+    """What a source key answers with."""
+
+    NOT_FOUND = 0
+    """Nothing was ever stored under it. Never written."""
+    RESOLVED = 1
+    """Has a golden ID."""
+    PENDING = 2
+    """Stored, not resolved yet."""
+    DELETED = 3
+    """Its registry withdrew the record."""
+
+
+class CrosswalkEntry(msgspec.Struct, frozen=True):
+    """One row of the crosswalk."""
+
+    number: RecordNumber
+    status: CrosswalkStatus
+    golden_id: GoldenId | None
+    """A surviving ID; None unless resolved."""
+
+
+def number_bytes(number: RecordNumber) -> bytes:
+    """Return the key of a record number."""
+    return number.to_bytes(NUMBER_BYTES, "big")
+
+
+def number_of(key: bytes) -> RecordNumber:
+    """Return the record number of a key."""
+    return RecordNumber(int.from_bytes(key, "big"))
+
+
+def pair_bytes(pair: Pair) -> bytes:
+    """Return the key of two record numbers."""
+    return pair[0].to_bytes(NUMBER_BYTES, "big") + pair[1].to_bytes(NUMBER_BYTES, "big")
+
+
+def pair_of_bytes(key: bytes) -> Pair:
+    """Return the two record numbers of a key."""
+    return number_of(key[:NUMBER_BYTES]), number_of(key[NUMBER_BYTES:])
+
+
+def source_key_prefix(registry: str, kind: EntityKind) -> bytes:
+    """Return what all keys of one registry and kind begin with: version, length of the registry's name, name, kind."""
+    name = registry.encode()
+    return bytes((SOURCE_KEY_VERSION, len(name))) + name + kind.letter.encode()
+
+
+def source_key_bytes(key: SourceKey) -> bytes:
+    """Return the key of a source key: its prefix and the record id, which runs to the end and needs no length.
+
+    At most 163 bytes, of LMDB's 511, for a checked source key.
+    """
+    return source_key_prefix(key.registry, key.kind) + key.record_id.encode()
+
+
+def source_key_of(key: bytes) -> SourceKey:
+    """Return the source key of its bytes."""
+    kind_offset = 2 + key[1]
+    return SourceKey(key[2:kind_offset].decode(), _KIND_OF_LETTER[key[kind_offset]], key[kind_offset + 1 :].decode())
+
+
+def crosswalk_value(number: RecordNumber, entry: RecordEntry) -> bytes:
+    """Return what the crosswalk says of a record: number, status byte, golden ID or spaces; 27 bytes."""
+    if entry.is_deleted:
+        status, golden_id = CrosswalkStatus.DELETED, _NO_GOLDEN_ID
+    elif entry.golden_id is None:
+        status, golden_id = CrosswalkStatus.PENDING, _NO_GOLDEN_ID
+    else:
+        status, golden_id = CrosswalkStatus.RESOLVED, entry.golden_id.encode("ascii")
+    return number.to_bytes(NUMBER_BYTES, "big") + bytes((status,)) + golden_id
+
+
+def crosswalk_entry(value: bytes) -> CrosswalkEntry:
+    """Return the row that a crosswalk value stands for."""
+    status = CrosswalkStatus(value[STATUS_OFFSET])
+    golden_id = GoldenId(value[GOLDEN_ID_OFFSET:].decode("ascii")) if status is CrosswalkStatus.RESOLVED else None
+    return CrosswalkEntry(number_of(value[:NUMBER_BYTES]), status, golden_id)
+
+
+def decode_verdict(value: bytes) -> Verdict:
+    """Return the verdict of a judgement's value."""
+    return Verdict(value.decode("ascii"))

@@ -1,0 +1,131 @@
+"""Writes the index within one transaction, which sees its own writes: records of one group see each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import lmdb
+
+from mdm.domain.events import Event, Verdict
+from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry, apply
+from mdm.errors import IndexMismatchError
+from mdm.limits import POSTING_KEY_BYTES
+from mdm.store import layout
+from mdm.store.view import APPLIED_SEQ_KEY, Databases, IndexView
+
+
+class IndexTransaction(IndexView):
+    """The one write transaction. Implements `IdentityState`; keeps the crosswalk and the postings in step by itself."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], databases: Databases) -> None:
+        """Write through an open transaction; see `Index.write`."""
+        super().__init__(txn, databases)
+        self._applied_seq = super().applied_seq
+
+    @property
+    def applied_seq(self) -> int:
+        """Seq of the last event folded in."""
+        return self._applied_seq
+
+    def fold(self, event: Event) -> None:
+        """Apply the next event to identity state and move `applied_seq` to it.
+
+        Raises:
+            IndexMismatchError: An event is missing between `applied_seq` and this one.
+        """
+        if event.seq != self._applied_seq + 1:
+            raise IndexMismatchError(f"the index is at seq {self._applied_seq} and cannot take seq {event.seq}")
+        apply(self, event)
+        self._applied_seq = event.seq
+
+    def put_record(self, number: RecordNumber, entry: RecordEntry) -> None:
+        """Store the entry of a record, and what the crosswalk says of it."""
+        key = layout.number_bytes(number)
+        self._txn.put(key, layout.encode(entry), db=self._db.records)
+        source_key = self._txn.get(key, db=self._db.keys)
+        if source_key is not None:
+            self._put_crosswalk(source_key, number, entry)
+
+    def put_golden(self, golden_id: GoldenId, entry: GoldenEntry) -> None:
+        """Store the entry of a golden ID."""
+        self._txn.put(golden_id.encode("ascii"), layout.encode(entry), db=self._db.goldens)
+
+    def put_potential_match(self, pair: Pair, match: PotentialMatch | None) -> None:
+        """Store an open question, or remove it with None."""
+        value = None if match is None else layout.encode(match)
+        self._put_or_delete(layout.pair_bytes(pair), value, self._db.potential_matches)
+
+    def put_judgement(self, pair: Pair, verdict: Verdict | None) -> None:
+        """Store a judgement, or remove it with None."""
+        value = None if verdict is None else verdict.value.encode("ascii")
+        self._put_or_delete(layout.pair_bytes(pair), value, self._db.judgements)
+
+    def put_setting(self, name: str, value: str) -> None:
+        """Store a setting."""
+        self._txn.put(name.encode(), value.encode(), db=self._db.settings)
+
+    def put_raw(self, number: RecordNumber, key: SourceKey, payload: bytes) -> None:
+        """Store the values of the record's last version, before or after its event is folded in.
+
+        Raises:
+            IndexMismatchError: The number already belongs to another source key.
+        """
+        number_key, source_key = layout.number_bytes(number), layout.source_key_bytes(key)
+        self._txn.put(number_key, payload, db=self._db.raw)
+        known = self._txn.get(number_key, db=self._db.keys)
+        if known is None:
+            self._txn.put(number_key, source_key, db=self._db.keys)
+            entry = self.record(number)
+            if entry is not None:
+                self._put_crosswalk(source_key, number, entry)
+        elif known != source_key:
+            raise IndexMismatchError(f"record {number} stands under two source keys")
+
+    def put_match_state(self, number: RecordNumber, features: bytes, posting_keys: Iterable[bytes]) -> None:
+        """Store what the record is matched by, and post it under exactly these keys of 9 bytes each."""
+        number_key = layout.number_bytes(number)
+        self._txn.put(number_key, features, db=self._db.features)
+        self._post(number_key, frozenset(posting_keys))
+
+    def drop_match_state(self, number: RecordNumber) -> None:
+        """Take the record out of matching: deleted or erased."""
+        number_key = layout.number_bytes(number)
+        self._txn.delete(number_key, db=self._db.features)
+        self._post(number_key, frozenset())
+
+    def purge(self, number: RecordNumber) -> None:
+        """Remove every derived copy of the record's values and its source key, after their erasure from the journal."""
+        number_key = layout.number_bytes(number)
+        self.drop_match_state(number)
+        self._txn.delete(number_key, db=self._db.raw)
+        source_key = self._txn.pop(number_key, db=self._db.keys)
+        if source_key is not None:
+            self._txn.delete(source_key, db=self._db.crosswalk)
+
+    def finish(self) -> None:
+        """Write what is written once; `Index.write` calls it before the commit."""
+        self._txn.put(APPLIED_SEQ_KEY, self._applied_seq.to_bytes(8, "big"), db=self._db.meta)
+
+    def _post(self, number_key: bytes, wanted: frozenset[bytes]) -> None:
+        known = frozenset(self.posting_keys(layout.number_of(number_key)))
+        if known == wanted:
+            return
+        for key in known - wanted:
+            self._txn.delete(key, number_key, db=self._db.postings)
+        for key in wanted - known:
+            if len(key) != POSTING_KEY_BYTES:
+                raise ValueError(f"a posting key has {POSTING_KEY_BYTES} bytes, not {len(key)}")
+            self._txn.put(key, number_key, db=self._db.postings)
+        self._put_or_delete(number_key, b"".join(sorted(wanted)) or None, self._db.posting_keys)
+
+    def _put_crosswalk(self, source_key: bytes, number: RecordNumber, entry: RecordEntry) -> None:
+        value = layout.crosswalk_value(number, entry)
+        if self._txn.get(source_key, db=self._db.crosswalk) != value:
+            self._txn.put(source_key, value, db=self._db.crosswalk)
+
+    def _put_or_delete(self, key: bytes, value: bytes | None, database: lmdb._Database) -> None:
+        if value is None:
+            self._txn.delete(key, db=database)
+        else:
+            self._txn.put(key, value, db=database)
