@@ -106,3 +106,31 @@ IDENTIFIER_HOLDERS_MAX = 200
 
 REQUEST_ID_CHARACTERS_MAX = 64
 """A UUID with room; also the longest load id and run id."""
+
+FRAME_BYTES_MAX = 64 * 1024 * 1024
+"""One message between reader and writer: a batch of 64 of the largest records with their proposals is under 20 MiB."""
+
+INGEST_PROPOSAL_RECORDS = 32
+"""Records that an ingest stream proposes together and sends the writer in one message: the further it runs ahead, the
+more proposals are void because a neighbour was written meanwhile."""
+
+INGEST_IN_FLIGHT_GROUPS = 2
+"""Messages of one ingest stream that may wait for the writer: one being committed, one ready behind it."""
+
+WRITER_QUEUE_COMMANDS_MAX = 4096
+"""Commands that may wait in the writer, about a second of work; beyond it callers are told to come back."""
+
+DEADLINE_S_MIN = 0.005
+"""Below it a call would end in the handler: refused before any work is done."""
+
+WRITER_ANSWER_S_MAX = 30.0
+"""A reader gives a write up after this; the writer may still commit it, and a retry with its request_id learns so."""
+
+RESTARTS_MAX = 5
+"""Ends of one process within RESTARTS_WINDOW_S after which the whole service gives up: it will not heal by itself."""
+
+RESTARTS_WINDOW_S = 60.0
+"""Window of RESTARTS_MAX: long enough that a writer which rebuilds before failing is seen to fail."""
+
+START_S_MAX = 3600.0
+"""A child may take this long until it serves: a writer that rebuilds the index of ten million records needs it."""

@@ -1,0 +1,111 @@
+"""Messages of the private socket between readers and writer: a length of four bytes, then msgpack.
+
+The socket lies in the data directory with mode 0600: who can open it may read the data anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from mdm.limits import FRAME_BYTES_MAX
+from mdm.resolve.commands import Answer, Command
+
+RUN_DIRECTORY = "run"
+SOCKET_NAME = "writer.sock"
+
+_LENGTH = struct.Struct(">I")
+
+
+class Write(msgspec.Struct, frozen=True, array_like=True, tag="Write"):
+    """Commands to execute in order. They may share their commit with those of others."""
+
+    call_id: int
+    commands: tuple[Command, ...]
+
+
+class LoadOrdinalQuery(msgspec.Struct, frozen=True, array_like=True, tag="LoadOrdinalQuery"):
+    """Asks for the last durable ordinal of a load."""
+
+    call_id: int
+    load_id: str
+
+
+Question = Write | LoadOrdinalQuery
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True, tag="Written"):
+    """One answer for each command, in order; all are durable."""
+
+    call_id: int
+    answers: tuple[Answer, ...]
+
+
+class LoadOrdinal(msgspec.Struct, frozen=True, array_like=True, tag="LoadOrdinal"):
+    """The last durable ordinal of a load, 0 if none."""
+
+    call_id: int
+    ordinal: int
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag="Failed"):
+    """The writer failed on this question alone; `error_id` stands in its log."""
+
+    call_id: int
+    error_id: str
+
+
+Reply = Written | LoadOrdinal | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+decode_question = msgspec.msgpack.Decoder(Question).decode
+decode_reply = msgspec.msgpack.Decoder(Reply).decode
+
+
+class ConnectionEndedError(ConnectionError):
+    """The other end is gone."""
+
+
+def encode(message: Question | Reply) -> bytes:
+    """Return the frame of a message."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def frames(connection: socket.socket) -> Iterator[bytes]:
+    """Yield the bodies that arrive until the other end closes.
+
+    Raises:
+        ConnectionEndedError: It ended inside a frame, or announced an impossible length.
+    """
+    reader = connection.makefile("rb", buffering=1 << 18)
+    with reader:
+        while head := reader.read(_LENGTH.size):
+            if len(head) < _LENGTH.size:
+                raise ConnectionEndedError
+            (length,) = _LENGTH.unpack(head)
+            if length > FRAME_BYTES_MAX:
+                raise ConnectionEndedError
+            body = reader.read(length)
+            if len(body) < length:
+                raise ConnectionEndedError
+            yield body
+
+
+@contextmanager
+def socket_path(data: Path) -> Iterator[str]:
+    """Yield a short path of the writer's socket.
+
+    A socket path ends at 107 bytes and data directories may lie deeper, so it goes through the directory's descriptor.
+    """
+    directory = os.open(data / RUN_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{SOCKET_NAME}"
+    finally:
+        os.close(directory)

@@ -1,0 +1,72 @@
+"""Structured logs: one JSON object a line on standard error, never with personal data.
+
+What is logged is chosen field by field: names of calls, codes, reasons, counts, durations and error ids.
+An exception is logged as its type and the places it passed, without its text, which may quote a value.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sys
+from pathlib import Path
+from traceback import walk_tb
+
+import structlog
+
+_ERROR_ID_BYTES = 6
+
+
+def configure_logs(process: str) -> None:
+    """Send this process's log lines to standard error as JSON, `process` on each."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+    # grpcio logs the text of exceptions that it catches itself; those texts may quote a request.
+    logging.getLogger("grpc").addHandler(_TextlessHandler())
+    logging.getLogger("grpc").propagate = False
+
+
+def logger() -> structlog.typing.FilteringBoundLogger:
+    """Return the logger of this process."""
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return bound
+
+
+def new_error_id() -> str:
+    """Return an id that ties a caller's error to the log line of its cause."""
+    return secrets.token_hex(_ERROR_ID_BYTES)
+
+
+def places(error: BaseException) -> list[str]:
+    """Return where an exception passed, innermost last, as `file:line function`; at most the last twelve."""
+    found = [
+        f"{Path(frame.f_code.co_filename).name}:{line} {frame.f_code.co_name}"
+        for frame, line in walk_tb(error.__traceback__)
+    ]
+    return found[-12:]
+
+
+def log_failure(event: str, error: BaseException, **facts: object) -> str:
+    """Log an error that is not one of ours, without its text, and return its error id."""
+    error_id = new_error_id()
+    logger().error(event, error_id=error_id, error_type=type(error).__name__, places=places(error), **facts)
+    return error_id
+
+
+class _TextlessHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            log_failure("grpc_failed", error, function=record.funcName)
+        else:
+            logger().warning("grpc_reported", function=record.funcName, level=record.levelname)

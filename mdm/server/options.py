@@ -1,0 +1,71 @@
+"""What a serving process is told: by the command line, or by the supervisor that starts it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+WORKERS_DEFAULT_MAX = 4
+"""Beyond four readers the one writer is the bound on most machines."""
+
+
+class ServeOptions(msgspec.Struct, frozen=True):
+    """How to serve a data directory.
+
+    `listen` and `metrics` are `HOST:PORT`; port 0 takes a free one, `metrics` may be `off`.
+    """
+
+    data: Path
+    listen: str = "127.0.0.1:50051"
+    workers: int = 0
+    """Reader processes; 0 means one for each core, at most four."""
+    metrics: str = "127.0.0.1:9464"
+    is_reflecting: bool = True
+    """Whether callers may ask for the interface (`buf curl` needs it)."""
+    is_insecure: bool = False
+    """Allows a listener beyond this machine although nothing is encrypted yet."""
+    registries: Path | None = None
+    """Registries file; None takes the one that ships."""
+    ready_file: Path | None = None
+    """Written when all processes serve: `{"address": "HOST:PORT", "metrics": "HOST:PORT"}`."""
+    grace_s: float = 10.0
+    """How long calls under way may go on after SIGTERM."""
+
+    @property
+    def reader_count(self) -> int:
+        """Reader processes to start."""
+        return self.workers or min(WORKERS_DEFAULT_MAX, len(os.sched_getaffinity(0)))
+
+
+class ChildOptions(msgspec.Struct, frozen=True):
+    """What the supervisor tells a child process, as JSON in its one argument."""
+
+    name: str
+    """`writer`, `reader-0` and so on."""
+    data: Path
+    parent_pid: int
+    ready_fd: int
+    """The child writes one byte here once it serves."""
+    address: str = ""
+    is_reflecting: bool = False
+    registries: Path | None = None
+    grace_s: float = 10.0
+    lock_fd: int = -1
+    """Kept open by the writer, so that the directory stays locked until the last process that can write is gone."""
+
+    def encode(self) -> str:
+        """Return the JSON text."""
+        return msgspec.json.encode(self, enc_hook=str).decode()
+
+
+def decode_child_options(text: str) -> ChildOptions:
+    """Return what `ChildOptions.encode` wrote."""
+    return msgspec.json.decode(text, type=ChildOptions, dec_hook=_path)
+
+
+def _path(target: type, value: object) -> Path:
+    if not issubclass(target, Path):
+        raise NotImplementedError(target.__name__)
+    return Path(str(value))
