@@ -26,9 +26,7 @@ lint: $(VENV)/.installed ## Formatting, rules, types, layers and protos; no test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	cd protos && ../$(BIN)/buf lint
-	cd protos && ../$(BIN)/buf breaking --against released.binpb
-	scripts/protos.sh --check
+	BUF=$(BIN)/buf PYTHON=$(PYTHON) scripts/protos.sh --check
 
 format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 	$(BIN)/ruff format .
@@ -37,8 +35,9 @@ format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 bench: $(VENV)/.installed ## Measure, and compare with the last run.
 	$(BIN)/python -m benchmarks $(BENCH)
 
-protos: $(VENV)/.installed ## Generate the stubs in mdm/v1 from protos/.
-	scripts/protos.sh
+protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md.
+	BUF=$(BIN)/buf PYTHON=$(PYTHON) scripts/protos.sh
+	$(BIN)/python scripts/errors_document.py
 
 lock: ## Resolve requirements.lock anew from pyproject.toml.
 	scripts/lock.sh .venv-lock
