@@ -1,0 +1,315 @@
+"""A citizen's record to features: whose number is whose, and what relatives say about the bearer."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mdm.domain.keys import SourceKey
+from mdm.domain.records import Assurance, CitizenAttributes, Identifier, IdentifierType, Relation, RelationType
+from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_MAX
+from mdm.linkage.features import CitizenFeatures
+from mdm.linkage.normalise.contacts import ordered, phone_numbers, places
+from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, PartialDate, parse_date
+from mdm.linkage.normalise.findings import Findings
+from mdm.linkage.normalise.identifiers import (
+    HEALTH_CARD_CHARACTERS,
+    PERSONAL_ID_DIGITS,
+    Claim,
+    PersonalId,
+    agreement,
+    insurance_number,
+    nationality,
+    parse_claim,
+    parse_health_cards,
+    parse_passport,
+)
+from mdm.linkage.normalise.names import PersonName, person_name
+from mdm.linkage.normalise.text import digits, fold
+
+CHILD_YEARS_MAX = 14
+"""A card is issued from 14; below that age the number in the record is often a parent's."""
+
+_SEXES: dict[str, str | None] = {
+    "m": "m", "1": "m", "nam": "m", "male": "m", "trai": "m",
+    "f": "f", "2": "f", "nu": "f", "female": "f", "gai": "f",
+    "u": None, "3": None, "0": None, "unknown": None, "khong ro": None, "chua ro": None, "khac": None, "other": None,
+}  # fmt: skip
+_MOTHER_ROLES = frozenset({"me", "me de", "me ruot", "me nuoi", "ma", "mother", "mere"})
+_PERSON_RELATIONS = frozenset({RelationType.MOTHER, RelationType.FATHER, RelationType.GUARDIAN, RelationType.SPOUSE})
+
+
+def citizen_features(key: SourceKey, attributes: CitizenAttributes, updated_at: str, findings: Findings) -> CitizenFeatures:
+    """Return the features of one citizen record; what was wrong goes into `findings`."""
+    name = _name("full_name", attributes.full_name, findings)
+    born = _date("birth_date", attributes.birth_date, findings)
+    _date("died_on", attributes.died_on, findings)
+    sex = _sex(attributes.sex, findings)
+    nation = nationality(findings.text("nationality", attributes.nationality, VALUE_CHARACTERS_MAX))
+    relations = _Relations(key, attributes.relations, name, findings)
+    numbers = _Numbers(
+        born=born,
+        sex=sex,
+        nation=nation,
+        is_child=name.is_newborn_alias or _is_child(born, updated_at),
+        relative_ids=relations.ids,
+        findings=findings,
+    )
+    for identifier in findings.values("identifiers", attributes.identifiers, RECORD_VALUES_MAX):
+        numbers.read(identifier)
+    address = places(attributes.addresses, findings)
+    phones = phone_numbers(attributes.phones, findings) if attributes.phones else []
+    return CitizenFeatures(
+        name=name.name,
+        name_accented=name.accented,
+        name_sorted=name.sorted,
+        name_short=name.short,
+        surname=name.surname,
+        given=name.given,
+        name_phonetic=name.phonetic,
+        other_names=_other_names(attributes.other_name, name, findings),
+        birth_date=born.iso if born else None,
+        birth_date_swapped=born.iso_swapped if born else None,
+        birth_year=born.year if born else None,
+        birth_month=born.month if born else None,
+        is_filler_birth_date=born.is_first_january if born else False,
+        sex=sex,
+        personal_id=numbers.personal_id,
+        personal_ids=ordered(numbers.personal_ids),
+        verified_ids=ordered(numbers.verified_ids),
+        insurance_numbers=ordered(numbers.insurance_numbers),
+        phones=ordered(phones + relations.phones),
+        wards=address.wards,
+        streets=address.streets,
+        premises=address.premises,
+        mother_name=relations.mother_name,
+        relative_names=ordered(relations.names),
+        relative_ids=ordered(numbers.relative_ids),
+        household=relations.household,
+        employer=relations.employer,
+        is_newborn_alias=name.is_newborn_alias,
+        birth_order=_birth_order(attributes.birth_order, name, findings),
+        nationality=nation,
+    )
+
+
+def _name(field: str, value: str, findings: Findings) -> PersonName:
+    text = findings.text(field, value, NAME_CHARACTERS_MAX)
+    name = person_name(text)
+    if name.is_placeholder:
+        findings.add(field, "says that the name is unknown")
+    elif text and name.name is None and not name.is_newborn_alias:
+        findings.add(field, "holds no letters")
+    return name
+
+
+def _date(field: str, value: str, findings: Findings) -> PartialDate | None:
+    if not value:
+        return None
+    text = findings.text(field, value, VALUE_CHARACTERS_MAX)
+    date = parse_date(text) if text else None
+    if text and date is None:
+        findings.add(field, IMPOSSIBLE_DATE)
+    return date
+
+
+def _sex(value: str, findings: Findings) -> str | None:
+    if not value:
+        return None
+    folded = _folded(findings.text("sex", value, VALUE_CHARACTERS_MAX))
+    if folded and folded not in _SEXES:
+        findings.add("sex", "is none of M, F, U, 1, 2, 3")
+    return _SEXES.get(folded)
+
+
+@lru_cache(maxsize=2048)
+def _folded(text: str) -> str:
+    return fold(text)
+
+
+def _is_child(born: PartialDate | None, updated_at: str) -> bool:
+    # The source's own time stands for "now": features must not change because a clock moved on.
+    written = parse_date(updated_at[:10].strip()) if updated_at and born else None
+    return bool(born and written and written.year - born.year < CHILD_YEARS_MAX)
+
+
+def _other_names(value: str, name: PersonName, findings: Findings) -> tuple[str, ...]:
+    if not value:
+        return ()
+    text = findings.text("other_name", value, NAME_CHARACTERS_MAX)
+    pieces = text.replace(",", ";").replace("/", ";").split(";")
+    found = {person_name(piece.strip()).name for piece in pieces} - {None, name.name}
+    return ordered(other for other in found if other is not None)
+
+
+def _birth_order(value: str, name: PersonName, findings: Findings) -> int | None:
+    if not value:
+        return name.birth_index
+    text = findings.text("birth_order", value, VALUE_CHARACTERS_MAX)
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and len(index) == len(count) == 1 and 1 <= int(index) <= int(count)):
+        if text:
+            findings.add("birth_order", "is not like 1/2")
+        return name.birth_index
+    return int(index) if int(count) > 1 else None
+
+
+class _Relations:
+    """What the relations of a citizen say, gathered in one pass."""
+
+    def __init__(self, key: SourceKey, relations: tuple[Relation, ...], bearer: PersonName, findings: Findings) -> None:
+        self.ids: set[str] = set()
+        self.phones: list[str] = []
+        self.names: set[str] = set()
+        self.household: str | None = None
+        self.employer: str | None = None
+        self._stated_mother: str | None = None
+        self._guardian_mother: str | None = None
+        self._findings = findings
+        for relation in findings.values("relations", relations, RECORD_VALUES_MAX):
+            if relation.type in _PERSON_RELATIONS:
+                self._read_person(relation)
+            elif relation.type is RelationType.HOUSEHOLD:
+                self._read_household(key.registry, relation, bearer)
+            elif relation.type is RelationType.EMPLOYER and relation.record_id:
+                employer = findings.text("employer_id", relation.record_id, VALUE_CHARACTERS_MAX)
+                self.employer = f"{key.registry}:{employer}" if employer else self.employer
+        alias_mother = bearer.parent_name if bearer.is_parent_mother else None
+        self.mother_name = self._stated_mother or self._guardian_mother or alias_mother
+        if bearer.parent_name is not None:
+            self.names.add(bearer.parent_name)
+
+    def _read_person(self, relation: Relation) -> None:
+        name = None
+        if relation.name:
+            name = person_name(self._findings.text(f"{relation.type}_name", relation.name, NAME_CHARACTERS_MAX)).name
+        if name is not None:
+            self.names.add(name)
+            if relation.type is RelationType.MOTHER:
+                self._stated_mother = self._stated_mother or name
+            elif relation.type is RelationType.GUARDIAN and relation.role and _folded(relation.role[:40]) in _MOTHER_ROLES:
+                self._guardian_mother = name
+        if relation.phone:
+            self.phones += phone_numbers((relation.phone,), self._findings, f"{relation.type}_phone")
+        for identifier in relation.identifiers[:RECORD_VALUES_MAX]:
+            field = f"{relation.type}_personal_id"
+            text = self._findings.text(field, identifier.value, VALUE_CHARACTERS_MAX)
+            claim = parse_claim(text, None, None) if text else Claim()
+            if claim.rule is not None:
+                self._findings.add(field, claim.rule)
+            number = claim.personal_id.number if claim.personal_id else claim.cmnd
+            if number is not None:
+                self.ids.add(number)
+
+    def _read_household(self, registry: str, relation: Relation, bearer: PersonName) -> None:
+        if relation.group_id:
+            group = self._findings.text("household_id", relation.group_id, VALUE_CHARACTERS_MAX)
+            self.household = f"{registry}:{group}" if group else None
+        if relation.name:
+            head = person_name(self._findings.text("household_head_name", relation.name, NAME_CHARACTERS_MAX)).name
+            if head is not None and head != bearer.name:
+                self.names.add(head)
+
+
+class _Numbers:
+    """Sorts the numbers of a record into the bearer's own, verified ones, and relatives'."""
+
+    def __init__(  # noqa: PLR0913 the facts that decide whose a number is
+        self,
+        *,
+        born: PartialDate | None,
+        sex: str | None,
+        nation: str | None,
+        is_child: bool,
+        relative_ids: set[str],
+        findings: Findings,
+    ) -> None:
+        self.personal_id: str | None = None
+        self.personal_ids: set[str] = set()
+        self.verified_ids: set[str] = set()
+        self.insurance_numbers: set[str] = set()
+        self.relative_ids = relative_ids
+        self._birth_year = born.year if born else None
+        self._sex = sex
+        self._nation = nation or "vn"
+        self._is_child = is_child
+        self._findings = findings
+
+    def read(self, identifier: Identifier) -> None:
+        """Take one identifier of the record into account."""
+        field = identifier.type.value
+        text = self._findings.text(field, identifier.value, VALUE_CHARACTERS_MAX)
+        if not text:
+            return
+        match identifier.type:
+            case IdentifierType.PERSONAL_ID | IdentifierType.OLD_PERSONAL_ID:
+                self._read_claim(field, text, identifier)
+            case IdentifierType.PASSPORT:
+                self._read_passport(field, text, identifier.assurance)
+            case IdentifierType.SOCIAL_INSURANCE_NUMBER | IdentifierType.HEALTH_CARD:
+                self._read_insurance(field, text, identifier)
+            case IdentifierType.TAX_CODE:
+                # A person's old 10-digit tax code has no counterpart in other registries; the 12-digit one is the person's.
+                if len(digits(text)) == PERSONAL_ID_DIGITS:
+                    self._read_claim(field, text, Identifier(IdentifierType.PERSONAL_ID, text))
+
+    def _read_passport(self, field: str, text: str, assurance: Assurance) -> None:
+        passport = parse_passport(text)
+        if passport is None:
+            self._findings.add(field, "is no passport number")
+        elif assurance is not Assurance.GUARDIAN:
+            self.personal_ids.add(f"{self._nation}:{passport}")
+
+    def _read_insurance(self, field: str, text: str, identifier: Identifier) -> None:
+        if identifier.assurance is Assurance.GUARDIAN:
+            return
+        if identifier.type is IdentifierType.SOCIAL_INSURANCE_NUMBER and len(text) != HEALTH_CARD_CHARACTERS:
+            number = insurance_number(text)
+            if number is not None:
+                self.insurance_numbers.add(number)
+            elif len(digits(text)) in {PERSONAL_ID_DIGITS, PERSONAL_ID_DIGITS - 1}:
+                self._read_claim(field, text, Identifier(IdentifierType.PERSONAL_ID, text))
+            else:
+                self._findings.add(field, "is no social insurance number")
+            return
+        cards = parse_health_cards(text)
+        self.insurance_numbers.update(cards.insurance_numbers)
+        for number in cards.personal_ids:
+            self._read_claim(field, number, Identifier(IdentifierType.PERSONAL_ID, number))
+        if cards.has_malformed:
+            self._findings.add(field, "holds something that is no health card")
+
+    def _read_claim(self, field: str, text: str, identifier: Identifier) -> None:
+        claim = parse_claim(text, self._birth_year, self._sex)
+        if claim.rule is not None:
+            self._findings.add(field, claim.rule)
+            return
+        if claim.passport is not None:
+            if identifier.assurance is not Assurance.GUARDIAN:
+                self.personal_ids.add(f"{self._nation}:{claim.passport}")
+            return
+        number = claim.personal_id.number if claim.personal_id else claim.cmnd
+        if number is None:
+            return
+        if identifier.assurance is Assurance.GUARDIAN:
+            self.relative_ids.add(number)
+        elif number in self.relative_ids:
+            self._findings.add(field, "is a relative's number")
+        elif claim.personal_id is None or identifier.type is IdentifierType.OLD_PERSONAL_ID:
+            self.personal_ids.add(number)
+        else:
+            self._read_own(field, claim.personal_id, identifier)
+
+    def _read_own(self, field: str, claim: PersonalId, identifier: Identifier) -> None:
+        fit = agreement(claim, self._birth_year, self._sex)
+        if fit.is_consistent:
+            self.personal_ids.add(claim.number)
+            self.personal_id = self.personal_id or claim.number
+            if identifier.assurance.is_verified:
+                self.verified_ids.add(claim.number)
+            return
+        self._findings.add(field, "contradicts the stated birth year or sex")
+        # One slip in birth date or sex leaves the number the bearer's, only no longer proof; more makes it another's.
+        if fit.is_near:
+            self.personal_ids.add(claim.number)
+        elif self._is_child:
+            self.relative_ids.add(claim.number)

@@ -1,0 +1,87 @@
+"""Dates as the registries write them, with the precision that the source really stated.
+
+Nothing is completed: a bare year stays a bare year, because an invented 1 January would look like evidence.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+YEAR_MIN = 1880
+"""The oldest living person was born after it."""
+YEAR_MAX = 2100
+"""No clock here: a date beyond it is a slip in any year that this runs."""
+
+IMPOSSIBLE_DATE = "is not a possible date"
+
+_FORMATS = (
+    re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?:[T ]\d{2}:\d{2}.*)?"),
+    re.compile(r"(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4})(?: \d{1,2}:\d{2}.*)?"),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?:\d{4}|\d{6})?"),
+    re.compile(r"(?P<d>\d{2})(?P<m>\d{2})(?P<y>\d{4})"),
+    re.compile(r"(?P<m>\d{1,2})[-/.](?P<y>\d{4})"),
+    re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})"),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})"),
+    re.compile(r"(?P<y>\d{4})"),
+)
+
+
+class PartialDate(NamedTuple):
+    """A date known to the day, the month or the year."""
+
+    year: int
+    month: int | None = None
+    day: int | None = None
+
+    @property
+    def iso(self) -> str | None:
+        """`yyyy-mm-dd`, None unless the day is known."""
+        if self.month is None or self.day is None:
+            return None
+        return f"{self.year:04}-{self.month:02}-{self.day:02}"
+
+    @property
+    def iso_swapped(self) -> str | None:
+        """The same with day and month exchanged, None when that is no other date."""
+        if self.month is None or self.day is None or self.day > 12 or self.day == self.month:  # noqa: PLR2004 months
+            return None
+        return f"{self.year:04}-{self.day:02}-{self.month:02}"
+
+    @property
+    def is_first_january(self) -> bool:
+        """Whether it is the day that clerks write for a bare year."""
+        return self.month == 1 and self.day == 1
+
+
+@lru_cache(maxsize=65536)
+def parse_date(text: str) -> PartialDate | None:
+    """Return the date that a cleaned, non-empty text states, None when it is impossible or in no known format.
+
+    Formats: yyyy-mm-dd, dd/mm/yyyy, yyyymmdd[HHMM[SS]], ddmmyyyy, mm/yyyy, yyyy; zeros for an unknown day or month.
+    """
+    if not text.isascii():
+        return None
+    for pattern in _FORMATS:
+        match = pattern.fullmatch(text)
+        if match is None:
+            continue
+        parts = match.groupdict()
+        date = _checked(int(parts["y"]), int(parts.get("m") or 0), int(parts.get("d") or 0))
+        if date is not None:
+            return date
+    return None
+
+
+def _checked(year: int, month: int, day: int) -> PartialDate | None:
+    if not YEAR_MIN <= year <= YEAR_MAX:
+        return None
+    if month == 0:
+        return PartialDate(year) if day == 0 else None
+    if month > 12:  # noqa: PLR2004 months of a year
+        return None
+    if day == 0:
+        return PartialDate(year, month)
+    return PartialDate(year, month, day) if day <= calendar.monthrange(year, month)[1] else None

@@ -1,0 +1,145 @@
+"""A business record to features: tax codes, representative or owner, and the core of the name."""
+
+from __future__ import annotations
+
+from mdm.domain.records import BusinessAttributes, Identifier, IdentifierType, Relation, RelationType
+from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_MAX
+from mdm.linkage.features import BusinessFeatures
+from mdm.linkage.normalise.businesses import BusinessName, business_name
+from mdm.linkage.normalise.contacts import ordered, phone_numbers, places
+from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, parse_date
+from mdm.linkage.normalise.findings import Findings
+from mdm.linkage.normalise.identifiers import TAX_CODE_DIGITS, TaxCode, parse_claim, parse_tax_code
+from mdm.linkage.normalise.names import person_name
+from mdm.linkage.normalise.text import fold
+
+_FORMS = {
+    "company": "company", "cong ty": "company", "doanh nghiep": "company", "enterprise": "company",
+    "branch": "branch", "chi nhanh": "branch", "van phong dai dien": "branch",
+    "household business": "household_business", "ho kinh doanh": "household_business", "hkd": "household_business",
+}  # fmt: skip
+_PERSON_RELATIONS = frozenset({RelationType.LEGAL_REPRESENTATIVE, RelationType.OWNER})
+
+
+def business_features(attributes: BusinessAttributes, findings: Findings) -> BusinessFeatures:
+    """Return the features of one business record; what was wrong goes into `findings`."""
+    name = _name("legal_name", attributes.legal_name, findings)
+    form = _form(attributes.form, name, findings)
+    codes = _tax_codes(attributes.identifiers, form, findings)
+    main = codes[0][0] if codes else None
+    if form is None and main is not None:
+        form = "household_business" if main.is_personal_id else None
+    others = {
+        _name("short_name", attributes.short_name, findings).core,
+        _name("foreign_name", attributes.foreign_name, findings).core,
+    }
+    people = [
+        relation
+        for relation in findings.values("relations", attributes.relations, RECORD_VALUES_MAX)
+        if relation.type in _PERSON_RELATIONS
+    ]
+    person_ids = _person_ids(people, findings)
+    person_ids |= {code.code for code, _ in codes if code.is_personal_id}
+    address = places(attributes.addresses, findings)
+    return BusinessFeatures(
+        name=name.core,
+        name_full=name.full,
+        name_sorted=name.sorted,
+        name_distinct=name.distinct,
+        other_names=ordered(other for other in others - {None, name.core} if other is not None),
+        form=form,
+        legal_form=_legal_form(name, form),
+        tax_code=main.code if main else None,
+        tax_codes=ordered(code.code for code, _ in codes),
+        verified_tax_codes=ordered(code.code for code, is_verified in codes if is_verified),
+        tax_group=None if main is None or main.is_personal_id else main.code[:TAX_CODE_DIGITS],
+        phones=ordered(phone_numbers(attributes.phones, findings)),
+        wards=address.wards,
+        streets=address.streets,
+        premises=address.premises,
+        representative_name=_person_name(people, findings),
+        representative_ids=ordered(person_ids),
+        established_on=_established_on(attributes.established_on, findings),
+    )
+
+
+def _name(field: str, value: str, findings: Findings) -> BusinessName:
+    text = findings.text(field, value, NAME_CHARACTERS_MAX)
+    name = business_name(text)
+    if text and name.full is None:
+        findings.add(field, "holds no letters")
+    return name
+
+
+def _form(value: str, name: BusinessName, findings: Findings) -> str | None:
+    folded = fold(findings.text("form", value, VALUE_CHARACTERS_MAX))
+    if folded in _FORMS:
+        return _FORMS[folded]
+    if folded:
+        findings.add("form", "is none of company, branch, household_business")
+    match name.legal_form:
+        case None:
+            return None
+        case "branch":
+            return "branch"
+        case "household":
+            return "household_business"
+        case _:
+            return "company"
+
+
+def _legal_form(name: BusinessName, form: str | None) -> str | None:
+    if name.legal_form is not None or form not in {"branch", "household_business"}:
+        return name.legal_form
+    return "branch" if form == "branch" else "household"
+
+
+def _tax_codes(
+    identifiers: tuple[Identifier, ...], form: str | None, findings: Findings
+) -> list[tuple[TaxCode, bool]]:
+    """Return the tax codes in the order given, each with whether it founds a veto."""
+    codes: list[tuple[TaxCode, bool]] = []
+    for identifier in findings.values("identifiers", identifiers, RECORD_VALUES_MAX):
+        if identifier.type is not IdentifierType.TAX_CODE:
+            continue
+        text = findings.text("tax_code", identifier.value, VALUE_CHARACTERS_MAX)
+        if not text:
+            continue
+        code = parse_tax_code(text, may_be_branch=form == "branch")
+        if code is None:
+            findings.add("tax_code", "is no valid tax code")
+        else:
+            codes.append((code, identifier.assurance.is_verified))
+    return codes
+
+
+def _person_name(people: list[Relation], findings: Findings) -> str | None:
+    for relation in people:
+        name = person_name(findings.text("representative_name", relation.name, NAME_CHARACTERS_MAX)).name
+        if name is not None:
+            return name
+    return None
+
+
+def _person_ids(people: list[Relation], findings: Findings) -> set[str]:
+    numbers: set[str] = set()
+    for relation in people:
+        for identifier in relation.identifiers[:RECORD_VALUES_MAX]:
+            text = findings.text("representative_personal_id", identifier.value, VALUE_CHARACTERS_MAX)
+            if not text:
+                continue
+            claim = parse_claim(text, None, None)
+            number = claim.personal_id.number if claim.personal_id else claim.cmnd
+            if claim.rule is not None:
+                findings.add("representative_personal_id", claim.rule)
+            if number is not None:
+                numbers.add(number)
+    return numbers
+
+
+def _established_on(value: str, findings: Findings) -> str | None:
+    text = findings.text("established_on", value, VALUE_CHARACTERS_MAX)
+    date = parse_date(text) if text else None
+    if text and date is None:
+        findings.add("established_on", IMPOSSIBLE_DATE)
+    return date.iso if date else None

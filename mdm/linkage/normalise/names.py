@@ -1,0 +1,279 @@
+"""Personal names: one string as a clerk wrote it to the words that tell people apart.
+
+Order is surname, middle words, given name. A newborn without a name is written as the mother's child ("CON BÀ …"):
+such a name says nothing about its bearer and a lot about the mother.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import msgspec
+
+from mdm.linkage.normalise.legacy import CONVERTER_COUNT, converted
+from mdm.linkage.normalise.syllables import Word, finished_typing, is_syllable, word_of
+from mdm.linkage.normalise.text import fold_words
+
+# Surnames of the city, most frequent first; source: public name counts (hoten.org, UIT students) and the Hoa, Khmer and
+# Chăm families of the city. Used to tell a surname from a title or note, never to refuse a name.
+SURNAMES = frozenset(
+    """
+    nguyen tran le pham huynh hoang vo vu phan truong bui dang do ngo ho duong dinh doan trinh cao mai lam ly luong dao
+    luu ha thai ta phung chau vuong to tang quach van diep tu ton hua thach kieu dam lu chung nhan thi bach la mac au
+    ong la luc tieu khuu co phu on giang ma doan ninh nghiem trieu quan du kha ninh tong tan sam khong chu cu thieu banh
+    lai cung dong kim son danh tra che dang ka ung tham tat hong hang dai khuc vi nong be li vi mach nham si ngu uong
+    truong cam lo ro thoi cong au duong
+    """.split()
+)
+_COMPOUND_SURNAMES = (
+    ("cong", "tang", "ton", "nu"),
+    ("cong", "huyen", "ton", "nu"),
+    ("huyen", "ton", "nu"),
+    ("huyen", "tong", "ton", "nu"),
+    ("cong", "tang", "ton"),
+    ("ton", "that"),
+    ("ton", "nu"),
+    ("au", "duong"),
+    ("tu", "ma"),
+)
+_COMPOUND_FIRST = frozenset(compound[0] for compound in _COMPOUND_SURNAMES)
+
+_TITLES = frozenset("ba anh chi co chu bac em bs ths ts gs pgs ks cn mr mrs ms miss dr ds dd".split())
+_TITLES_ACCENTED = frozenset("bà anh chị cô chú bác em bs ths ts gs pgs ks cn mr mrs ms miss dr ds đd".split())
+_ALIAS_PREFIX = re.compile(
+    r"^(?:(?:tre )?so sinh |ss )?"
+    r"(?:"
+    r"(?P<mother>(?:be |em |chau )?(?:(?:trai|gai) )?con(?: (?:trai|gai|so|thu))?(?: (?P<before>\d|i{1,3}|[ab]))?(?: cua)?"
+    r"(?: (?:ba|chi|me|san phu)\b)"
+    r"|cb ?(?P<glued>\d)?|c b(?: (?P<spaced>\d))?|b o|con cua)"
+    r"|(?P<father>(?:be |em |chau )?con(?: (?:trai|gai))?(?: cua)? (?:ong|anh|bo|cha))"
+    r"|(?P<bare>con(?: (?P<numbered>\d|i{1,3}))?|b)"
+    r"|(?P<be>be(?: (?:trai|gai|so))?(?: (?P<benumber>\d))?)"
+    r") (?P<rest>.+)$"
+)
+_INDEX_SUFFIX = re.compile(
+    r"^(?P<rest>.+?) (?:(?:song )?(?:sinh|con|be|tre|so|thu|sinh doi|thai)(?: so| thu)? ?(?P<noted>[1-9ab]|i{1,3})"
+    r"|(?P<plain>[1-9]|i{1,3}|[ab]))(?: [1-9])?$"
+)
+_INDEX_VALUES = {"i": 1, "ii": 2, "iii": 3, "a": 1, "b": 2}
+_PLACEHOLDERS = re.compile(
+    r"^(?:unknown.*|khong ten|khong ro(?: ten)?|chua ro(?: ten)?|chua co ten|chua dat ten|vo danh|benh nhan|test|khong|"
+    r"khong xac dinh|vo gia cu|an danh|no name|n a|x{2,}|benh nhan vo danh|nguoi benh vo danh)(?: \d+)*$"
+)
+_BRACKETS = re.compile(r"[\(\[\{][^\)\]\}]*[\)\]\}]?")
+_TOKENS = re.compile(r"[^\s.,;:/\\|_+*\"'\-–—!?#&=<>~^()\[\]{}%$@]+")
+_GLUED = re.compile(r"[^\W\d_a-z][^\WA-Z\d_]*")
+
+
+class PersonName(msgspec.Struct, frozen=True):
+    """A personal name in the forms of `CitizenFeatures`; all None for a newborn alias, a placeholder or no name."""
+
+    name: str | None = None
+    accented: str | None = None
+    sorted: str | None = None
+    short: str | None = None
+    surname: str | None = None
+    given: str | None = None
+    phonetic: str | None = None
+    is_newborn_alias: bool = False
+    parent_name: str | None = None
+    """Folded name of the parent that a newborn alias names."""
+    is_parent_mother: bool = True
+    birth_index: int | None = None
+    """Which of several babies of one mother the alias names."""
+    is_placeholder: bool = False
+    """The clerk wrote that the name is unknown."""
+
+
+_NO_NAME = PersonName()
+
+
+@lru_cache(maxsize=32768)
+def person_name(text: str) -> PersonName:
+    """Return the forms of a cleaned name (`text.clean`); empty text gives an empty `PersonName`."""
+    if not text:
+        return _NO_NAME
+    folded_all = " ".join(fold_words(text))
+    if folded_all.startswith(("con ", "cb", "c b ", "be ", "b ", "tre ", "so sinh ", "ss ", "em ", "chau ")):
+        alias = _newborn_alias(text, folded_all)
+        if alias is not None:
+            return alias
+    if _PLACEHOLDERS.match(folded_all):
+        return PersonName(is_placeholder=True)
+    words = _without_titles(_words(_BRACKETS.sub(" ", text)) or _words(text))
+    return _from_words(words) if words else _NO_NAME
+
+
+def folded_name(text: str) -> str | None:
+    """Return only the folded full name of a cleaned name, None if it names nobody."""
+    return person_name(text).name
+
+
+def _from_words(words: list[Word]) -> PersonName:
+    folded = [word.folded for word in words]
+    name = " ".join(folded)
+    accented = " ".join(word.accented for word in words)
+    surname_words = _surname_words(folded)
+    surname = " ".join(folded[:surname_words]) if surname_words else None
+    given = folded[-1]
+    return PersonName(
+        name=name,
+        accented=None if accented.isascii() else accented,
+        sorted=" ".join(sorted(folded)),
+        short=f"{surname} {given}" if surname else given,
+        surname=surname,
+        given=given,
+        phonetic=" ".join(word.phonetic for word in words),
+    )
+
+
+def _surname_words(folded: list[str]) -> int:
+    if len(folded) == 1:
+        return 0
+    if folded[0] in _COMPOUND_FIRST:
+        for compound in _COMPOUND_SURNAMES:
+            if len(folded) > len(compound) and tuple(folded[: len(compound)]) == compound:
+                return len(compound)
+    return 1
+
+
+def _words(text: str) -> list[Word]:
+    tokens: list[str] = _TOKENS.findall(text)
+    if len(tokens) == 1:
+        tokens = _unglued(tokens[0])
+    words = [word_of(token) for token in tokens]
+    if not all(word.is_legal for word in words):
+        words = _repaired(tokens, words)
+    # "Ng." and "Ng" before a name is always Nguyễn: no surname or middle word is spelled so.
+    if len(words) > 1 and words[0].folded == "ng":
+        words[0] = word_of("nguyễn")
+    # Bare numbers are notes of the clerk ("(2)"), and a token of signs alone folds to nothing.
+    return [word for word in words if word.folded and not word.folded.isdigit()]
+
+
+def _unglued(token: str) -> list[str]:
+    pieces = _GLUED.findall(token)
+    if len(pieces) > 1 and "".join(pieces) == token and word_of(pieces[0]).folded in SURNAMES:
+        return pieces
+    return [token]
+
+
+def _repaired(tokens: list[str], words: list[Word]) -> list[Word]:
+    illegal = [index for index, word in enumerate(words) if not word.is_legal]
+    repaired = list(words)
+    if not all(token.isascii() for token in tokens):
+        for converter in range(CONVERTER_COUNT):
+            fixed = _converted_line(tokens, words, converter)
+            if fixed is not None:
+                return fixed
+        for index in illegal:
+            repaired[index] = _legacy_word(tokens[index]) or words[index]
+    typed = [finished_typing(tokens[index]) for index in illegal]
+    if any(typed):
+        finished = list(repaired)
+        for index, word in zip(illegal, typed, strict=True):
+            if word is not None:
+                finished[index] = word_of(word)
+        # "Luis" would become a syllable too: only a name that is Vietnamese throughout is taken for unfinished typing.
+        if all(word.is_legal for word in finished) and finished[0].folded in SURNAMES:
+            return finished
+    return repaired
+
+
+def _converted_line(tokens: list[str], words: list[Word], converter: int) -> list[Word] | None:
+    """Return the whole name read in one legacy font, when that makes every non-ASCII word of it legal."""
+    if any(ord(character) > 0x2FF for token in tokens for character in token):  # noqa: PLR2004 Unicode's own Vietnamese
+        return None
+    line = []
+    for token, word in zip(tokens, words, strict=True):
+        if token.isascii():
+            line.append(word)
+            continue
+        fixed = converted(token, converter)
+        if fixed is None or not is_syllable(fixed):
+            return None
+        line.append(word_of(fixed))
+    return line
+
+
+def _legacy_word(token: str) -> Word | None:
+    for converter in range(CONVERTER_COUNT):
+        fixed = converted(token, converter)
+        if fixed is not None and not fixed.isascii() and is_syllable(fixed):
+            return word_of(fixed)
+    return None
+
+
+def _without_titles(words: list[Word]) -> list[Word]:
+    while len(words) > 2:  # noqa: PLR2004 a title stands before at least surname and given name
+        first = words[0]
+        if first.folded == "ong":
+            # Ông is also a surname: a title only before a surname with two more words.
+            is_title = len(words) > 3 and words[1].folded in SURNAMES  # noqa: PLR2004
+        else:
+            is_written_as_title = first.accented in _TITLES_ACCENTED or (
+                first.accented.isascii() and first.folded in _TITLES
+            )
+            is_title = is_written_as_title and words[1].folded in SURNAMES
+        if not is_title:
+            break
+        words = words[1:]
+    return words
+
+
+def _newborn_alias(text: str, folded: str) -> PersonName | None:
+    match = _ALIAS_PREFIX.match(folded)
+    if match is None:
+        return None
+    rest = match["rest"]
+    numbered = match["before"] or match["glued"] or match["spaced"] or match["numbered"] or match["benumber"]
+    is_certain = match["mother"] is not None or match["father"] is not None
+    if not is_certain and not _is_parent_after(match, rest, text):
+        return None
+    suffix = _INDEX_SUFFIX.match(rest)
+    if suffix is not None and _leaves_a_name(suffix["rest"]):
+        rest = suffix["rest"]
+        numbered = numbered or suffix["noted"] or suffix["plain"]
+    # The note in brackets is a note on the baby, not part of the mother's name.
+    parent = [word.folded for word in _parent_words(text, rest)]
+    return PersonName(
+        is_newborn_alias=True,
+        parent_name=" ".join(parent) or None,
+        is_parent_mother=match["father"] is None,
+        birth_index=_index_value(numbered) if numbered else None,
+    )
+
+
+def _is_parent_after(match: re.Match[str], rest: str, text: str) -> bool:
+    words = rest.split()
+    if len(words) < 2 or words[0] not in SURNAMES | {"ng"}:  # noqa: PLR2004 a parent has surname and given name
+        return False
+    if match["be"] is not None:
+        # Bế is a surname of the north, Bé a given name; only BÉ before a full name is a baby.
+        return word_of(text.split()[0]).accented in {"bé", "be"} and len(words) > 2  # noqa: PLR2004
+    # Côn and Còn are other words.
+    return match["bare"] is None or word_of(text.split()[0]).accented in {"con", "b"}
+
+
+def _leaves_a_name(rest: str) -> bool:
+    words = rest.split()
+    return len(words) >= 2 and words[-1] not in {"thi", "van"}  # noqa: PLR2004
+
+
+def _parent_words(text: str, rest: str) -> list[Word]:
+    """Return the words of the parent's name, read again with repairs: `rest` is a run of the folded words of `text`."""
+    kept = rest.split()
+    words = _words(_BRACKETS.sub(" ", text))
+    folded = [word.folded for word in words]
+    for start in range(len(folded)):
+        if folded[start : start + len(kept)] == kept:
+            words = words[start : start + len(kept)]
+            break
+    else:
+        words = [word_of(word) for word in kept if not word.isdigit()]
+    return [word_of("nguyễn"), *words[1:]] if len(words) > 1 and words[0].folded == "ng" else words
+
+
+def _index_value(text: str) -> int | None:
+    return int(text) if text.isdigit() else _INDEX_VALUES.get(text)

@@ -1,0 +1,33 @@
+"""One source record to its features: the entry to this package."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from mdm.domain.records import BusinessAttributes, CitizenAttributes, SourceRecord
+from mdm.linkage.features import Features, Normalised
+from mdm.linkage.normalise.citizens import citizen_features
+from mdm.linkage.normalise.findings import Findings
+from mdm.linkage.normalise.firms import business_features
+
+NORMALISER_VERSION = 1
+"""Goes up with every change that gives any record other features: the index is then built anew from raw values."""
+
+
+def normalise(record: SourceRecord) -> Normalised:
+    """Return the features of a record and what was wrong with its values.
+
+    Pure: the same record gives the same features in every process and at any time. Accepts any text and never raises;
+    a value that breaks a rule becomes an issue and is not used as evidence.
+    """
+    findings = Findings()
+    attributes = record.attributes
+    features: Features
+    match attributes:
+        case CitizenAttributes():
+            features = citizen_features(record.key, attributes, record.updated_at, findings)
+        case BusinessAttributes():
+            features = business_features(attributes, findings)
+        case _:
+            assert_never(attributes)
+    return Normalised(features, findings.issues())

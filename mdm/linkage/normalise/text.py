@@ -1,0 +1,95 @@
+"""Unicode repair and the ASCII fold that every comparison stands on.
+
+Nothing here knows names, addresses or firms; all functions accept any `str`, lone surrogates included.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from anyascii import anyascii
+
+_CUT_MARGIN = 4
+"""Canonical composition shortens Vietnamese text to no less than a third, so four times the limit loses nothing."""
+
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+_SPACES = re.compile(r"[\s\x00-\x1f\x7f\x85\u00a0\u3000]+")
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u02bc\u02b9\u0060\u00b4\uff07\u2032", "'"))
+_WORDS = re.compile(r"[a-z0-9]+")
+
+# Every Latin-1 position that CP1252 shows as another character, so that text which was UTF-8 read as CP1252
+# can be turned back into its bytes, the five undefined positions included.
+_CP1252_TO_LATIN1 = {
+    ord(bytes([byte]).decode("cp1252")): byte for byte in range(0x80, 0xA0) if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+}
+
+
+def _fold_table() -> dict[int, str]:
+    table = {code: chr(code).lower() for code in range(128)}
+    for code in [*range(0xC0, 0x250), *range(0x1E00, 0x1F00)]:
+        base = unicodedata.normalize("NFD", chr(code))[0]
+        if base.isascii() and base.isalpha():
+            table[code] = base.lower()
+    # Icelandic eth and African d stand in for the Vietnamese D with stroke in many old lists.
+    table |= dict.fromkeys(map(ord, "ĐđÐðƉɖ"), "d")
+    table |= dict.fromkeys(range(0x300, 0x370), "")
+    table[0xAD] = ""
+    return table
+
+
+_FOLD = _fold_table()
+
+
+def clean(text: str, characters_max: int) -> tuple[str, bool]:
+    """Return `text` in NFC without invisible characters, spaces collapsed, and whether it had to be cut.
+
+    Undoes UTF-8 that was read as CP1252. Soft hyphens stay, because one old font writes a letter with them.
+    """
+    if text.isascii() and text.isprintable():
+        cleaned = " ".join(text.split())
+        return cleaned[:characters_max].rstrip(), len(cleaned) > characters_max
+    is_cut = len(text) > characters_max * _CUT_MARGIN
+    text = _utf8_read_as_cp1252(text[: characters_max * _CUT_MARGIN])
+    text = _INVISIBLE.sub("", text).translate(_APOSTROPHES)
+    text = _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    return text[:characters_max].rstrip(), is_cut or len(text) > characters_max
+
+
+def _utf8_read_as_cp1252(text: str) -> str:
+    try:
+        repaired = text.translate(_CP1252_TO_LATIN1).encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+    return repaired
+
+
+def fold(text: str) -> str:
+    """Return `text` as words of a-z and 0-9 separated by one space: no marks, no case, no punctuation."""
+    return " ".join(fold_words(text))
+
+
+def fold_words(text: str) -> list[str]:
+    """Return the words of `fold(text)`."""
+    return _WORDS.findall(fold_punctuated(text))
+
+
+def fold_punctuated(text: str) -> str:
+    """Return `text` in lower-case ASCII with its punctuation and spaces kept, for texts whose commas mean something."""
+    folded = text.translate(_FOLD)
+    if folded.isascii():
+        return folded
+    return _transliterate(folded)
+
+
+@lru_cache(maxsize=4096)
+def _transliterate(text: str) -> str:
+    return anyascii(text).lower()
+
+
+def digits(text: str) -> str:
+    """Return the decimal digits of `text` as ASCII, full-width and other scripts' digits included."""
+    if text.isascii():
+        return text if text.isdigit() else "".join(character for character in text if character.isdigit())
+    return "".join(str(unicodedata.decimal(character)) for character in text if character.isdecimal())
