@@ -6,7 +6,6 @@ decides after each start whether it may be used.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import msgspec
 
 from mdm.errors import IndexMismatchError, StoreError
 from mdm.limits import INDEX_MAP_BYTES, INDEX_READERS_MAX, INDEX_SPARE_READS
+from mdm.store.files import sync_directory, sync_file
 from mdm.store.layout import LAYOUT_VERSION
 from mdm.store.transaction import IndexTransaction
 from mdm.store.view import Databases, IndexView
@@ -26,13 +26,16 @@ DATA_FILE = "data.mdb"
 _LAYOUT_KEY = b"layout"
 _NORMALISER_KEY = b"normaliser"
 _SPECIFICATION_KEY = b"specification"
+_JOURNAL_KEY = b"journal"
 
 
 class IndexVersions(msgspec.Struct, frozen=True):
-    """What the match state was computed with; with other versions it has to be computed again."""
+    """What the index was computed from and with; for others it has to be computed again."""
 
     normaliser: str
     specification: str
+    journal: str = ""
+    """`JournalReader.name` of the journal that this is the fold of."""
 
 
 class IndexSizes(msgspec.Struct, frozen=True):
@@ -105,7 +108,9 @@ class Index:
             with environment.begin(db=databases.meta) as txn:
                 layout = int.from_bytes(txn.get(_LAYOUT_KEY, b""), "big")
                 stored = IndexVersions(
-                    txn.get(_NORMALISER_KEY, b"").decode(), txn.get(_SPECIFICATION_KEY, b"").decode()
+                    txn.get(_NORMALISER_KEY, b"").decode(),
+                    txn.get(_SPECIFICATION_KEY, b"").decode(),
+                    txn.get(_JOURNAL_KEY, b"").decode(),
                 )
         except lmdb.Error as error:
             raise IndexMismatchError(f"the index in {path.name} is damaged: {type(error).__name__}") from error
@@ -164,12 +169,8 @@ class Index:
         except lmdb.Error as error:
             raise StoreError(f"the index cannot be copied: {type(error).__name__}") from error
         (path / DATA_FILE).chmod(0o600)
-        for each, flags in ((path / DATA_FILE, os.O_RDONLY), (path, os.O_RDONLY | os.O_DIRECTORY)):
-            descriptor = os.open(each, flags)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        sync_file(path / DATA_FILE)
+        sync_directory(path)
 
     def release_dead_readers(self) -> int:
         """Free the slots of killed readers, which pin old pages, and return how many; call it every few seconds."""
@@ -195,3 +196,4 @@ def _create(environment: lmdb.Environment, versions: IndexVersions) -> None:
                 txn.put(_LAYOUT_KEY, LAYOUT_VERSION.to_bytes(4, "big"), db=database)
                 txn.put(_NORMALISER_KEY, versions.normaliser.encode(), db=database)
                 txn.put(_SPECIFICATION_KEY, versions.specification.encode(), db=database)
+                txn.put(_JOURNAL_KEY, versions.journal.encode(), db=database)

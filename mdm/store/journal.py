@@ -147,6 +147,11 @@ class JournalReader:
             self._connection.close(force=True)
 
     @property
+    def name(self) -> str:
+        """Journal id and epoch: what an index must have been folded from."""
+        return f"{self.journal_id}:{self.epoch}"
+
+    @property
     def last_seq(self) -> int:
         """Seq of the last committed event; 0 for an empty journal."""
         with self._guarded():

@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 
 from mdm.errors import DataDirectoryError
+from mdm.store.files import sync_directory
 
 JOURNAL_VERSION = 1
 """Layout of the tables below; stands in SQLite's `user_version`."""
@@ -77,7 +78,7 @@ def open_for_writing(path: Path, *, create: bool, vfs: str | None = None) -> aps
         connection.set_busy_timeout(0)
         if create and not connection.execute("SELECT count(*) FROM sqlite_schema").get:
             _create(connection)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         _check_version(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -150,11 +151,3 @@ def _check_version(connection: apsw.Connection, path: Path) -> None:
 
 def _unusable(path: Path, error: apsw.Error) -> DataDirectoryError:
     return DataDirectoryError(f"{path.name} cannot be opened: {type(error).__name__}")
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

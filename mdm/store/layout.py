@@ -30,16 +30,16 @@ _KIND_OF_LETTER = {ord(kind.letter): kind for kind in EntityKind}
 
 
 class CrosswalkStatus(enum.IntEnum):
-    """What a source key answers with."""
+    """What a source key answers with; the numbers are those of the wire, so columns need no translation."""
 
-    NOT_FOUND = 0
-    """Nothing was ever stored under it. Never written."""
     RESOLVED = 1
     """Has a golden ID."""
-    PENDING = 2
-    """Stored, not resolved yet."""
+    NOT_FOUND = 2
+    """Nothing was ever stored under it. Never written."""
     DELETED = 3
     """Its registry withdrew the record."""
+    PENDING = 4
+    """Stored, not resolved yet."""
 
 
 class CrosswalkEntry(msgspec.Struct, frozen=True):

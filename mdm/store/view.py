@@ -105,6 +105,11 @@ class IndexView:
         value = self._txn.get(encoded, db=self._db.crosswalk)
         return None if value is None else layout.crosswalk_entry(value)
 
+    def number_of(self, key: SourceKey) -> RecordNumber | None:
+        """Return the number of a source key, or None if nothing was ever stored under it."""
+        entry = self.crosswalk(key)
+        return None if entry is None else entry.number
+
     def lookup_many(self, registry: str, kind: EntityKind, record_ids: Iterable[str]) -> tuple[list[str], list[int]]:
         """Translate record ids of one registry to golden IDs.
 
@@ -116,13 +121,13 @@ class IndexView:
         golden_ids: list[str] = []
         statuses: list[int] = []
         get, crosswalk = self._txn.get, self._db.crosswalk
-        resolved = int(CrosswalkStatus.RESOLVED)
+        resolved, not_found = int(CrosswalkStatus.RESOLVED), int(CrosswalkStatus.NOT_FOUND)
         for record_id in record_ids:
             # An id too long to exist is cut to one that is still too long: LMDB raises on keys beyond 511 bytes.
             value = get(prefix + record_id.encode()[: RECORD_ID_BYTES_MAX + 1], b"", db=crosswalk)
             if not value:
                 golden_ids.append("")
-                statuses.append(0)
+                statuses.append(not_found)
                 continue
             status = value[_STATUS_OFFSET]
             golden_ids.append(value[_GOLDEN_ID_OFFSET:].decode("ascii") if status == resolved else "")

@@ -1,0 +1,119 @@
+"""The directory that holds all state of one service, and the lock that keeps a second one out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+from mdm.errors import DataDirectoryError
+from mdm.store.files import replace_file, sync_directory
+from mdm.store.generations import Generations
+
+VERSION = "hcm-mdm data 1"
+"""Content of the VERSION file; another layout of the directory gets another number."""
+
+_VERSION_FILE = "VERSION"
+_LOCK_FILE = "lock"
+_HARMLESS = frozenset({_LOCK_FILE, _VERSION_FILE + ".tmp", "lost+found"})
+"""What a start that was killed early, or the file system, leaves in an otherwise empty directory."""
+
+
+class DataDirectory:
+    """An opened data directory: `journal.sqlite`, `index/`, `relinks/`, `VERSION`, `lock`."""
+
+    def __init__(self, path: Path, lock: int | None) -> None:
+        """Take over an open directory; see `open`."""
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, exclusive: bool = False) -> DataDirectory:
+        """Open the data directory at `path`.
+
+        Args:
+            path: Local disk only: LMDB and SQLite both map files and lock them.
+            create: Whether a missing or empty directory becomes a new one.
+            exclusive: Whether to keep every other exclusive opener out until `close` or the end of the process:
+                serving, rebuilding and verifying do. Child processes of the holder open without it.
+
+        Raises:
+            DataDirectoryError: Missing, not ours, of another version, or in use by another process.
+        """
+        _check(path, create=create)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if exclusive:
+                path.chmod(0o700)
+            lock = _take_lock(path) if exclusive else None
+        except OSError as error:
+            raise DataDirectoryError(f"{path} cannot be used: {error.strerror}") from error
+        directory = cls(path, lock)
+        if not (path / _VERSION_FILE).exists():
+            replace_file(path / _VERSION_FILE, VERSION + "\n")
+            sync_directory(path.parent)
+        for name in ("index", "relinks"):
+            (path / name).mkdir(mode=0o700, exist_ok=True)
+        return directory
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Let others in."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def generations(self) -> Generations:
+        """The index generations."""
+        return Generations(self.path / "index")
+
+    @property
+    def relinks(self) -> Path:
+        """Where re-linkage runs keep snapshots and plans; scratch."""
+        return self.path / "relinks"
+
+
+def _check(path: Path, *, create: bool) -> None:
+    try:
+        names = set(os.listdir(path))  # noqa: PTH208  (names are all that is needed)
+    except FileNotFoundError:
+        if create:
+            return
+        raise DataDirectoryError(f"{path} does not exist; `mdm serve --data` creates it") from None
+    except OSError as error:
+        raise DataDirectoryError(f"{path} cannot be read: {error.strerror}") from error
+    if _VERSION_FILE in names:
+        version = (path / _VERSION_FILE).read_text(encoding="utf-8", errors="replace").strip()
+        if version != VERSION:
+            raise DataDirectoryError(f"{path} holds data of another version; this release reads {VERSION!r}")
+    elif names - _HARMLESS:
+        raise DataDirectoryError(f"{path} is not empty and not a data directory of this service; name another")
+    elif not create:
+        raise DataDirectoryError(f"{path} is empty; `mdm serve --data` makes it a data directory")
+
+
+def _take_lock(path: Path) -> int:
+    descriptor = os.open(path / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode("ascii", errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        raise DataDirectoryError(f"{path} is in use by another server (process {holder}); stop it first") from None
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
