@@ -218,9 +218,7 @@ def _atom_python(atom: Atom) -> str:
         case Differ():
             text = f"({stated} and {left} != {right})"
         case EqualAcross(_, other):
-            text = (
-                f"(({left} is not None and {left} == r_{other}) or ({right} is not None and {right} == l_{other}))"
-            )
+            text = f"(({left} is not None and {left} == r_{other}) or ({right} is not None and {right} == l_{other}))"
         case MemberAcross(_, elements):
             text = f"({left} in r_{elements} or {right} in l_{elements})"
         case Overlap():

@@ -1,0 +1,102 @@
+"""How two business records are compared.
+
+The tax code is the key; names recur from ward to ward ("Hộ kinh doanh Hoa Mai") and owners hold several firms, so
+neither carries a link without the other evidence.
+"""
+
+from __future__ import annotations
+
+from mdm.linkage.citizens import JARO_WINKLER_CLOSE
+from mdm.linkage.comparisons import Comparison, Level, Meaning
+from mdm.linkage.predicates import (
+    DamerauWithin,
+    EitherEmpty,
+    EitherMissing,
+    Equal,
+    JaroWinklerAtLeast,
+    LengthsDiffer,
+    MemberAcross,
+    Overlap,
+    all_of,
+    any_of,
+)
+
+TAX_CODE = Comparison(
+    "tax_code",
+    (
+        Level("same", Meaning.AGREES, Overlap("tax_codes"), 0.96, 2e-6, bits_max=18.0),
+        # Parent and branches share ten digits and most else; each is its own business.
+        Level("other_branch", Meaning.CONFLICTS, Equal("tax_group"), 0.005, 4e-6, bits_max=-6.0),
+        # Household businesses went from ten digits to the owner's twelve: the two cannot be compared.
+        Level(
+            "missing",
+            Meaning.MISSING,
+            any_of(EitherMissing("tax_code"), all_of(EitherMissing("tax_group"), LengthsDiffer("tax_code"))),
+        ),
+        Level("typo", Meaning.CLOSE, DamerauWithin("tax_code", 1), 0.02, 3e-6, bits_max=9.0),
+        Level("different", Meaning.CONFLICTS, None, 0.015, 0.9999, bits_max=-6.0),
+    ),
+)
+
+NAME = Comparison(
+    "name",
+    (
+        Level("missing", Meaning.MISSING, EitherMissing("name")),
+        Level("same", Meaning.AGREES, Equal("name"), 0.84, 1e-4, term_frequency_column="name"),
+        Level("other_name", Meaning.AGREES, MemberAcross("name", "other_names"), 0.02, 1e-4),
+        Level("swapped", Meaning.AGREES, Equal("name_sorted"), 0.01, 2e-5),
+        Level("typo", Meaning.CLOSE, DamerauWithin("name", 1), 0.03, 2e-4),
+        Level("same_distinct", Meaning.CLOSE, Equal("name_distinct"), 0.05, 5e-4),
+        Level("close", Meaning.CLOSE, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.02, 2e-3),
+        Level("different", Meaning.CONFLICTS, None, 0.03, 0.99, bits_max=-3.0),
+    ),
+)
+
+LEGAL_FORM = Comparison(
+    "legal_form",
+    (
+        Level("missing", Meaning.MISSING, EitherMissing("legal_form")),
+        Level("same", Meaning.AGREES, Equal("legal_form"), 0.95, 0.35),
+        Level("different", Meaning.NEUTRAL, None, 0.05, 0.65),
+    ),
+)
+
+PHONE = Comparison(
+    "phone",
+    (
+        Level("missing", Meaning.MISSING, EitherEmpty("phones")),
+        Level("same", Meaning.AGREES, Overlap("phones"), 0.75, 5e-5, bits_max=9.0),
+        Level("different", Meaning.NEUTRAL, None, 0.25, 0.9999, bits_min=-2.0),
+    ),
+)
+
+ADDRESS = Comparison(
+    "address",
+    (
+        Level(
+            "same_premises",
+            Meaning.AGREES,
+            all_of(Overlap("premises"), any_of(Overlap("wards"), EitherEmpty("wards"))),
+            0.75,
+            1e-4,
+            bits_max=8.0,
+        ),
+        Level("missing", Meaning.MISSING, EitherEmpty("wards")),
+        Level("same_street", Meaning.CLOSE, all_of(Overlap("wards"), Overlap("streets")), 0.05, 6e-4, bits_max=5.0),
+        Level("same_ward", Meaning.CLOSE, Overlap("wards"), 0.1, 1e-2, bits_max=3.0),
+        Level("different", Meaning.NEUTRAL, None, 0.1, 0.989, bits_min=-3.0),
+    ),
+)
+
+REPRESENTATIVE = Comparison(
+    "representative",
+    (
+        Level("same_id", Meaning.AGREES, Overlap("representative_ids"), 0.85, 2e-5, bits_max=7.0),
+        Level("missing", Meaning.MISSING, EitherMissing("representative_name")),
+        Level("same_name", Meaning.AGREES, Equal("representative_name"), 0.1, 4e-5, bits_max=7.0),
+        Level("close", Meaning.CLOSE, JaroWinklerAtLeast("representative_name", JARO_WINKLER_CLOSE), 0.02, 6e-3),
+        Level("different", Meaning.NEUTRAL, None, 0.03, 0.99, bits_min=-4.0),
+    ),
+)
+
+COMPARISONS = (TAX_CODE, NAME, LEGAL_FORM, PHONE, ADDRESS, REPRESENTATIVE)

@@ -1,0 +1,176 @@
+"""How two citizen records are compared.
+
+Names and dates carry the weight; what a household shares (phone, address, parents) is bounded, because it does not
+tell its members apart. Term frequencies stand on the full name: surnames say nothing when a third are Nguyễn.
+"""
+
+from __future__ import annotations
+
+from mdm.linkage.comparisons import Comparison, Level, Meaning
+from mdm.linkage.predicates import (
+    DamerauWithin,
+    Differ,
+    EitherEmpty,
+    EitherMissing,
+    EitherTrue,
+    Equal,
+    EqualAcross,
+    JaroWinklerAtLeast,
+    MemberAcross,
+    NumberWithin,
+    Overlap,
+    all_of,
+    any_of,
+)
+
+JARO_WINKLER_CLOSE = 0.9199
+"""Just below 0.92, which is a rational value of the measure: the engines may round it apart."""
+
+NAME = Comparison(
+    "name",
+    (
+        Level("missing", Meaning.MISSING, EitherMissing("name")),
+        Level("same", Meaning.AGREES, Equal("name"), 0.90, 4e-5, term_frequency_column="name"),
+        Level("swapped", Meaning.AGREES, Equal("name_sorted"), 0.005, 2e-6),
+        Level("other_name", Meaning.AGREES, MemberAcross("name", "other_names"), 0.005, 1e-5),
+        Level("typo", Meaning.CLOSE, DamerauWithin("name", 1), 0.03, 3e-4),
+        Level("middle_dropped", Meaning.CLOSE, EqualAcross("name", "name_short"), 0.025, 5e-5),
+        Level("close", Meaning.CLOSE, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.015, 6e-3),
+        Level("middle_differs", Meaning.NEUTRAL, Equal("name_short"), 0.008, 2e-3, bits_max=2.0),
+        Level("given_agrees", Meaning.CONFLICTS, Equal("given"), 0.006, 1e-2, bits_max=-1.0),
+        Level("different", Meaning.CONFLICTS, None, 0.006, 0.98, bits_max=-4.0),
+    ),
+)
+
+DIACRITICS = Comparison(
+    "diacritics",
+    (
+        # Missing marks say nothing; the question arises only where both wrote them and the letters agree.
+        Level("agree", Meaning.AGREES, Equal("name_accented"), 0.97, 0.70, bits_max=1.0),
+        Level(
+            "missing",
+            Meaning.MISSING,
+            any_of(EitherMissing("name_accented"), EitherMissing("name"), Differ("name")),
+        ),
+        Level("conflict", Meaning.CONFLICTS, None, 0.03, 0.30, bits_max=-1.0),
+    ),
+)
+
+BIRTH = Comparison(
+    "birth",
+    (
+        Level("missing", Meaning.MISSING, EitherMissing("birth_year")),
+        # Two clerks who each completed a bare year with 1 January agree on little more than the year.
+        Level(
+            "same_filler",
+            Meaning.CLOSE,
+            all_of(Equal("birth_date"), EitherTrue("is_filler_birth_date")),
+            0.03,
+            4e-4,
+            bits_max=8.0,
+        ),
+        Level("same", Meaning.AGREES, Equal("birth_date"), 0.85, 4.5e-5),
+        Level("swapped", Meaning.CLOSE, EqualAcross("birth_date", "birth_date_swapped"), 0.012, 4.5e-5),
+        Level("one_digit", Meaning.CLOSE, DamerauWithin("birth_date", 1), 0.02, 8e-4),
+        Level(
+            "year_only",
+            Meaning.CLOSE,
+            all_of(Equal("birth_year"), any_of(EitherMissing("birth_date"), EitherTrue("is_filler_birth_date"))),
+            0.07,
+            2e-3,
+        ),
+        Level("same_year", Meaning.NEUTRAL, Equal("birth_year"), 0.008, 1.3e-2, bits_max=0.0),
+        Level("year_close", Meaning.CONFLICTS, NumberWithin("birth_year", 1), 0.006, 3e-2, bits_max=-1.0),
+        Level("different", Meaning.CONFLICTS, None, 0.004, 0.95, bits_max=-6.0),
+    ),
+)
+
+SEX = Comparison(
+    "sex",
+    (
+        Level("missing", Meaning.MISSING, EitherMissing("sex")),
+        Level("same", Meaning.AGREES, Equal("sex"), 0.99, 0.5),
+        Level("different", Meaning.CONFLICTS, None, 0.01, 0.5),
+    ),
+)
+
+PERSONAL_ID = Comparison(
+    "personal_id",
+    (
+        Level("same", Meaning.AGREES, Overlap("personal_ids"), 0.97, 2e-6, bits_max=16.0),
+        # An old card number beside a new one is no conflict: they cannot be compared.
+        Level("missing", Meaning.MISSING, EitherMissing("personal_id")),
+        Level("typo", Meaning.CLOSE, DamerauWithin("personal_id", 1), 0.015, 2e-6, bits_max=10.0),
+        Level("different", Meaning.CONFLICTS, None, 0.015, 0.9999, bits_max=-5.0),
+    ),
+)
+
+INSURANCE_NUMBER = Comparison(
+    "insurance_number",
+    (
+        Level("missing", Meaning.MISSING, EitherEmpty("insurance_numbers")),
+        Level("same", Meaning.AGREES, Overlap("insurance_numbers"), 0.96, 2e-6, bits_max=14.0),
+        # One person may hold two books, so a difference weighs less than it does for the personal ID.
+        Level("different", Meaning.CONFLICTS, None, 0.04, 0.9999, bits_max=-3.0, bits_min=-5.0),
+    ),
+)
+
+PHONE = Comparison(
+    "phone",
+    (
+        Level("missing", Meaning.MISSING, EitherEmpty("phones")),
+        Level("same", Meaning.AGREES, Overlap("phones"), 0.7, 2e-4, bits_max=7.0),
+        Level("different", Meaning.NEUTRAL, None, 0.3, 0.9998, bits_min=-2.0),
+    ),
+)
+
+ADDRESS = Comparison(
+    "address",
+    (
+        Level(
+            "same_premises",
+            Meaning.AGREES,
+            all_of(Overlap("premises"), any_of(Overlap("wards"), EitherEmpty("wards"))),
+            0.55,
+            2e-4,
+            bits_max=6.0,
+        ),
+        Level("missing", Meaning.MISSING, EitherEmpty("wards")),
+        Level("same_street", Meaning.AGREES, all_of(Overlap("wards"), Overlap("streets")), 0.05, 6e-4, bits_max=5.0),
+        Level("same_ward", Meaning.CLOSE, Overlap("wards"), 0.2, 1e-2, bits_max=3.0),
+        Level("different", Meaning.NEUTRAL, None, 0.2, 0.989, bits_min=-2.0),
+    ),
+)
+
+FAMILY = Comparison(
+    "family",
+    (
+        # A newborn without a name and the child named later: same mother, same day.
+        Level(
+            "newborn",
+            Meaning.AGREES,
+            all_of(EitherTrue("is_newborn_alias"), Equal("mother_name"), Equal("birth_date")),
+            0.05,
+            1e-7,
+            bits_max=16.0,
+        ),
+        Level("same_relative_id", Meaning.AGREES, Overlap("relative_ids"), 0.15, 1e-5, bits_max=7.0),
+        Level("same_mother", Meaning.AGREES, Equal("mother_name"), 0.45, 1e-4, bits_max=7.0),
+        Level("same_relative", Meaning.AGREES, Overlap("relative_names"), 0.2, 2e-4, bits_max=6.0),
+        Level("same_household", Meaning.AGREES, Equal("household"), 0.02, 1e-5, bits_max=6.0),
+        Level("missing", Meaning.MISSING, EitherMissing("mother_name")),
+        Level("mother_close", Meaning.CLOSE, JaroWinklerAtLeast("mother_name", JARO_WINKLER_CLOSE), 0.05, 8e-3),
+        Level("different_mother", Meaning.CONFLICTS, None, 0.08, 0.99, bits_min=-5.0, bits_max=-1.0),
+    ),
+)
+
+EMPLOYER = Comparison(
+    "employer",
+    (
+        Level("missing", Meaning.MISSING, EitherMissing("employer")),
+        Level("same", Meaning.AGREES, Equal("employer"), 0.7, 2e-3, bits_max=5.0),
+        Level("different", Meaning.NEUTRAL, None, 0.3, 0.998, bits_min=-1.0),
+    ),
+)
+
+COMPARISONS = (NAME, DIACRITICS, BIRTH, SEX, PERSONAL_ID, INSURANCE_NUMBER, PHONE, ADDRESS, FAMILY, EMPLOYER)

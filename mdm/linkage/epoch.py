@@ -1,0 +1,160 @@
+"""The statistics epoch: how many citizens or businesses there are, and how common each name is among them.
+
+Frozen from a snapshot and named by its digest in every decision, so that batch and online judge a name alike
+while the counts go on growing. Names stand in it as 64-bit hashes: the epoch reveals no one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib import resources
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm.domain.keys import EntityKind
+from mdm.errors import ConfigurationError
+from mdm.linkage.features import Features
+from mdm.linkage.specification import STRANGERS_BIRTHDAY_COUNT
+
+PRIOR_MAX = 1e-3
+"""Below a thousand bearers the prior stands still: a service that has just started must not link on a surname."""
+
+PRIOR_MIN = 1e-8
+"""Ten times the country's population."""
+
+NAME_CACHE_ENTRIES = 65_536
+"""Names whose frequency a process remembers: the lookup is 5 µs, the memory about 10 MB."""
+
+
+class _Document(msgspec.Struct, frozen=True, array_like=True):
+    """The serialised form; hashes ascending as little-endian uint64, counts as uint32 beside them."""
+
+    kind: EntityKind
+    population: int
+    named_count: int
+    name_hashes: bytes
+    name_counts: bytes
+    token_hashes: bytes
+    token_counts: bytes
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _table(counts: Counter[str], count_min: int) -> tuple[bytes, bytes]:
+    kept = sorted((_hash(text), count) for text, count in counts.items() if count >= count_min)
+    hashes = np.array([hash_ for hash_, _ in kept], dtype="<u8")
+    return hashes.tobytes(), np.array([count for _, count in kept], dtype="<u4").tobytes()
+
+
+class _CountTable:
+    """Counts by the hash of their text, found by bisection."""
+
+    def __init__(self, hashes: bytes, counts: bytes) -> None:
+        self._hashes: NDArray[np.uint64] = np.frombuffer(hashes, dtype="<u8")
+        self._counts: NDArray[np.uint32] = np.frombuffer(counts, dtype="<u4")
+        if len(self._hashes) != len(self._counts):
+            raise ValueError("as many hashes as counts")
+
+    def count(self, text: str) -> int:
+        """Return the count of `text`, 0 if the table lacks it."""
+        wanted = np.uint64(_hash(text))
+        place = int(np.searchsorted(self._hashes, wanted))
+        return int(self._counts[place]) if place < len(self._hashes) and self._hashes[place] == wanted else 0
+
+
+class StatisticsEpoch:
+    """Population, prior and name frequencies of one entity kind. Immutable; equal when the digests are equal."""
+
+    def __init__(self, document: _Document) -> None:
+        self._document = document
+        self.kind = document.kind
+        self.population = document.population
+        """Live golden records of this kind."""
+        self.named_count = document.named_count
+        """Records that state a name; the denominator of every frequency."""
+        self._names = _CountTable(document.name_hashes, document.name_counts)
+        self._tokens = _CountTable(document.token_hashes, document.token_counts)
+        self._body = msgspec.msgpack.encode(document)
+        self.digest = hashlib.blake2b(self._body, digest_size=16).hexdigest()
+        self.name_frequency = lru_cache(NAME_CACHE_ENTRIES)(self._name_frequency)
+        """`name_frequency(name)`: the share of records that bear this full name, in (0, 1]."""
+
+    @classmethod
+    def from_records(cls, kind: EntityKind, records: Iterable[Features], population: int) -> StatisticsEpoch:
+        """Count the names of `records`; a name borne once is not kept.
+
+        Args:
+            kind: What the records describe.
+            records: Features of every resolved record.
+            population: Live golden records.
+        """
+        names: Counter[str] = Counter(record.name for record in records if record.name)
+        tokens: Counter[str] = Counter()
+        for name, count in names.items():
+            for token in set(name.split()):
+                tokens[token] += count
+        return cls(_Document(kind, population, names.total(), *_table(names, 2), *_table(tokens, 2)))
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> StatisticsEpoch:
+        """Read an epoch.
+
+        Raises:
+            ConfigurationError: The bytes are no epoch.
+        """
+        try:
+            return cls(msgspec.msgpack.decode(zlib.decompress(body), type=_Document))
+        except (zlib.error, msgspec.DecodeError, ValueError) as error:
+            raise ConfigurationError("epoch", "is not a statistics epoch of this version") from error
+
+    @classmethod
+    def default(cls, kind: EntityKind) -> StatisticsEpoch:
+        """Return the epoch that ships with the default model of this kind."""
+        return cls.from_bytes((resources.files("mdm.linkage") / "models" / f"{kind}.epoch").read_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the serialised epoch, about 8 bytes a name."""
+        return zlib.compress(self._body, 6)
+
+    def with_population(self, population: int) -> StatisticsEpoch:
+        """Return an epoch with the same names and another population."""
+        return StatisticsEpoch(msgspec.structs.replace(self._document, population=population))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StatisticsEpoch) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def prior(self) -> float:
+        """Probability that two random records describe the same bearer: one record in `population` is the other's."""
+        return min(max(1.0 / max(self.population, 1), PRIOR_MIN), PRIOR_MAX)
+
+    @property
+    def prior_bits(self) -> float:
+        """The prior as Splink adds it: log2 of its odds."""
+        return math.log2(self.prior / (1.0 - self.prior))
+
+    def expected_strangers(self, name: str) -> float:
+        """Return how many others bear this full name and one given birth date, on average."""
+        return self.population * self.name_frequency(name) / STRANGERS_BIRTHDAY_COUNT
+
+    def _name_frequency(self, name: str) -> float:
+        floor = 1.0 / (self.named_count + 1)
+        known = self._names.count(name)
+        if known:
+            return known / self.named_count
+        product = 1.0
+        for token in set(name.split()):
+            product *= max(self._tokens.count(token), 1) / max(self.named_count, 1)
+        return max(product, floor)

@@ -1,0 +1,134 @@
+"""One specification for each entity kind: comparisons and blocking rules for Splink and the online path alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from mdm.domain.keys import EntityKind
+from mdm.linkage import blocking, businesses, citizens
+from mdm.linkage.comparisons import Comparison, Level
+from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
+from mdm.linkage.predicates import sql
+
+SPECIFICATION_VERSION = 1
+"""Raised with any change of comparisons or blocking rules: models and postings of another version are of no use."""
+
+STRANGERS_BIRTHDAY_COUNT = 29_600
+"""Effective number of birth dates among living citizens, from the published age distribution."""
+
+
+class Specification(msgspec.Struct, frozen=True):
+    """Comparisons and blocking of one entity kind."""
+
+    kind: EntityKind
+    features_type: type[CitizenFeatures] | type[BusinessFeatures]
+    comparisons: tuple[Comparison, ...]
+    blocking_rules: tuple[str, ...]
+    training_rules: tuple[tuple[str, ...], ...]
+    """Columns that expectation maximisation blocks on, one run each; together they leave every comparison free once."""
+
+    def comparison(self, name: str) -> Comparison:
+        """Return the comparison of this name."""
+        return self.comparisons[self.position(name)]
+
+    def position(self, name: str) -> int:
+        """Return the 0-based place of the comparison of this name."""
+        return next(place for place, comparison in enumerate(self.comparisons) if comparison.name == name)
+
+
+CITIZEN_SPECIFICATION = Specification(
+    EntityKind.CITIZEN,
+    CitizenFeatures,
+    citizens.COMPARISONS,
+    tuple(name for name, _ in blocking.CITIZEN_RULES),
+    (("birth_date", "sex"), ("name",), ("personal_id",)),
+)
+
+BUSINESS_SPECIFICATION = Specification(
+    EntityKind.BUSINESS,
+    BusinessFeatures,
+    businesses.COMPARISONS,
+    tuple(name for name, _ in blocking.BUSINESS_RULES),
+    (("tax_code",), ("name_sorted",)),
+)
+
+Parameters = Callable[[Comparison, Level], tuple[float, float]]
+"""Gives m and u of a level."""
+
+
+def specification_of(kind: EntityKind) -> Specification:
+    """Return the specification of this entity kind."""
+    return CITIZEN_SPECIFICATION if kind is EntityKind.CITIZEN else BUSINESS_SPECIFICATION
+
+
+def kind_of_features(features: Features) -> EntityKind:
+    """Return the entity kind that these features describe."""
+    return EntityKind.CITIZEN if isinstance(features, CitizenFeatures) else EntityKind.BUSINESS
+
+
+def starting_parameters(_comparison: Comparison, level: Level) -> tuple[float, float]:
+    """Return the m and u that stand in the specification."""
+    return level.m, level.u
+
+
+def splink_settings(
+    specification: Specification, parameters: Parameters = starting_parameters, prior: float = 1e-5
+) -> dict[str, Any]:
+    """Return Splink 5 settings (its JSON model format) for this specification.
+
+    Args:
+        specification: What to compare.
+        parameters: m and u of each level.
+        prior: Probability that two random records match.
+    """
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "number",
+        "probability_two_random_records_match": prior,
+        "sql_dialect": "duckdb",
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": False,
+        "additional_columns_to_retain": [],
+        # Candidates come from `pairs`, registered before prediction; Splink still wants one rule here.
+        "blocking_rules_to_generate_predictions": [
+            {"blocking_rule": 'l."number" = r."number"', "sql_dialect": "duckdb"}
+        ],
+        "em_convergence": 0.0001,
+        "max_iterations": 25,
+        "comparisons": [_comparison_settings(comparison, parameters) for comparison in specification.comparisons],
+    }
+
+
+def _comparison_settings(comparison: Comparison, parameters: Parameters) -> dict[str, Any]:
+    return {
+        "output_column_name": comparison.name,
+        "comparison_description": comparison.name,
+        "comparison_levels": [_level_settings(comparison, level, parameters) for level in comparison.levels],
+    }
+
+
+def _level_settings(comparison: Comparison, level: Level, parameters: Parameters) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "sql_condition": "ELSE" if level.predicate is None else sql(level.predicate),
+        "label_for_charts": level.label,
+    }
+    if level.is_missing:
+        return settings | {"is_null_level": True}
+    settings["m_probability"], settings["u_probability"] = parameters(comparison, level)
+    if level.term_frequency_column:
+        settings |= {"tf_adjustment_column": level.term_frequency_column, "tf_adjustment_weight": 1.0}
+    return settings
+
+
+def learned_parameters(settings: Mapping[str, Any]) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    """Return m and u of each level of Splink settings, by (comparison, label); None where Splink learned none."""
+    found: dict[tuple[str, str], tuple[float | None, float | None]] = {}
+    for comparison in settings["comparisons"]:
+        for level in comparison["comparison_levels"]:
+            if not level.get("is_null_level"):
+                key = (comparison["output_column_name"], level["label_for_charts"])
+                found[key] = (level.get("m_probability"), level.get("u_probability"))
+    return found
