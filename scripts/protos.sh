@@ -2,7 +2,7 @@
 # Everything made from protos/: the Python stubs, the drift check, the checks by buf, Java and C#.
 #   scripts/protos.sh                    write mdm/v1 anew
 #   scripts/protos.sh --check            fail if mdm/v1 is not what the protos give, or if buf finds fault
-#   scripts/protos.sh --languages DIR    generate Java and C# into DIR and compile the Java
+#   scripts/protos.sh --languages DIR    generate and compile Java, and generate C#, into DIR
 #   scripts/protos.sh --release          make the protos as they are the base of the breaking check
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -49,42 +49,40 @@ check() {
   (cd protos && "$BUF_PATH" format --diff --exit-code --path mdm && "$BUF_PATH" lint && "$BUF_PATH" breaking --against released.binpb)
 }
 
-install_java() { # the parts that are missing, where that is allowed
+install_compilers() { # the parts that are missing, where that is allowed
   local missing=()
   command -v javac >/dev/null || missing+=(default-jdk-headless)
-  command -v grpc_java_plugin >/dev/null || missing+=(protobuf-compiler-grpc-java-plugin)
   [[ -x /usr/bin/protoc ]] || missing+=(protobuf-compiler)
+  [[ -x /usr/bin/grpc_java_plugin ]] || missing+=(protobuf-compiler-grpc-java-plugin)
   [[ -e /usr/share/java/protobuf.jar ]] || missing+=(libprotobuf-java)
   [[ -e /usr/share/java/grpc-stub.jar ]] || missing+=(libgrpc-java)
   [[ ${#missing[@]} -eq 0 ]] && return 0
   if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    echo "protos: SKIPPED compiling the Java: missing ${missing[*]}, and only root with apt can install them" >&2
+    echo "protos: SKIPPED Java and C#: missing ${missing[*]}, and only root with apt can install them" >&2
     return 1
   fi
   if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >"$scratch/apt.log" 2>&1; then
-    echo "protos: SKIPPED compiling the Java: apt could not install ${missing[*]}" >&2
+    echo "protos: SKIPPED Java and C#: apt could not install ${missing[*]}" >&2
     tail -3 "$scratch/apt.log" >&2
     return 1
   fi
 }
 
 languages() { # DIR
-  mkdir -p "$1/java" "$1/java-compiled" "$1/csharp"
-  protoc --descriptor_set_in="$scratch/full.binpb" --java_out="$1/java" --csharp_out="$1/csharp" \
-    --csharp_opt=base_namespace= "${PROTOS[@]}" buf/validate/validate.proto
-  echo "protos: generated $(find "$1/java" -name '*.java' | wc -l) Java and $(find "$1/csharp" -name '*.cs' | wc -l) C# files"
-  if command -v dotnet >/dev/null; then echo "protos: C# is generated, not compiled: no project file" >&2
-  else echo "protos: SKIPPED compiling the C#: no dotnet here; the files are generated" >&2; fi
-  install_java || return 0
-  # Gencode must be of the runtime's version, so the distribution's own protoc writes what its jars compile.
-  /usr/bin/protoc --descriptor_set_in="$scratch/full.binpb" --java_out="$1/java-compiled" \
-    --plugin=protoc-gen-grpc-java="$(command -v grpc_java_plugin)" --grpc-java_out="$1/java-compiled" \
-    "${PROTOS[@]}" buf/validate/validate.proto
+  install_compilers || return 0
+  mkdir -p "$1/java" "$1/java-classes" "$1/csharp"
+  # grpcio-tools generates Python only, and Java gencode must be of its runtime's version: the system's protoc writes what
+  # the system's jars compile. It is too old to read debug_redact, so it gets the descriptors that ours has compiled.
+  /usr/bin/protoc --descriptor_set_in="$scratch/full.binpb" --java_out="$1/java" --grpc-java_out="$1/java" \
+    --plugin=protoc-gen-grpc-java=/usr/bin/grpc_java_plugin "${PROTOS[@]}" buf/validate/validate.proto
   local jars=(/usr/share/java/{protobuf,grpc-api,grpc-stub,grpc-protobuf,guava,geronimo-annotation-1.3-spec}.jar)
-  mkdir -p "$1/java-classes"
-  find "$1/java-compiled" -name '*.java' >"$scratch/java-files"
+  find "$1/java" -name '*.java' >"$scratch/java-files"
   javac -nowarn -d "$1/java-classes" -cp "$(IFS=:; echo "${jars[*]}")" @"$scratch/java-files"
-  echo "protos: compiled $(find "$1/java-classes" -name '*.class' | wc -l) Java classes"
+  echo "protos: compiled $(wc -l <"$scratch/java-files") Java files to $(find "$1/java-classes" -name '*.class' | wc -l) classes"
+  # The rules stay in as option bytes; without the import, C# users need no generated Buf.Validate of ours.
+  /usr/bin/protoc --descriptor_set_in="$scratch/detached.binpb" --csharp_out="$1/csharp" "${PROTOS[@]}"
+  echo "protos: generated $(find "$1/csharp" -name '*.cs' | wc -l) C# files"
+  echo "protos: SKIPPED compiling the C#: that needs .NET and its NuGet packages" >&2
 }
 
 BUF_PATH=$(command -v "$BUF")
