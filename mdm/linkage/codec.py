@@ -8,10 +8,8 @@ from mdm.domain.keys import EntityKind
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODERS = {
-    EntityKind.CITIZEN: msgspec.msgpack.Decoder(CitizenFeatures),
-    EntityKind.BUSINESS: msgspec.msgpack.Decoder(BusinessFeatures),
-}
+_CITIZEN_DECODER = msgspec.msgpack.Decoder(CitizenFeatures)
+_BUSINESS_DECODER = msgspec.msgpack.Decoder(BusinessFeatures)
 
 
 def encode_features(features: Features) -> bytes:
@@ -25,4 +23,4 @@ def decode_features(kind: EntityKind, body: bytes) -> Features:
     Raises:
         msgspec.DecodeError: Not features of this kind.
     """
-    return _DECODERS[kind].decode(body)
+    return _CITIZEN_DECODER.decode(body) if kind is EntityKind.CITIZEN else _BUSINESS_DECODER.decode(body)

@@ -112,7 +112,7 @@ def _disjoint(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     return not any(value in right for value in left)
 
 
-def assess(  # noqa: PLR0913 - The pair, what was found about it, and the two frozen inputs of the decision.
+def assess(
     kind: EntityKind,
     levels: tuple[int, ...],
     left: Features,
@@ -205,9 +205,8 @@ def _missing_of_citizens(
         improbable = left.name is not None and epoch.expected_strangers(left.name) < coincidence_max
         return None if improbable and not contradicted else "name_and_birth_date_only"
     if same_name and found.is_close("birth"):
-        return (
-            None if contacts >= needed + 1 or (contacts >= needed and not found.conflicts("family")) else "birth_date"
-        )
+        needed += found.conflicts("family")
+        return None if contacts >= needed else "birth_date"
     # A household's phone, address and parents do not tell twins apart: a name that is off needs a number.
     return "name"
 

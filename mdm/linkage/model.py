@@ -47,7 +47,7 @@ class Provenance(msgspec.Struct, frozen=True):
     seed: int = 0
     trained_on: str = ""
     """`yyyy-mm-dd`, as the caller says."""
-    libraries: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it for each struct.
+    libraries: dict[str, str] = {}
 
 
 DEFAULT_THRESHOLDS = {

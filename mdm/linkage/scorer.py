@@ -49,8 +49,8 @@ class _Weights(NamedTuple):
 def match_probability(match_weight_bits: float) -> float:
     """Return the probability that a pair of this weight is one bearer; 0 bits is 0.5."""
     if match_weight_bits >= 0:
-        return 1.0 / (1.0 + 2.0**-match_weight_bits)
-    odds = 2.0**match_weight_bits
+        return 1.0 / (1.0 + math.exp2(-match_weight_bits))
+    odds = math.exp2(match_weight_bits)
     return odds / (1.0 + odds)
 
 

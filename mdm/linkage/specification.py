@@ -24,7 +24,7 @@ class Specification(msgspec.Struct, frozen=True):
     """Comparisons and blocking of one entity kind."""
 
     kind: EntityKind
-    features_type: type[CitizenFeatures] | type[BusinessFeatures]
+    features_type: type[CitizenFeatures | BusinessFeatures]
     comparisons: tuple[Comparison, ...]
     blocking_rules: tuple[str, ...]
     training_rules: tuple[tuple[str, ...], ...]
@@ -67,6 +67,16 @@ def specification_of(kind: EntityKind) -> Specification:
 def kind_of_features(features: Features) -> EntityKind:
     """Return the entity kind that these features describe."""
     return EntityKind.CITIZEN if isinstance(features, CitizenFeatures) else EntityKind.BUSINESS
+
+
+def held(level: Level, m: float, u: float) -> tuple[float, float]:
+    """Return m and u with the level's weight brought within its bounds, to 6 significant digits.
+
+    u gives way, for m is what the level's own matches show. Six digits hold results apart from the order in which
+    threads happened to add.
+    """
+    u = min(max(u, m / 2.0**level.bits_max), m / 2.0**level.bits_min, 1.0)
+    return float(f"{m:.6g}"), float(f"{u:.6g}")
 
 
 def starting_parameters(_comparison: Comparison, level: Level) -> tuple[float, float]:
@@ -117,7 +127,7 @@ def _level_settings(comparison: Comparison, level: Level, parameters: Parameters
     }
     if level.is_missing:
         return settings | {"is_null_level": True}
-    settings["m_probability"], settings["u_probability"] = parameters(comparison, level)
+    settings["m_probability"], settings["u_probability"] = held(level, *parameters(comparison, level))
     if level.term_frequency_column:
         settings |= {"tf_adjustment_column": level.term_frequency_column, "tf_adjustment_weight": 1.0}
     return settings
