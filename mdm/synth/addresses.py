@@ -13,7 +13,17 @@ _STREETS_PER_WARD = 14
 _CITY = "Thành phố Hồ Chí Minh"
 _CITY_SHORT = ("TP.HCM", "TPHCM", "TP. HCM", "Tp.HCM", "HCM", "TP Hồ Chí Minh")
 _ESTATES = ("Hoàng Anh", "Ehome 3", "Sunview Town", "Tân Phước", "Phú Thọ", "Bình Khánh", "Him Lam", "Mỹ Đức", "Sky 9")
-_HOME_COMMUNES = ("Tân Thành", "Long Hòa", "Mỹ Hội", "Phước An", "Bình Thạnh", "Hòa Lộc", "Tân Hưng", "An Thạnh", "Đại Hòa")
+_HOME_COMMUNES = (
+    "Tân Thành",
+    "Long Hòa",
+    "Mỹ Hội",
+    "Phước An",
+    "Bình Thạnh",
+    "Hòa Lộc",
+    "Tân Hưng",
+    "An Thạnh",
+    "Đại Hòa",
+)
 
 # Old HCMC is denser than the two provinces that joined it.
 _DENSITY = {"Thành phố Hồ Chí Minh": 2.2, "Tỉnh Bình Dương": 1.3, "Tỉnh Bà Rịa - Vũng Tàu": 0.6}
@@ -48,10 +58,14 @@ class AddressBook:
     def __init__(self, dice: Dice) -> None:
         """Lay out the streets of the wards."""
         streets = tables.read_table("streets.csv")
-        self._wards: Weighted[Ward] = Weighted(
+        density = [
             (ward, _DENSITY[ward.province] * (0.4 + 1.6 * dice.uniform()) * (0.5 if ward.is_rural else 1.0))
             for ward in tables.wards()
-        )
+        ]
+        self._wards: Weighted[Ward] = Weighted(density)
+        misleading = sum(weight for ward, weight in density if ward.is_false_friend)
+        self.false_friend_share = misleading / sum(weight for _, weight in density)
+        """Share of the city's addresses whose old ward's name belongs to another new unit today."""
         self._streets: dict[str, list[tuple[str, str]]] = {}
         for ward in tables.wards():
             named = [dice.choice(streets) for _ in range(_STREETS_PER_WARD)]
@@ -89,24 +103,22 @@ class AddressBook:
 def _house_number(dice: Dice) -> str:
     kind = dice.uniform()
     number = dice.between(1, 60) if dice.chance(0.3) else dice.between(1, 999)
-    if kind < 0.40:  # noqa: PLR2004 - the shares of the forms stand in this function
+    if kind < 0.40:  # the shares of the forms stand in this function
         return str(number)
-    if kind < 0.50:  # noqa: PLR2004
+    if kind < 0.50:
         return f"{number}{dice.choice('ABCDE')}"
-    if kind < 0.72:  # noqa: PLR2004
+    if kind < 0.72:
         return f"{number}/{dice.between(1, 120)}"
-    if kind < 0.84:  # noqa: PLR2004
+    if kind < 0.84:
         return f"{number}/{dice.between(1, 60)}/{dice.between(1, 30)}{dice.choice(('', '', 'A', 'B'))}"
-    if kind < 0.87:  # noqa: PLR2004
+    if kind < 0.87:
         return f"{number} Bis"
-    if kind < 0.90:  # noqa: PLR2004
+    if kind < 0.90:
         return f"Lô {dice.choice('ABCDEF')}{dice.between(1, 40)}"
     return f"Căn hộ {dice.choice('ABCD')}{dice.between(1, 25)}.{dice.between(1, 16):02d} CC {dice.choice(_ESTATES)},"
 
 
-def write(  # noqa: PLR0913 - the ways of a clerk
-    address: Address, dice: Dice, *, old_tiers: bool, short: bool, to_ward: bool, with_code: bool
-) -> Written:
+def write(address: Address, dice: Dice, *, old_tiers: bool, short: bool, to_ward: bool, with_code: bool) -> Written:
     """Return the address as a clerk writes it.
 
     Args:
@@ -131,7 +143,10 @@ def write(  # noqa: PLR0913 - the ways of a clerk
         return Written(", ".join(parts), "")
     if old_tiers:
         ward = address.ward
-        parts += [_unit(ward.name, dice) if short else ward.name, _unit(ward.district, dice) if short else ward.district]
+        parts += [
+            _unit(ward.name, dice) if short else ward.name,
+            _unit(ward.district, dice) if short else ward.district,
+        ]
         if ward.province != _CITY:
             city = ward.province
         code = ward.code

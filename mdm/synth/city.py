@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mdm.errors import InvalidInputError
 from mdm.synth.addresses import AddressBook
+from mdm.synth.clerks import Clerks
 from mdm.synth.dice import Dice
 from mdm.synth.feeds import CityFiles, FeedFormat
 from mdm.synth.firms import FIRMS_PER_CITIZEN, Firm, Founder
@@ -15,7 +16,7 @@ from mdm.synth.households import Families
 from mdm.synth.identifiers import Serials
 from mdm.synth.names import Namer
 from mdm.synth.people import ADULT_AGE, CITY_DATE, Births, Household, Person
-from mdm.synth.records import Clerks, CompanyRegister, Hospitals, Residence, SocialSecurity
+from mdm.synth.records import CompanyRegister, Hospitals, Residence, SocialSecurity
 from mdm.synth.tables import Registry, presence
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _STREAM_PEOPLE, _STREAM_PLACES, _STREAM_FIRMS, _STREAM_RECORDS = 1, 2, 3, 4
 
 # Injected so that about 1 % of people have a namesake born the same day; adults who are nobody's child here are about
 # six in ten, and each injection makes two such people.
-_NAMESAKE_SHARE = 0.011
+_NAMESAKE_SHARE = 0.008
 _SEATS_OUTSIDE_SHARE = 0.05
 _ADULT_SHARE = 0.70
 
@@ -53,7 +54,7 @@ class CityReport:
     hard_negatives: dict[str, int]
 
 
-def write_city(  # noqa: PLR0913 - the options of a command
+def write_city(
     directory: Path,
     citizens: int,
     seed: int,
@@ -147,7 +148,9 @@ class _City:
         """Fill the seats that are left with people who live elsewhere: only the company register knows them."""
         while self._seats:
             house = self._families.household()
-            adults = [person for person in house.members if person.age_on(CITY_DATE) >= ADULT_AGE and not person.died_on]
+            adults = [
+                person for person in house.members if person.age_on(CITY_DATE) >= ADULT_AGE and not person.died_on
+            ]
             for person in adults[: len(self._seats)]:
                 self._take_seat(person, house)
 

@@ -52,7 +52,9 @@ def _typed_table(shapes: dict[str, str], tones: dict[str, str]) -> dict[str, tup
 def _legacy_table() -> dict[int, str]:
     table = dict(_VNI_FONT_WHOLE)
     for vowel in "aeouy":
-        table |= {_composed(vowel, tone): vowel + mark for tone, mark in _VNI_FONT_MARKS[""].items() if vowel + tone != "yj"}
+        table |= {
+            _composed(vowel, tone): vowel + mark for tone, mark in _VNI_FONT_MARKS[""].items() if vowel + tone != "yj"
+        }
     for vowel, base in (("â", "a"), ("ê", "e"), ("ô", "o")):
         table |= {_composed(vowel, tone): base + mark for tone, mark in _VNI_FONT_MARKS["â"].items()}
     table |= {_composed("ă", tone): "a" + mark for tone, mark in _VNI_FONT_MARKS["ă"].items()}
@@ -159,7 +161,7 @@ def respelled(text: str, table: dict[str, str]) -> str:
 def shorter_middle(text: str, dice: Dice) -> str:
     """Return the name with a middle word dropped, or surname and middle abbreviated."""
     words = text.split(" ")
-    if len(words) < 3:  # noqa: PLR2004 - no middle to lose
+    if len(words) < 3:  # no middle to lose
         return text
     if dice.chance(0.7):
         del words[dice.between(1, len(words) - 2)]
@@ -169,7 +171,7 @@ def shorter_middle(text: str, dice: Dice) -> str:
     return " ".join([words[0], *(word[0] + "." for word in words[1:-1]), words[-1]])
 
 
-def name_as_written(text: str, rates: ErrorRates, dice: Dice, *, foreign: bool = False) -> str:  # noqa: C901, PLR0912 - one line per error
+def name_as_written(text: str, rates: ErrorRates, dice: Dice, *, foreign: bool = False) -> str:
     """Return a name as the registry with these rates has it."""
     draw = dice.uniform
     if foreign:
@@ -201,7 +203,7 @@ def name_as_written(text: str, rates: ErrorRates, dice: Dice, *, foreign: bool =
     elif draw() < rates.eth_for_d_stroke:
         text = text.replace("Đ", "\u00d0").replace("đ", "\u00f0")
     if draw() < rates.name_noise:
-        text = text.replace(" ", "  ", 1) if draw() < 0.6 else text + dice.choice(_TRAILING_NOTES)  # noqa: PLR2004
+        text = text.replace(" ", "  ", 1) if draw() < 0.6 else text + dice.choice(_TRAILING_NOTES)
     return text.upper() if draw() < rates.all_caps else text
 
 
@@ -210,11 +212,11 @@ def birth_as_known(born_on: date, rates: ErrorRates, dice: Dice) -> date:
     draw = dice.uniform
     if draw() < rates.birth_first_of_january:
         return date(born_on.year, 1, 1)
-    if born_on.day <= 12 and draw() < rates.birth_day_month_swapped:  # noqa: PLR2004
+    if born_on.day <= 12 and draw() < rates.birth_day_month_swapped:
         return date(born_on.year, born_on.day, born_on.month)
     if draw() < rates.birth_digit_wrong:
         return _digit_slip(born_on, dice)
-    if born_on.year < 1965 and draw() < rates.birth_lunar:  # noqa: PLR2004 - lunar dates were in use until then
+    if born_on.year < 1965 and draw() < rates.birth_lunar:  # lunar dates were in use until then
         return born_on + timedelta(days=dice.choice((29, 30, -365, 365)))
     return born_on
 
@@ -222,7 +224,7 @@ def birth_as_known(born_on: date, rates: ErrorRates, dice: Dice) -> date:
 def _digit_slip(born_on: date, dice: Dice) -> date:
     match dice.below(3):
         case 0:
-            day = born_on.day + 10 if born_on.day <= 18 else born_on.day - 10  # noqa: PLR2004
+            day = born_on.day + 10 if born_on.day <= 18 else born_on.day - 10
             return born_on.replace(day=day)
         case 1:
             return born_on.replace(day=min(born_on.day, 28), month=born_on.month % 12 + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,11 +141,13 @@ class CityFiles:
             self.truth_count += len(truth)
             pending.clear()
 
-    def __enter__(self) -> CityFiles:
+    def __enter__(self) -> Self:
         """Return the open files."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close all files."""
         for writer in (*self._writers.values(), self._truth):
             writer.close()

@@ -40,9 +40,9 @@ _SUCCESSOR_SHARE = 0.015
 _SAME_SHOP_NAME_SHARE = 0.03
 
 _BRANDS = (
-    "An Bảo Bình Cát Châu Cường Dương Đại Đạt Đông Đức Gia Hà Hải Hân Hiệp Hoa Hòa Hoàn Hoàng Hồng Hùng Hưng Huy Khải Khang "
-    "Khánh Kim Lâm Lan Lộc Lợi Long Mai Minh Mỹ Nam Ngân Ngọc Nguyên Nhất Nhật Phát Phong Phú Phúc Phương Quân Quang Sài Sao "
-    "Sơn Tài Tâm Tân Thái Thành Thắng Thiên Thịnh Thuận Tiến Tín Toàn Trí Trung Trường Vạn Việt Vinh Vĩnh Vũ Xuân Á Âu"
+    "An Bảo Bình Cát Châu Cường Dương Đại Đạt Đông Đức Gia Hà Hải Hân Hiệp Hoa Hòa Hoàn Hoàng Hồng Hùng "
+    "Hưng Huy Khải Khang Khánh Kim Lâm Lan Lộc Lợi Long Mai Minh Mỹ Nam Ngân Ngọc Nguyên Nhất Nhật Phát Phong Phú Phúc Phương Quân Quang "
+    "Sao Sơn Tài Tâm Tân Thái Thành Thắng Thiên Thịnh Thuận Tiến Tín Toàn Trí Trung Trường Vạn Việt Vinh Vĩnh Vũ Xuân Á Âu"
 ).split()
 _TRADES: Weighted[str] = Weighted(
     [
@@ -63,8 +63,29 @@ _ENGLISH = {
     "Thương mại": "Trading", "Xuất nhập khẩu": "Import Export", "Đầu tư Phát triển": "Investment Development",
     "Vận tải": "Transport", "Du lịch": "Travel", "Công nghệ": "Technology", "Giáo dục": "Education",
 }  # fmt: skip
-_SHOPS = ("Nhà thuốc", "Tạp hóa", "Quán ăn", "Cửa hàng", "Tiệm vàng", "Cà phê", "Tiệm tóc", "Quán cơm", "Shop", "Nha khoa")
-_SHOP_NAMES = ("Minh Châu", "Hoa Mai", "Hồng Phúc", "Thanh Thảo", "Kim Ngân", "Bảo An", "Hương Quê", "Ngọc Lan", "Phước Lộc")
+_SHOPS = (
+    "Nhà thuốc",
+    "Tạp hóa",
+    "Quán ăn",
+    "Cửa hàng",
+    "Tiệm vàng",
+    "Cà phê",
+    "Tiệm tóc",
+    "Quán cơm",
+    "Shop",
+    "Nha khoa",
+)
+_SHOP_NAMES = (
+    "Minh Châu",
+    "Hoa Mai",
+    "Hồng Phúc",
+    "Thanh Thảo",
+    "Kim Ngân",
+    "Bảo An",
+    "Hương Quê",
+    "Ngọc Lan",
+    "Phước Lộc",
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +117,8 @@ class Firm:
     def name(self) -> str:
         """The full legal name, in proper case."""
         if self.parent is not None:
-            return f"Chi nhánh {self.parent.name}" if self.branch_number == 1 else f"Chi nhánh {self.branch_number} - {self.parent.name}"
+            number = f"{self.branch_number} - " if self.branch_number > 1 else ""
+            return f"Chi nhánh {number}{self.parent.name}"
         if self.form == "household_business":
             return f"{self.legal_form} {self.own_name}"
         return " ".join(part for part in (self.legal_form, self.trade, self.brand) if part)
@@ -118,12 +140,12 @@ class Firm:
         if self.own_name:
             return
         draw = dice.uniform()
-        if draw < 0.35:  # noqa: PLR2004 - the shares of how shops are named
+        if draw < 0.35:  # the shares of how shops are named
             self.own_name = owner.name.called
-        elif draw < 0.75:  # noqa: PLR2004
+        elif draw < 0.75:
             proper = owner.name.called if dice.chance(0.4) else f"{dice.choice(_BRANDS)} {dice.choice(_BRANDS)}"
             self.own_name = f"{dice.choice(_SHOPS)} {proper}"
-        elif draw < 0.85:  # noqa: PLR2004
+        elif draw < 0.85:
             self.own_name = f"{dice.choice(_SHOPS)} {self.address.street}"
         else:
             self.own_name = f"{dice.choice(_BRANDS)} {dice.choice(_BRANDS)} {dice.between(1, 99)}"
@@ -194,15 +216,15 @@ class Founder:
         self._count += 1
         address = self._book.address(dice)
         region = {"Tỉnh Bình Dương": "37", "Tỉnh Bà Rịa - Vũng Tàu": "35"}.get(address.ward.province, "03")
-        # One household business in five still goes under the code of before July 2025.
-        keeps_old_code = is_shop and dice.chance(0.2)
+        # One household business in five still goes under the code of before July 2025, which starts with 8.
+        region = ("8" + region[1] if dice.chance(0.2) else "") if is_shop else region
         firm = Firm(
             number=self._count,
             form="household_business" if is_shop else "company",
             legal_form=legal_form,
             trade=_TRADES.pick(dice),
             brand=self._brand(),
-            tax_code="" if is_shop and not keeps_old_code else identifiers.tax_code(self._serials, "8" + region[1] if is_shop else region),
+            tax_code=identifiers.tax_code(self._serials, region) if region else "",
             address=address,
             phone=identifiers.landline(dice) if not is_shop and dice.chance(0.4) else identifiers.mobile_phone(dice),
             established_on=_FIRST_FOUNDED + timedelta(days=self._dice.below((CITY_DATE - _FIRST_FOUNDED).days)),

@@ -165,13 +165,13 @@ class Families:
             if born_on > CITY_DATE:
                 return
             # Grown children leave: at 25 about half have.
-            if age < 20 or self._dice.chance(0.55 if age < 30 else 0.2):  # noqa: PLR2004
+            if age < 20 or self._dice.chance(0.55 if age < 30 else 0.2):
                 previous = self._child(house, father, mother, relation, born_on, previous)
                 if self._dice.chance(TWIN_SHARE):
                     previous = self._twin(house, previous, relation)
             born_on += timedelta(days=self._close_gap() if self._dice.chance(0.4) else self._dice.between(700, 2600))
 
-    def _child(  # noqa: PLR0913 - a child has this many ties
+    def _child(
         self,
         house: Household,
         father: Person | None,

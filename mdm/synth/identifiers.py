@@ -97,14 +97,14 @@ def health_card(dice: Dice, social_number: str, age: int, employed: bool, outdat
     elif age < _CHILD_UNTIL_AGE:
         group, province = "TE1", "79"
     else:
-        group = "HS4" if age < 20 else "DN4" if employed else "HT3" if age >= _RETIRED_FROM_AGE else "GD4"  # noqa: PLR2004
+        group = "HS4" if age < 20 else "DN4" if employed else "HT3" if age >= _RETIRED_FROM_AGE else "GD4"
         province = "79"
     return f"{group}{province}{social_number[-10:]}"
 
 
 def has_tax_check_digit(code: str) -> bool:
     """Return whether the tenth digit of a tax code is right."""
-    if len(code) != 10 or not code.isdigit():  # noqa: PLR2004
+    if len(code) != 10 or not code.isdigit():
         return False
     total = sum(weight * int(digit) for weight, digit in zip(TAX_CODE_WEIGHTS, code[:9], strict=True))
     return 10 - total % 11 == int(code[9])
@@ -116,7 +116,7 @@ def tax_code(serials: Serials, region: str) -> str:
         body = serials.take(region, 7)
         check = 10 - sum(weight * int(digit) for weight, digit in zip(TAX_CODE_WEIGHTS, body, strict=True)) % 11
         # A remainder of zero would need a check digit of ten: such numbers are never issued.
-        if check < 10:  # noqa: PLR2004
+        if check < 10:
             return f"{body}{check}"
 
 

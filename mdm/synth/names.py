@@ -25,7 +25,7 @@ _TWIN_GIVEN = (
     ("Phúc", "Phước"), ("Bảo", "Báo"), ("Minh", "Mình"), ("Hoàng", "Hoàn"), ("Thảo", "Thao"), ("Duy", "Duyên"),
     ("Khôi", "Khoa"), ("Ngân", "Ngần"), ("Nhi", "Nhị"), ("Linh", "Lĩnh"), ("My", "Mỹ"), ("Tiến", "Tiên"), ("Quân", "Quan"),
 )  # fmt: skip
-_TWIN_OF = {first: second for first, second in _TWIN_GIVEN} | {second: first for first, second in _TWIN_GIVEN}
+_TWIN_OF = dict(_TWIN_GIVEN) | {second: first for first, second in _TWIN_GIVEN}
 
 _FOREIGN = {
     "KR": (("Kim", "Lee", "Park", "Choi", "Jung"), ("Min Jun", "Seo Yeon", "Ji Hoon", "Hye Jin", "Sung Ho", "Eun Ji")),
@@ -90,9 +90,7 @@ class Namer:
         """Draw a surname of an ethnic group."""
         return self._surnames[group].pick(dice)
 
-    def name(  # noqa: PLR0913 - a name depends on this much
-        self, dice: Dice, sex: str, birth_year: int, group: str, surname: str, mother_surname: str = ""
-    ) -> Name:
+    def name(self, dice: Dice, sex: str, birth_year: int, group: str, surname: str, mother_surname: str = "") -> Name:
         """Draw the rest of a name for somebody of this sex, birth year and group."""
         cohort = cohort_of(birth_year)
         if group in {"Khmer", "Chăm"}:
@@ -101,8 +99,8 @@ class Namer:
             middle, given = self._pairs[sex].pick(dice)
             first = self._first_middle(dice, sex, cohort, mother_surname) if dice.chance(_LONG[sex, cohort]) else ""
             return Name(surname, f"{first} {middle}" if first and first not in {middle, given} else middle, given)
-        table = self._given["Hoa", sex, 1900] if group == "Hoa" and dice.chance(0.6) else self._given["Kinh", sex, cohort]
-        given = table.pick(dice)
+        is_hoa = group == "Hoa" and dice.chance(0.6)
+        given = self._given["Hoa" if is_hoa else "Kinh", sex, 1900 if is_hoa else cohort].pick(dice)
         if dice.chance(_SHORT[sex]):
             return Name(surname, "", given)
         return Name(surname, self._middles(dice, sex, cohort, mother_surname, given), given)

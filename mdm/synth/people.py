@@ -55,7 +55,6 @@ class Person:
     father: Person | None = None
     mother: Person | None = None
     spouse: Person | None = None
-    siblings_surname: str = ""
 
     @property
     def entity_id(self) -> str:
@@ -113,7 +112,7 @@ class Births:
         self.namesakes = 0
         self._namesake_share = namesake_share
         self._count = 0
-        self._ring: list[tuple[Name, str, date, str]] = []
+        self._rings: dict[str, list[tuple[Name, date, str]]] = {"M": [], "F": []}
 
     @property
     def count(self) -> int:
@@ -137,18 +136,18 @@ class Births:
     def adult(self, sex: str, age: int, group: str) -> Person:
         """Make an adult who is no child of anybody in the city, now and then a namesake of an earlier one."""
         dice = self.dice
-        if self._ring and dice.uniform() < self._namesake_share:
-            # A namesake must not be taken twice: the pair leaves the ring.
-            name, sex_before, born_on, group_before = self._ring.pop(dice.below(len(self._ring)))
-            if sex_before == sex:
-                self.namesakes += 1
-                return self.person(name, sex, born_on, group_before)
+        ring = self._rings[sex]
+        if ring and dice.uniform() < self._namesake_share:
+            # A namesake is not taken twice: the pair leaves the ring.
+            name, born_on, group = ring.pop(dice.below(len(ring)))
+            self.namesakes += 1
+            return self.person(name, sex, born_on, group)
         born_on = self.birth_date(age)
         name = self.namer.name(dice, sex, born_on.year, group, self.namer.surname(dice, group))
-        if len(self._ring) < _NAMESAKE_RING:
-            self._ring.append((name, sex, born_on, group))
+        if len(ring) < _NAMESAKE_RING:
+            ring.append((name, born_on, group))
         elif dice.chance(0.2):
-            self._ring[dice.below(_NAMESAKE_RING)] = (name, sex, born_on, group)
+            ring[dice.below(_NAMESAKE_RING)] = (name, born_on, group)
         return self.person(name, sex, born_on, group)
 
     def person(self, name: Name, sex: str, born_on: date, group: str) -> Person:
@@ -157,7 +156,7 @@ class Births:
         age = CITY_DATE.year - born_on.year
         province = identifiers.birth_province(dice) if age > 1 else "079"
         held_cmnd = born_on.year <= _CMND_LAST_BIRTH_YEAR and dice.chance(0.92)
-        has_phone = age >= CARD_AGE and dice.chance(0.95 if age < 70 else 0.6)  # noqa: PLR2004
+        has_phone = age >= CARD_AGE and dice.chance(0.95 if age < 70 else 0.6)
         self._count += 1
         person = Person(
             number=self._count,
@@ -173,11 +172,11 @@ class Births:
             phone=identifiers.mobile_phone(dice) if has_phone else "",
         )
         # 0.3 % change their legal name in ten years.
-        if age > 1 and dice.uniform() < 0.003:  # noqa: PLR2004
+        if age > 1 and dice.uniform() < 0.003:
             person.renamed_on = CITY_DATE - timedelta(days=dice.below(min(3650, 365 * age)))
             person.former_name = self.namer.sibling_given(dice, name, sex, born_on.year).full
         # Mortality doubles about every eight years of age; the dead of the last five years are still in the feeds.
-        if age >= 50 and dice.uniform() < 0.012 * 2.0 ** ((age - 65) // 8):  # noqa: PLR2004
+        if age >= 50 and dice.uniform() < 0.012 * 2.0 ** ((age - 65) // 8):
             person.died_on = CITY_DATE - timedelta(days=dice.between(30, 1825))
         return person
 
@@ -207,5 +206,5 @@ def household_at(number: int, code: str, dice: Dice, book: AddressBook) -> House
     previous = book.address(dice)
     draw = dice.uniform()
     # A third of the city lives elsewhere than it is registered, half of them registered in another province.
-    registered = address if draw < 0.67 else previous if draw < 0.83 else book.home_village(dice, address)  # noqa: PLR2004
+    registered = address if draw < 0.67 else previous if draw < 0.83 else book.home_village(dice, address)
     return Household(number, code, address, previous, registered, identifiers.mobile_phone(dice))

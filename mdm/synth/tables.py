@@ -1,4 +1,7 @@
-"""The tables of the synthetic city, read from `data/`: names, rates, streets, wards. Sources stand in `data/SOURCES.md`."""
+"""The tables of the synthetic city, read from `data/`: names, rates, streets and wards.
+
+Their sources stand in `SOURCES.md` beside them.
+"""
 
 from __future__ import annotations
 
