@@ -183,18 +183,17 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
         case ev.PotentialMatchClosed():
             _close_potential_match(state, pair_of(fact.left, fact.right))
         case ev.JudgementMade():
-            _judge(state, pair_of(fact.left, fact.right), fact.verdict)
+            _judge(state, seq, pair_of(fact.left, fact.right), fact.verdict)
         case ev.JudgementWithdrawn():
-            _judge(state, pair_of(fact.left, fact.right), None)
+            _judge(state, seq, pair_of(fact.left, fact.right), None)
         case ev.ValuePinned():
             _pin(state, fact.number, fact.field, fact.payload_id)
         case ev.ValueUnpinned():
             _pin(state, fact.number, fact.field, None)
         case ev.ClerkChose():
             record = _known_record(state, fact.number)
-            state.put_record(
-                fact.number, msgspec.structs.replace(record, chosen=fact.chosen, rejected=fact.rejected)
-            )
+            changed = msgspec.structs.replace(record, chosen=fact.chosen, rejected=fact.rejected, changed_seq=seq)
+            state.put_record(fact.number, changed)
         case ev.ConfigurationChanged():
             state.put_setting("configuration", fact.digest)
         case ev.ModelActivated():
@@ -366,12 +365,12 @@ def _close_answered(state: IdentityState, number: RecordNumber) -> None:
             _close_potential_match(state, pair_of(number, other))
 
 
-def _judge(state: IdentityState, pair: Pair, verdict: ev.Verdict | None) -> None:
+def _judge(state: IdentityState, seq: int, pair: Pair, verdict: ev.Verdict | None) -> None:
     state.put_judgement(pair, verdict)
     for number, other in (pair, pair[::-1]):
         entry = _known_record(state, number)
         others = {each for each in entry.judged if each != other} | ({other} if verdict else set())
-        state.put_record(number, msgspec.structs.replace(entry, judged=tuple(sorted(others))))
+        state.put_record(number, msgspec.structs.replace(entry, judged=tuple(sorted(others)), changed_seq=seq))
 
 
 def _pin(state: IdentityState, number: RecordNumber, field: str, payload_id: int | None) -> None:

@@ -6,10 +6,10 @@ off is another living person, that a name and a birth date may well be a strange
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import EntityKind
 from mdm.linkage.comparisons import Level, Meaning
@@ -24,14 +24,6 @@ MOTHER_AGE_YEARS_MIN = 10
 
 HOUSEHOLD_TAX_CODE_OLD_PREFIX = "8"
 """First digit of the ten-digit codes that household businesses held before the owner's twelve digits."""
-
-
-class Band(enum.StrEnum):
-    """What is to be done with a pair."""
-
-    LINK = "link"
-    REVIEW = "review"
-    NONE = "none"
 
 
 class Assessment(NamedTuple):

@@ -6,10 +6,13 @@ import enum
 
 import msgspec
 
+from mdm import errors
 from mdm.domain.events import Cause
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
 from mdm.domain.records import SourceRecord
+from mdm.errors import InvalidGoldenIdError, InvalidInputError, MdmError
 from mdm.linkage.features import FieldIssue
+from mdm.store.index import IndexVersions
 
 
 class WriteOutcome(enum.StrEnum):
@@ -74,7 +77,7 @@ class Proposal(msgspec.Struct, frozen=True, array_like=True):
     issues: tuple[FieldIssue, ...]
     model: str
     epoch: str
-    versions: str
+    versions: IndexVersions
     """Normaliser and specification version; another one makes the proposal void."""
 
 
@@ -178,6 +181,20 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
 
     error: str
     arguments: tuple[str, ...]
+
+    @classmethod
+    def of(cls, error: MdmError) -> Refusal:
+        """Return the frame of an error."""
+        if isinstance(error, InvalidGoldenIdError):
+            return cls(type(error).__name__, (error.rule, error.field))
+        if isinstance(error, InvalidInputError):
+            return cls(type(error).__name__, (error.field, error.rule))
+        return cls(type(error).__name__, tuple(str(argument) for argument in error.args))
+
+    def as_error(self) -> MdmError:
+        """Return the error that the frame carries."""
+        raised: MdmError = getattr(errors, self.error)(*self.arguments)
+        return raised
 
 
 Answer = WriteAnswer | RunAnswer | Refusal

@@ -1,0 +1,69 @@
+"""One group commit in the making: facts are folded into the index transaction as they are drafted."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from mdm.domain import events as ev
+from mdm.domain.keys import GOLDEN_ID_RANDOM_BITS, EntityKind, GoldenId, RecordNumber, golden_id
+from mdm.domain.state import RecordEntry
+from mdm.resolve.engines import Engines
+from mdm.store.journal import Batch
+from mdm.store.transaction import IndexTransaction
+
+
+class Group:
+    """The journal batch and the index transaction that will be committed together.
+
+    Invariant: `index` is the fold of everything in the journal and of `batch`, and of nothing else.
+    """
+
+    def __init__(self, batch: Batch, index: IndexTransaction, engines: Engines) -> None:
+        """Begin with an empty batch."""
+        self.batch = batch
+        self.index = index
+        self.engines = engines
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the last event drafted or committed."""
+        return self.batch.last_seq
+
+    @property
+    def drafts(self) -> Sequence[ev.Event]:
+        """The events so far."""
+        return self.batch.events
+
+    def facts(self, start: int) -> list[ev.Fact]:
+        """Return the facts drafted since `start` events stood here."""
+        return [event.fact for event in self.batch.events[start:]]
+
+    def add(self, cause: ev.Cause, fact: ev.Fact) -> None:
+        """Draft a fact and fold it."""
+        self.index.fold(self.batch.add(cause, fact))
+
+    def seal(self, number: RecordNumber, payload: bytes) -> tuple[int, bytes]:
+        """Seal a record's values; returns payload id and keyed hash."""
+        sealed = self.batch.seal(number, payload)
+        return sealed.payload_id, sealed.payload_hash
+
+    def mint(self, kind: EntityKind) -> GoldenId:
+        """Return a golden ID that was never issued, checked against all ever issued."""
+        while True:
+            minted = golden_id(kind, secrets.randbits(GOLDEN_ID_RANDOM_BITS))
+            if self.index.golden(minted) is None:
+                return minted
+
+    def record(self, number: RecordNumber) -> RecordEntry:
+        """Return the entry of a record that is stored."""
+        entry = self.index.record(number)
+        if entry is None:
+            message = f"record {number} is not stored"
+            raise AssertionError(message)
+        return entry
+
+    def golden_id_of(self, number: RecordNumber) -> GoldenId | None:
+        """Return the golden ID that a record belongs to now."""
+        entry = self.index.record(number)
+        return entry.golden_id if entry else None

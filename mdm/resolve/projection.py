@@ -1,0 +1,189 @@
+"""From the journal to the index: catching up, building a new generation, and proving that both agree.
+
+Match state is computed anew from the raw values, so a new normaliser or specification takes effect by a rebuild and
+never by changing an event.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from mdm.domain import events as ev
+from mdm.domain.keys import RecordNumber
+from mdm.errors import IndexMismatchError
+from mdm.limits import PROJECTION_CHUNK_EVENTS
+from mdm.resolve.engines import MATCH_STATE_VERSIONS
+from mdm.resolve.matcher import describe
+from mdm.resolve.payloads import decode_payload
+from mdm.store.comparison import Difference, differences
+from mdm.store.data_directory import DataDirectory
+from mdm.store.generations import Start, boot_id
+from mdm.store.index import Index
+from mdm.store.journal import Journal, JournalReader
+from mdm.store.transaction import IndexTransaction
+
+Progress = Callable[[int, int], None]
+"""Called with the seq done and the last seq."""
+
+
+class RebuildReport(msgspec.Struct, frozen=True):
+    """What a rebuild did."""
+
+    event_count: int
+    generation: str
+
+
+class VerifyReport(msgspec.Struct, frozen=True):
+    """Whether the index is the fold of the journal."""
+
+    is_equal: bool
+    event_count: int
+    differences: tuple[Difference, ...]
+
+
+def project(index: Index, journal: JournalReader, progress: Progress | None = None) -> int:
+    """Bring the index up to the journal's last event; returns how many events that took.
+
+    Commits every `PROJECTION_CHUNK_EVENTS` events, so that a killed projection resumes. Cost: about 0.2 ms a record,
+    most of it normalising.
+    """
+    last_seq = journal.last_seq
+    with index.read() as view:
+        start = view.applied_seq
+    for chunk in _chunks(journal.events_with_payloads(start, last_seq)):
+        with index.write() as txn:
+            _fold(txn, chunk)
+        if progress is not None:
+            progress(chunk[-1][0].seq, last_seq)
+    return last_seq - start
+
+
+def open_index(directory: DataDirectory, journal: JournalReader, progress: Progress | None = None) -> Index:
+    """Return the index of a data directory whose lock is held, whole and at the journal's last event.
+
+    Uses the current generation when it is whole and of these versions, else restores a checkpoint, else rebuilds.
+    """
+    generations = directory.generations
+    boot = boot_id()
+    start = generations.usable(boot)
+    path = generations.current() if start is Start.USE else None
+    if start is Start.RESTORE:
+        path = generations.restore_checkpoint()
+    index = _opened(path) if path is not None else None
+    if path is None or index is None:
+        path = rebuild_generation(directory, journal, progress)
+        index = Index.open(path)
+    generations.mark_open(path, boot)
+    project(index, journal, progress)
+    generations.remove_others()
+    return index
+
+
+def close_index(directory: DataDirectory, index: Index) -> None:
+    """Leave the index wholly on disk, with the mark that says so."""
+    path = directory.generations.current()
+    index.sync()
+    index.close()
+    if path is not None:
+        directory.generations.mark_clean(path)
+
+
+def rebuild(data: Path, progress: Progress | None = None) -> RebuildReport:
+    """Build a new index generation from the journal and put it in the old one's place.
+
+    Raises:
+        DataDirectoryError: `data` is not ours, or a server is using it.
+    """
+    with DataDirectory.open(data, exclusive=True) as directory, Journal.open_read_only(directory.journal) as journal:
+        directory.generations.drop_checkpoints()
+        path = rebuild_generation(directory, journal, progress)
+        directory.generations.remove_others()
+        return RebuildReport(journal.last_seq, path.name)
+
+
+def rebuild_generation(directory: DataDirectory, journal: JournalReader, progress: Progress | None = None) -> Path:
+    """Build and swap in a new generation of a data directory whose lock is held."""
+    generations = directory.generations
+    path = generations.new()
+    generations.mark_open(path, boot_id())
+    with Index.open(path, versions=MATCH_STATE_VERSIONS) as index:
+        project(index, journal, progress)
+        index.sync()
+    generations.mark_clean(path)
+    generations.swap(path)
+    return path
+
+
+def verify(data: Path, progress: Progress | None = None) -> VerifyReport:
+    """Replay the journal into a scratch index and compare it with the one in use, entry by entry.
+
+    Raises:
+        DataDirectoryError: `data` is not ours, or a server is using it.
+    """
+    with DataDirectory.open(data, exclusive=True) as directory, Journal.open_read_only(directory.journal) as journal:
+        # A server that was killed leaves its index behind the journal, which is no difference: catch up first.
+        with open_index(directory, journal) as index, tempfile.TemporaryDirectory(dir=data) as scratch:
+            with Index.open(Path(scratch), versions=MATCH_STATE_VERSIONS) as replayed:
+                count = project(replayed, journal, progress)
+                found = differences(index, replayed)
+            index.sync()
+        current = directory.generations.current()
+        if current is not None:
+            directory.generations.mark_clean(current)
+    return VerifyReport(not found, count, tuple(found))
+
+
+def _opened(path: Path) -> Index | None:
+    try:
+        index = Index.open(path)
+    except IndexMismatchError:
+        return None
+    if index.versions != MATCH_STATE_VERSIONS:
+        index.close()
+        return None
+    return index
+
+
+def _chunks(
+    events: Iterable[tuple[ev.Event, bytes | None]],
+) -> Iterable[list[tuple[ev.Event, bytes | None]]]:
+    chunk = []
+    for item in events:
+        chunk.append(item)
+        if len(chunk) == PROJECTION_CHUNK_EVENTS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> None:
+    touched: dict[RecordNumber, None] = {}
+    for event, payload in chunk:
+        fact = event.fact
+        if isinstance(fact, ev.RecordUpserted) and payload is not None:
+            txn.put_raw(fact.number, decode_payload(payload).key, payload)
+        txn.fold(event)
+        match fact:
+            case ev.RecordUpserted() | ev.RecordResolved() | ev.RecordDeleted():
+                touched[fact.number] = None
+            case ev.RecordsRegrouped():
+                touched.update(dict.fromkeys(number for group in fact.groups for number in group.numbers))
+            case _:
+                pass
+    for number in touched:
+        derive_match_state(txn, number)
+
+
+def derive_match_state(txn: IndexTransaction, number: RecordNumber) -> None:
+    """Make features and postings of a resolved record what its raw values say; drop those of any other."""
+    entry, payload = txn.record(number), txn.raw(number)
+    if entry is None or entry.golden_id is None or payload is None:
+        txn.drop_match_state(number)
+    else:
+        description = describe(decode_payload(payload))
+        txn.put_match_state(number, description.encoded, description.keys)

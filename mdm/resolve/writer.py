@@ -1,0 +1,221 @@
+"""The one writer: commands become one journal batch and one index commit, and are answered when both are done.
+
+Order of a group: fold into an open index transaction, commit and sync the journal, commit the index unsynced, answer.
+A failure between leaves the index behind the journal, never ahead: it catches up from its `applied_seq`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Self
+
+import msgspec
+import structlog
+
+from mdm.config import Configuration
+from mdm.domain import events as ev
+from mdm.domain.keys import EntityKind
+from mdm.errors import IndexMismatchError, MdmError, RequestIdReusedError, StoreError
+from mdm.limits import CHECKPOINT_INTERVAL_S
+from mdm.resolve import upsert as use_case
+from mdm.resolve.commands import (
+    Answer,
+    CancelRelink,
+    Command,
+    CommitRelink,
+    Delete,
+    FinishLoad,
+    Refusal,
+    RunAnswer,
+    StartRelink,
+    Upsert,
+    WriteAnswer,
+    WriteOutcome,
+)
+from mdm.resolve.engines import active_engines, default_engine, usable_model
+from mdm.resolve.group import Group
+from mdm.resolve.projection import close_index, open_index
+from mdm.resolve.relink_control import RelinkControl
+from mdm.store.data_directory import DataDirectory
+from mdm.store.index import Index
+from mdm.store.journal import Journal
+
+SYSTEM = ev.Cause(actor="service", method="start")
+_log = structlog.get_logger()
+_answers = msgspec.msgpack.Decoder(WriteAnswer)
+
+
+class Writer:
+    """Owns journal and index for writing. One thread calls `execute` and `background_step`.
+
+    Invariant: an answer that left `execute` is on disk.
+    """
+
+    def __init__(self, directory: DataDirectory, journal: Journal, index: Index, configuration: Configuration) -> None:
+        """Take over open stores; see `open`."""
+        self._directory = directory
+        self._journal = journal
+        self._index = index
+        self._configuration = configuration
+        self._checkpointed_s = time.monotonic()
+        self._checkpointed_seq = journal.last_seq
+        with index.write() as txn:
+            group = Group(journal.begin(_now_us()), txn, {})
+            self._activate_defaults(group)
+            self._commit(group)
+        with index.read() as view:
+            self._engines = active_engines(view, journal.artefact)
+        self._relink = RelinkControl(directory, journal, index)
+
+    @classmethod
+    def open(cls, directory: DataDirectory, configuration: Configuration) -> Self:
+        """Open journal and index of a data directory whose lock is held, and bring the index up to the journal.
+
+        Raises:
+            DataDirectoryError: The directory is of another version or damaged.
+            JournalFailedError: The journal cannot be read.
+        """
+        journal = Journal.open(directory.journal, create=True)
+        index = open_index(directory, journal)
+        _log.info("index_ready", seq=journal.last_seq)
+        return cls(directory, journal, index, configuration)
+
+    def execute(self, commands: Sequence[Command]) -> list[Answer]:
+        """Carry out one group of commands in order and return their answers, durable.
+
+        A command that breaks alone is refused alone; the others of its group are carried out.
+
+        Raises:
+            StoreError: Journal or index failed: nothing of the group may be acknowledged, the process must end.
+        """
+        try:
+            return self._execute_group(commands)
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(commands) == 1:
+                _log.error("command_failed", command=type(commands[0]).__name__, error=type(error).__name__)
+                return [Refusal("MdmError", ())]
+        return [answer for command in commands for answer in self.execute([command])]
+
+    def load_ordinal(self, load_id: str) -> int:
+        """Return the last durable ordinal of a load that was cut off; 0 for one that is unknown or finished."""
+        with self._index.read() as view:
+            return int(view.setting(f"load:{load_id}") or 0)
+
+    def background_step(self) -> bool:
+        """Do at most 100 ms of what waits behind the commands; returns whether more is waiting."""
+        more = self._relink.step(self._engines)
+        if self._relink.has_new_engines:
+            with self._index.read() as view:
+                self._engines = active_engines(view, self._journal.artefact)
+            self._relink.has_new_engines = False
+        due = time.monotonic() - self._checkpointed_s > CHECKPOINT_INTERVAL_S
+        if due and not more and self._journal.last_seq != self._checkpointed_seq:
+            self._directory.generations.checkpoint(self._index)
+            self._checkpointed_s, self._checkpointed_seq = time.monotonic(), self._journal.last_seq
+        return more
+
+    def close(self) -> None:
+        """Leave a synced index with the clean-shutdown mark."""
+        self._relink.close()
+        close_index(self._directory, self._index)
+        self._journal.close()
+
+    def _execute_group(self, commands: Sequence[Command]) -> list[Answer]:
+        is_journalled = False
+        try:
+            with self._index.write() as txn:
+                group = Group(self._journal.begin(_now_us()), txn, self._engines)
+                answers = [self._answer_one(group, command) for command in commands]
+                _note_progress(group, commands)
+                self._commit(group)
+                is_journalled = True
+        except Exception as error:
+            if is_journalled:
+                raise IndexMismatchError("the index commit failed behind a journal commit") from error
+            raise
+        return answers
+
+    def _answer_one(self, group: Group, command: Command) -> Answer:
+        try:
+            return self._execute_one(group, command)
+        except StoreError:
+            raise
+        except MdmError as error:
+            return Refusal.of(error)
+
+    def _execute_one(self, group: Group, command: Command) -> Answer:
+        match command:
+            case Upsert() | Delete():
+                return self._write_once(group, command)
+            case FinishLoad():
+                if int(group.index.setting(f"load:{command.load_id}") or 0):
+                    group.add(ev.Cause(load_id=command.load_id), ev.LoadFinished(command.load_id))
+                return WriteAnswer(WriteOutcome.UNCHANGED, group.last_seq)
+            case StartRelink():
+                return RunAnswer(self._relink.start(command), group.last_seq)
+            case CommitRelink():
+                self._relink.commit(command)
+                return RunAnswer(command.run_id, group.last_seq)
+            case CancelRelink():
+                self._relink.cancel(command.run_id)
+                return RunAnswer(command.run_id, group.last_seq)
+
+    def _write_once(self, group: Group, command: Upsert | Delete) -> WriteAnswer:
+        key = command.record.key if isinstance(command, Upsert) else command.key
+        self._configuration.check(key.registry, key.kind)
+        key.checked()
+        request, method = command.request, type(command).__name__
+        guard = (request.cause.actor, method, request.request_id)
+        if request.request_id:
+            known = group.batch.answers.get(guard) or self._journal.answer(*guard)
+            if known is not None:
+                if known.content_hash != self._journal.fingerprint(request.content_hash):
+                    raise RequestIdReusedError("request_id came before with other content")
+                answer = _answers.decode(known.response)
+                return msgspec.structs.replace(answer, is_repeated=True, ordinal=command.ordinal)
+        if isinstance(command, Upsert):
+            answer = use_case.upsert(group, command)
+        else:
+            answer = use_case.delete(group, command)
+        answer = msgspec.structs.replace(answer, seq=group.last_seq, ordinal=command.ordinal)
+        if request.request_id:
+            response = msgspec.msgpack.encode(answer)
+            group.batch.answer(*guard, self._journal.fingerprint(request.content_hash), response)
+        return answer
+
+    def _activate_defaults(self, group: Group) -> None:
+        """Journal the configuration when it changed, and the shipped models where none is active yet."""
+        body = self._configuration.encode()
+        digest = group.batch.put_artefact("configuration", body)
+        if group.index.setting("configuration") != digest:
+            group.add(SYSTEM, ev.ConfigurationChanged(digest))
+        for kind in EntityKind:
+            if usable_model(group.index, kind, self._journal.artefact) is None:
+                engine = default_engine(kind)
+                model = group.batch.put_artefact("model", engine.model.to_bytes())
+                group.add(SYSTEM, ev.ModelActivated(kind, model))
+                epoch = group.batch.put_artefact("epoch", engine.epoch.to_bytes())
+                group.add(SYSTEM, ev.EpochActivated(kind, epoch))
+
+    def _commit(self, group: Group) -> None:
+        if group.drafts or group.batch.answers:
+            self._journal.commit(group.batch)
+
+
+def _note_progress(group: Group, commands: Sequence[Command]) -> None:
+    """Remember how far each load came. Unchanged rows write nothing: progress is worth an event only beside others."""
+    progress = {
+        command.request.cause.load_id: command
+        for command in commands
+        if isinstance(command, Upsert | Delete) and command.ordinal
+    }
+    if group.drafts:
+        for load_id, command in progress.items():
+            group.add(command.request.cause, ev.LoadProgressed(load_id, command.ordinal))
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
