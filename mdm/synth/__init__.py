@@ -6,5 +6,6 @@ Read in this order: `dice` (seeded draws), `tables` (names, rates, streets as da
 """
 
 from mdm.synth.city import CityReport, write_city
+from mdm.synth.updates import UpdateReport, write_updates
 
-__all__ = ["CityReport", "write_city"]
+__all__ = ["CityReport", "UpdateReport", "write_city", "write_updates"]

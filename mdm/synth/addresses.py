@@ -92,7 +92,8 @@ class AddressBook:
     def home_village(self, dice: Dice, near: Address) -> Address:
         """Draw a place in another province, for people registered there; it has no ward code of the city."""
         row = dice.choice(self._home)
-        text = f"Ấp {dice.between(1, 9)}, Xã {dice.choice(_HOME_COMMUNES)}, Huyện {row['district']}, Tỉnh {row['province']}"
+        commune = f"Ấp {dice.between(1, 9)}, Xã {dice.choice(_HOME_COMMUNES)}"
+        text = f"{commune}, Huyện {row['district']}, Tỉnh {row['province']}"
         return Address("", "", "", "", near.ward, near.successor, text)
 
     def has_false_friend(self, address: Address) -> bool:

@@ -1,4 +1,4 @@
-"""What clerks, keyboards and old systems do to values. Every rate is an argument or stands in `data/error_rates.csv`."""
+"""What clerks, keyboards and old systems do to values. The rates stand in `data/error_rates.csv`."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def _typed_table(shapes: dict[str, str], tones: dict[str, str]) -> dict[str, tup
 def _legacy_table() -> dict[int, str]:
     table = dict(_VNI_FONT_WHOLE)
     for vowel in "aeouy":
-        table |= {
-            _composed(vowel, tone): vowel + mark for tone, mark in _VNI_FONT_MARKS[""].items() if vowel + tone != "yj"
-        }
+        marks = {tone: mark for tone, mark in _VNI_FONT_MARKS[""].items() if vowel + tone != "yj"}
+        table |= {_composed(vowel, tone): vowel + mark for tone, mark in marks.items()}
     for vowel, base in (("â", "a"), ("ê", "e"), ("ô", "o")):
         table |= {_composed(vowel, tone): base + mark for tone, mark in _VNI_FONT_MARKS["â"].items()}
     table |= {_composed("ă", tone): "a" + mark for tone, mark in _VNI_FONT_MARKS["ă"].items()}
     for vowel, base in (("ơ", "ô"), ("ư", "ö")):
         table |= {_composed(vowel, tone): base + mark for tone, mark in _VNI_FONT_MARKS[""].items()}
-    return {ord(k): v for k, v in table.items()} | {ord(k.upper()): v.upper() for k, v in table.items()}
+    lower = {ord(letter): shown for letter, shown in table.items()}
+    return lower | {ord(letter.upper()): shown.upper() for letter, shown in table.items()}
 
 
 _FOLD = _fold_table()
@@ -77,15 +77,15 @@ _NO_TONE = {ord(_composed(vowel, tone)): vowel for vowel in _VOWELS for tone in 
 _SPELLINGS = dict(
     pair.split("/")
     for pair in (
-        "Hòa/Hoà Hóa/Hoá Thúy/Thuý Thủy/Thuỷ Thùy/Thuỳ Tòa/Toà Khỏe/Khoẻ Lý/Lí Mỹ/Mĩ Quý/Quí Vy/Vi Thy/Thi Kỳ/Kì Ly/Li My/Mi "
-        "Sỹ/Sĩ Quỳ/Quì Quỳnh/Quình Túy/Tuý Lũy/Luỹ Thụy/Thuỵ Ngụy/Nguỵ"
+        "Hòa/Hoà Hóa/Hoá Thúy/Thuý Thủy/Thuỷ Thùy/Thuỳ Tòa/Toà Khỏe/Khoẻ Lý/Lí Mỹ/Mĩ Quý/Quí Vy/Vi Thy/Thi Kỳ/Kì Ly/Li "
+        "My/Mi Sỹ/Sĩ Quỳ/Quì Quỳnh/Quình Túy/Tuý Lũy/Luỹ Thụy/Thuỵ Ngụy/Nguỵ"
     ).split()
 )
 _REGIONAL = dict(
     pair.split("/")
     for pair in (
-        "Huỳnh/Hoàng Hoàng/Huỳnh Võ/Vũ Vũ/Võ Phước/Phúc Phúc/Phước Chánh/Chính Chính/Chánh Nhựt/Nhật Nhật/Nhựt Sanh/Sinh "
-        "Cảnh/Kiểng Hưng/Hương Thới/Thái Trường/Tràng Quới/Quý Tân/Tâng Phát/Phác Dương/Giương"
+        "Huỳnh/Hoàng Hoàng/Huỳnh Võ/Vũ Vũ/Võ Phước/Phúc Phúc/Phước Chánh/Chính Chính/Chánh Nhựt/Nhật Nhật/Nhựt "
+        "Sanh/Sinh Cảnh/Kiểng Hưng/Hương Thới/Thái Trường/Tràng Quới/Quý Tân/Tâng Phát/Phác Dương/Giương"
     ).split()
 )
 _TRAILING_NOTES = (" (con)", " (2)", ".", " - cũ")

@@ -19,27 +19,29 @@ Row = list[str]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "hospital.patients": (
-        "record_id", "facility_id", "full_name", "birth_date", "sex", "nationality", "personal_id", "health_card", "phone",
-        "address", "ward_code", "guardian_name", "guardian_relation", "guardian_personal_id", "guardian_phone",
-        "birth_order", "updated_at",
+        "record_id", "facility_id", "full_name", "birth_date", "sex", "nationality", "personal_id",
+        "health_card", "phone", "address", "ward_code", "guardian_name", "guardian_relation",
+        "guardian_personal_id", "guardian_phone", "birth_order", "updated_at",
     ),
     "social_security.insured": (
-        "record_id", "social_insurance_no", "full_name", "birth_date", "sex", "nationality", "personal_id", "health_card",
-        "phone", "address", "ward_code", "household_head_name", "household_relation", "employer_id", "status", "updated_at",
+        "record_id", "social_insurance_no", "full_name", "birth_date", "sex", "nationality", "personal_id",
+        "health_card", "phone", "address", "ward_code", "household_head_name", "household_relation",
+        "employer_id", "status", "updated_at",
     ),
     "social_security.employers": (
         "record_id", "tax_code", "name", "address", "ward_code", "phone", "updated_at",
     ),
     "household.residents": (
-        "record_id", "personal_id", "old_personal_id", "full_name", "other_name", "birth_date", "sex", "ethnicity",
-        "nationality", "permanent_address", "permanent_ward_code", "current_address", "current_ward_code", "household_id",
-        "relation_to_head", "father_name", "mother_name", "mother_personal_id", "spouse_name", "phone", "died_on",
-        "updated_at",
+        "record_id", "personal_id", "old_personal_id", "full_name", "other_name", "birth_date", "sex",
+        "ethnicity", "nationality", "permanent_address", "permanent_ward_code", "current_address",
+        "current_ward_code", "household_id", "relation_to_head", "father_name", "mother_name",
+        "mother_personal_id", "spouse_name", "phone", "died_on", "updated_at",
     ),
     "company.businesses": (
-        "record_id", "form", "tax_code", "legal_name", "foreign_name", "short_name", "address", "ward_code", "phone",
-        "established_on", "status", "representative_name", "representative_birth_date", "representative_sex",
-        "representative_personal_id", "representative_address", "representative_phone", "updated_at",
+        "record_id", "form", "tax_code", "legal_name", "foreign_name", "short_name", "address", "ward_code",
+        "phone", "established_on", "status", "representative_name", "representative_birth_date",
+        "representative_sex", "representative_personal_id", "representative_address", "representative_phone",
+        "updated_at",
     ),
 }  # fmt: skip
 """Feed name → its columns, `record_id` first."""
@@ -107,7 +109,7 @@ class ParquetWriter:
 class CityFiles:
     """The open files of a city: rows gather in memory until `flush` shuffles them out with their truth.
 
-    Within a block the rows of a feed are shuffled, so that neither their order nor their numbers tell who belongs together.
+    Within a block the rows of a feed are shuffled: neither their order nor their numbers tell who belongs together.
     """
 
     def __init__(self, directory: Path, feed_format: FeedFormat) -> None:

@@ -41,12 +41,15 @@ _SAME_SHOP_NAME_SHARE = 0.03
 
 _BRANDS = (
     "An Bảo Bình Cát Châu Cường Dương Đại Đạt Đông Đức Gia Hà Hải Hân Hiệp Hoa Hòa Hoàn Hoàng Hồng Hùng "
-    "Hưng Huy Khải Khang Khánh Kim Lâm Lan Lộc Lợi Long Mai Minh Mỹ Nam Ngân Ngọc Nguyên Nhất Nhật Phát Phong Phú Phúc Phương Quân Quang "
-    "Sao Sơn Tài Tâm Tân Thái Thành Thắng Thiên Thịnh Thuận Tiến Tín Toàn Trí Trung Trường Vạn Việt Vinh Vĩnh Vũ Xuân Á Âu"
+    "Hưng Huy Khải Khang Khánh Kim Lâm Lan Lộc Lợi Long Mai Minh Mỹ Nam Ngân Ngọc Nguyên Nhất Nhật "
+    "Phát Phong Phú Phúc Phương Quân Quang "
+    "Sao Sơn Tài Tâm Tân Thái Thành Thắng Thiên Thịnh Thuận Tiến Tín Toàn Trí Trung Trường Vạn Việt "
+    "Vinh Vĩnh Vũ Xuân Á Âu"
 ).split()
 _TRADES: Weighted[str] = Weighted(
     [
-        ("Thương mại Dịch vụ", 22), ("Sản xuất Thương mại", 10), ("Xây dựng", 9), ("Thương mại", 9), ("Xuất nhập khẩu", 6),
+        ("Thương mại Dịch vụ", 22), ("Sản xuất Thương mại", 10), ("Xây dựng", 9), ("Thương mại", 9),
+        ("Xuất nhập khẩu", 6),
         ("Đầu tư Phát triển", 5), ("Thương mại Dịch vụ Xây dựng", 5), ("Vận tải", 4), ("Du lịch", 3), ("Công nghệ", 4),
         ("Thiết bị", 3), ("Bất động sản", 3), ("Vật liệu xây dựng", 3), ("Dịch vụ", 3), ("Giáo dục", 2), ("", 9),
     ]

@@ -21,9 +21,11 @@ _SURNAME_AS_MIDDLE_SHARE = 0.08
 
 # Twins' given names differ by one word, often only in its marks.
 _TWIN_GIVEN = (
-    ("Anh", "Ánh"), ("Hân", "Hằng"), ("Long", "Lâm"), ("Khang", "Khánh"), ("Vy", "Vi"), ("Thư", "Thu"), ("Trân", "Trâm"),
+    ("Anh", "Ánh"), ("Hân", "Hằng"), ("Long", "Lâm"), ("Khang", "Khánh"), ("Vy", "Vi"), ("Thư", "Thu"),
+    ("Trân", "Trâm"),
     ("Phúc", "Phước"), ("Bảo", "Báo"), ("Minh", "Mình"), ("Hoàng", "Hoàn"), ("Thảo", "Thao"), ("Duy", "Duyên"),
-    ("Khôi", "Khoa"), ("Ngân", "Ngần"), ("Nhi", "Nhị"), ("Linh", "Lĩnh"), ("My", "Mỹ"), ("Tiến", "Tiên"), ("Quân", "Quan"),
+    ("Khôi", "Khoa"), ("Ngân", "Ngần"), ("Nhi", "Nhị"), ("Linh", "Lĩnh"), ("My", "Mỹ"), ("Tiến", "Tiên"),
+    ("Quân", "Quan"),
 )  # fmt: skip
 _TWIN_OF = dict(_TWIN_GIVEN) | {second: first for first, second in _TWIN_GIVEN}
 
