@@ -1,7 +1,7 @@
 """Business names: legal form off, abbreviations written out, trade words apart.
 
-Two registries rarely write a firm's name alike: one writes "Cty CP ĐT & XD An Phát", the other "Công ty Cổ phần Đầu tư và
-Xây dựng An Phát". The core name is what both have in common.
+Two registries rarely write a firm's name alike: one writes "Cty CP ĐT & XD An Phát", the other "Công ty Cổ phần Đầu tư
+và Xây dựng An Phát". The core name is what both have in common.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mdm.linkage.normalise.text import fold
 
 # Legal forms by folded phrase, the longer before the shorter; None takes the phrase off without naming a form.
 _FORMS: tuple[tuple[str, str | None], ...] = (
+    (r"tong (?:cong ty|cty)(?: (?:co phan|cp))?|tct(?: cp)?", "group"),
     (r"(?:cong ty|c ?ty|cty) (?:trach nhiem huu han|tnhh) (?:mot|1) ?(?:thanh vien|tv)", "llc_single"),
     (r"(?:trach nhiem huu han|tnhh) ?(?:mtv|(?:mot|1) ?(?:thanh vien|tv))", "llc_single"),
     (r"(?:cong ty|c ?ty|cty) (?:tnhh ?)?(?:mtv|1 ?tv)(?: tnhh)?", "llc_single"),
@@ -25,7 +26,7 @@ _FORMS: tuple[tuple[str, str | None], ...] = (
     (r"doanh nghiep (?:tu nhan|tn)|dntn", "sole"),
     (r"(?:cong ty|c ?ty|cty) (?:hop danh|hd)", "partnership"),
     (r"ho (?:kinh doanh|kd)(?: ca the)?|hkd(?: ca the)?|hkdct", "household"),
-    (r"tap doan|tong (?:cong ty|cty)|tct|group|holdings?", "group"),
+    (r"tap doan|group|holdings?", "group"),
     (r"cong ty|c ?ty|cty|company", None),
 )
 _BRANCH = re.compile(
@@ -41,29 +42,34 @@ _SINGLE_AFTER_LLC = re.compile(r"^(?:mtv|(?:mot|1) thanh vien|1tv|(?:hai|2) than
 
 # Written out in the order of length; counts of the commonest in 4,806 public short names are beside the domain's table.
 _ABBREVIATIONS = {
-    "xd": "xay dung", "pt": "phat trien", "dv": "dich vu", "xnk": "xuat nhap khau", "dt": "dau tu", "tm": "thuong mai",
-    "vlxd": "vat lieu xay dung", "vl": "vat lieu", "bds": "bat dong san", "sx": "san xuat", "kcn": "khu cong nghiep",
-    "gt": "giao thong", "xl": "xay lap", "tb": "thiet bi", "kt": "ky thuat", "kd": "kinh doanh", "dl": "du lich",
-    "ck": "chung khoan", "bh": "bao hiem", "nh": "ngan hang", "vt": "van tai", "cn": "cong nghiep", "tmdv": "thuong mai dich vu",
-    "tmcp": "thuong mai co phan", "sxtm": "san xuat thuong mai", "xdtm": "xay dung thuong mai", "tmxd": "thuong mai xay dung",
-    "dtxd": "dau tu xay dung", "dtpt": "dau tu phat trien", "xdgt": "xay dung giao thong", "ktcn": "ky thuat cong nghiep",
+    "xd": "xay dung", "pt": "phat trien", "dv": "dich vu", "xnk": "xuat nhap khau", "dt": "dau tu",
+    "tm": "thuong mai", "vlxd": "vat lieu xay dung", "vl": "vat lieu", "bds": "bat dong san", "sx": "san xuat",
+    "kcn": "khu cong nghiep", "gt": "giao thong", "xl": "xay lap", "tb": "thiet bi", "kt": "ky thuat",
+    "kd": "kinh doanh", "dl": "du lich", "ck": "chung khoan", "bh": "bao hiem", "nh": "ngan hang", "vt": "van tai",
+    "cn": "cong nghiep", "tmdv": "thuong mai dich vu", "tmcp": "thuong mai co phan", "sxtm": "san xuat thuong mai",
+    "xdtm": "xay dung thuong mai", "tmxd": "thuong mai xay dung", "dtxd": "dau tu xay dung",
+    "dtpt": "dau tu phat trien", "xdgt": "xay dung giao thong", "ktcn": "ky thuat cong nghiep",
     "ttnt": "trang tri noi that", "tmxnk": "thuong mai xuat nhap khau", "nk": "nhap khau", "xk": "xuat khau",
-    "hcm": "ho chi minh", "tphcm": "ho chi minh", "vn": "viet nam", "hn": "ha noi", "dn": "da nang", "tv": "tu van", "tk": "thiet ke",
-    "cp": "co phan", "ktxd": "ky thuat xay dung", "qt": "quoc te", "cty": "cong ty", "mt": "moi truong", "tp": "thuc pham",
-    "sg": "sai gon", "bv": "benh vien", "ql": "quan ly", "xi": "xi", "nn": "nong nghiep", "nong san": "nong san",
+    "hcm": "ho chi minh", "tphcm": "ho chi minh", "vn": "viet nam", "hn": "ha noi", "dn": "da nang", "tv": "tu van",
+    "tk": "thiet ke", "cp": "co phan", "ktxd": "ky thuat xay dung", "qt": "quoc te", "cty": "cong ty",
+    "mt": "moi truong", "tp": "thuc pham", "sg": "sai gon", "bv": "benh vien", "ql": "quan ly", "nn": "nong nghiep",
+    "tmai": "thuong mai", "oto": "o to", "gd": "giao duc", "hp": "hai phong", "xkld": "xuat khau lao dong",
+    "bdsan": "bat dong san",
 }  # fmt: skip
 _PHRASES = (
     (re.compile(r"\bt mai\b"), "thuong mai"),
     (re.compile(r"\bthanh pho ho chi minh\b|\btp ho chi minh\b|\btp hcm\b"), "ho chi minh"),
     (re.compile(r"\bvietnam\b"), "viet nam"),
     (re.compile(r"\bsaigon\b"), "sai gon"),
+    (re.compile(r"\b(?:ngan hang|nh) (?:thuong mai co phan|tmcp)\b"), "ngan hang"),
+    (re.compile(r"\btinh (?=[a-z]+ [a-z]+$)"), ""),
 )
 _CONNECTORS = frozenset({"va", "and", "the"})
 _TRADE_WORDS = re.compile(
-    r"\b(?:thuong mai|dich vu|san xuat|xuat nhap khau|xay dung|dau tu|phat trien|kinh doanh|tu van|thiet ke|ky thuat|van tai|"
-    r"trang tri noi that|noi that|co khi|cong nghiep|cong nghe|du lich|thiet bi|vat lieu|quoc te|bat dong san|giao thong|"
-    r"xuat khau|nhap khau|co phan|nha thuoc|quay thuoc|cua hang|tiem|quan|co so|tap hoa|nha hang|dai ly|shop|"
-    r"trading|service|services|investment|construction|production|import export|development|international)\b"
+    r"\b(?:thuong mai|dich vu|san xuat|xuat nhap khau|xay dung|dau tu|phat trien|kinh doanh|tu van|thiet ke|ky thuat"
+    r"|van tai|trang tri noi that|noi that|co khi|cong nghiep|cong nghe|du lich|thiet bi|vat lieu|quoc te|bat dong san"
+    r"|giao thong|xuat khau|nhap khau|co phan|nha thuoc|quay thuoc|cua hang|tiem|quan|co so|tap hoa|nha hang|dai ly"
+    r"|shop|trading|service|services|investment|construction|production|import export|development|international)\b"
 )
 
 

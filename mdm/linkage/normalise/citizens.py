@@ -38,7 +38,9 @@ _MOTHER_ROLES = frozenset({"me", "me de", "me ruot", "me nuoi", "ma", "mother", 
 _PERSON_RELATIONS = frozenset({RelationType.MOTHER, RelationType.FATHER, RelationType.GUARDIAN, RelationType.SPOUSE})
 
 
-def citizen_features(key: SourceKey, attributes: CitizenAttributes, updated_at: str, findings: Findings) -> CitizenFeatures:
+def citizen_features(
+    key: SourceKey, attributes: CitizenAttributes, updated_at: str, findings: Findings
+) -> CitizenFeatures:
     """Return the features of one citizen record; what was wrong goes into `findings`."""
     name = _name("full_name", attributes.full_name, findings)
     born = _date("birth_date", attributes.birth_date, findings)
@@ -146,7 +148,9 @@ def _birth_order(value: str, name: PersonName, findings: Findings) -> int | None
         return name.birth_index
     text = findings.text("birth_order", value, VALUE_CHARACTERS_MAX)
     index, _, count = text.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and len(index) == len(count) == 1 and 1 <= int(index) <= int(count)):
+    if not (
+        index.isdecimal() and count.isdecimal() and len(index) == len(count) == 1 and 1 <= int(index) <= int(count)
+    ):
         if text:
             findings.add("birth_order", "is not like 1/2")
         return name.birth_index
@@ -173,10 +177,14 @@ class _Relations:
             elif relation.type is RelationType.EMPLOYER and relation.record_id:
                 employer = findings.text("employer_id", relation.record_id, VALUE_CHARACTERS_MAX)
                 self.employer = f"{key.registry}:{employer}" if employer else self.employer
-        alias_mother = bearer.parent_name if bearer.is_parent_mother else None
-        self.mother_name = self._stated_mother or self._guardian_mother or alias_mother
+        self._alias_mother = bearer.parent_name if bearer.is_parent_mother else None
         if bearer.parent_name is not None:
             self.names.add(bearer.parent_name)
+
+    @property
+    def mother_name(self) -> str | None:
+        """The best statement of who the mother is."""
+        return self._stated_mother or self._guardian_mother or self._alias_mother
 
     def _read_person(self, relation: Relation) -> None:
         name = None
@@ -186,7 +194,11 @@ class _Relations:
             self.names.add(name)
             if relation.type is RelationType.MOTHER:
                 self._stated_mother = self._stated_mother or name
-            elif relation.type is RelationType.GUARDIAN and relation.role and _folded(relation.role[:40]) in _MOTHER_ROLES:
+            elif (
+                relation.type is RelationType.GUARDIAN
+                and relation.role
+                and _folded(relation.role[:40]) in _MOTHER_ROLES
+            ):
                 self._guardian_mother = name
         if relation.phone:
             self.phones += phone_numbers((relation.phone,), self._findings, f"{relation.type}_phone")
@@ -213,7 +225,7 @@ class _Relations:
 class _Numbers:
     """Sorts the numbers of a record into the bearer's own, verified ones, and relatives'."""
 
-    def __init__(  # noqa: PLR0913 the facts that decide whose a number is
+    def __init__(
         self,
         *,
         born: PartialDate | None,
@@ -248,7 +260,7 @@ class _Numbers:
             case IdentifierType.SOCIAL_INSURANCE_NUMBER | IdentifierType.HEALTH_CARD:
                 self._read_insurance(field, text, identifier)
             case IdentifierType.TAX_CODE:
-                # A person's old 10-digit tax code has no counterpart in other registries; the 12-digit one is the person's.
+                # An old 10-digit code of a person stands in no other registry; 12 digits are the personal ID.
                 if len(digits(text)) == PERSONAL_ID_DIGITS:
                     self._read_claim(field, text, Identifier(IdentifierType.PERSONAL_ID, text))
 

@@ -7,7 +7,6 @@ from typing import TypeVar
 from mdm.linkage.features import FieldIssue
 from mdm.linkage.normalise.text import clean
 
-
 _Value = TypeVar("_Value")
 
 

@@ -94,9 +94,7 @@ def _legal_form(name: BusinessName, form: str | None) -> str | None:
     return "branch" if form == "branch" else "household"
 
 
-def _tax_codes(
-    identifiers: tuple[Identifier, ...], form: str | None, findings: Findings
-) -> list[tuple[TaxCode, bool]]:
+def _tax_codes(identifiers: tuple[Identifier, ...], form: str | None, findings: Findings) -> list[tuple[TaxCode, bool]]:
     """Return the tax codes in the order given, each with whether it founds a veto."""
     codes: list[tuple[TaxCode, bool]] = []
     for identifier in findings.values("identifiers", identifiers, RECORD_VALUES_MAX):

@@ -38,7 +38,9 @@ _PASSPORT = re.compile(r"[A-Z]{1,2}[A-Z0-9]{5,8}|[0-9][A-Z0-9]{5,8}")
 _HEALTH_CARD = re.compile(r"[A-Z]{2}[A-Z0-9]\d{12}")
 _SEPARATORS = re.compile(r"[\s.\-_/]+")
 _CARD_SEPARATORS = re.compile(r"[;,|\s]+")
-_FILLERS = frozenset({"012345678912", "123456789012", "123456789", "012345678", "987654321", "1234567890", "0123456789"})
+_FILLERS = frozenset(
+    {"012345678912", "123456789012", "123456789", "012345678", "987654321", "1234567890", "0123456789"}
+)
 
 
 class PersonalId(NamedTuple):
@@ -126,7 +128,9 @@ def agreement(claim: PersonalId, birth_year: int | None, sex: str | None) -> Agr
     if birth_year is None or birth_year == claim.birth_year:
         return Agreement(is_sex_equal, is_sex_equal or birth_year is not None)
     differing = sum(a != b for a, b in zip(f"{birth_year:04}", f"{claim.birth_year:04}", strict=True))
-    is_year_near = abs(birth_year - claim.birth_year) == 1 or (differing == 1 and birth_year // 10 == claim.birth_year // 10)
+    is_year_near = abs(birth_year - claim.birth_year) == 1 or (
+        differing == 1 and birth_year // 10 == claim.birth_year // 10
+    )
     return Agreement(is_consistent=False, is_near=is_sex_equal and is_year_near)
 
 

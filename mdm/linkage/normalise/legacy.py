@@ -26,7 +26,16 @@ _TCVN3 = dict(zip(map(ord, _TCVN3_LEGACY), _TCVN3_UNICODE, strict=True))
 
 
 def _vni_pairs() -> Iterator[tuple[str, str]]:
-    for base, letter in [("a", "a"), ("e", "e"), ("o", "o"), ("u", "u"), ("y", "y"), ("i", "i"), ("ô", "ơ"), ("ö", "ư")]:
+    for base, letter in [
+        ("a", "a"),
+        ("e", "e"),
+        ("o", "o"),
+        ("u", "u"),
+        ("y", "y"),
+        ("i", "i"),
+        ("ô", "ơ"),
+        ("ö", "ư"),
+    ]:
         yield from ((base + mark, letter + tone) for mark, tone in _VNI_TONES.items())
     for base in "aeo":
         yield from ((base + mark, base + _CIRCUMFLEX + tone) for mark, tone in _VNI_CIRCUMFLEX.items())
@@ -75,7 +84,7 @@ CONVERTER_COUNT = len(_CONVERTERS)
 
 @lru_cache(maxsize=8192)
 def converted(word: str, converter: int) -> str | None:
-    """Return `word` in lower-case NFC as the legacy font number `converter` would have meant it, None if it could not."""
+    """Return `word` in lower-case NFC as legacy font number `converter` would have meant it, None if it could not."""
     try:
         result = unicodedata.normalize("NFC", _CONVERTERS[converter](word))
     except UnicodeError:

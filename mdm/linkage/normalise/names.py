@@ -44,7 +44,8 @@ _TITLES_ACCENTED = frozenset("bà anh chị cô chú bác em bs ths ts gs pgs ks
 _ALIAS_PREFIX = re.compile(
     r"^(?:(?:tre )?so sinh |ss )?"
     r"(?:"
-    r"(?P<mother>(?:be |em |chau )?(?:(?:trai|gai) )?con(?: (?:trai|gai|so|thu))?(?: (?P<before>\d|i{1,3}|[ab]))?(?: cua)?"
+    r"(?P<mother>(?:be |em |chau )?(?:(?:trai|gai) )?con(?: (?:trai|gai|so|thu))?"
+    r"(?: (?P<before>\d|i{1,3}|[ab]))?(?: cua)?"
     r"(?: (?:ba|chi|me|san phu)\b)"
     r"|cb ?(?P<glued>\d)?|c b(?: (?P<spaced>\d))?|b o|con cua)"
     r"|(?P<father>(?:be |em |chau )?con(?: (?:trai|gai))?(?: cua)? (?:ong|anh|bo|cha))"
@@ -162,7 +163,8 @@ def _unglued(token: str) -> list[str]:
 def _repaired(tokens: list[str], words: list[Word]) -> list[Word]:
     illegal = [index for index, word in enumerate(words) if not word.is_legal]
     repaired = list(words)
-    if not all(token.isascii() for token in tokens):
+    # Initials are no syllables either, but ASCII was never written in a legacy font.
+    if any(not tokens[index].isascii() for index in illegal):
         for converter in range(CONVERTER_COUNT):
             fixed = _converted_line(tokens, words, converter)
             if fixed is not None:
@@ -251,9 +253,9 @@ def _is_parent_after(match: re.Match[str], rest: str, text: str) -> bool:
         return False
     if match["be"] is not None:
         # Bế is a surname of the north, Bé a given name; only BÉ before a full name is a baby.
-        return word_of(text.split()[0]).accented in {"bé", "be"} and len(words) > 2  # noqa: PLR2004
+        return word_of(text.split(maxsplit=1)[0]).accented in {"bé", "be"} and len(words) > 2  # noqa: PLR2004
     # Côn and Còn are other words.
-    return match["bare"] is None or word_of(text.split()[0]).accented in {"con", "b"}
+    return match["bare"] is None or word_of(text.split(maxsplit=1)[0]).accented in {"con", "b"}
 
 
 def _leaves_a_name(rest: str) -> bool:

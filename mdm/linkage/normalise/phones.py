@@ -1,6 +1,6 @@
 """Telephone numbers in E.164 without the plus sign.
 
-Source: the numbering plan changes of 2017 (landlines) and 2018 (mobiles, 11 to 10 digits), and the prefixes in use since.
+Source: the numbering plan changes of 2017 (landlines) and 2018 (mobiles, 11 to 10 digits), and the prefixes since.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOBILE_2018 = {
     "186": "56", "188": "58", "199": "59",
 }  # fmt: skip
 _MOBILE_PREFIXES = frozenset(
-    "32 33 34 35 36 37 38 39 86 96 97 98 81 82 83 84 85 88 91 94 70 76 77 78 79 89 90 93 52 56 58 92 59 99 87 55".split()
+    "32 33 34 35 36 37 38 39 52 55 56 58 59 70 76 77 78 79 81 82 83 84 85 86 87 88 89 90 91 92 93 94 96 97 98 99".split()
 )
 _MOBILE_DIGITS = 9
 _LANDLINE_DIGITS = 10

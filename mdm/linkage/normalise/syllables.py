@@ -14,19 +14,15 @@ from typing import NamedTuple
 
 from mdm.linkage.normalise.text import fold
 
-_ONSETS = (
-    ("ngh", "ng", "nh", "gh", "gi", "kh", "ph", "qu", "th", "tr", "ch")
-    + tuple("bcdđghklmnprstvx")
-    + ("",)
-)
+_ONSETS = ("ngh", "ng", "nh", "gh", "gi", "kh", "ph", "qu", "th", "tr", "ch", *"bcdđghklmnprstvx", "")
 _RHYMES = frozenset(
     """
     a ac ach ai am an ang anh ao ap at au ay ăc ăm ăn ăng ăp ăt âc âm ân âng âp ât âu ây
     e ec em en eng eo ep et ê êch êm ên ênh êp êt êu i ia ich iêc iêm iên iêng iêp iêt iêu im in inh ip it iu
-    o oa oac oach oai oam oan oang oanh oao oap oat oay oăc oăm oăn oăng oăt oc oe oen oeo oet oi om on ong oong oóc op ot
+    o oa oac oach oai oam oan oang oanh oao oap oat oay oăc oăm oăn oăng oăt oc oe oen oeo oet oi om on ong oong op ot
     ô ôc ôi ôm ôn ông ôp ôt ơ ơi ơm ơn ơp ơt u ua uân uâng uât uây uc uê uêch uênh uêu ui um un ung uôc uôi uôm uôn uông
     uôt up ut uơ uy uya uych uyên uyêt uyn uynh uyp uyt uyu ư ưa ưc ưi ưng ươc ươi ươm ươn ương ươp ươt ươu ưt ưu
-    y yêm yên yêng yêt yêu
+    y yêm yên yêng yêt yêu ynh yt
     """.split()
 )
 _RHYMES_FOLDED = frozenset(fold(rhyme) for rhyme in _RHYMES)
@@ -86,7 +82,7 @@ def is_syllable(word: str) -> bool:
 
 
 def place_tone(base: str, tone: str) -> str:
-    """Return a lower-case toneless syllable with its tone mark where the first-vowel rule puts it: "hòa", "thúy", "quý".
+    """Return a lower-case toneless syllable with its tone mark where the first-vowel rule puts it: "hòa", "quý".
 
     A vowel with a quality mark carries the tone; else the last vowel of a closed syllable, the first of two or the
     second of three vowels of an open one.

@@ -22,7 +22,9 @@ _WORDS = re.compile(r"[a-z0-9]+")
 # Every Latin-1 position that CP1252 shows as another character, so that text which was UTF-8 read as CP1252
 # can be turned back into its bytes, the five undefined positions included.
 _CP1252_TO_LATIN1 = {
-    ord(bytes([byte]).decode("cp1252")): byte for byte in range(0x80, 0xA0) if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+    ord(bytes([byte]).decode("cp1252")): byte
+    for byte in range(0x80, 0xA0)
+    if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 }
 
 
