@@ -1,0 +1,72 @@
+"""The Parquet snapshot of all records' features: what training and batch prediction read."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mdm.domain.keys import EntityKind
+from mdm.linkage.blocking import POSTING_KEY_BYTES, posting_keys
+from mdm.linkage.features import Features
+from mdm.linkage.specification import specification_of
+
+SNAPSHOT_ROW_GROUP = 50_000
+"""Rows written at a time: about 30 MB of Python objects, and still well compressed columns."""
+
+_SCALARS = {str: pa.string(), int: pa.int32(), bool: pa.bool_()}
+
+
+def snapshot_schema(kind: EntityKind) -> pa.Schema:
+    """Return the columns: number, registry, one for each feature, and the posting keys."""
+    hints = get_type_hints(specification_of(kind).features_type)
+    fields = [pa.field("number", pa.int64(), nullable=False), pa.field("registry", pa.string(), nullable=False)]
+    fields += [pa.field(name, _arrow_type(hint)) for name, hint in hints.items()]
+    fields.append(pa.field("posting_keys", pa.list_(pa.binary(POSTING_KEY_BYTES))))
+    # Typed beforehand: a column without any value would else turn into DOUBLE on its way to DuckDB.
+    return pa.schema(fields)
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return pa.list_(_SCALARS[arguments[0]])
+    if origin in {Union, types.UnionType}:
+        (hint,) = (argument for argument in arguments if argument is not type(None))
+    return _SCALARS[hint]
+
+
+def write_snapshot(path: Path, kind: EntityKind, rows: Iterable[tuple[int, str, Features]]) -> int:
+    """Write the features of one entity kind, about 40,000 records a second.
+
+    Args:
+        path: Of the Parquet file.
+        kind: Of every row.
+        rows: Record number, registry and features. Numbers must be unique.
+
+    Returns:
+        The rows written.
+    """
+    schema = snapshot_schema(kind)
+    iterator, count = iter(rows), 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while batch := list(islice(iterator, SNAPSHOT_ROW_GROUP)):
+            values = [
+                (number, registry, *msgspec.structs.astuple(features), posting_keys(features))
+                for number, registry, features in batch
+            ]
+            columns = zip(*values, strict=True)
+            arrays = [
+                # An empty tuple is "not stated", and NULL is cheaper to carry.
+                pa.array([None if value == () else value for value in column], field.type)
+                for column, field in zip(columns, schema, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            count += len(batch)
+    return count
