@@ -305,6 +305,7 @@ class Journal(JournalReader):
         """Take over an open connection; see `open`."""
         super().__init__(connection, on_failure)
         self._wal_pages = 0
+        self._is_wal_to_empty = False
         with self._guarded():
             row = self._one("SELECT seq, at_us FROM events ORDER BY seq DESC LIMIT 1")
             self._last_seq, self._last_at_us = (0, 0) if row is None else (int(row[0]), int(row[1]))
@@ -376,14 +377,19 @@ class Journal(JournalReader):
             self._last_at_us = batch.at_us
         for number, key in batch.record_keys.items():
             self._remember_key(number, key)
-        if self._wal_pages >= WAL_PAGES_MAX:
+        if self._is_wal_to_empty or self._wal_pages >= WAL_PAGES_MAX:
             self.checkpoint()
 
     def checkpoint(self) -> None:
         """Move the WAL into the file as far as readers allow, and sync it."""
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if self._is_wal_to_empty else apsw.SQLITE_CHECKPOINT_PASSIVE
         with self._guarded():
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            try:
+                self._connection.wal_checkpoint(mode=mode)
+            except apsw.BusyError:
+                return  # A reader is in the way for the moment; the next commit tries again.
             self._wal_pages = 0
+            self._is_wal_to_empty = False
 
     def take_payload_id(self) -> int:
         """Return an id that no other payload of this journal has; one that is not committed leaves a gap."""
@@ -401,7 +407,8 @@ class Journal(JournalReader):
                 self._connection.execute("UPDATE payloads SET sealed = x'' WHERE number = ?", (number,))
             self._keys.pop(number, None)
             # Older versions of the overwritten pages stand in the WAL until it is emptied.
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._is_wal_to_empty = True
+            self.checkpoint()
 
     def begin_epoch(self) -> int:
         """Begin the next epoch, after a restore: tokens given out before are refused from here on."""
