@@ -6,7 +6,8 @@
     │   ├── InvalidSourceKeyError
     │   ├── UnknownRegistryError
     │   ├── InvalidTokenError
-    │   └── ConfigurationError
+    │   ├── ConfigurationError
+    │   └── FeedFileError
     ├── NotFoundError                         the named thing does not exist
     │   ├── UnknownGoldenIdError
     │   ├── UnknownRecordError
@@ -81,6 +82,10 @@ class ConfigurationError(InvalidInputError):
     """A configuration file that breaks its schema."""
 
     reason = "INVALID_CONFIGURATION"
+
+
+class FeedFileError(InvalidInputError):
+    """A feed file that cannot be read as a whole. Names the file and what to change."""
 
 
 class NotFoundError(MdmError):

@@ -117,9 +117,6 @@ more proposals are void because a neighbour was written meanwhile."""
 INGEST_IN_FLIGHT_GROUPS = 2
 """Messages of one ingest stream that may wait for the writer: one being committed, one ready behind it."""
 
-WRITER_QUEUE_COMMANDS_MAX = 4096
-"""Commands that may wait in the writer, about a second of work; beyond it callers are told to come back."""
-
 DEADLINE_S_MIN = 0.005
 """Below it a call would end in the handler: refused before any work is done."""
 
@@ -146,3 +143,21 @@ CHECKPOINT_INTERVAL_S = 600.0
 
 DIFFERENCES_SHOWN_MAX = 20
 """Entries that `verify` names for each database; the rest is counted."""
+
+RELINK_STEP_S = 0.1
+"""Longest that a re-linkage commit holds the writer before waiting writes get their turn."""
+
+FEED_LINE_CHARACTERS_MAX = 1024 * 1024
+"""A longer line of a feed is no row of text: it is cut there, so that a binary file never fills the memory."""
+
+FEED_ROW_LINES_MAX = 100
+"""Lines that one quoted row may span; beyond them its quote was never closed, and only its first line is set aside."""
+
+FEED_BATCH_ROWS = 4096
+"""Rows of a Parquet feed that are in memory at a time: about 2 MiB."""
+
+FEED_SAMPLE_BYTES = 1024 * 1024
+"""Beginning of a feed that is searched for signs of another encoding."""
+
+REJECT_GATE_ROWS_MIN = 100
+"""Rows read before the share of set-aside rows can stop a load: of fewer, one bad row is already more than 1 %."""

@@ -1,0 +1,239 @@
+"""Feed files as rows of text: CSV in UTF-8, or Parquet. Streams: memory does not grow with the file.
+
+A row that cannot be read is handed on as a `Reject` and the rest goes on; only a file that is wrong as a whole raises.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, TextIO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mdm.errors import FeedFileError
+from mdm.feeds.rejects import Reject
+from mdm.limits import FEED_BATCH_ROWS, FEED_LINE_CHARACTERS_MAX, FEED_ROW_LINES_MAX, FEED_SAMPLE_BYTES
+
+_PARQUET_MAGIC = b"PAR1"
+_FOREIGN_MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
+_FOREIGN_LINES_MIN = 10
+"""Undecodable lines from which on the file, not the row, is taken to be at fault."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row as written; `cells` stand in the order of the file's columns."""
+
+    line: int
+    """1-based line that the row begins on, the header counted; in a Parquet file, the row's number."""
+    cells: tuple[str, ...]
+
+
+class FeedFile(Protocol):
+    """A feed file that was opened and whose header was read."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, unique."""
+
+    @property
+    def row_count(self) -> int | None:
+        """Rows in the file, if that is known without reading it."""
+
+    def rows(self) -> Iterator[Row | Reject]:
+        """Yield every row in order, from the beginning.
+
+        Raises:
+            FeedFileError: The file breaks off or is damaged.
+        """
+
+
+def open_feed(path: Path) -> FeedFile:
+    """Open a CSV or Parquet file, told apart by its first bytes.
+
+    Raises:
+        FeedFileError: The file is missing, empty, not UTF-8, a damaged Parquet file, or without a usable header.
+    """
+    try:
+        with path.open("rb") as file:
+            sample = file.read(FEED_SAMPLE_BYTES)
+    except OSError as error:
+        raise FeedFileError(path.name, f"cannot be read: {error.strerror}") from error
+    if not sample:
+        raise FeedFileError(path.name, "is empty: a feed begins with a header of column names")
+    if sample.startswith(_PARQUET_MAGIC) or path.suffix.lower() == ".parquet":
+        return _ParquetFeed(path)
+    _check_encoding(path.name, sample)
+    return _CsvFeed(path)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file in lower-case hexadecimal; about 1 GB/s."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _CsvFeed:
+    row_count = None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._open() as file:
+            first = next(_records(_Lines(file)), None)
+        if not isinstance(first, Row):
+            raise FeedFileError(path.name, "has no header that can be read as CSV")
+        self.columns = _checked_header(path.name, first.cells)
+
+    def rows(self) -> Iterator[Row | Reject]:
+        with self._open() as file:
+            records = _records(_Lines(file))
+            next(records, None)
+            for record in records:
+                yield _checked_row(record, len(self.columns)) if isinstance(record, Row) else record
+
+    def _open(self) -> TextIO:
+        # Undecodable bytes become lone surrogates, so one bad row is seen as such and the rest is read on.
+        return self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _Lines:
+    """Lines of a file that can be stepped back to the line after a row's first one."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._ahead: deque[str] = deque()
+        self._taken: list[str] = []
+        self.number = 0
+        """Lines taken for good, those of the row at hand included."""
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if len(self._taken) == FEED_ROW_LINES_MAX:
+            raise StopIteration
+        line = self._ahead.popleft() if self._ahead else self._file.readline(FEED_LINE_CHARACTERS_MAX)
+        if not line:
+            raise StopIteration
+        self._taken.append(line)
+        self.number += 1
+        return line
+
+    def begin_row(self) -> int:
+        """Forget the row before; returns the number of the line that follows."""
+        self._taken.clear()
+        return self.number + 1
+
+    def give_up_first(self) -> str:
+        """Return the row's first line and put its others back to be read again."""
+        self._ahead.extendleft(reversed(self._taken[1:]))
+        self.number -= len(self._taken) - 1
+        return self._taken[0].rstrip("\r\n")
+
+
+def _records(lines: _Lines) -> Iterator[Row | Reject]:
+    reader = csv.reader(lines, strict=True)
+    while True:
+        line = lines.begin_row()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            # A quote that is not closed would swallow the rows after it: only its own line is lost.
+            yield Reject(line, "row", "its quotes do not pair up", (lines.give_up_first(),))
+            continue
+        if cells:
+            yield Row(line, tuple(cells))
+
+
+def _checked_row(row: Row, column_count: int) -> Row | Reject:
+    text = "".join(row.cells)
+    if not text.isascii() and not _is_encodable(text):
+        return Reject(row.line, "row", "holds bytes that are not UTF-8", row.cells)
+    if "\0" in text:
+        return Reject(row.line, "row", "holds a NUL character", row.cells)
+    if len(row.cells) != column_count:
+        return Reject(row.line, "row", f"has {len(row.cells)} columns where the header has {column_count}", row.cells)
+    return row
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _ParquetFeed:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with pq.ParquetFile(path) as file:
+                names = tuple(file.schema_arrow.names)
+                self.row_count: int | None = file.metadata.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise FeedFileError(
+                path.name, "is no whole Parquet file: it may have been cut off; copy it again"
+            ) from error
+        self.columns = _checked_header(path.name, names)
+
+    def rows(self) -> Iterator[Row | Reject]:
+        number = 0
+        try:
+            with pq.ParquetFile(self._path) as file:
+                for batch in file.iter_batches(batch_size=FEED_BATCH_ROWS, use_threads=False):
+                    columns = [_texts(column) for column in batch.columns]
+                    for cells in zip(*columns, strict=True):
+                        number += 1
+                        yield _checked_row(Row(number, cells), len(self.columns))
+        except (pa.ArrowException, OSError) as error:
+            raise FeedFileError(self._path.name, f"is damaged after row {number}: copy it again") from error
+
+
+def _texts(column: pa.Array) -> list[str]:
+    """Return a column's values as text; a missing one is empty, bytes that are not UTF-8 become surrogate escapes."""
+    if not pa.types.is_binary(column.type) and not pa.types.is_large_binary(column.type):
+        column = pc.cast(column, pa.string())
+    values = pc.fill_null(pc.cast(column, pa.binary()), b"").to_pylist()
+    return [value.decode("utf-8", "surrogateescape") for value in values]
+
+
+def _check_encoding(name: str, sample: bytes) -> None:
+    for mark, encoding in _FOREIGN_MARKS.items():
+        if sample.startswith(mark):
+            raise FeedFileError(name, f"is {encoding}: save it as UTF-8")
+    lines = sample.split(b"\n")
+    if not _is_utf8(lines[0]) or b"\0" in lines[0]:
+        raise FeedFileError(name, "has a header that is not UTF-8: save the file as UTF-8")
+    # The sample may end within a letter, so its last line proves nothing.
+    foreign = [line for line in lines[:-1] if not line.isascii()]
+    bad_count = sum(not _is_utf8(line) for line in foreign)
+    if bad_count >= _FOREIGN_LINES_MIN and bad_count > len(foreign) / 2:
+        raise FeedFileError(
+            name, f"is not UTF-8: {bad_count} of its first {len(lines)} lines cannot be decoded; save it as UTF-8"
+        )
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _checked_header(name: str, columns: tuple[str, ...]) -> tuple[str, ...]:
+    stripped = tuple(column.strip() for column in columns)
+    twice = sorted({column for column in stripped if stripped.count(column) > 1})
+    if twice:
+        raise FeedFileError(name, f"has several columns named {', '.join(twice)}")
+    return stripped

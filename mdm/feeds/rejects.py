@@ -1,0 +1,76 @@
+"""Rows that cannot be a record: what is wrong with each, the file that lists them, and the gate on their share."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+import msgspec
+
+from mdm.limits import REJECT_GATE_ROWS_MIN
+
+COLUMNS = ("line", "field", "reason", "row")
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """One row set aside. `line` is 1-based, the header counted; in a Parquet file, the row's number."""
+
+    line: int
+    field: str
+    reason: str
+    """The rule that was broken, never the value."""
+    row: tuple[str, ...] = ()
+    """The row as read, for the rejects file alone; undecodable bytes as surrogate escapes."""
+
+
+class RejectsFile:
+    """The operator's list of set-aside rows; it is created with the first of them.
+
+    Holds personal data, as the feed beside it does. Bytes that could not be decoded are written back as they were.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._file: TextIO | None = None
+
+    def add(self, reject: Reject) -> None:
+        """Append a row."""
+        if self._file is None:
+            self._file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            csv.writer(self._file).writerow(COLUMNS)
+        csv.writer(self._file).writerow((reject.line, reject.field, reject.reason, _as_csv(reject.row)))
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def is_gate_closed(row_count: int, reject_count: int, share_max: float, *, is_end: bool) -> bool:
+    """Return whether so many rows were set aside that a load must stop.
+
+    Args:
+        row_count: Rows read so far, set-aside ones included.
+        reject_count: Rows set aside so far.
+        share_max: Largest share that is still well, from 0 to 1.
+        is_end: Whether the whole file was read; before that, the first `REJECT_GATE_ROWS_MIN` rows never stop it.
+    """
+    return (is_end or row_count >= REJECT_GATE_ROWS_MIN) and reject_count > share_max * row_count
+
+
+def _as_csv(row: Sequence[str]) -> str:
+    if len(row) == 1:
+        return row[0]
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(row)
+    return buffer.getvalue()
