@@ -23,7 +23,7 @@ FATHER_SON_SHARE = 0.04
 SHARED_MIDDLE_SHARE = 0.35
 """Siblings who share their middle name."""
 
-_CHILDREN = Weighted([(1, 0.34), (2, 0.48), (3, 0.14), (4, 0.04)])
+_CHILDREN = Weighted([(1, 0.25), (2, 0.52), (3, 0.18), (4, 0.05)])
 _SPOUSE_AGE_GAP = 3
 _CLOSE_SIBLINGS_DAYS = (300, 1250)
 
@@ -43,14 +43,14 @@ class Families:
         self.close_siblings = 0
         self._shapes: Weighted[Callable[[Household], None]] = Weighted(
             [
-                (self._single, 0.120),
-                (self._couple, 0.105),
-                (self._nuclear, 0.445),
-                (self._lone_parent, 0.085),
-                (self._three_generations, 0.165),
+                (self._single, 0.095),
+                (self._couple, 0.080),
+                (self._nuclear, 0.435),
+                (self._lone_parent, 0.070),
+                (self._three_generations, 0.220),
                 (self._kin, 0.04),
                 (self._lodgers, 0.03),
-                (self._foreign, 0.01),
+                (self._foreign, 0.04),
             ]
         )
 

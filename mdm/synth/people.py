@@ -176,7 +176,7 @@ class Births:
             person.renamed_on = CITY_DATE - timedelta(days=dice.below(min(3650, 365 * age)))
             person.former_name = self.namer.sibling_given(dice, name, sex, born_on.year).full
         # Mortality doubles about every eight years of age; the dead of the last five years are still in the feeds.
-        if age >= 50 and dice.uniform() < 0.012 * 2.0 ** ((age - 65) // 8):
+        if age >= 50 and dice.uniform() < 0.10 * 2.0 ** ((age - 65) // 8):
             person.died_on = CITY_DATE - timedelta(days=dice.between(30, 1825))
         return person
 

@@ -238,7 +238,9 @@ class Residence:
         known, precision = clerks.birth(person, rates)
         formats = {"day": known.isoformat(), "month": f"{known:%m/%Y}", "year": str(known.year)}
         permanent = clerks.address(house.registered, house.registered, self._book, day, rates)
-        current = clerks.address(house.address, house.address, self._book, day, rates)
+        # Who lives where they are registered has one address in the register, written once.
+        is_home = house.registered is house.address
+        current = permanent if is_home else clerks.address(house.address, house.address, self._book, day, rates)
         mother, father, spouse = person.mother, person.father, person.spouse
         is_stated_dead = person.died_on and dice.uniform() >= rates.dead_still_active
         row = [
