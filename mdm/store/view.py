@@ -11,7 +11,7 @@ import lmdb
 from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
-from mdm.limits import POSTING_KEY_BYTES, RECORD_ID_BYTES_MAX
+from mdm.limits import POSTING_KEY_BYTES
 from mdm.store import layout
 from mdm.store.layout import CrosswalkEntry, CrosswalkStatus
 
@@ -101,8 +101,7 @@ class IndexView:
 
     def crosswalk(self, key: SourceKey) -> CrosswalkEntry | None:
         """Return what is known under a source key."""
-        encoded = layout.source_key_prefix(key.registry, key.kind) + key.record_id.encode()[: RECORD_ID_BYTES_MAX + 1]
-        value = self._txn.get(encoded, db=self._db.crosswalk)
+        value = self._txn.get(layout.source_key_bytes(key), db=self._db.crosswalk)
         return None if value is None else layout.crosswalk_entry(value)
 
     def number_of(self, key: SourceKey) -> RecordNumber | None:
@@ -123,8 +122,7 @@ class IndexView:
         get, crosswalk = self._txn.get, self._db.crosswalk
         resolved, not_found = int(CrosswalkStatus.RESOLVED), int(CrosswalkStatus.NOT_FOUND)
         for record_id in record_ids:
-            # An id too long to exist is cut to one that is still too long: LMDB raises on keys beyond 511 bytes.
-            value = get(prefix + record_id.encode()[: RECORD_ID_BYTES_MAX + 1], b"", db=crosswalk)
+            value = get(prefix + record_id.encode(), b"", db=crosswalk)
             if not value:
                 golden_ids.append("")
                 statuses.append(not_found)
