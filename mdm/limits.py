@@ -161,3 +161,15 @@ FEED_SAMPLE_BYTES = 1024 * 1024
 
 REJECT_GATE_ROWS_MIN = 100
 """Rows read before the share of set-aside rows can stop a load: of fewer, one bad row is already more than 1 %."""
+
+FEATURES_CACHED_MAX = 200_000
+"""Decoded features that a re-linkage keeps: about 300 MB; pairs come in the order of records, so it mostly hits."""
+
+POPULATION_ROUNDS_MAX = 4
+"""Rounds of clustering in the search for the population; each needs one when the first guess was near."""
+
+QUESTIONS_PER_ITEM_MAX = 500
+"""Questions of one plan item: a few milliseconds of the writer's time."""
+
+RELINK_MEMORY_BYTES = 2 << 30
+"""DuckDB's share of a re-linkage unless told otherwise; the process needs about 0.5 KiB a record besides."""

@@ -200,19 +200,19 @@ class EpochActivated(msgspec.Struct, frozen=True, array_like=True, tag="EpochAct
 
 
 class RelinkCommitStarted(msgspec.Struct, frozen=True, array_like=True, tag="RelinkCommitStarted"):
-    """Header of a commit: a killed commit resumes from its last component."""
+    """Header of a commit: a killed commit resumes behind its last progress."""
 
     run_id: str
     plan_digest: str
-    component_count: int
+    item_count: int
 
 
-class RelinkComponentDone(msgspec.Struct, frozen=True, array_like=True, tag="RelinkComponentDone"):
-    """Component `index` (0-based) of the run is committed, or dropped because something in it changed."""
+class RelinkProgressed(msgspec.Struct, frozen=True, array_like=True, tag="RelinkProgressed"):
+    """The first `done_count` items of the run's plan are committed, or dropped because something in them changed."""
 
     run_id: str
-    index: int
-    is_dropped: bool
+    done_count: int
+    dropped_count: int
 
 
 class RelinkCommitFinished(msgspec.Struct, frozen=True, array_like=True, tag="RelinkCommitFinished"):
@@ -253,7 +253,7 @@ Fact = (
     | ModelActivated
     | EpochActivated
     | RelinkCommitStarted
-    | RelinkComponentDone
+    | RelinkProgressed
     | RelinkCommitFinished
     | LoadProgressed
     | LoadFinished

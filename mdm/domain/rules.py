@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Sequence
 
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
-from mdm.domain.state import GoldenEntry, IdentityState
+from mdm.domain.state import GoldenEntry, IdentityView
 
 Mint = Callable[[EntityKind], GoldenId]
 """Returns a golden ID that was never issued; the caller's randomness enters here and nowhere else."""
 
 
-def departure(state: IdentityState, number: RecordNumber) -> list[ev.Fact]:
+def departure(state: IdentityView, number: RecordNumber) -> list[ev.Fact]:
     """Return what must happen before `number` alone leaves its golden record, by deletion or for another one.
 
     Every ID anchored in the record passes to the oldest remaining member; without one it is retired.
@@ -35,7 +35,7 @@ def departure(state: IdentityState, number: RecordNumber) -> list[ev.Fact]:
 
 
 def regroup(  # noqa: PLR0913  (the evidence travels into the event)
-    state: IdentityState,
+    state: IdentityView,
     clusters: Sequence[Collection[RecordNumber]],
     mint: Mint,
     *,
@@ -90,7 +90,7 @@ def regroup(  # noqa: PLR0913  (the evidence travels into the event)
     return facts
 
 
-def _issued(state: IdentityState, golden_id: GoldenId) -> GoldenEntry:
+def _issued(state: IdentityView, golden_id: GoldenId) -> GoldenEntry:
     entry = state.golden(golden_id)
     if entry is None:
         message = f"{golden_id} was never minted"
@@ -98,12 +98,12 @@ def _issued(state: IdentityState, golden_id: GoldenId) -> GoldenEntry:
     return entry
 
 
-def _golden_id_of(state: IdentityState, number: RecordNumber) -> GoldenId | None:
+def _golden_id_of(state: IdentityView, number: RecordNumber) -> GoldenId | None:
     entry = state.record(number)
     return None if entry is None else entry.golden_id
 
 
-def _kind_of(state: IdentityState, number: RecordNumber) -> EntityKind:
+def _kind_of(state: IdentityView, number: RecordNumber) -> EntityKind:
     entry = state.record(number)
     if entry is None:
         message = f"record {number} was never upserted"
@@ -112,7 +112,7 @@ def _kind_of(state: IdentityState, number: RecordNumber) -> EntityKind:
 
 
 def _already_grouped(
-    state: IdentityState,
+    state: IdentityView,
     clusters: Sequence[Collection[RecordNumber]],
     golden_ids: dict[RecordNumber, GoldenId | None],
 ) -> bool:

@@ -69,35 +69,39 @@ class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
     detail: str
 
 
-class IdentityState(Protocol):
-    """Storage that `apply` folds into. Getters answer None for what was never put."""
+class IdentityView(Protocol):
+    """Identity state to read. Getters answer None for what was never put."""
 
     def record(self, number: RecordNumber) -> RecordEntry | None:
         """Return the entry of a record."""
 
-    def put_record(self, number: RecordNumber, entry: RecordEntry) -> None:
-        """Store the entry of a record."""
-
     def golden(self, golden_id: GoldenId) -> GoldenEntry | None:
         """Return the entry of a golden ID in canonical form."""
-
-    def put_golden(self, golden_id: GoldenId, entry: GoldenEntry) -> None:
-        """Store the entry of a golden ID."""
 
     def potential_match(self, pair: Pair) -> PotentialMatch | None:
         """Return the open question about a pair."""
 
-    def put_potential_match(self, pair: Pair, match: PotentialMatch | None) -> None:
-        """Store an open question, or remove it with None."""
-
     def judgement(self, pair: Pair) -> ev.Verdict | None:
         """Return the standing judgement about a pair."""
 
-    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
-        """Store a judgement, or remove it with None."""
-
     def setting(self, name: str) -> str | None:
         """Return a setting: `configuration`, `model:<kind>`, `epoch:<kind>`, `relink:<run id>`, `load:<load id>`."""
+
+
+class IdentityState(IdentityView, Protocol):
+    """Storage that `apply` folds into."""
+
+    def put_record(self, number: RecordNumber, entry: RecordEntry) -> None:
+        """Store the entry of a record."""
+
+    def put_golden(self, golden_id: GoldenId, entry: GoldenEntry) -> None:
+        """Store the entry of a golden ID."""
+
+    def put_potential_match(self, pair: Pair, match: PotentialMatch | None) -> None:
+        """Store an open question, or remove it with None."""
+
+    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
+        """Store a judgement, or remove it with None."""
 
     def put_setting(self, name: str, value: str) -> None:
         """Store a setting."""
@@ -201,10 +205,11 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
         case ev.EpochActivated():
             state.put_setting(f"epoch:{fact.kind}", fact.digest)
         case ev.RelinkCommitStarted():
-            state.put_setting(f"relink:{fact.run_id}", f"0/{fact.component_count}")
-        case ev.RelinkComponentDone():
-            done = state.setting(f"relink:{fact.run_id}") or "0/0"
-            state.put_setting(f"relink:{fact.run_id}", f"{fact.index + 1}/{done.partition('/')[2]}")
+            state.put_setting(f"relink:{fact.run_id}", f"0 done, 0 dropped, of {fact.item_count}")
+        case ev.RelinkProgressed():
+            total = (state.setting(f"relink:{fact.run_id}") or "").rpartition(" ")[2]
+            progress = f"{fact.done_count} done, {fact.dropped_count} dropped, of {total}"
+            state.put_setting(f"relink:{fact.run_id}", progress)
         case ev.RelinkCommitFinished():
             state.put_setting(f"relink:{fact.run_id}", "finished")
         case ev.LoadProgressed():

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from mdm.domain import events as ev
 from mdm.domain.keys import GoldenId
-from mdm.domain.state import IdentityState
+from mdm.domain.state import IdentityView
 from mdm.resolve.commands import ChangeKind, GoldenIdChange
 
 
 def golden_id_changes(
-    facts: Iterable[ev.Fact], state: IdentityState, left: GoldenId | None = None
+    facts: Iterable[ev.Fact], state: IdentityView, left: GoldenId | None = None
 ) -> tuple[GoldenIdChange, ...]:
     """Return one change for each golden ID affected, in the order in which they were.
 
@@ -40,7 +40,7 @@ def golden_id_changes(
     return tuple(changes.values())
 
 
-def _regrouped(state: IdentityState, group: ev.Group, changes: dict[GoldenId, GoldenIdChange]) -> None:
+def _regrouped(state: IdentityView, group: ev.Group, changes: dict[GoldenId, GoldenIdChange]) -> None:
     kind = ChangeKind.CREATED if group.is_minted else ChangeKind.JOINED
     changes.setdefault(group.golden_id, GoldenIdChange(group.golden_id, kind))
     golden = state.golden(group.golden_id)

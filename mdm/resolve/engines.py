@@ -9,7 +9,7 @@ import msgspec
 from mdm.domain.decision import Thresholds
 from mdm.domain.events import Cause
 from mdm.domain.keys import EntityKind
-from mdm.domain.state import IdentityState
+from mdm.domain.state import IdentityView
 from mdm.errors import ConfigurationError
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model
@@ -60,7 +60,7 @@ def default_engine(kind: EntityKind) -> Engine:
     return engine(kind, Model.default(kind), StatisticsEpoch.default(kind))
 
 
-def active_engines(state: IdentityState, artefact: Callable[[str], bytes | None]) -> dict[EntityKind, Engine]:
+def active_engines(state: IdentityView, artefact: Callable[[str], bytes | None]) -> dict[EntityKind, Engine]:
     """Return the engines that the journal activated, or the shipped ones of a kind that has none yet.
 
     Args:
@@ -78,7 +78,7 @@ def active_engines(state: IdentityState, artefact: Callable[[str], bytes | None]
 
 
 def usable_model(
-    state: IdentityState, kind: EntityKind, artefact: Callable[[str], bytes | None]
+    state: IdentityView, kind: EntityKind, artefact: Callable[[str], bytes | None]
 ) -> Model | None:
     """Return the active model of this kind; None if there is none or it was made for another specification."""
     digest = state.setting(f"model:{kind}")

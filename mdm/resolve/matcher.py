@@ -15,7 +15,7 @@ from mdm.domain import events as ev
 from mdm.domain.decision import Band, Decision, Evidence, decide
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.records import SourceRecord
-from mdm.domain.state import IdentityState, RecordEntry, pair_of
+from mdm.domain.state import IdentityView, RecordEntry, pair_of
 from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX
 from mdm.linkage.evidence import assess, compatible, veto
 from mdm.linkage.features import Features, FieldIssue
@@ -31,8 +31,8 @@ STEWARD_BITS = 1000.0
 """Weight of a steward's "same": above every sum of evidence."""
 
 
-class MatchState(IdentityState, Protocol):
-    """Identity state together with features and postings, as index views and transactions offer it."""
+class MatchState(IdentityView, Protocol):
+    """Identity view together with features and postings, as index views and transactions offer it."""
 
     def features(self, number: RecordNumber) -> bytes | None:
         """Return the encoded features of a resolved record."""
@@ -168,7 +168,7 @@ def evidence_of(
 
 
 def _hear_people(
-    state: IdentityState, entry: RecordEntry, own: RecordNumber, evidence: dict[RecordNumber, Evidence]
+    state: IdentityView, entry: RecordEntry, own: RecordNumber, evidence: dict[RecordNumber, Evidence]
 ) -> None:
     """Let a clerk's choice tip the scales, and a steward's judgement overrule everything."""
     chosen = _golden_of(state, entry.chosen)
@@ -190,7 +190,7 @@ def _hear_people(
             evidence.pop(other, None)
 
 
-def _golden_of(state: IdentityState, number: RecordNumber | None) -> GoldenId | None:
+def _golden_of(state: IdentityView, number: RecordNumber | None) -> GoldenId | None:
     entry = state.record(number) if number is not None else None
     return entry.golden_id if entry else None
 

@@ -20,7 +20,7 @@ from mdm.resolve.commands import ClerkChoice, Delete, ScoredCandidate, Upsert, W
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.group import Group
 from mdm.resolve.matcher import Description, candidates_of, decide_for, describe, evidence_of, features_of, score
-from mdm.resolve.payloads import encode_payload, updated_at_us
+from mdm.resolve.payloads import decode_payload, encode_payload, updated_at_us
 
 
 class _Stored(msgspec.Struct):
@@ -113,10 +113,23 @@ def resolve(group: Group, stored: _Stored) -> WriteOutcome:
     )
     _settle(group, stored, entry, decision, held_by, has_company=has_company)
     _ask(group, stored, decision)
-    own = index.golden(group.golden_id_of(number))
+    own_id = group.golden_id_of(number)
+    own = index.golden(own_id) if own_id else None
     if own is not None and len(own.members) > 1:
         return WriteOutcome.LINKED
     return WriteOutcome.REVIEW if decision.questions else WriteOutcome.CREATED
+
+
+def resolve_stored(group: Group, number: RecordNumber, cause: ev.Cause) -> None:
+    """Resolve a record from its stored values, as if it had just been written."""
+    entry, payload = group.record(number), group.index.raw(number)
+    if payload is None:
+        return
+    engine = group.engines[entry.kind]
+    description = describe(decode_payload(payload))
+    stored = _Stored(number, engine, engine.stamped(cause), description, is_new_bearer=False, proposal_scores={})
+    resolve(group, stored)
+    group.index.put_match_state(number, description.encoded, description.keys)
 
 
 def _settle(
@@ -129,25 +142,20 @@ def _settle(
     has_company: bool,
 ) -> None:
     index, number, join = group.index, stored.number, decision.join
-    evidence = {"partner": decision.partner, "match_weight_bits": decision.match_weight_bits}
     if not join:
         if held_by is None:
             _leave(group, stored, entry)
             minted = group.mint(entry.kind)
-            group.add(
-                stored.cause, ev.RecordResolved(number, minted, is_minted=True, outcome=decision.outcome, **evidence)
-            )
+            group.add(stored.cause, _resolved(number, minted, decision, is_minted=True))
         return
     if held_by is None or (has_company and held_by not in join):
         _leave(group, stored, entry)
-        group.add(
-            stored.cause, ev.RecordResolved(number, join[0], is_minted=False, outcome=ev.Outcome.LINKED, **evidence)
-        )
+        group.add(stored.cause, _resolved(number, join[0], decision, is_minted=False))
     fragments = dict.fromkeys((*join, group.golden_id_of(number)))
     if len(fragments) > 1:
         members: list[RecordNumber] = []
         for golden_id in fragments:
-            golden = index.golden(golden_id)
+            golden = index.golden(golden_id) if golden_id else None
             members.extend(golden.members if golden else ())
         facts = regroup(
             index,
@@ -160,6 +168,12 @@ def _settle(
         )
         for fact in facts:
             group.add(stored.cause, fact)
+
+
+def _resolved(number: RecordNumber, golden_id: GoldenId, decision: Decision, *, is_minted: bool) -> ev.RecordResolved:
+    return ev.RecordResolved(
+        number, golden_id, is_minted, decision.outcome, decision.partner, decision.match_weight_bits
+    )
 
 
 def _leave(group: Group, stored: _Stored, entry: RecordEntry) -> None:

@@ -1,0 +1,301 @@
+"""Re-linkage as the writer sees it: starts the batch process, and commits its plan piece by piece between writes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from mdm.domain import events as ev
+from mdm.domain.keys import EntityKind, RecordNumber
+from mdm.domain.rules import regroup
+from mdm.domain.state import pair_of
+from mdm.errors import PlanOutdatedError, RelinkRunningError
+from mdm.limits import RELINK_STEP_S
+from mdm.resolve.commands import CommitRelink, Request, StartRelink
+from mdm.resolve.engines import Engines
+from mdm.resolve.group import Group
+from mdm.resolve.relink_runs import (
+    PLAN_FILE,
+    Component,
+    Phase,
+    PlanItem,
+    PlanReader,
+    QuestionChanges,
+    RunState,
+    new_run,
+    plan_digest,
+    read_state,
+    run_ids,
+    write_state,
+)
+from mdm.resolve.upsert import resolve_stored
+from mdm.store.data_directory import DataDirectory
+from mdm.store.index import Index
+from mdm.store.journal import Journal
+
+_log = structlog.get_logger()
+
+
+class _Commit:
+    """A plan being committed."""
+
+    def __init__(self, run: Path, state: RunState, cause: ev.Cause, done_count: int, dropped_count: int) -> None:
+        self.run = run
+        self.state = state
+        self.cause = cause
+        self.plan = PlanReader(run / PLAN_FILE, done_count)
+        self.items: Iterator[PlanItem] = iter(self.plan)
+        self.done_count = done_count
+        self.dropped_count = dropped_count
+
+
+class RelinkControl:
+    """At most one run at a time; everything here happens on the writer's thread.
+
+    Invariant: an item of a plan is committed whole or not at all, and only if nothing in it changed since the plan's
+    snapshot.
+    """
+
+    def __init__(self, directory: DataDirectory, journal: Journal, index: Index) -> None:
+        """Take up a commit that was killed."""
+        self._directory = directory
+        self._journal = journal
+        self._index = index
+        self._process: subprocess.Popen[bytes] | None = None
+        self._planning: tuple[str, Request] | None = None
+        self._commit: _Commit | None = None
+        self.has_new_engines = False
+        self._take_up()
+
+    def start(self, command: StartRelink) -> str:
+        """Begin a run in a process of its own and return its id.
+
+        Raises:
+            RelinkRunningError: Another run is not finished.
+        """
+        self._require_idle()
+        state = new_run(
+            self._directory.relinks,
+            {"is_commit_wanted": command.is_committed, "churn_share_max": command.churn_share_max},
+        )
+        run = self._directory.relinks / state.run_id
+        arguments = [str(self._directory.path), state.run_id, str(command.memory_limit_bytes)]
+        with (run / "log.jsonl").open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603  (our own module, arguments of our own making)
+                [sys.executable, "-m", "mdm.resolve.relink_process", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._planning = (state.run_id, command.request)
+        return state.run_id
+
+    def commit(self, command: CommitRelink) -> None:
+        """Begin to commit a stored plan.
+
+        Raises:
+            UnknownRunError: No such run.
+            PlanOutdatedError: It has no plan, or was committed or cancelled before.
+            RelinkRunningError: Another run is not finished.
+        """
+        state = read_state(self._directory.relinks, command.run_id)
+        self._require_idle()
+        if state.phase not in {Phase.PLANNED, Phase.STOPPED}:
+            raise PlanOutdatedError(f"the run is {state.phase.value}; only a planned one can be committed")
+        self._begin_commit(state, command.request.cause)
+
+    def cancel(self, run_id: str) -> None:
+        """Stop a running plan or commit. What was committed stays; each item of it is whole.
+
+        Raises:
+            UnknownRunError: No such run.
+        """
+        state = read_state(self._directory.relinks, run_id)
+        if self._planning is not None and self._planning[0] == run_id:
+            self._stop_process()
+            self._planning = None
+        elif self._commit is not None and self._commit.state.run_id == run_id:
+            self._commit.plan.close()
+            self._commit = None
+            with self._index.write() as txn:
+                group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
+                group.add(ev.Cause(method="CancelRelink"), ev.RelinkCommitFinished(run_id, 0))
+                self._journal.commit(group.batch)
+        elif state.phase.is_final and state.phase not in {Phase.PLANNED, Phase.STOPPED}:
+            return
+        self._write(state, phase=Phase.CANCELLED)
+
+    def step(self, engines: Engines) -> bool:
+        """Do at most `RELINK_STEP_S` of work; returns whether more waits."""
+        if self._planning is not None and self._process is not None and self._process.poll() is not None:
+            self._planned(*self._planning)
+        if self._commit is None:
+            return False
+        self._commit_some(self._commit, engines)
+        return self._commit is not None
+
+    def close(self) -> None:
+        """End a running batch process; a commit resumes at the next start."""
+        self._stop_process()
+        if self._planning is not None:
+            state = read_state(self._directory.relinks, self._planning[0])
+            self._write(state, phase=Phase.CANCELLED)
+
+    def _require_idle(self) -> None:
+        if self._planning is not None or self._commit is not None:
+            raise RelinkRunningError("a re-linkage is running; wait for it or cancel it")
+
+    def _stop_process(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _planned(self, run_id: str, request: Request) -> None:
+        code = self._process.returncode if self._process else 0
+        self._process, self._planning = None, None
+        state = read_state(self._directory.relinks, run_id)
+        if state.phase is not Phase.PLANNED:
+            error = state.error or f"process ended with {code}"
+            self._write(state, phase=Phase.FAILED, error=error)
+            _log.error("relink_failed", run_id=run_id, error=error)
+            return
+        if not state.is_commit_wanted:
+            return
+        churn = state.report.churn_share if state.report else 0.0
+        if state.churn_share_max is not None and churn > state.churn_share_max:
+            self._write(state, phase=Phase.STOPPED)
+            return
+        self._begin_commit(state, request.cause)
+
+    def _begin_commit(self, state: RunState, cause: ev.Cause) -> None:
+        run = self._directory.relinks / state.run_id
+        commit = _Commit(run, state, msgspec.structs.replace(cause, method="CommitRelink"), 0, 0)
+        header = commit.plan.header
+        with self._index.write() as txn:
+            group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
+            group.add(commit.cause, ev.RelinkCommitStarted(state.run_id, plan_digest(run / PLAN_FILE), header.item_count))
+            for kind, body in sorted(header.models.items()):
+                digest = group.batch.put_artefact("model", body)
+                if txn.setting(f"model:{kind}") != digest:
+                    group.add(commit.cause, ev.ModelActivated(EntityKind(kind), digest))
+            for kind, body in sorted(header.epochs.items()):
+                digest = group.batch.put_artefact("epoch", body)
+                if txn.setting(f"epoch:{kind}") != digest:
+                    group.add(commit.cause, ev.EpochActivated(EntityKind(kind), digest))
+            self._journal.commit(group.batch)
+        self.has_new_engines = True
+        self._commit = commit
+        commit.state = self._write(state, phase=Phase.COMMITTING, total_count=header.item_count, done_count=0)
+
+    def _commit_some(self, commit: _Commit, engines: Engines) -> None:
+        until = time.monotonic() + RELINK_STEP_S
+        is_finished = False
+        with self._index.write() as txn:
+            group = Group(self._journal.begin(time.time_ns() // 1000), txn, engines)
+            while time.monotonic() < until and not is_finished:
+                item = next(commit.items, None)
+                if item is None:
+                    group.add(commit.cause, ev.RelinkCommitFinished(commit.state.run_id, commit.dropped_count))
+                    is_finished = True
+                else:
+                    commit.dropped_count += _commit_item(group, commit, item)
+                    commit.done_count += 1
+            if not is_finished:
+                group.add(
+                    commit.cause,
+                    ev.RelinkProgressed(commit.state.run_id, commit.done_count, commit.dropped_count),
+                )
+            self._journal.commit(group.batch)
+        if is_finished:
+            self._commit = None
+            commit.plan.close()
+            report = commit.state.report
+            if report is not None:
+                report = msgspec.structs.replace(report, dropped_component_count=commit.dropped_count)
+            self._write(commit.state, phase=Phase.COMMITTED, done_count=commit.done_count, report=report)
+        else:
+            commit.state = self._write(commit.state, done_count=commit.done_count)
+
+    def _take_up(self) -> None:
+        for run_id in run_ids(self._directory.relinks):
+            state = read_state(self._directory.relinks, run_id)
+            with self._index.read() as view:
+                progress = view.setting(f"relink:{run_id}")
+            run = self._directory.relinks / run_id
+            if progress and progress != "finished" and state.phase is not Phase.CANCELLED and (run / PLAN_FILE).exists():
+                done, dropped = (int(part.split()[0]) for part in progress.split(", ")[:2])
+                self._commit = _Commit(run, state, ev.Cause(method="CommitRelink"), done, dropped)
+            elif progress == "finished" and state.phase is Phase.COMMITTING:
+                self._write(state, phase=Phase.COMMITTED, done_count=state.total_count)
+            elif not state.phase.is_final:
+                self._write(state, phase=Phase.FAILED, error="the service was restarted")
+
+    def _write(self, state: RunState, **changes: object) -> RunState:
+        changed = msgspec.structs.replace(state, **changes)
+        write_state(self._directory.relinks / state.run_id, changed)
+        return changed
+
+
+def _commit_item(group: Group, commit: _Commit, item: PlanItem) -> int:
+    """Draft one item; returns 1 if it was dropped because something in it changed since the snapshot."""
+    match item:
+        case Component():
+            if not _still_holds(group, item, commit.plan.header.read_seq):
+                for pending in item.pending:
+                    entry = group.index.record(pending.number)
+                    if entry is not None and entry.golden_id is None and not entry.is_deleted:
+                        resolve_stored(group, pending.number, commit.cause)
+                return 1
+            facts = regroup(
+                group.index,
+                item.clusters,
+                group.mint,
+                reason=ev.RegroupReason.RELINK,
+                left=item.left,
+                right=item.right,
+                match_weight_bits=item.match_weight_bits,
+                run_id=commit.state.run_id,
+            )
+            for fact in facts:
+                group.add(commit.cause, fact)
+            for pending in item.pending:
+                group.index.put_match_state(pending.number, pending.features, pending.posting_keys)
+        case QuestionChanges():
+            _change_questions(group, commit.cause, item)
+    return 0
+
+
+def _still_holds(group: Group, component: Component, read_seq: int) -> bool:
+    numbers = {number for cluster in component.clusters for number in cluster}
+    for number in sorted(numbers):
+        entry = group.index.record(number)
+        if entry is None or entry.is_deleted or entry.changed_seq > read_seq:
+            return False
+        golden = group.index.golden(entry.golden_id) if entry.golden_id else None
+        if golden is not None and (golden.changed_seq > read_seq or not numbers.issuperset(golden.members)):
+            return False
+    return True
+
+
+def _change_questions(group: Group, cause: ev.Cause, item: QuestionChanges) -> None:
+    for left, right in item.closed:
+        if group.index.potential_match(pair_of(left, right)) is not None:
+            group.add(cause, ev.PotentialMatchClosed(left, right))
+    for question in item.opened:
+        pair = pair_of(question.left, question.right)
+        if _is_open(group, pair[0], pair[1]):
+            group.add(
+                cause, ev.PotentialMatchOpened(*pair, question.reason, question.match_weight_bits, question.detail)
+            )
+
+
+def _is_open(group: Group, left: RecordNumber, right: RecordNumber) -> bool:
+    left_id, right_id = group.golden_id_of(left), group.golden_id_of(right)
+    return left_id is not None and right_id is not None and left_id != right_id

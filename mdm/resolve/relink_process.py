@@ -1,0 +1,236 @@
+"""The batch process of one re-linkage run: snapshot → model and epoch → clusters → plan. Writes only into its run.
+
+Started by the writer; may use all the memory that it is given and die without harm.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from mdm.domain.events import Verdict
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.state import pair_of
+from mdm.linkage.adaptation import adapted_model
+from mdm.linkage.blocking import posting_keys
+from mdm.linkage.codec import decode_features
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.snapshot import write_snapshot
+from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_MEMORY_BYTES
+from mdm.resolve.engines import active_engines
+from mdm.resolve.matcher import describe
+from mdm.resolve.payloads import decode_payload
+from mdm.resolve.relink_linkage import Linked, People, Records, link
+from mdm.resolve.relink_plan import Standing, components, impact, question_changes
+from mdm.resolve.relink_runs import (
+    PLAN_FILE,
+    Component,
+    PendingState,
+    Phase,
+    PlanHeader,
+    PlanItem,
+    QuestionChanges,
+    Report,
+    RunState,
+    plan_digest,
+    read_state,
+    write_frame,
+    write_state,
+)
+from mdm.store.data_directory import DataDirectory
+from mdm.store.index import Index
+from mdm.store.journal import Journal
+from mdm.store.view import IndexView
+
+_log = structlog.get_logger()
+_PHASES = {"comparing": Phase.COMPARING, "clustering": Phase.CLUSTERING, "training": Phase.TRAINING}
+
+
+class _Run:
+    """The run's state file, kept current."""
+
+    def __init__(self, path: Path, state: RunState) -> None:
+        self.path = path
+        self.state = state
+
+    def tell(self, phase: Phase, done: int = 0, total: int = 0, **changes: object) -> None:
+        self.state = msgspec.structs.replace(
+            self.state, phase=phase, done_count=done, total_count=total, **changes
+        )
+        write_state(self.path, self.state)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self.tell(_PHASES[stage], done, total)
+
+
+class _Kind(msgspec.Struct):
+    """One kind's records as the snapshot found them."""
+
+    standings: dict[RecordNumber, Standing]
+    records: Records
+    pending: set[RecordNumber]
+
+
+def main(data: Path, run_id: str, memory_limit_bytes: int) -> None:
+    """Make the plan of a run."""
+    directory = DataDirectory.open(data)
+    run = _Run(directory.relinks / run_id, read_state(directory.relinks, run_id))
+    try:
+        run.tell(Phase.SNAPSHOT)
+        current = directory.generations.current()
+        if current is None:
+            raise FileNotFoundError("no index generation")
+        with tempfile.TemporaryDirectory(dir=run.path) as scratch:
+            copied = Path(scratch) / "index"
+            with Index.open(current, readonly=True) as index:
+                index.copy(copied)
+            with Index.open(copied, readonly=True) as index, index.read() as view:
+                _plan(run, view, directory, Path(scratch), memory_limit_bytes or RELINK_MEMORY_BYTES)
+    except Exception as error:
+        _log.exception("relink_failed", error=type(error).__name__)
+        run.tell(Phase.FAILED, error=type(error).__name__)
+        sys.exit(1)
+
+
+def _plan(run: _Run, view: IndexView, directory: DataDirectory, scratch: Path, memory_limit_bytes: int) -> None:
+    with Journal.open_read_only(directory.journal) as journal:
+        engines = active_engines(view, journal.artefact)
+    people = _people(view)
+    limit = f"{memory_limit_bytes // 2**20}MiB"
+    models: dict[str, bytes] = {}
+    epochs: dict[str, bytes] = {}
+    items: list[Iterable[PlanItem]] = []
+    reports: list[Report] = []
+    for kind in EntityKind:
+        found = _read(run, view, kind)
+        if not found.standings:
+            continue
+        snapshot = scratch / f"{kind}.parquet"
+        rows = ((n, found.standings[n].registry, found.records.features(n)) for n in found.standings)
+        write_snapshot(snapshot, kind, rows)
+        epoch = StatisticsEpoch.from_records(
+            kind, (found.records.features(n) for n in found.standings), _first_population(found)
+        )
+        run.progress("training", 0, 1)
+        model, verdict = adapted_model(snapshot, kind, engines[kind].model, epoch, memory_limit=limit)
+        linked = link(found.records, snapshot, model, epoch, people, memory_limit=limit, progress=run.progress)
+        models[kind.value], epochs[kind.value] = model.to_bytes(), linked.epoch.to_bytes()
+        changed, questions, report = _changes(view, found, linked)
+        items += [changed, questions]
+        reports.append(msgspec.structs.replace(report, models={kind.value: verdict}))
+    run.tell(Phase.PLANNING)
+    # All components before all questions: a question stands between golden records that exist.
+    plan = [item for kind_items in (items[::2], items[1::2]) for each in kind_items for item in each]
+    digest = _write_plan(run.path / PLAN_FILE, PlanHeader(view.applied_seq, len(plan), models, epochs), plan)
+    run.tell(Phase.PLANNED, len(plan), len(plan), read_seq=view.applied_seq, report=_sum(reports), plan_digest=digest)
+
+
+def _read(run: _Run, view: IndexView, kind: EntityKind) -> _Kind:
+    standings: dict[RecordNumber, Standing] = {}
+    encoded: dict[RecordNumber, bytes] = {}
+    pending: set[RecordNumber] = set()
+    last = view.last_number()
+    for number, entry in view.iter_records():
+        payload = view.raw(number)
+        if entry.kind is not kind or entry.is_deleted or payload is None:
+            continue
+        features = view.features(number)
+        if entry.golden_id is None or features is None:
+            features = describe(decode_payload(payload)).encoded
+            pending.add(number)
+        standings[number] = Standing(entry.registry, kind.value, entry.golden_id)
+        encoded[number] = features
+        if number % 10_000 == 0:
+            run.tell(Phase.SNAPSHOT, number, last)
+    return _Kind(standings, Records(kind, encoded), pending)
+
+
+def _first_population(found: _Kind) -> int:
+    """Return a first guess that depends on the records alone: the size of the largest registry."""
+    sizes: dict[str, int] = {}
+    for standing in found.standings.values():
+        sizes[standing.registry] = sizes.get(standing.registry, 0) + 1
+    return max(sizes.values())
+
+
+def _people(view: IndexView) -> People:
+    verdicts: dict[Verdict, set[tuple[RecordNumber, RecordNumber]]] = {verdict: set() for verdict in Verdict}
+    for pair, verdict in view.iter_judgements():
+        verdicts[verdict].add(pair)
+    chosen: set[tuple[RecordNumber, RecordNumber]] = set()
+    rejected: set[tuple[RecordNumber, RecordNumber]] = set()
+    for number, entry in view.iter_records():
+        if entry.chosen is not None:
+            chosen.add(pair_of(number, entry.chosen))
+        rejected.update(pair_of(number, other) for other in entry.rejected)
+    return People(
+        frozenset(verdicts[Verdict.SAME]),
+        frozenset(verdicts[Verdict.DIFFERENT]),
+        frozenset(chosen),
+        frozenset(rejected),
+    )
+
+
+def _changes(view: IndexView, found: _Kind, linked: Linked) -> tuple[list[PlanItem], list[PlanItem], Report]:
+    changed: list[PlanItem] = []
+    for component in components(found.standings, linked.clusters, linked.weakest):
+        pending = tuple(
+            PendingState(number, found.records.encoded[number], posting_keys(found.records.features(number)))
+            for cluster in component.clusters
+            for number in cluster
+            if number in found.pending
+        )
+        changed.append(msgspec.structs.replace(component, pending=pending))
+    cluster_of = {number: index for index, cluster in enumerate(linked.clusters) for number in cluster}
+    standing = [pair for pair, _ in view.iter_potential_matches() if pair[0] in cluster_of]
+    closed, opened = question_changes(standing, linked.questions, cluster_of)
+    size = QUESTIONS_PER_ITEM_MAX
+    questions: list[PlanItem] = [QuestionChanges(tuple(closed[at : at + size])) for at in range(0, len(closed), size)]
+    questions += [QuestionChanges((), tuple(opened[at : at + size])) for at in range(0, len(opened), size)]
+    survivors: dict[GoldenId, RecordNumber] = {}
+    for golden_id, golden in view.iter_goldens():
+        if golden.members and golden.anchor is not None:
+            survivors[golden_id] = golden.anchor
+    report = impact(found.standings, [item for item in changed if isinstance(item, Component)], survivors)
+    report = msgspec.structs.replace(
+        report,
+        question_opened_count=len(opened),
+        question_closed_count=len(closed),
+        compared_pair_count=linked.prediction.candidate_pairs,
+        linked_pair_count=linked.linked_pair_count,
+        refused_pair_count=linked.refused_pair_count,
+    )
+    return changed, questions, report
+
+
+def _write_plan(path: Path, header: PlanHeader, items: list[PlanItem]) -> str:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        write_frame(file, header)
+        for item in items:
+            write_frame(file, item)
+    temporary.replace(path)
+    return plan_digest(path)
+
+
+def _sum(reports: list[Report]) -> Report:
+    """Return the impact on all kinds together."""
+    total = Report()
+    for report in reports:
+        changes: dict[str, object] = {}
+        for field in msgspec.structs.fields(Report):
+            mine, other = getattr(total, field.name), getattr(report, field.name)
+            changes[field.name] = {**mine, **other} if isinstance(mine, dict) else mine + other
+        total = msgspec.structs.replace(total, **changes)
+    disturbed = sum(report.churn_share * report.golden_before_count for report in reports)
+    share = disturbed / total.golden_before_count if total.golden_before_count else 0.0
+    return msgspec.structs.replace(total, churn_share=share)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
