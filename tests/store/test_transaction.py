@@ -1,0 +1,217 @@
+"""The index holds what a plain dictionary holds after the same events."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdm.domain import events as ev
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, golden_id
+from mdm.domain.state import GoldenEntry, MemoryState, apply, pair_of
+from mdm.store import layout
+from mdm.store.index import Index, IndexVersions
+from mdm.store.view import IndexView
+
+VERSIONS = IndexVersions("normaliser 1", "specification 1")
+RECORDS_MAX = 12
+
+
+class City:
+    """Makes valid facts from arbitrary choices and folds them into dictionaries as it goes."""
+
+    def __init__(self, choices: random.Random) -> None:
+        self.state = MemoryState()
+        self.events: list[ev.Event] = []
+        self._choices = choices
+        self._payload_id = 0
+
+    def take(self, fact: ev.Fact) -> None:
+        event = ev.Event(len(self.events) + 1, 1, ev.SCHEMA_VERSION, ev.Cause(), fact)
+        apply(self.state, event)
+        self.events.append(event)
+
+    def step(self) -> None:
+        steps = [self.upsert] * 2 + [self.resolve] * 3 + [self.delete, self.merge, self.split, self.open, self.close]
+        steps += [self.judge, self.withdraw, self.pin, self.choose, self.configure]
+        self._choices.choice(steps)()
+
+    def upsert(self) -> None:
+        count = len(self.state.records)
+        number = RecordNumber(self._choices.randint(1, min(count + 1, RECORDS_MAX)))
+        old = self.state.records.get(number)
+        kind = old.kind if old else self._choices.choice((EntityKind.CITIZEN, EntityKind.CITIZEN, EntityKind.BUSINESS))
+        is_new_bearer = old is not None and self._choices.random() < 0.3
+        self._payload_id += 1
+        self.take(ev.RecordUpserted(number, "hospital", kind, self._payload_id, b"hash", None, is_new_bearer))
+
+    def resolve(self) -> None:
+        number = self._any_record()
+        if number is None:
+            return
+        entry = self.state.records[number]
+        if entry.is_deleted:
+            return
+        homes = [each for each in self._survivors() if each[0] == entry.kind.letter]
+        if homes and self._choices.random() < 0.6:
+            target, is_minted = self._choices.choice(homes), False
+        else:
+            target, is_minted = self._mint(entry.kind), True
+        self.take(ev.RecordResolved(number, target, is_minted, ev.Outcome.LINKED, None, 9.5))
+        if entry.golden_id is not None and entry.golden_id != target:
+            self._settle(entry.golden_id, number)
+
+    def delete(self) -> None:
+        number = self._any_record()
+        if number is None:
+            return
+        home = self.state.records[number].golden_id
+        self.take(ev.RecordDeleted(number))
+        if home is not None:
+            self._settle(home, number)
+
+    def merge(self) -> None:
+        kind = self._choices.choice("CB")
+        homes = [each for each in self._survivors() if each[0] == kind]
+        if len(homes) < 2:
+            return
+        parts = self._choices.sample(homes, 2)
+        oldest = min(parts, key=lambda each: self._age(self.state.goldens[each]))
+        numbers = tuple(number for each in parts for number in self.state.goldens[each].members)
+        self.take(ev.RecordsRegrouped((ev.Group(oldest, False, numbers),), ev.RegroupReason.FRAGMENTS))
+
+    def split(self) -> None:
+        merged = [each for each in self._survivors() if self.state.goldens[each].absorbed]
+        if not merged:
+            return
+        home = self._choices.choice(merged)
+        entry = self.state.goldens[home]
+        back = entry.absorbed[0]
+        anchor = self.state.goldens[back].anchor
+        anchors = {self.state.goldens[each].anchor for each in (home, *entry.absorbed[1:])}
+        if anchor is None or anchor in anchors:
+            return
+        rest = tuple(number for number in entry.members if number != anchor)
+        groups = (ev.Group(home, False, rest), ev.Group(back, False, (anchor,)))
+        self.take(ev.RecordsRegrouped(groups, ev.RegroupReason.JUDGEMENT))
+
+    def open(self) -> None:
+        if (pair := self._any_pair()) is not None:
+            self.take(ev.PotentialMatchOpened(*pair, self._choices.choice(list(ev.MatchReason)), 4.25, "sex"))
+
+    def close(self) -> None:
+        if self.state.potential_matches:
+            self.take(ev.PotentialMatchClosed(*self._choices.choice(sorted(self.state.potential_matches))))
+
+    def judge(self) -> None:
+        if (pair := self._any_pair()) is not None:
+            self.take(ev.JudgementMade(*pair, self._choices.choice(list(ev.Verdict))))
+
+    def withdraw(self) -> None:
+        if self.state.judgements:
+            self.take(ev.JudgementWithdrawn(*self._choices.choice(sorted(self.state.judgements))))
+
+    def pin(self) -> None:
+        if (number := self._any_record()) is not None:
+            self._payload_id += 1
+            self.take(ev.ValuePinned(number, "full_name", self._payload_id))
+            if self._choices.random() < 0.5:
+                self.take(ev.ValueUnpinned(number, "full_name"))
+
+    def choose(self) -> None:
+        if (pair := self._any_pair()) is not None:
+            self.take(ev.ClerkChose(pair[0], pair[1], (pair[1],)))
+
+    def configure(self) -> None:
+        self.take(ev.ConfigurationChanged(f"digest {len(self.events)}"))
+        self.take(ev.EpochActivated(EntityKind.CITIZEN, f"digest {len(self.events)}"))
+        self.take(ev.RelinkCommitStarted("run-1", "digest", 2))
+        self.take(ev.RelinkCommitFinished("run-1", 0))
+
+    def _settle(self, home: GoldenId, left: RecordNumber) -> None:
+        entry = self.state.goldens[home]
+        for each in (*entry.absorbed, home):
+            if not entry.members:
+                self.take(ev.GoldenIdRetired(each))
+            elif self.state.goldens[each].anchor == left:
+                self.take(ev.AnchorMoved(each, entry.members[0]))
+
+    def _mint(self, kind: EntityKind) -> GoldenId:
+        return golden_id(kind, len(self.state.goldens) + 1)
+
+    def _survivors(self) -> list[GoldenId]:
+        return sorted(each for each, entry in self.state.goldens.items() if entry.members)
+
+    def _any_record(self) -> RecordNumber | None:
+        return self._choices.choice(sorted(self.state.records)) if self.state.records else None
+
+    def _any_pair(self) -> tuple[RecordNumber, RecordNumber] | None:
+        if len(self.state.records) < 2:
+            return None
+        left, right = self._choices.sample(sorted(self.state.records), 2)
+        return pair_of(left, right)
+
+    @staticmethod
+    def _age(entry: GoldenEntry) -> tuple[int, int]:
+        return entry.minted_seq, entry.minted_ordinal
+
+
+def source_key(number: RecordNumber, kind: EntityKind) -> SourceKey:
+    return SourceKey("hospital", kind, f"BN{number}")
+
+
+def check(view: IndexView, state: MemoryState) -> None:
+    assert dict(view.iter_records()) == state.records
+    assert dict(view.iter_goldens()) == state.goldens
+    assert dict(view.iter_potential_matches()) == state.potential_matches
+    assert dict(view.iter_judgements()) == state.judgements
+    assert dict(view.iter_settings()) == state.settings
+    assert len(list(view.iter_crosswalk())) == len(state.records)
+    for number, entry in state.records.items():
+        row = view.crosswalk(source_key(number, entry.kind))
+        assert row is not None
+        assert (row.number, row.golden_id) == (number, entry.golden_id)
+        assert (row.status is layout.CrosswalkStatus.DELETED) == entry.is_deleted
+        assert view.record(number) == entry
+    for each, golden in state.goldens.items():
+        assert view.golden(each) == golden
+        assert view.is_issued(each)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 60), st.integers(1, 9))
+def test_the_index_holds_what_dictionaries_hold_after_the_same_events(
+    choices: random.Random, step_count: int, group_size: int
+) -> None:
+    city = City(choices)
+    for _ in range(step_count):
+        city.step()
+    with tempfile.TemporaryDirectory() as directory, Index.open(Path(directory), versions=VERSIONS) as index:
+        for begin in range(0, len(city.events), group_size):
+            with index.write() as txn:
+                for event in city.events[begin : begin + group_size]:
+                    fact = event.fact
+                    if isinstance(fact, ev.RecordUpserted) and event.seq % 2:
+                        txn.put_raw(fact.number, source_key(fact.number, fact.kind), b"values")
+                    txn.fold(event)
+                    if isinstance(fact, ev.RecordUpserted) and not event.seq % 2:
+                        txn.put_raw(fact.number, source_key(fact.number, fact.kind), b"values")
+        with index.read() as view:
+            assert view.applied_seq == len(city.events)
+            check(view, city.state)
+
+
+def test_the_choices_above_reach_every_kind_of_state() -> None:
+    city = City(random.Random(1))
+    for _ in range(2000):
+        city.step()
+    goldens = city.state.goldens.values()
+
+    assert any(entry.is_retired for entry in goldens)
+    assert any(entry.survivor for entry in goldens)
+    assert any(entry.absorbed for entry in goldens)
+    assert any(entry.is_deleted for entry in city.state.records.values())
+    assert any(isinstance(each.fact, ev.RecordsRegrouped) and len(each.fact.groups) == 2 for each in city.events)
