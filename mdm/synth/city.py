@@ -36,9 +36,9 @@ _BLOCK_HOUSEHOLDS = 1_500
 
 _STREAM_PEOPLE, _STREAM_PLACES, _STREAM_FIRMS, _STREAM_RECORDS = 1, 2, 3, 4
 
-# Injected so that about 1 % of people have a namesake born the same day; adults who are nobody's child here are about
-# six in ten, and each injection makes two such people.
-_NAMESAKE_SHARE = 0.008
+# So that about 1 % of people have a namesake born the same day: adults who are nobody's child here are about half of
+# all, and each injection makes two such people, some of whom the household register does not know.
+_NAMESAKE_SHARE = 0.011
 _SEATS_OUTSIDE_SHARE = 0.05
 _ADULT_SHARE = 0.70
 
@@ -134,11 +134,14 @@ class _City:
         self._social.enter(self._files, person, house)
         self._residence.enter(self._files, person, house)
         is_able = person.age_on(CITY_DATE) >= ADULT_AGE and person.died_on is None
-        if is_able and self._seats and self._dice.uniform() < seat_chance:
+        if is_able and self._dice.uniform() < seat_chance:
             self._take_seat(person, house)
 
     def _take_seat(self, person: Person, house: Household) -> None:
-        """Let a person represent the firms of the next seat."""
+        """Let a person represent the firms of the next seat, if there is one that they may take."""
+        # Only citizens may own a household business: its code is their personal ID.
+        if not self._seats or (person.is_foreign and self._seats[0][0].form == "household_business"):
+            return
         for firm in self._seats.popleft():
             firm.owned_by(person, self._dice)
             self._register.enter(self._files, firm, person, house)
@@ -148,11 +151,9 @@ class _City:
         """Fill the seats that are left with people who live elsewhere: only the company register knows them."""
         while self._seats:
             house = self._families.household()
-            adults = [
-                person for person in house.members if person.age_on(CITY_DATE) >= ADULT_AGE and not person.died_on
-            ]
-            for person in adults[: len(self._seats)]:
-                self._take_seat(person, house)
+            for person in house.members:
+                if person.age_on(CITY_DATE) >= ADULT_AGE and person.died_on is None:
+                    self._take_seat(person, house)
 
     def _report(self, people: int) -> CityReport:
         families, plan = self._families, self._plan

@@ -23,8 +23,8 @@ HOUSEHOLD_TAX_CODE_FROM = date(2025, 7, 1)
 _FIRST_FOUNDED = date(2001, 1, 1)
 _ACTIVE, _PAUSED, _CLOSED = "đang hoạt động", "tạm ngừng", "đã giải thể"
 
-# The city's mix is 55 % household businesses, 30 % limited (two thirds with one member), 8 % joint stock, 2 % sole and 5 %
-# branches. Shops weigh more here, since owners of several firms and branches add companies afterwards.
+# The city's mix is 55 % household businesses, 30 % limited (two thirds with one member), 8 % joint stock, 2 % sole and
+# 5 % branches. Shops weigh more here, since owners of several firms and branches add companies afterwards.
 _FORMS: Weighted[tuple[str, str]] = Weighted(
     [
         (("household_business", "Hộ kinh doanh"), 61.0),

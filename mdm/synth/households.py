@@ -44,10 +44,10 @@ class Families:
         self._shapes: Weighted[Callable[[Household], None]] = Weighted(
             [
                 (self._single, 0.095),
-                (self._couple, 0.080),
+                (self._couple, 0.060),
                 (self._nuclear, 0.435),
                 (self._lone_parent, 0.070),
-                (self._three_generations, 0.220),
+                (self._three_generations, 0.275),
                 (self._kin, 0.04),
                 (self._lodgers, 0.03),
                 (self._foreign, 0.04),

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mdm.errors import InvalidInputError
-from mdm.synth import UpdateReport, write_city, write_updates
+from mdm.synth.city import write_city
 from mdm.synth.feeds import COLUMNS, FeedFormat
-from mdm.synth.updates import read_rows
+from mdm.synth.updates import UpdateReport, read_rows, write_updates
 
 SHARE = 0.1
 
