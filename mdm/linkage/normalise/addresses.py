@@ -27,8 +27,8 @@ _OTHER_PROVINCES = frozenset(
         "quang ninh|bac giang|vinh phuc|bac ninh|hai duong|hai phong|hung yen|thai binh|ha nam|nam dinh|ninh binh|"
         "thanh hoa|nghe an|ha tinh|quang binh|quang tri|hue|thua thien hue|da nang|quang nam|quang ngai|binh dinh|"
         "phu yen|khanh hoa|ninh thuan|binh thuan|kon tum|gia lai|dak lak|dac lac|dak nong|lam dong|binh phuoc|tay ninh|"
-        "dong nai|long an|tien giang|ben tre|tra vinh|vinh long|dong thap|an giang|kien giang|can tho|hau giang|soc trang|"
-        "bac lieu|ca mau"
+        "dong nai|long an|tien giang|ben tre|tra vinh|vinh long|dong thap|an giang|kien giang|can tho|hau giang|"
+        "soc trang|bac lieu|ca mau"
     ).split("|")
 )
 # Districts that became Thủ Đức in 2020: old lines still name them.

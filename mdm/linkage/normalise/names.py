@@ -53,6 +53,7 @@ _ALIAS_PREFIX = re.compile(
     r"|(?P<be>be(?: (?:trai|gai|so))?(?: (?P<benumber>\d))?)"
     r") (?P<rest>.+)$"
 )
+_ALIAS_ALONE = re.compile(r"^(?:cb|c b|con|be trai|be gai|(?:tre |be )?so sinh)(?: \d)?$|^con (?:ba|ong)$")
 _INDEX_SUFFIX = re.compile(
     r"^(?P<rest>.+?) (?:(?:song )?(?:sinh|con|be|tre|so|thu|sinh doi|thai)(?: so| thu)? ?(?P<noted>[1-9ab]|i{1,3})"
     r"|(?P<plain>[1-9]|i{1,3}|[ab]))(?: [1-9])?$"
@@ -96,7 +97,7 @@ def person_name(text: str) -> PersonName:
     if not text:
         return _NO_NAME
     folded_all = " ".join(fold_words(text))
-    if folded_all.startswith(("con ", "cb", "c b ", "be ", "b ", "tre ", "so sinh ", "ss ", "em ", "chau ")):
+    if folded_all.startswith(("con", "cb", "c b ", "be ", "b ", "tre ", "so sinh", "ss ", "em ", "chau ")):
         alias = _newborn_alias(text, folded_all)
         if alias is not None:
             return alias
@@ -104,11 +105,6 @@ def person_name(text: str) -> PersonName:
         return PersonName(is_placeholder=True)
     words = _without_titles(_words(_BRACKETS.sub(" ", text)) or _words(text))
     return _from_words(words) if words else _NO_NAME
-
-
-def folded_name(text: str) -> str | None:
-    """Return only the folded full name of a cleaned name, None if it names nobody."""
-    return person_name(text).name
 
 
 def _from_words(words: list[Word]) -> PersonName:
@@ -185,8 +181,10 @@ def _repaired(tokens: list[str], words: list[Word]) -> list[Word]:
 
 def _converted_line(tokens: list[str], words: list[Word], converter: int) -> list[Word] | None:
     """Return the whole name read in one legacy font, when that makes every non-ASCII word of it legal."""
-    if any(ord(character) > 0x2FF for token in tokens for character in token):  # noqa: PLR2004 Unicode's own Vietnamese
-        return None
+    # A legal word with a letter beyond Latin-1 was typed in Unicode, so its neighbours were not meant in a font.
+    for token, word in zip(tokens, words, strict=True):
+        if word.is_legal and any(ord(character) > 0xFF for character in token):  # noqa: PLR2004 end of Latin-1
+            return None
     line = []
     for token, word in zip(tokens, words, strict=True):
         if token.isascii():
@@ -208,23 +206,24 @@ def _legacy_word(token: str) -> Word | None:
 
 
 def _without_titles(words: list[Word]) -> list[Word]:
-    while len(words) > 2:  # noqa: PLR2004 a title stands before at least surname and given name
-        first = words[0]
-        if first.folded == "ong":
-            # Ông is also a surname: a title only before a surname with two more words.
-            is_title = len(words) > 3 and words[1].folded in SURNAMES  # noqa: PLR2004
-        else:
-            is_written_as_title = first.accented in _TITLES_ACCENTED or (
-                first.accented.isascii() and first.folded in _TITLES
-            )
-            is_title = is_written_as_title and words[1].folded in SURNAMES
-        if not is_title:
-            break
-        words = words[1:]
+    start = 0
+    while start < len(words) - 2 and _is_title(words[start]):
+        start += 1
+    if start and words[start].folded in SURNAMES:
+        return words[start:]
+    # Ông is also a surname: a title only before a surname with two more words.
+    if words and words[0].folded == "ong" and len(words) > 3 and words[1].folded in SURNAMES:  # noqa: PLR2004
+        return words[1:]
     return words
 
 
+def _is_title(word: Word) -> bool:
+    return word.accented in _TITLES_ACCENTED or (word.accented.isascii() and word.folded in _TITLES)
+
+
 def _newborn_alias(text: str, folded: str) -> PersonName | None:
+    if _ALIAS_ALONE.match(folded):
+        return PersonName(is_newborn_alias=True)
     match = _ALIAS_PREFIX.match(folded)
     if match is None:
         return None

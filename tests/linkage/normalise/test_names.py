@@ -1,0 +1,122 @@
+"""Personal names, with every spelling trap seen in real lists."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from mdm.linkage.normalise.names import PersonName, person_name
+from mdm.linkage.normalise.text import clean
+
+HOA = "nguyen thi hoa"
+
+ALIKE = [
+    ("NGUYỄN THỊ HOÀ", "Nguyễn Thị Hòa", "tone placement"),
+    ("Trần Thị Lí", "TRẦN THỊ LÝ", "i for y"),
+    ("Lê Mĩ Quí", "Lê Mỹ Quý", "i for y twice"),
+    (unicodedata.normalize("NFD", "Nguyễn Văn Dũng"), "Nguyễn Văn Dũng", "decomposed"),
+    ("Lê Anh Ðức", "Lê Anh Đức", "Icelandic D"),
+    ("Nguyeenx Vawn Hungf", "Nguyễn Văn Hùng", "telex"),
+    ("Nguye64n Va8n Hu2ng", "Nguyễn Văn Hùng", "VNI typing"),
+    ("Buøi Vaên Nam", "Bùi Văn Nam", "VNI font"),
+    ("Vieät Anh", "Việt Anh", "VNI font"),
+    ("Nguyễn Thanh Truøng", "Nguyễn Thanh Trùng", "one VNI word among clean ones"),
+    ("Ñoã Döông Tuyeát", "Đỗ Dương Tuyết", "VNI font"),
+    ("NguyÔn V¨n Dòng", "Nguyễn Văn Dũng", "TCVN3: Dòng is a syllable too, but its neighbours tell the font"),
+    ("Buři Văn Nam", "Bùi Văn Nam", "VNI through Windows-1250"),
+    ("Anh Tuấn Mã", "Anh Tuấn Mã", "clean words are not converted"),
+    ("  Nguyễn   Văn  An. ", "Nguyễn Văn An", "spaces and a full stop"),
+    ("Nguyễn Văn An (con)", "Nguyễn Văn An", "a note in brackets"),
+    ("Nguyễn Văn An (2)", "Nguyễn Văn An", "a number in brackets"),
+    ("Ng. Thị Hoa", "Nguyễn Thị Hoa", "abbreviated surname"),
+    ("Ng Thị Hoa", "Nguyễn Thị Hoa", "abbreviated surname"),
+    ("Bà Nguyễn Thị Hoa", "Nguyễn Thị Hoa", "title"),
+    ("ThS. BS. Nguyễn Lan", "Nguyễn Lan", "two titles"),
+    ("Ông Nguyễn Văn Ba", "Nguyễn Văn Ba", "title"),
+    ("Văn V. Hoàng", "Văn V Hoàng", "an initial is no legacy font"),
+]
+
+FORMS = [
+    ("NGUYEN THI HOA", HOA, None, "nguyen", "hoa", "no marks written: none claimed"),
+    ("Nguyễn Thị Hòa", HOA, "nguyễn thị hòa", "nguyen", "hoa", "marks written"),
+    ("NguyenVanA", "nguyen van a", None, "nguyen", "a", "glued"),
+    ("N.T.Hoa", "n t hoa", None, "n", "hoa", "initials"),
+    ("Tôn Nữ Thị Ninh", "ton nu thi ninh", "tôn nữ thị ninh", "ton nu", "ninh", "compound surname"),
+    ("Âu Dương Hải", "au duong hai", "âu dương hải", "au duong", "hai", "compound surname"),
+    ("Ông Cao Thắng", "ong cao thang", "ông cao thắng", "ong", "thang", "Ông is a surname too"),
+    ("Bế Văn Đàn", "be van dan", "bế văn đàn", "be", "dan", "Bế is a surname, not Bé"),
+    ("Côn Văn An", "con van an", "côn văn an", "con", "an", "Côn is not Con"),
+    ("H' Hen Niê", "h hen nie", "h hen niê", "h", "nie", "highland name"),
+    ("Y Bhin Niê", "y bhin nie", "y bhin niê", "y", "nie", "highland name"),
+    ("Luis Max", "luis max", None, "luis", "max", "a foreign name is not unfinished typing"),
+    ("José Müller", "jose muller", "josé müller", "jose", "muller", "nor legacy text"),
+    ("Madonna", "madonna", None, None, "madonna", "one word"),
+]
+
+NEWBORNS = [
+    ("CON BÀ NGUYỄN THỊ HOA", HOA, None, "as claims are written"),
+    ("CON BA NGUYEN THI HOA", HOA, None, "without marks"),
+    ("CB NGUYỄN THỊ HOA", HOA, None, "abbreviated"),
+    ("CB1 NGUYỄN THỊ HOA", HOA, 1, "with a number"),
+    ("C/B Nguyễn Thị Hoa 2", HOA, 2, "number behind"),
+    ("BÉ NGUYỄN THỊ HOA", HOA, None, "baby"),
+    ("BÉ GÁI CON BÀ NGUYỄN THỊ HOA", HOA, None, "baby girl"),
+    ("CON 1 BÀ NGUYỄN THỊ HOA", HOA, 1, "twin"),
+    ("CON 2 NGUYỄN THỊ HOA", HOA, 2, "twin"),
+    ("CON BÀ NGUYỄN THỊ HOA (CON 2)", HOA, 2, "twin in brackets"),
+    ("CON BÀ NGUYỄN THỊ HOA B", HOA, 2, "twins by letter"),
+    ("CON BÀ NGUYỄN THỊ HOA II", HOA, 2, "twins by Roman number"),
+    ("Con bà Nguyễn Thị Hoa - song sinh 1", HOA, 1, "twin in words"),
+    ("CON BÀ NGUYỄN THỊ A", "nguyen thi a", None, "a mother whose given name is one letter"),
+    ("CB NG THỊ HOA", HOA, None, "the mother's surname abbreviated"),
+    ("CON BÀ", None, None, "no mother named"),
+]
+
+
+def parse(text: str) -> PersonName:
+    return person_name(clean(text, 256)[0])
+
+
+@pytest.mark.parametrize(("left", "right", "reason"), ALIKE, ids=[f"{case[2]}: {case[0]}" for case in ALIKE])
+def test_one_name_in_two_spellings_is_one_name(left: str, right: str, reason: str) -> None:
+    assert parse(left).accented == parse(right).accented, reason
+
+
+@pytest.mark.parametrize(("text", "name", "accented", "surname", "given", "reason"), FORMS, ids=[c[0] for c in FORMS])
+def test_a_name_has_its_forms(
+    text: str, name: str, accented: str | None, surname: str | None, given: str, reason: str
+) -> None:
+    parsed = parse(text)
+    assert (parsed.name, parsed.accented, parsed.surname, parsed.given) == (name, accented, surname, given), reason
+    assert parsed.sorted == " ".join(sorted(name.split()))
+    assert parsed.short == (f"{surname} {given}" if surname else given)
+    assert not parsed.is_newborn_alias
+
+
+@pytest.mark.parametrize(("text", "mother", "index", "reason"), NEWBORNS, ids=[case[0] for case in NEWBORNS])
+def test_a_newborn_alias_names_the_mother_and_not_the_child(
+    text: str, mother: str | None, index: int | None, reason: str
+) -> None:
+    parsed = parse(text)
+    assert parsed == PersonName(is_newborn_alias=True, parent_name=mother, birth_index=index), reason
+
+
+def test_a_father_is_told_from_a_mother() -> None:
+    parsed = parse("CON ÔNG LÊ VĂN TÁM")
+    assert (parsed.is_newborn_alias, parsed.parent_name, parsed.is_parent_mother) == (True, "le van tam", False)
+
+
+@pytest.mark.parametrize("text", ["Unknown_20240101_1", "VÔ DANH", "Không rõ tên", "chưa đặt tên"])
+def test_a_placeholder_is_no_name(text: str) -> None:
+    assert parse(text) == PersonName(is_placeholder=True)
+
+
+@pytest.mark.parametrize("text", ["", "...", "123", "(2)"])
+def test_what_holds_no_letters_is_no_name(text: str) -> None:
+    assert parse(text) == PersonName()
+
+
+def test_father_and_son_or_twins_stay_apart() -> None:
+    assert parse("Nguyễn Minh Anh").accented != parse("Nguyễn Minh Ánh").accented
+    assert parse("Mai Hòa").accented != parse("Mai Hoa Thị").accented

@@ -1,0 +1,54 @@
+"""The ward table holds what the conversion of 2025 says."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from mdm.linkage.normalise.wards import unit_name, ward_table
+
+FALSE_FRIENDS = ["cu chi", "hoa binh", "hoa hung", "phu tho", "tan binh", "tan hoa", "tan my", "tan phu", "tan thanh"]
+
+
+def test_every_old_unit_goes_to_one_of_168_new_ones() -> None:
+    table = ward_table()
+    new = {code for codes in table.new_of_name.values() for code in codes}
+    assert len(new) == 168
+    assert len(table.new_of_old) == 441
+    assert len(table.new_of_district) == 38
+    for code, targets in table.new_of_code.items():
+        assert targets, code
+        assert targets <= new
+
+
+def test_split_units_keep_all_their_parts() -> None:
+    parts = [len(codes) for codes in ward_table().new_of_old.values()]
+    assert (parts.count(2), parts.count(3), max(parts)) == (43, 4, 3)
+
+
+def test_a_new_code_stands_for_itself() -> None:
+    table = ward_table()
+    for codes in table.new_of_name.values():
+        for code in codes:
+            assert code in table.new_of_code[code]
+
+
+def test_wards_that_are_only_numbers_mean_nothing_without_their_district() -> None:
+    table = ward_table()
+    assert not any(name.isdigit() for name in table.new_of_old_name)
+    assert sum(ward.isdigit() for _, ward in table.new_of_old) == 131
+
+
+def test_false_friends_went_entirely_elsewhere() -> None:
+    table = ward_table()
+    old: dict[str, set[str]] = defaultdict(set)
+    for (_, ward), codes in table.new_of_old.items():
+        old[ward] |= codes
+    for name in FALSE_FRIENDS:
+        assert old[name], f"{name} was an old unit"
+        assert not old[name] & table.new_of_name[name], f"{name} of today is another place"
+
+
+def test_a_unit_is_known_by_its_bare_name() -> None:
+    assert unit_name("Phường 05") == "5"
+    assert unit_name("Thị trấn Củ Chi") == "cu chi"
+    assert unit_name("Đặc khu Côn Đảo") == "con dao"
