@@ -52,8 +52,6 @@ class ChildOptions(msgspec.Struct, frozen=True):
     is_reflecting: bool = False
     registries: Path | None = None
     grace_s: float = 10.0
-    lock_fd: int = -1
-    """Kept open by the writer, so that the directory stays locked until the last process that can write is gone."""
 
     def encode(self) -> str:
         """Return the JSON text."""

@@ -1,0 +1,113 @@
+"""What several services need of a call: who asks, how much time is left, how fresh the answer must be."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+import grpc
+from google.protobuf.message import Message
+
+from mdm.domain.events import Cause
+from mdm.errors import InvalidInputError
+from mdm.limits import DEADLINE_UNARY_S_MAX, WRITER_ANSWER_S_MAX
+from mdm.resolve.commands import Command, Request, RunAnswer, WriteAnswer
+from mdm.resolve.reader import Reader
+from mdm.server import metrics
+from mdm.server.errors import DeadlineTooShortError
+from mdm.server.writer_link import WriterLink
+from mdm.v1 import common_pb2 as common
+
+ACTOR_KEY = "mdm-actor"
+PURPOSE_KEY = "mdm-purpose"
+ACTOR_CHARACTERS_MAX = 64
+PURPOSE_CHARACTERS_MAX = 256
+_ANSWER_MARGIN_S = 0.01
+_FRESHNESS_S_MAX = 2.0
+
+
+class FreshRequest(Protocol):
+    """A request that may name the position that its answer must include."""
+
+    @property
+    def at_least_as_fresh(self) -> common.JournalToken:
+        """The position; empty for none."""
+
+
+def cause_of(context: grpc.ServicerContext, caller: common.Caller, method: str, load_id: str = "") -> Cause:
+    """Return who asks and what for: the request's caller, else the metadata `mdm-actor` and `mdm-purpose`.
+
+    Raises:
+        InvalidInputError: The metadata are too long.
+    """
+    actor, purpose = caller.actor, caller.purpose
+    if not actor or not purpose:
+        for key, value in context.invocation_metadata():
+            if key == ACTOR_KEY and not actor:
+                actor = _bounded(ACTOR_KEY, str(value), ACTOR_CHARACTERS_MAX)
+            elif key == PURPOSE_KEY and not purpose:
+                purpose = _bounded(PURPOSE_KEY, str(value), PURPOSE_CHARACTERS_MAX)
+    return Cause(actor=actor, purpose=purpose, method=method, load_id=load_id)
+
+
+def request_of(cause: Cause, request_id: str, content: Message) -> Request:
+    """Return the writer's view of a repeatable request.
+
+    Args:
+        cause: Who asks.
+        request_id: Empty switches the guard off.
+        content: What must be the same in a repetition.
+    """
+    if not request_id:
+        return Request(cause)
+    body = content.SerializeToString(deterministic=True)
+    return Request(cause, request_id, hashlib.blake2b(body, digest_size=16).digest())
+
+
+def remaining_s(context: grpc.ServicerContext, at_most_s: float) -> float:
+    """Return how long the call may still wait for something, its answer's way back left out.
+
+    Raises:
+        DeadlineTooShortError: Nothing is left: the handler would run on for nobody.
+    """
+    left_s = context.time_remaining()
+    if left_s is None or left_s > at_most_s:
+        return at_most_s
+    if left_s <= _ANSWER_MARGIN_S:
+        raise DeadlineTooShortError("the deadline passed while the call was being worked on")
+    return float(left_s) - _ANSWER_MARGIN_S
+
+
+def await_freshness(reader: Reader, request: FreshRequest, context: grpc.ServicerContext) -> None:
+    """Return once reads include the position that the request names.
+
+    Raises:
+        InvalidTokenError: The token is not one of this journal.
+        NotFreshEnoughError: Not in time.
+    """
+    token = request.at_least_as_fresh.value
+    if token:
+        reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
+
+
+def write(link: WriterLink, command: Command, context: grpc.ServicerContext) -> WriteAnswer | RunAnswer:
+    """Have the writer execute a command within the call's deadline.
+
+    Raises:
+        WriterUnavailableError: No answer came; the write may still be committed.
+        MdmError: The writer refused it.
+    """
+    timeout_s = remaining_s(context, min(WRITER_ANSWER_S_MAX, DEADLINE_UNARY_S_MAX))
+    with metrics.stages.labels("write").time():
+        return link.write(command, timeout_s)
+
+
+def token_at(reader: Reader, seq: int) -> common.JournalToken:
+    """Return the wire form of a position."""
+    return common.JournalToken(value=reader.token(seq))
+
+
+def _bounded(key: str, value: str, characters_max: int) -> str:
+    if len(value) > characters_max:
+        raise InvalidInputError(key, f"must have at most {characters_max} characters")
+    return value

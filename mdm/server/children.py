@@ -1,0 +1,137 @@
+"""Starting and ending child processes: exec'd, never forked with gRPC or LMDB loaded; none outlives its supervisor."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+import structlog
+
+from mdm.limits import RESTARTS_MAX, RESTARTS_WINDOW_S, START_S_MAX
+from mdm.server.options import ChildOptions
+
+BACKOFF_S_MIN = 0.05
+BACKOFF_S_MAX = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """One process of the service under the supervisor's eyes: at most one is alive at a time under this name.
+
+    All methods are called from the supervisor's main thread, because a child dies with the thread that started it.
+    """
+
+    def __init__(self, module: str, options: ChildOptions) -> None:
+        """Describe a child; nothing is started yet."""
+        self.name = options.name
+        self.restart_count = -1
+        self._module = module
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready_fd = -1
+        self._started_s = 0.0
+        self._not_before_s = 0.0
+        self._ends: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
+        self._is_ready = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it runs and has said that it serves."""
+        if self._process is not None and not self._is_ready:
+            try:
+                self._is_ready = os.read(self._ready_fd, 1) == b"1"
+            except BlockingIOError:
+                self._is_ready = False
+        return self._process is not None and self._is_ready
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it ended so often in so short a time that another start would not help."""
+        return len(self._ends) == RESTARTS_MAX and self._ends[-1] - self._ends[0] < RESTARTS_WINDOW_S
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it runs without serving for longer than any start takes."""
+        return self._process is not None and not self.is_ready and time.monotonic() - self._started_s > START_S_MAX
+
+    def start_if_due(self) -> bool:
+        """Start it unless it runs or its backoff has not passed; returns whether it was started."""
+        now_s = time.monotonic()
+        if self._process is not None or now_s < self._not_before_s:
+            return False
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(reading, False)
+        options = msgspec.structs.replace(self._options, ready_fd=writing)
+        self._process = subprocess.Popen(  # noqa: S603 – our own interpreter and module
+            [sys.executable, "-m", self._module, options.encode()], pass_fds=(writing,), stdin=subprocess.DEVNULL
+        )
+        os.close(writing)
+        if self._ready_fd >= 0:
+            os.close(self._ready_fd)
+        self._ready_fd, self._is_ready, self._started_s = reading, False, now_s
+        self.restart_count += 1
+        return True
+
+    def poll(self) -> int | None:
+        """Return the exit status if it has ended since the last call, and set the time of its next start.
+
+        Negative numbers are the signal that ended it.
+        """
+        if self._process is None or (status := self._process.poll()) is None:
+            return None
+        now_s = time.monotonic()
+        self._process, self._is_ready = None, False
+        self._ends.append(now_s)
+        recent = sum(now_s - end_s < RESTARTS_WINDOW_S for end_s in self._ends)
+        # The first restart is at once: a killed process is no sick one.
+        self._not_before_s = now_s + (min(BACKOFF_S_MAX, BACKOFF_S_MIN * 4 ** (recent - 1)) if recent > 1 else 0.0)
+        return status
+
+    def stop(self) -> None:
+        """Ask it to drain and end."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait for its end and return its exit status; after `timeout_s` it is killed."""
+        if self._process is None:
+            return None
+        try:
+            status = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            structlog.get_logger().warning("child_killed", child=self.name, waited_s=timeout_s)
+            self._process.kill()
+            status = self._process.wait()
+        self._process = None
+        return status
+
+
+def live_as_child(options: ChildOptions) -> None:
+    """Tie this process's life to its supervisor's; called first in a child.
+
+    Ctrl-C reaches the whole process group: only the supervisor acts on it, so that it can end its children in order.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != options.parent_pid:
+        # The supervisor ended before the line above took effect.
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def tell_ready(options: ChildOptions) -> None:
+    """Tell the supervisor that this process serves."""
+    os.write(options.ready_fd, b"1")
+    os.close(options.ready_fd)

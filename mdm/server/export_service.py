@@ -1,0 +1,68 @@
+"""ExportService: the whole crosswalk as a stream at one position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import grpc
+
+from mdm.domain.keys import EntityKind
+from mdm.errors import InvalidInputError
+from mdm.limits import BATCH_LOOKUP_KEYS_MAX
+from mdm.resolve.crosswalk import CrosswalkChunk
+from mdm.resolve.reader import Reader
+from mdm.server.calls import await_freshness, token_at
+from mdm.server.wire_records import KINDS, kind_number
+from mdm.v1 import export_service_pb2 as wire
+from mdm.v1.export_service_pb2_grpc import ExportServiceServicer
+
+
+class ExportService(ExportServiceServicer):
+    """Hands out the crosswalk."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Read from a copy of this process's index."""
+        self._reader = reader
+
+    def ExportCrosswalk(  # noqa: N802
+        self, request: wire.ExportCrosswalkRequest, context: grpc.ServicerContext
+    ) -> Iterator[wire.ExportCrosswalkResponse]:
+        """Stream all rows between a header and a trailer."""
+        known = self._reader.configuration.registries
+        for name in request.registries:
+            if name not in known:
+                raise InvalidInputError("registries", f"must be of {', '.join(sorted(known))}")
+        if request.include_pending:
+            raise InvalidInputError("include_pending", "pending records have no golden ID yet; relink first")
+        await_freshness(self._reader, request, context)
+        registries = frozenset(request.registries)
+        kinds = {KINDS[request.entity_kind]} if request.entity_kind else set(EntityKind)
+        row_count = 0
+        with self._reader.crosswalk() as export:
+            header = wire.ExportHeader(token=token_at(self._reader, export.seq))
+            yield wire.ExportCrosswalkResponse(header=header)
+            for chunk in export:
+                for part in _parts(chunk):
+                    if (registries and part.registry not in registries) or KINDS[part.entity_kind] not in kinds:
+                        continue
+                    row_count += len(part.record_ids)
+                    yield wire.ExportCrosswalkResponse(chunk=part)
+            trailer = wire.ExportTrailer(row_count=row_count, pending_record_count=export.pending_count)
+        yield wire.ExportCrosswalkResponse(trailer=trailer)
+
+
+def _parts(chunk: CrosswalkChunk) -> Iterator[wire.CrosswalkChunk]:
+    """Yield the runs of one registry and kind, at most 10,000 rows each."""
+    start = 0
+    for (registry, kind), rows in groupby(zip(chunk.registries, chunk.kinds, strict=True)):
+        end = start + sum(1 for _ in rows)
+        for first in range(start, end, BATCH_LOOKUP_KEYS_MAX):
+            last = min(end, first + BATCH_LOOKUP_KEYS_MAX)
+            yield wire.CrosswalkChunk(
+                registry=registry,
+                entity_kind=kind_number(EntityKind(kind)),
+                record_ids=chunk.record_ids[first:last],
+                golden_ids=chunk.golden_ids[first:last],
+            )
+        start = end

@@ -1,0 +1,113 @@
+"""GoldenRecordService: what is known of one bearer over all registries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import grpc
+
+from mdm.domain.keys import GoldenId, parse_golden_id
+from mdm.errors import InvalidGoldenIdError, InvalidTokenError, UnknownGoldenIdError
+from mdm.resolve.reader import Reader
+from mdm.server.calls import await_freshness, remaining_s, token_at
+from mdm.server.wire_answers import GOLDEN_STATES, golden_message, member_messages
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import golden_record_service_pb2 as wire
+from mdm.v1.golden_record_service_pb2_grpc import GoldenRecordServiceServicer
+
+_PAGE_SIZE_DEFAULT = 100
+
+
+class GoldenRecordService(GoldenRecordServiceServicer):
+    """Reads golden records."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Read from this process's index."""
+        self._reader = reader
+
+    def GetGoldenRecord(self, request: wire.GetGoldenRecordRequest, context: grpc.ServicerContext) -> wire.GetGoldenRecordResponse:  # noqa: N802, E501
+        """Return one golden record, following a redirect and saying so."""
+        await_freshness(self._reader, request, context)
+        record = self._reader.golden(request.golden_id)
+        return wire.GetGoldenRecordResponse(
+            golden_record=golden_message(record, member_messages(record)),
+            read_at=token_at(self._reader, record.read_seq),
+        )
+
+    def BatchGetGoldenRecords(  # noqa: N802
+        self, request: wire.BatchGetGoldenRecordsRequest, context: grpc.ServicerContext
+    ) -> wire.BatchGetGoldenRecordsResponse:
+        """Return many golden records; `read_at` is a position that all of them include."""
+        await_freshness(self._reader, request, context)
+        seq = self._reader.applied_seq()
+        records = []
+        for golden_id in request.golden_ids:
+            remaining_s(context, 1.0)
+            records.append(self._record_or_status(golden_id))
+        return wire.BatchGetGoldenRecordsResponse(golden_records=records, read_at=token_at(self._reader, seq))
+
+    def BatchCurrentGoldenIds(  # noqa: N802
+        self, request: wire.BatchCurrentGoldenIdsRequest, context: grpc.ServicerContext
+    ) -> wire.BatchCurrentGoldenIdsResponse:
+        """Return what stored golden IDs stand for now."""
+        await_freshness(self._reader, request, context)
+        parsed = [_parsed(golden_id) for golden_id in request.golden_ids]
+        surviving, states, seq = self._reader.current_golden_ids([each for each in parsed if each is not None])
+        answers = iter(zip(surviving, states, strict=True))
+        response = wire.BatchCurrentGoldenIdsResponse(read_at=token_at(self._reader, seq))
+        for each in parsed:
+            golden_id, state = ("", None) if each is None else next(answers)
+            response.surviving_golden_ids.append(golden_id)
+            response.statuses.append(common.GOLDEN_ID_STATUS_INVALID if state is None else GOLDEN_STATES[state])
+        return response
+
+    def ListMembers(self, request: wire.ListMembersRequest, context: grpc.ServicerContext) -> wire.ListMembersResponse:  # noqa: N802
+        """Return a page of a golden record's source records."""
+        await_freshness(self._reader, request, context)
+        offset = _offset(request.page_token)
+        record = self._reader.golden(request.golden_id)
+        members = member_messages(record)
+        end = offset + (request.page_size or _PAGE_SIZE_DEFAULT)
+        return wire.ListMembersResponse(
+            golden_id=record.golden_id or "",
+            status=GOLDEN_STATES[record.state],
+            members=members[offset:end],
+            next_page_token=_page_token(end) if end < len(members) else "",
+            member_count=len(members),
+            read_at=token_at(self._reader, record.read_seq),
+        )
+
+    def _record_or_status(self, golden_id: str) -> wire.GoldenRecord:
+        try:
+            record = self._reader.golden(golden_id)
+        except InvalidGoldenIdError:
+            return wire.GoldenRecord(requested_golden_id=golden_id, status=common.GOLDEN_ID_STATUS_INVALID)
+        except UnknownGoldenIdError:
+            requested = parse_golden_id(golden_id)
+            return wire.GoldenRecord(requested_golden_id=requested, status=common.GOLDEN_ID_STATUS_UNKNOWN)
+        return golden_message(record, member_messages(record))
+
+
+def _parsed(text: str) -> GoldenId | None:
+    try:
+        return parse_golden_id(text)
+    except InvalidGoldenIdError:
+        return None
+
+
+def _page_token(offset: int) -> str:
+    return base64.urlsafe_b64encode(f"members:{offset}".encode()).decode()
+
+
+def _offset(token: str) -> int:
+    if not token:
+        return 0
+    rule = "must be the next_page_token of an earlier answer, unchanged"
+    try:
+        name, _, offset = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii").partition(":")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InvalidTokenError("page_token", rule) from error
+    if name != "members" or not offset.isdigit():
+        raise InvalidTokenError("page_token", rule)
+    return int(offset)

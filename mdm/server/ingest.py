@@ -1,0 +1,281 @@
+"""The stream of a load: operations in, acknowledgements out, a bounded number between.
+
+One thread reads the caller's messages, proposes groups of records and sends them to the writer; the handler's thread
+waits for the writer and acknowledges in order. Proposals run ahead of the writer by two groups at most: a proposal is
+void once a neighbour was written.
+"""
+
+from __future__ import annotations
+
+import collections
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+
+import msgspec
+
+from mdm.config import Feed
+from mdm.domain.events import Cause
+from mdm.errors import InvalidInputError, LimitExceededError
+from mdm.limits import INGEST_IN_FLIGHT_GROUPS, INGEST_PROPOSAL_RECORDS, INGEST_WINDOW_RECORDS, WRITER_ANSWER_S_MAX
+from mdm.resolve.commands import Answer, Delete, FinishLoad, Refusal, Request, Upsert, WriteAnswer
+from mdm.resolve.reader import Reader
+from mdm.server import frames, metrics
+from mdm.server.errors import InvalidRequestError
+from mdm.server.logs import log_failure
+from mdm.server.validation import violations_of
+from mdm.server.wire_answers import OUTCOMES, change_messages, issue_messages
+from mdm.server.wire_records import source_key, source_record
+from mdm.server.writer_link import WriterLink, answers_of, refused, wait_for
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import registry_service_pb2 as wire
+
+_Violations = tuple[tuple[str, str], ...]
+
+
+class _Sent(msgspec.Struct):
+    """A group on its way: each operation's ordinal, and why it is rejected or its place among the commands."""
+
+    ordinals: list[int]
+    rejections: dict[int, _Violations]
+    """By index in `ordinals`."""
+    answer: Future[frames.Reply] | None
+
+
+class _Load(msgspec.Struct):
+    """What holds for the whole stream."""
+
+    request: Request
+    registry: str
+    feed: Feed
+    is_deferred: bool
+    allow_older: bool
+    resumed_ordinal: int
+    """Last ordinal that was durable when the stream began."""
+
+
+def ingest(
+    reader: Reader,
+    link: WriterLink,
+    requests: Iterator[wire.IngestRecordsRequest],
+    cause_of_header: Callable[[wire.IngestHeader], Cause],
+) -> Iterator[wire.IngestRecordsResponse]:
+    """Yield the answers of one load.
+
+    Raises:
+        InvalidInputError: The messages do not come in the order that the proto states, or the feed is unknown.
+        LimitExceededError: More operations are unacknowledged than were granted.
+        WriterUnavailableError: The writer is gone; what is acknowledged is durable, the rest is to be sent again.
+    """
+    first = next(requests, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidInputError("header", "must be the first message of the stream")
+    load = _load(reader, link, first.header, cause_of_header(first.header))
+    accepted = wire.IngestAccepted(
+        durable_ordinal=load.resumed_ordinal, credit_operation_count=INGEST_WINDOW_RECORDS
+    )
+    yield wire.IngestRecordsResponse(accepted=accepted)
+    intake = _Intake(reader, link, load, requests)
+    counts: collections.Counter[int] = collections.Counter()
+    last_seq = 0
+    try:
+        while (sent := intake.next()) is not None:
+            with metrics.stages.labels("write").time():
+                answers = answers_of(wait_for(sent.answer, WRITER_ANSWER_S_MAX)) if sent.answer is not None else ()
+            outcomes = _outcomes(sent, answers)
+            counts.update(outcome.outcome for outcome in outcomes)
+            last_seq = max(last_seq, *(answer.seq for answer in answers if isinstance(answer, WriteAnswer)), 0)
+            intake.acknowledge(len(outcomes))
+            acknowledgements = wire.IngestAcknowledgements(
+                outcomes=outcomes,
+                durable_ordinal=sent.ordinals[-1],
+                credit_operation_count=len(outcomes),
+                token=_token(reader, last_seq),
+            )
+            yield wire.IngestRecordsResponse(acknowledgements=acknowledgements)
+    finally:
+        intake.stop()
+    if intake.is_complete:
+        link.write(FinishLoad(load.request.cause.load_id))
+        yield wire.IngestRecordsResponse(summary=_summary(reader, counts, last_seq))
+
+
+class _Intake:
+    """The thread that reads a stream's operations and sends them to the writer.
+
+    Invariant: at most INGEST_IN_FLIGHT_GROUPS groups are proposed or sent and not acknowledged.
+    """
+
+    def __init__(
+        self, reader: Reader, link: WriterLink, load: _Load, requests: Iterator[wire.IngestRecordsRequest]
+    ) -> None:
+        self.is_complete = False
+        self._reader = reader
+        self._link = link
+        self._load = load
+        self._requests = requests
+        self._last_ordinal = load.resumed_ordinal
+        self._unacknowledged_count = 0
+        self._places = threading.Semaphore(INGEST_IN_FLIGHT_GROUPS)
+        self._sent: queue.SimpleQueue[_Sent | Exception | None] = queue.SimpleQueue()
+        self._is_stopped = False
+        threading.Thread(target=self._run, name="ingest", daemon=True).start()
+
+    def next(self) -> _Sent | None:
+        """Return the next group, None after the last; raise what ended the stream."""
+        sent = self._sent.get()
+        if isinstance(sent, Exception):
+            raise sent
+        return sent
+
+    def acknowledge(self, count: int) -> None:
+        """Make place for another group."""
+        self._unacknowledged_count -= count
+        self._places.release()
+
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._is_stopped = True
+        self._places.release()
+
+    def _run(self) -> None:
+        try:
+            for request in self._requests:
+                match request.WhichOneof("part"):
+                    case "operations":
+                        self._take(request.operations.operations)
+                    case "end":
+                        self.is_complete = True
+                        break
+                    case _:
+                        raise InvalidInputError("header", "must come once, before the operations")
+                if self._is_stopped:
+                    return
+        except Exception as error:
+            # Raised where the call can answer it, behind the acknowledgements of what came before.
+            self._sent.put(error)
+        else:
+            self._sent.put(None)
+
+    def _take(self, operations: Sequence[wire.IngestOperation]) -> None:
+        self._unacknowledged_count += len(operations)
+        if self._unacknowledged_count > INGEST_WINDOW_RECORDS:
+            raise LimitExceededError(f"at most {INGEST_WINDOW_RECORDS} operations may be unacknowledged")
+        for start in range(0, len(operations), INGEST_PROPOSAL_RECORDS):
+            self._places.acquire()
+            if self._is_stopped:
+                return
+            self._sent.put(self._send(operations[start : start + INGEST_PROPOSAL_RECORDS]))
+
+    def _send(self, operations: Iterable[wire.IngestOperation]) -> _Sent:
+        ordinals: list[int] = []
+        rejections: dict[int, _Violations] = {}
+        commands: list[Upsert | Delete] = []
+        with metrics.stages.labels("propose").time():
+            for index, operation in enumerate(operations):
+                if operation.ordinal <= self._last_ordinal:
+                    raise InvalidInputError("ordinal", "must be larger than all before it in the load")
+                self._last_ordinal = operation.ordinal
+                ordinals.append(operation.ordinal)
+                try:
+                    commands.append(_command(self._reader, self._load, operation))
+                except Exception as error:
+                    rejections[index] = _rules_of(error)
+        return _Sent(ordinals, rejections, self._link.send(commands) if commands else None)
+
+
+def _load(reader: Reader, link: WriterLink, header: wire.IngestHeader, cause: Cause) -> _Load:
+    return _Load(
+        request=Request(cause),
+        registry=header.feed.partition(".")[0],
+        feed=reader.configuration.feed(header.feed),
+        is_deferred=header.resolve == common.RESOLVE_TIME_LATER,
+        allow_older=header.allow_older,
+        resumed_ordinal=link.load_ordinal(header.load_id),
+    )
+
+
+def _command(reader: Reader, load: _Load, operation: wire.IngestOperation) -> Upsert | Delete:
+    violations = violations_of(operation)
+    if violations:
+        raise InvalidRequestError(violations)
+    if operation.WhichOneof("operation") == "delete":
+        key = source_key(operation.delete)
+        _check_feed(load, key.registry, key.kind)
+        return Delete(load.request, key, operation.ordinal)
+    record = source_record(operation.upsert)
+    _check_feed(load, record.key.registry, record.key.kind)
+    return Upsert(
+        load.request,
+        record,
+        is_deferred=load.is_deferred,
+        allow_older=load.allow_older,
+        proposal=None if load.is_deferred else reader.propose(record),
+        ordinal=operation.ordinal,
+    )
+
+
+def _check_feed(load: _Load, registry: str, kind: str) -> None:
+    if registry != load.registry:
+        raise InvalidInputError("key.registry", "must be the registry of the load's feed")
+    if kind not in load.feed.kinds:
+        raise InvalidInputError("key.entity_kind", "must be a kind that the load's feed holds")
+
+
+def _rules_of(error: Exception) -> _Violations:
+    match error:
+        case InvalidRequestError(violations=violations):
+            return tuple(violations)
+        case InvalidInputError(field=field, rule=rule):
+            return ((field, rule),)
+        case _:
+            # A defect on one record must not stop the load at it for ever.
+            error_id = getattr(error, "error_id", "") or log_failure("operation_failed", error)
+            return (("record", f"the server failed on this record; its log has error id {error_id}"),)
+
+
+def _outcomes(sent: _Sent, answers: Iterable[Answer]) -> list[wire.IngestOutcome]:
+    following = iter(answers)
+    outcomes: list[wire.IngestOutcome] = []
+    for index, ordinal in enumerate(sent.ordinals):
+        rules = sent.rejections.get(index)
+        if rules is not None:
+            outcomes.append(_rejected(ordinal, rules))
+            continue
+        match next(following):
+            case WriteAnswer() as answer:
+                outcomes.append(
+                    wire.IngestOutcome(
+                        ordinal=ordinal,
+                        outcome=OUTCOMES[answer.outcome],
+                        golden_id=answer.golden_id or "",
+                        value_issues=issue_messages(answer.issues),
+                        changes=change_messages(answer.changes),
+                    )
+                )
+            case Refusal() as refusal:
+                outcomes.append(_rejected(ordinal, _rules_of(refused(refusal))))
+            case other:
+                raise TypeError(type(other).__name__)
+    return outcomes
+
+
+def _rejected(ordinal: int, rules: _Violations) -> wire.IngestOutcome:
+    return wire.IngestOutcome(
+        ordinal=ordinal,
+        outcome=common.WRITE_OUTCOME_REJECTED,
+        value_issues=[common.ValueIssue(field=field, rule=rule) for field, rule in rules],
+    )
+
+
+def _summary(reader: Reader, counts: collections.Counter[int], last_seq: int) -> wire.IngestSummary:
+    outcomes = [
+        wire.OutcomeCount(outcome=common.WriteOutcome.ValueType(outcome), operation_count=count)
+        for outcome, count in sorted(counts.items())
+    ]
+    return wire.IngestSummary(token=_token(reader, last_seq), outcome_counts=outcomes)
+
+
+def _token(reader: Reader, last_seq: int) -> common.JournalToken:
+    return common.JournalToken(value=reader.token(last_seq or reader.applied_seq()))

@@ -1,0 +1,130 @@
+"""LookupService: from keys to golden IDs. The columns of an answer are built without an object for each key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import grpc
+
+from mdm.domain.keys import EntityKind
+from mdm.domain.records import Assurance, IdentifierType
+from mdm.limits import CANDIDATES_PER_KEY_MAX
+from mdm.resolve.reader import Reader
+from mdm.resolve.views import IdentifierHolder
+from mdm.server.calls import await_freshness, remaining_s, token_at
+from mdm.server.wire_records import IDENTIFIER_TYPES, KINDS, assurance_number, source_key
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import lookup_service_pb2 as wire
+from mdm.v1.lookup_service_pb2_grpc import LookupServiceServicer
+
+_KINDS_OF_TYPE = {
+    type_: (EntityKind.BUSINESS,) if type_ is IdentifierType.TAX_CODE else (EntityKind.CITIZEN,)
+    for type_ in IdentifierType
+}
+_ASSURANCE_ORDER = list(Assurance)
+_DEADLINE_CHECK_VALUES = 256
+
+
+class LookupService(LookupServiceServicer):
+    """Answers who is who."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Read from this process's index."""
+        self._reader = reader
+
+    def Lookup(self, request: wire.LookupRequest, context: grpc.ServicerContext) -> wire.LookupResponse:  # noqa: N802
+        """Return the golden ID of one key."""
+        key = source_key(request.key)
+        golden_ids, states, seq = self._lookup_many(key.registry, key.kind, (key.record_id,), request, context)
+        return wire.LookupResponse(
+            status=common.RecordStatus.ValueType(states[0]),
+            golden_id=golden_ids[0],
+            read_at=token_at(self._reader, seq),
+        )
+
+    def BatchLookup(self, request: wire.BatchLookupRequest, context: grpc.ServicerContext) -> wire.BatchLookupResponse:  # noqa: N802
+        """Return the golden IDs of many keys of one registry."""
+        kind = KINDS[request.entity_kind]
+        golden_ids, states, seq = self._lookup_many(request.registry, kind, request.record_ids, request, context)
+        return wire.BatchLookupResponse(golden_ids=golden_ids, statuses=states, read_at=token_at(self._reader, seq))  # type: ignore[arg-type]
+
+    def StreamLookup(  # noqa: N802
+        self, request_iterator: Iterator[wire.StreamLookupRequest], context: grpc.ServicerContext
+    ) -> Iterator[wire.StreamLookupResponse]:
+        """Return the golden IDs of any number of batches, each read at its own position."""
+        for request in request_iterator:
+            kind = KINDS[request.entity_kind]
+            golden_ids, states, seq = self._lookup_many(request.registry, kind, request.record_ids, request, context)
+            yield wire.StreamLookupResponse(
+                ordinal=request.ordinal,
+                golden_ids=golden_ids,
+                statuses=states,  # type: ignore[arg-type]
+                read_at=token_at(self._reader, seq),
+            )
+
+    def LookupByIdentifier(  # noqa: N802
+        self, request: wire.LookupByIdentifierRequest, context: grpc.ServicerContext
+    ) -> wire.LookupByIdentifierResponse:
+        """Return every golden record that holds an identifier."""
+        await_freshness(self._reader, request, context)
+        seq = self._reader.applied_seq()
+        holders = self._holders(IDENTIFIER_TYPES[request.type], request.value)
+        return wire.LookupByIdentifierResponse(
+            holders=[
+                wire.IdentifierHolder(
+                    golden_id=holder.golden_id,
+                    assurance=assurance_number(holder.assurance),
+                    record_count=holder.member_count,
+                )
+                for holder in holders[:CANDIDATES_PER_KEY_MAX]
+            ],
+            holder_count=len(holders),
+            read_at=token_at(self._reader, seq),
+        )
+
+    def BatchLookupByIdentifier(  # noqa: N802
+        self, request: wire.BatchLookupByIdentifierRequest, context: grpc.ServicerContext
+    ) -> wire.BatchLookupByIdentifierResponse:
+        """Return the holders of many identifiers as columns."""
+        await_freshness(self._reader, request, context)
+        type_ = IDENTIFIER_TYPES[request.type]
+        response = wire.BatchLookupByIdentifierResponse(read_at=token_at(self._reader, self._reader.applied_seq()))
+        for index, value in enumerate(request.values):
+            if index % _DEADLINE_CHECK_VALUES == 0:
+                remaining_s(context, 1.0)
+            holders = self._holders(type_, value)[:CANDIDATES_PER_KEY_MAX]
+            response.holder_counts.append(len(holders))
+            response.golden_ids.extend(holder.golden_id for holder in holders)
+            response.assurances.extend(assurance_number(holder.assurance) for holder in holders)
+        return response
+
+    def TranslateKeys(self, request: wire.TranslateKeysRequest, context: grpc.ServicerContext) -> wire.TranslateKeysResponse:  # noqa: N802, E501
+        """Return the same bearers' keys in another registry."""
+        kind = KINDS[request.entity_kind]
+        self._reader.configuration.check(request.target_registry, kind)
+        _, states, _ = self._lookup_many(request.source_registry, kind, request.record_ids, request, context)
+        targets, seq = self._reader.translate(
+            request.source_registry, kind, request.record_ids, request.target_registry
+        )
+        return wire.TranslateKeysResponse(
+            statuses=states,  # type: ignore[arg-type]
+            target_counts=[len(target) for target in targets],
+            target_record_ids=[record_id for target in targets for record_id in target],
+            read_at=token_at(self._reader, seq),
+        )
+
+    def _lookup_many(
+        self,
+        registry: str,
+        kind: EntityKind,
+        record_ids: Sequence[str],
+        request: wire.LookupRequest | wire.BatchLookupRequest | wire.StreamLookupRequest | wire.TranslateKeysRequest,
+        context: grpc.ServicerContext,
+    ) -> tuple[list[str], list[int], int]:
+        self._reader.configuration.check(registry, kind)
+        await_freshness(self._reader, request, context)
+        return self._reader.lookup_many(registry, kind, record_ids)
+
+    def _holders(self, type_: IdentifierType, value: str) -> list[IdentifierHolder]:
+        found = [holder for kind in _KINDS_OF_TYPE[type_] for holder in self._reader.holders(type_, value, kind)]
+        return sorted(found, key=lambda holder: (_ASSURANCE_ORDER.index(holder.assurance), holder.golden_id))

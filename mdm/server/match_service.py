@@ -1,0 +1,146 @@
+"""MatchService: searching for a bearer by what is known of them."""
+
+from __future__ import annotations
+
+import grpc
+
+from mdm.domain.keys import GoldenId, SourceKey, parse_golden_id
+from mdm.domain.records import SourceRecord
+from mdm.errors import InvalidGoldenIdError, InvalidInputError
+from mdm.resolve.commands import ClerkChoice, Upsert, WriteOutcome
+from mdm.resolve.reader import Reader
+from mdm.resolve.views import Preview
+from mdm.server import metrics
+from mdm.server.calls import await_freshness, cause_of, remaining_s, request_of, token_at, write
+from mdm.server.registry_service import CANDIDATES_DEFAULT, written
+from mdm.server.wire_answers import GRADES, OUTCOMES, change_messages, match_message
+from mdm.server.wire_records import attributes, kind_of, source_key
+from mdm.server.writer_link import WriterLink
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import match_service_pb2 as wire
+from mdm.v1.match_service_pb2_grpc import MatchServiceServicer
+
+_QUERY_REGISTRY = "query"
+_QUERY_RECORD_ID = "query"
+_RESOLVED = {
+    WriteOutcome.LINKED: wire.RESOLVE_OUTCOME_LINKED,
+    WriteOutcome.CREATED: wire.RESOLVE_OUTCOME_CREATED,
+    WriteOutcome.REVIEW: wire.RESOLVE_OUTCOME_REVIEW,
+}
+
+
+class MatchService(MatchServiceServicer):
+    """Finds the golden records that a description may belong to."""
+
+    def __init__(self, reader: Reader, link: WriterLink) -> None:
+        """Read here, write there."""
+        self._reader = reader
+        self._link = link
+
+    def Match(self, request: wire.MatchRequest, context: grpc.ServicerContext) -> wire.MatchResponse:  # noqa: N802
+        """Return ranked candidates."""
+        await_freshness(self._reader, request, context)
+        result, seq = self._match(request.attributes, request.candidate_count_max)
+        return wire.MatchResponse(result=result, read_at=token_at(self._reader, seq))
+
+    def BatchMatch(self, request: wire.BatchMatchRequest, context: grpc.ServicerContext) -> wire.BatchMatchResponse:  # noqa: N802
+        """Return ranked candidates for each description; `read_at` is a position that all answers include."""
+        await_freshness(self._reader, request, context)
+        seq = self._reader.applied_seq()
+        results = []
+        for described in request.attributes:
+            remaining_s(context, 1.0)
+            results.append(self._match(described, request.candidate_count_max)[0])
+        return wire.BatchMatchResponse(results=results, read_at=token_at(self._reader, seq))
+
+    def Resolve(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:  # noqa: N802
+        """Search before create."""
+        await_freshness(self._reader, request, context)
+        if request.mode == wire.RESOLVE_MODE_FIND_ONLY:
+            return self._found(request)
+        return self._created(request, context)
+
+    def _match(self, message: common.Attributes, count_max: int) -> tuple[common.MatchResult, int]:
+        record = _query(message)
+        preview = self._reader.preview(record, count_max or CANDIDATES_DEFAULT)
+        return match_message(preview.match, record.key.kind, self._reader, preview.issues), preview.match.read_seq
+
+    def _found(self, request: wire.ResolveRequest) -> wire.ResolveResponse:
+        record = _query(request.attributes)
+        preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
+        outcome = WriteOutcome(preview.outcome)
+        return wire.ResolveResponse(
+            outcome=wire.RESOLVE_OUTCOME_NONE if outcome is WriteOutcome.CREATED else _RESOLVED[outcome],
+            grade=_best_grade(preview),
+            golden_id=preview.golden_id or "" if outcome is WriteOutcome.LINKED else "",
+            match=match_message(preview.match, record.key.kind, self._reader, preview.issues),
+            token=token_at(self._reader, preview.match.read_seq),
+        )
+
+    def _created(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
+        key = source_key(request.key)
+        self._reader.configuration.check(key.registry, key.kind)
+        found = attributes(request.attributes)
+        if kind_of(found) is not key.kind:
+            raise InvalidInputError("key.entity_kind", "must be the kind of the attributes")
+        record = SourceRecord(key, found, request.updated_at)
+        with metrics.stages.labels("propose").time():
+            preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
+            proposal = self._reader.propose(record)
+        command = Upsert(
+            request_of(cause_of(context, request.caller, "Resolve"), request.request_id, _content(request)),
+            record,
+            proposal=proposal,
+            choice=_choice(request),
+        )
+        answer = written(write(self._link, command, context))
+        if answer.outcome in _RESOLVED:
+            outcome = _RESOLVED[answer.outcome]
+        else:
+            # Stored before, unchanged or stale: its golden ID stands.
+            outcome = wire.RESOLVE_OUTCOME_LINKED
+        return wire.ResolveResponse(
+            outcome=outcome,
+            grade=_best_grade(preview),
+            golden_id=answer.golden_id or "",
+            match=match_message(preview.match, key.kind, self._reader, preview.issues),
+            changes=change_messages(answer.changes),
+            token=token_at(self._reader, answer.seq),
+            write_outcome=OUTCOMES[answer.outcome],
+        )
+
+
+def _query(message: common.Attributes) -> SourceRecord:
+    """Return a record that stands under no key of any registry."""
+    found = attributes(message)
+    return SourceRecord(SourceKey(_QUERY_REGISTRY, kind_of(found), _QUERY_RECORD_ID), found)
+
+
+def _best_grade(preview: Preview) -> common.MatchGrade.ValueType:
+    candidates = preview.match.candidates
+    return GRADES[candidates[0].grade] if candidates else common.MATCH_GRADE_CERTAINLY_NOT
+
+
+def _content(request: wire.ResolveRequest) -> wire.ResolveRequest:
+    content = wire.ResolveRequest()
+    content.CopyFrom(request)
+    for field in ("request_id", "caller", "at_least_as_fresh", "candidate_count_max"):
+        content.ClearField(field)
+    return content
+
+
+def _choice(request: wire.ResolveRequest) -> ClerkChoice | None:
+    if not request.HasField("clerk_choice"):
+        return None
+    said = request.clerk_choice
+    shown = tuple(_golden_id(each, "clerk_choice.shown_golden_ids") for each in said.shown_golden_ids)
+    if said.WhichOneof("choice") == "golden_id":
+        return ClerkChoice(_golden_id(said.golden_id, "clerk_choice.golden_id"), shown)
+    return ClerkChoice(None, shown)
+
+
+def _golden_id(text: str, field: str) -> GoldenId:
+    try:
+        return parse_golden_id(text)
+    except InvalidGoldenIdError as error:
+        raise InvalidGoldenIdError(error.rule, field) from error

@@ -1,0 +1,177 @@
+"""A reader's process: one gRPC server on the shared port, answering from the index and passing writes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from mdm.errors import UnavailableError
+from mdm.limits import (
+    CONNECTION_AGE_GRACE_S,
+    CONNECTION_AGE_S,
+    QUEUE_CALLS_MAX,
+    REQUEST_BATCH_BYTES_MAX,
+    STREAM_WORKERS,
+    STREAMS_PER_CONNECTION_MAX,
+    UNARY_WORKERS,
+)
+from mdm.resolve.reader import Reader
+from mdm.server import metrics
+from mdm.server.children import live_as_child, tell_ready
+from mdm.server.export_service import ExportService
+from mdm.server.golden_record_service import GoldenRecordService
+from mdm.server.interceptors import Gate
+from mdm.server.logs import configure_logs, log_failure, logger
+from mdm.server.lookup_service import LookupService
+from mdm.server.match_service import MatchService
+from mdm.server.options import ChildOptions, decode_child_options
+from mdm.server.pools import CountingPool
+from mdm.server.registry_service import RegistryService
+from mdm.server.relink_service import RelinkService
+from mdm.server.writer_link import WriterLink
+from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
+from mdm.v1.golden_record_service_pb2_grpc import add_GoldenRecordServiceServicer_to_server
+from mdm.v1.lookup_service_pb2_grpc import add_LookupServiceServicer_to_server
+from mdm.v1.match_service_pb2_grpc import add_MatchServiceServicer_to_server
+from mdm.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
+from mdm.v1.relink_service_pb2_grpc import add_RelinkServiceServicer_to_server
+
+SERVICES = tuple(
+    f"mdm.v1.{name}Service" for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink")
+)
+ADMINISTRATION_WORKERS = 2
+_ADMINISTRATION_CALLS_MAX = 1024
+_REFRESH_S = 1.0
+_OPEN_WAIT_S = 60.0
+# Above our own bounds, so that a request which is too large gets a documented error.
+_RECEIVE_BYTES_MAX = 4 * REQUEST_BATCH_BYTES_MAX
+
+_CHANNEL_OPTIONS = (
+    ("grpc.so_reuseport", 1),
+    ("grpc.max_receive_message_length", _RECEIVE_BYTES_MAX),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+    ("grpc.max_connection_age_ms", CONNECTION_AGE_S * 1000),
+    ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_GRACE_S * 1000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # Agencies' firewalls drop idle connections: clients may ping as often as that, also without calls.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+class _ReaderServer:
+    """The gRPC server of one process and what it serves from."""
+
+    def __init__(self, options: ChildOptions, reader: Reader, link: WriterLink) -> None:
+        self._options = options
+        self._reader = reader
+        self._link = link
+        self._is_stopping = threading.Event()
+        unary = CountingPool("unary", UNARY_WORKERS, QUEUE_CALLS_MAX)
+        streams = CountingPool("stream", STREAM_WORKERS, STREAM_WORKERS)
+        administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
+        self._server = grpc.server(
+            unary, interceptors=[Gate(unary, streams, administration)], options=_CHANNEL_OPTIONS
+        )
+        self._health = health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=administration
+        )
+        self._add_services()
+
+    def stop(self, _signal: int, _frame: object) -> None:
+        self._is_stopping.set()
+
+    def run(self) -> None:
+        """Serve until stopped, then drain."""
+        self._server.add_insecure_port(self._options.address)
+        self._server.start()
+        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        tell_ready(self._options)
+        while not self._is_stopping.wait(_REFRESH_S):
+            self._refresh()
+        # Balancers that watch health stop sending before the port closes.
+        self._health.enter_graceful_shutdown()
+        drained = self._server.stop(self._options.grace_s)
+        drained.wait(self._options.grace_s + 1)
+        self._link.close()
+        logger().info("reader_drained")
+
+    def _refresh(self) -> None:
+        try:
+            self._reader.refresh()
+            metrics.applied_seq.set(self._reader.applied_seq())
+        except Exception as error:
+            # The next second tries again; lookups go on from what is open.
+            log_failure("refresh_failed", error)
+
+    def _add_services(self) -> None:
+        registered = _RegisteredOnly(self._server)
+        add_RegistryServiceServicer_to_server(RegistryService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_LookupServiceServicer_to_server(LookupService(self._reader), registered)  # type: ignore[arg-type]
+        add_MatchServiceServicer_to_server(MatchService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_GoldenRecordServiceServicer_to_server(GoldenRecordService(self._reader), registered)  # type: ignore[arg-type]
+        add_ExportServiceServicer_to_server(ExportService(self._reader), registered)  # type: ignore[arg-type]
+        add_RelinkServiceServicer_to_server(RelinkService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._options.is_reflecting:
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    def _set_health(self, status: int) -> None:
+        for name in ("", *SERVICES):
+            self._health.set(name, status)
+
+
+class _RegisteredOnly:
+    """Takes a service's calls once: the generated code offers them twice, generic and registered."""
+
+    def __init__(self, server: grpc.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, _handlers: Iterable[object]) -> None:
+        pass
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        self._server.add_registered_method_handlers(service, handlers)
+
+
+def main(text: str) -> None:
+    """Serve as a reader until SIGTERM."""
+    options = decode_child_options(text)
+    live_as_child(options)
+    configure_logs(options.name)
+    with contextlib.closing(_patiently(lambda: Reader.open(options.data))) as reader:
+        server = _ReaderServer(options, reader, WriterLink(options.data))
+        signal.signal(signal.SIGTERM, server.stop)
+        server.run()
+    sys.stderr.flush()
+    # A handler that outlives the grace must not keep the process.
+    os._exit(0)
+
+
+def _patiently(opening: Callable[[], Reader]) -> Reader:
+    """Open once the writer has made the index; a reader restarted beside a starting writer comes too early."""
+    until_s = time.monotonic() + _OPEN_WAIT_S
+    while True:
+        try:
+            return opening()
+        except UnavailableError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,162 @@
+"""RelinkService: starts, watches and stops runs. A run's state is a file that its process and the writer keep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf import timestamp_pb2
+
+from mdm import errors
+from mdm.errors import InvalidInputError, PlanOutdatedError, UnknownRunError
+from mdm.resolve.commands import CancelRelink, CommitRelink, RunAnswer, StartRelink, WriteAnswer
+from mdm.resolve.reader import Reader
+from mdm.resolve.relink_runs import Phase, Report, RunState, read_state, run_ids
+from mdm.server.calls import cause_of, request_of, token_at, write
+from mdm.server.writer_link import WriterLink
+from mdm.v1 import relink_service_pb2 as wire
+from mdm.v1.relink_service_pb2_grpc import RelinkServiceServicer
+
+WATCH_INTERVAL_S = 0.5
+
+_STATES = {
+    Phase.STARTING: wire.RELINK_STATE_PLANNING,
+    Phase.SNAPSHOT: wire.RELINK_STATE_PLANNING,
+    Phase.TRAINING: wire.RELINK_STATE_PLANNING,
+    Phase.COMPARING: wire.RELINK_STATE_PLANNING,
+    Phase.CLUSTERING: wire.RELINK_STATE_PLANNING,
+    Phase.PLANNING: wire.RELINK_STATE_PLANNING,
+    Phase.PLANNED: wire.RELINK_STATE_PLANNED,
+    Phase.STOPPED: wire.RELINK_STATE_PLANNED,
+    Phase.COMMITTING: wire.RELINK_STATE_COMMITTING,
+    Phase.COMMITTED: wire.RELINK_STATE_COMMITTED,
+    Phase.CANCELLED: wire.RELINK_STATE_CANCELLED,
+    Phase.FAILED: wire.RELINK_STATE_FAILED,
+}
+
+
+class RelinkService(RelinkServiceServicer):
+    """Links all records anew."""
+
+    def __init__(self, reader: Reader, link: WriterLink) -> None:
+        """Read the runs' files here, have the writer act."""
+        self._reader = reader
+        self._link = link
+
+    def Plan(self, request: wire.RelinkServicePlanRequest, context: grpc.ServicerContext) -> wire.RelinkServicePlanResponse:  # noqa: N802, E501
+        """Start a run that changes nothing."""
+        if request.entity_kind:
+            raise InvalidInputError("entity_kind", "must be left out: both kinds are linked in one run")
+        cause = cause_of(context, request.caller, "Plan")
+        answer = _ran(write(self._link, StartRelink(request_of(cause, request.request_id, request)), context))
+        return wire.RelinkServicePlanResponse(run=self._run(answer.run_id))
+
+    def Commit(self, request: wire.RelinkServiceCommitRequest, context: grpc.ServicerContext) -> wire.RelinkServiceCommitResponse:  # noqa: N802, E501
+        """Begin to commit a stored plan."""
+        state = self._state(request.run_id)
+        if request.plan_digest and request.plan_digest != state.plan_digest:
+            raise PlanOutdatedError("the plan is not the one that plan_digest names; look at its report again")
+        cause = cause_of(context, request.caller, "Commit")
+        command = CommitRelink(request_of(cause, request.request_id, request), request.run_id)
+        answer = _ran(write(self._link, command, context))
+        return wire.RelinkServiceCommitResponse(
+            run=self._run(request.run_id), token=token_at(self._reader, answer.seq)
+        )
+
+    def Get(self, request: wire.RelinkServiceGetRequest, context: grpc.ServicerContext) -> wire.RelinkServiceGetResponse:  # noqa: N802, E501
+        """Return a run as it stands; without an id the latest."""
+        run_id = request.run_id
+        if not run_id:
+            found = run_ids(self._reader.relinks_path)
+            if not found:
+                raise UnknownRunError("no re-linkage was ever run")
+            run_id = found[-1]
+        return wire.RelinkServiceGetResponse(run=self._run(run_id))
+
+    def Watch(self, request: wire.RelinkServiceWatchRequest, context: grpc.ServicerContext) -> Iterator[wire.RelinkServiceWatchResponse]:  # noqa: N802, E501
+        """Stream a run's progress until it waits or ends."""
+        shown: RunState | None = None
+        while context.is_active():
+            state = self._state(request.run_id)
+            if state != shown:
+                shown = state
+                yield wire.RelinkServiceWatchResponse(run=self._message(state))
+            if state.phase.is_final:
+                return
+            time.sleep(WATCH_INTERVAL_S)
+
+    def Cancel(self, request: wire.RelinkServiceCancelRequest, context: grpc.ServicerContext) -> wire.RelinkServiceCancelResponse:  # noqa: N802, E501
+        """Stop a run; what is committed stays."""
+        state = self._state(request.run_id)
+        if state.phase.is_final and state.phase not in {Phase.PLANNED, Phase.STOPPED}:
+            return wire.RelinkServiceCancelResponse(run=self._message(state))
+        cause = cause_of(context, request.caller, "Cancel")
+        command = CancelRelink(request_of(cause, request.request_id, request), request.run_id)
+        answer = _ran(write(self._link, command, context))
+        return wire.RelinkServiceCancelResponse(
+            run=self._run(request.run_id), token=token_at(self._reader, answer.seq)
+        )
+
+    def GetReport(self, request: wire.RelinkServiceGetReportRequest, context: grpc.ServicerContext) -> wire.RelinkServiceGetReportResponse:  # noqa: N802, E501
+        """Return what a plan would change."""
+        state = self._state(request.run_id)
+        impacts = [] if state.report is None else [_impact(state.report)]
+        return wire.RelinkServiceGetReportResponse(run=self._message(state), impacts=impacts)
+
+    def _state(self, run_id: str) -> RunState:
+        return read_state(self._reader.relinks_path, run_id)
+
+    def _run(self, run_id: str) -> wire.RelinkRun:
+        return self._message(self._state(run_id))
+
+    def _message(self, state: RunState) -> wire.RelinkRun:
+        is_done = state.phase.is_final or not state.total_count
+        run = wire.RelinkRun(
+            run_id=state.run_id,
+            state=_STATES[state.phase],
+            stage=state.phase.value,
+            progress_fraction=float(state.phase.is_final) if is_done else state.done_count / state.total_count,
+            plan_digest=state.plan_digest,
+            started_at=timestamp_pb2.Timestamp(
+                seconds=state.started_us // 1_000_000, nanos=state.started_us % 1_000_000 * 1000
+            ),
+            error_reason=_reason(state.error),
+        )
+        if state.read_seq:
+            run.snapshot_token.CopyFrom(token_at(self._reader, state.read_seq))
+        if state.phase in {Phase.COMMITTING, Phase.COMMITTED}:
+            run.component_count = state.total_count
+            run.committed_component_count = state.done_count
+            run.dropped_component_count = state.report.dropped_component_count if state.report else 0
+        return run
+
+
+def _ran(answer: WriteAnswer | RunAnswer) -> RunAnswer:
+    if not isinstance(answer, RunAnswer):
+        raise TypeError(type(answer).__name__)
+    return answer
+
+
+def _reason(error: str) -> str:
+    if not error:
+        return ""
+    family = getattr(errors, error, errors.MdmError)
+    return str(getattr(family, "reason", errors.MdmError.reason))
+
+
+def _impact(report: Report) -> wire.RelinkImpact:
+    """Return the impact on both kinds together."""
+    return wire.RelinkImpact(
+        record_count=report.record_count,
+        pending_record_count=report.pending_record_count,
+        golden_record_count_before=report.golden_before_count,
+        golden_record_count_after=report.golden_after_count,
+        created_golden_id_count=report.new_count,
+        merged_golden_id_count=report.merged_count,
+        split_golden_id_count=report.split_count,
+        moved_record_count=report.moved_record_count,
+        potential_match_count=report.question_opened_count,
+        scored_pair_count=report.compared_pair_count,
+        refused_link_count=report.refused_pair_count,
+    )

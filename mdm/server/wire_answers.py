@@ -1,0 +1,204 @@
+"""What writer and readers answer, as wire messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import msgspec
+
+from mdm.domain.keys import EntityKind, GoldenId
+from mdm.domain.records import Address, Identifier, Relation
+from mdm.domain.survivorship import GoldenValue
+from mdm.limits import PAGE_SIZE_MAX
+from mdm.linkage.comparisons import Meaning
+from mdm.linkage.features import Features, FieldIssue
+from mdm.linkage.specification import specification_of
+from mdm.resolve.commands import ChangeKind, GoldenIdChange, WriteAnswer, WriteOutcome
+from mdm.resolve.reader import Reader
+from mdm.resolve.views import (
+    FieldDifference,
+    GoldenRecord,
+    GoldenState,
+    Grade,
+    MatchCandidate,
+    MatchResult,
+)
+from mdm.server.wire_records import assurance_number, key_message, kind_number
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import golden_record_service_pb2 as golden
+from mdm.v1 import registry_service_pb2 as registry
+
+OUTCOMES = {member: common.WriteOutcome.Value(f"WRITE_OUTCOME_{member.name}") for member in WriteOutcome}
+GOLDEN_STATES = {
+    GoldenState.ACTIVE: common.GOLDEN_ID_STATUS_ACTIVE,
+    GoldenState.REDIRECTED: common.GOLDEN_ID_STATUS_REDIRECTED,
+    GoldenState.RETIRED: common.GOLDEN_ID_STATUS_RETIRED,
+    GoldenState.NEVER_ISSUED: common.GOLDEN_ID_STATUS_UNKNOWN,
+}
+GRADES = {
+    Grade.CERTAIN: common.MATCH_GRADE_CERTAIN,
+    Grade.LIKELY: common.MATCH_GRADE_PROBABLE,
+    Grade.POSSIBLE: common.MATCH_GRADE_POSSIBLE,
+}
+_CHANGES = {
+    ChangeKind.CREATED: common.GOLDEN_ID_CHANGE_TYPE_CREATED,
+    ChangeKind.JOINED: common.GOLDEN_ID_CHANGE_TYPE_LINKED,
+    ChangeKind.LEFT: common.GOLDEN_ID_CHANGE_TYPE_LEFT,
+    ChangeKind.MERGED: common.GOLDEN_ID_CHANGE_TYPE_MERGED,
+    ChangeKind.RESTORED: common.GOLDEN_ID_CHANGE_TYPE_RESTORED,
+    ChangeKind.RETIRED: common.GOLDEN_ID_CHANGE_TYPE_RETIRED,
+}
+_AGREEMENTS = {
+    Meaning.AGREES: common.AGREEMENT_AGREES,
+    Meaning.CLOSE: common.AGREEMENT_SIMILAR,
+    Meaning.NEUTRAL: common.AGREEMENT_SIMILAR,
+    Meaning.CONFLICTS: common.AGREEMENT_DIFFERS,
+    Meaning.MISSING: common.AGREEMENT_MISSING,
+}
+
+
+def issue_messages(issues: Iterable[FieldIssue]) -> list[common.ValueIssue]:
+    """Return values that are no evidence: field and rule."""
+    return [common.ValueIssue(field=issue.field, rule=issue.rule) for issue in issues]
+
+
+def change_messages(changes: Iterable[GoldenIdChange]) -> list[common.GoldenIdChange]:
+    """Return what happened to each golden ID."""
+    return [
+        common.GoldenIdChange(
+            golden_id=change.golden_id,
+            type=_CHANGES[change.kind],
+            surviving_golden_id="" if change.kind is ChangeKind.RETIRED else change.successor or change.golden_id,
+        )
+        for change in changes
+    ]
+
+
+def upsert_message(answer: WriteAnswer, reader: Reader) -> registry.UpsertRecordResponse:
+    """Return the answer to an upsert."""
+    return registry.UpsertRecordResponse(
+        outcome=OUTCOMES[answer.outcome],
+        golden_id=answer.golden_id or "",
+        changes=change_messages(answer.changes),
+        token=common.JournalToken(value=reader.token(answer.seq)),
+        value_issues=issue_messages(answer.issues),
+    )
+
+
+def match_message(
+    match: MatchResult, kind: EntityKind, reader: Reader, issues: Sequence[FieldIssue] = ()
+) -> common.MatchResult:
+    """Return ranked candidates with their comparisons."""
+    members = _member_counts(match, reader)
+    return common.MatchResult(
+        candidates=[_candidate(candidate, kind, members) for candidate in match.candidates],
+        candidate_count=len(match.candidates),
+        scored_count=match.scored_count,
+        truncated_blocks=[
+            common.TruncatedBlock(rule=block.rule, holder_count=block.total_count, scored_count=block.read_count)
+            for block in match.truncated
+        ],
+        value_issues=issue_messages(issues),
+    )
+
+
+def feature_messages(features: Features) -> list[registry.Feature]:
+    """Return the normalised columns in the model's order, empty ones included."""
+    return [
+        registry.Feature(name=field.name, values=_texts(getattr(features, field.name)))
+        for field in msgspec.structs.fields(features)
+    ]
+
+
+def golden_message(record: GoldenRecord, members: Sequence[golden.Member]) -> golden.GoldenRecord:
+    """Return a golden record with the first page of its members."""
+    return golden.GoldenRecord(
+        requested_golden_id=record.requested,
+        golden_id=record.golden_id or "",
+        status=GOLDEN_STATES[record.state],
+        entity_kind=kind_number(record.kind),
+        values=[_value(value) for value in record.values],
+        members=members[:PAGE_SIZE_MAX],
+        member_count=len(members),
+        absorbed_golden_ids=record.absorbed,
+    )
+
+
+def member_messages(record: GoldenRecord) -> list[golden.Member]:
+    """Return all members in the order in which their keys were first stored."""
+    return [golden.Member(key=key_message(key)) for key in record.members]
+
+
+def _member_counts(match: MatchResult, reader: Reader) -> dict[GoldenId, int]:
+    return {each.golden_id: len(reader.golden(each.golden_id).members) for each in match.candidates}
+
+
+def _candidate(candidate: MatchCandidate, kind: EntityKind, members: dict[GoldenId, int]) -> common.MatchCandidate:
+    compared_bits = sum(difference.match_weight_bits for difference in candidate.differences)
+    return common.MatchCandidate(
+        golden_id=candidate.golden_id,
+        grade=GRADES[candidate.grade],
+        match_weight_bits=candidate.match_weight_bits,
+        match_probability=candidate.match_probability,
+        starting_weight_bits=candidate.match_weight_bits - compared_bits,
+        comparisons=[_comparison(each, kind) for each in sorted(candidate.differences, key=_distinction)],
+        member_count=members[candidate.golden_id],
+        veto=candidate.held_back,
+    )
+
+
+def _distinction(difference: FieldDifference) -> tuple[float, str]:
+    """Order comparisons: those that tell the pair apart first, then those that bind it."""
+    return difference.match_weight_bits if difference.match_weight_bits < 0 else 1.0, difference.comparison
+
+
+def _comparison(difference: FieldDifference, kind: EntityKind) -> common.FieldComparison:
+    return common.FieldComparison(
+        field=difference.comparison,
+        level=difference.level,
+        agreement=_AGREEMENTS[_meanings(kind)[difference.comparison, difference.level]],
+        match_weight_bits=difference.match_weight_bits,
+    )
+
+
+@cache
+def _meanings(kind: EntityKind) -> dict[tuple[str, str], Meaning]:
+    return {
+        (comparison.name, level.label): level.meaning
+        for comparison in specification_of(kind).comparisons
+        for level in comparison.levels
+    }
+
+
+def _value(value: GoldenValue) -> golden.GoldenValue:
+    item = value.value if isinstance(value.value, str) else value.value[0]
+    provenance = golden.Provenance(
+        key=key_message(value.source), updated_at=value.updated_at, rank=value.trust_rank
+    )
+    field, text = value.field, str(item)
+    match item:
+        case Identifier():
+            field, text = f"{value.field}.{item.type}", item.value
+            provenance.assurance = assurance_number(item.assurance)
+        case Address():
+            field, text = f"{value.field}.{item.kind}", item.text or item.ward_code
+        case Relation():
+            field, text = f"{value.field}.{item.type}", item.name or item.record_id or item.group_id
+        case _:
+            pass
+    return golden.GoldenValue(
+        field=field, value=text, provenance=provenance, alternative_count=value.alternatives_count
+    )
+
+
+def _texts(value: object) -> list[str]:
+    match value:
+        case None | False | "":
+            return []
+        case True:
+            return ["true"]
+        case tuple():
+            return [str(each) for each in value]
+        case _:
+            return [str(value)]

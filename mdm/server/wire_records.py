@@ -1,0 +1,204 @@
+"""Source records and their parts: wire ↔ domain. Values pass as written; only enums change their form."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from mdm.domain.keys import EntityKind, SourceKey
+from mdm.domain.records import (
+    Address,
+    AddressKind,
+    Assurance,
+    Attributes,
+    BusinessAttributes,
+    CitizenAttributes,
+    Identifier,
+    IdentifierType,
+    Relation,
+    RelationType,
+    SourceRecord,
+)
+from mdm.errors import InvalidInputError
+from mdm.v1 import common_pb2 as common
+
+_E = TypeVar("_E", bound=enum.StrEnum)
+
+
+def _numbers(wire: Mapping[str, int], prefix: str, domain: type[_E]) -> dict[_E, int]:
+    """Return domain member → wire number; the names agree but for the prefix, so a missing one fails at import."""
+    return {member: wire[f"{prefix}_{member.name}"] for member in domain}
+
+
+def _members(numbers: Mapping[_E, int]) -> dict[int, _E]:
+    return {number: member for member, number in numbers.items()}
+
+
+KIND_NUMBERS = _numbers(dict(common.EntityKind.items()), "ENTITY_KIND", EntityKind)
+IDENTIFIER_TYPE_NUMBERS = _numbers(dict(common.IdentifierType.items()), "IDENTIFIER_TYPE", IdentifierType)
+ASSURANCE_NUMBERS = _numbers(dict(common.Assurance.items()), "ASSURANCE", Assurance)
+_ADDRESS_KIND_NUMBERS = _numbers(dict(common.AddressKind.items()), "ADDRESS_KIND", AddressKind)
+_RELATION_TYPE_NUMBERS = _numbers(dict(common.RelationType.items()), "RELATION_TYPE", RelationType)
+
+KINDS = _members(KIND_NUMBERS)
+IDENTIFIER_TYPES = _members(IDENTIFIER_TYPE_NUMBERS)
+_ASSURANCES = {0: Assurance.STATED, **_members(ASSURANCE_NUMBERS)}
+_ADDRESS_KINDS = {0: AddressKind.CONTACT, **_members(_ADDRESS_KIND_NUMBERS)}
+_RELATION_TYPES = _members(_RELATION_TYPE_NUMBERS)
+
+_CITIZEN_TEXTS = ("full_name", "other_name", "birth_date", "sex", "nationality", "ethnicity", "birth_order") + (
+    "facility_id",
+    "status",
+    "died_on",
+)
+_BUSINESS_TEXTS = ("legal_name", "foreign_name", "short_name", "form", "established_on", "status")
+
+
+def source_key(message: common.SourceKey) -> SourceKey:
+    """Return the key, checked.
+
+    Raises:
+        InvalidSourceKeyError: Not well formed.
+    """
+    return SourceKey(message.registry, KINDS[message.entity_kind], message.record_id).checked()
+
+
+def source_record(message: common.SourceRecord) -> SourceRecord:
+    """Return the record, its key checked.
+
+    Raises:
+        InvalidSourceKeyError: The key is not well formed.
+        InvalidInputError: Its kind is not that of the attributes.
+    """
+    key = source_key(message.key)
+    found = attributes(message.attributes)
+    if kind_of(found) is not key.kind:
+        raise InvalidInputError("record.key.entity_kind", "must be the kind of the attributes")
+    return SourceRecord(key, found, message.updated_at)
+
+
+def kind_of(found: Attributes) -> EntityKind:
+    """Return which kind of bearer the attributes describe."""
+    return EntityKind.CITIZEN if isinstance(found, CitizenAttributes) else EntityKind.BUSINESS
+
+
+def attributes(message: common.Attributes) -> Attributes:
+    """Return what the registry says; the rules of the proto make sure that one kind is stated."""
+    if message.WhichOneof("bearer") == "citizen":
+        citizen = message.citizen
+        return CitizenAttributes(
+            full_name=citizen.full_name,
+            other_name=citizen.other_name,
+            birth_date=citizen.birth_date,
+            sex=citizen.sex,
+            nationality=citizen.nationality,
+            ethnicity=citizen.ethnicity,
+            birth_order=citizen.birth_order,
+            identifiers=_identifiers(citizen.identifiers),
+            phones=tuple(citizen.phones),
+            addresses=_addresses(citizen.addresses),
+            relations=_relations(citizen.relations),
+            facility_id=citizen.facility_id,
+            status=citizen.status,
+            died_on=citizen.died_on,
+        )
+    business = message.business
+    return BusinessAttributes(
+        legal_name=business.legal_name,
+        foreign_name=business.foreign_name,
+        short_name=business.short_name,
+        form=business.form,
+        established_on=business.established_on,
+        status=business.status,
+        identifiers=_identifiers(business.identifiers),
+        phones=tuple(business.phones),
+        addresses=_addresses(business.addresses),
+        relations=_relations(business.relations),
+    )
+
+
+def key_message(key: SourceKey) -> common.SourceKey:
+    """Return the wire form of a key."""
+    return common.SourceKey(registry=key.registry, entity_kind=kind_number(key.kind), record_id=key.record_id)
+
+
+def kind_number(kind: EntityKind) -> common.EntityKind.ValueType:
+    """Return the wire number of a kind."""
+    return common.EntityKind.ValueType(KIND_NUMBERS[kind])
+
+
+def assurance_number(assurance: Assurance) -> common.Assurance.ValueType:
+    """Return the wire number of an assurance."""
+    return common.Assurance.ValueType(ASSURANCE_NUMBERS[assurance])
+
+
+def record_message(record: SourceRecord) -> common.SourceRecord:
+    """Return the wire form of a record."""
+    return common.SourceRecord(
+        key=key_message(record.key), attributes=_attributes_message(record.attributes), updated_at=record.updated_at
+    )
+
+
+def _attributes_message(found: Attributes) -> common.Attributes:
+    parts = {
+        "identifiers": [_identifier_message(each) for each in found.identifiers],
+        "phones": found.phones,
+        "addresses": [
+            common.Address(
+                kind=common.AddressKind.ValueType(_ADDRESS_KIND_NUMBERS[each.kind]),
+                text=each.text,
+                ward_code=each.ward_code,
+            )
+            for each in found.addresses
+        ],
+        "relations": [_relation_message(each) for each in found.relations],
+    }
+    if isinstance(found, CitizenAttributes):
+        texts = {name: getattr(found, name) for name in _CITIZEN_TEXTS}
+        return common.Attributes(citizen=common.CitizenAttributes(**texts, **parts))
+    texts = {name: getattr(found, name) for name in _BUSINESS_TEXTS}
+    return common.Attributes(business=common.BusinessAttributes(**texts, **parts))
+
+
+def _identifier_message(identifier: Identifier) -> common.Identifier:
+    return common.Identifier(
+        type=common.IdentifierType.ValueType(IDENTIFIER_TYPE_NUMBERS[identifier.type]),
+        value=identifier.value,
+        assurance=assurance_number(identifier.assurance),
+    )
+
+
+def _relation_message(relation: Relation) -> common.Relation:
+    return common.Relation(
+        type=common.RelationType.ValueType(_RELATION_TYPE_NUMBERS[relation.type]),
+        name=relation.name,
+        role=relation.role,
+        group_id=relation.group_id,
+        record_id=relation.record_id,
+        phone=relation.phone,
+        identifiers=[_identifier_message(each) for each in relation.identifiers],
+    )
+
+
+def _identifiers(messages: Iterable[common.Identifier]) -> tuple[Identifier, ...]:
+    return tuple(Identifier(IDENTIFIER_TYPES[each.type], each.value, _ASSURANCES[each.assurance]) for each in messages)
+
+
+def _addresses(messages: Iterable[common.Address]) -> tuple[Address, ...]:
+    return tuple(Address(_ADDRESS_KINDS[each.kind], each.text, each.ward_code) for each in messages)
+
+
+def _relations(messages: Iterable[common.Relation]) -> tuple[Relation, ...]:
+    return tuple(
+        Relation(
+            _RELATION_TYPES[each.type],
+            each.name,
+            each.role,
+            each.group_id,
+            each.record_id,
+            each.phone,
+            _identifiers(each.identifiers),
+        )
+        for each in messages
+    )

@@ -1,0 +1,186 @@
+"""The readers' end of the private socket: many calls at once on one connection, opened anew when the writer returns."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+
+from mdm import errors
+from mdm.errors import InvalidInputError, MdmError, WriterUnavailableError
+from mdm.limits import WRITER_ANSWER_S_MAX
+from mdm.resolve.commands import Answer, Command, Refusal, RunAnswer, WriteAnswer
+from mdm.server import frames
+
+_GONE = "the writer is starting or gone; retry with the same request_id"
+
+
+class DefectError(MdmError):
+    """The writer failed on a command in a way that nobody foresaw; its log has the error id."""
+
+    def __init__(self, error_id: str) -> None:
+        """Remember under which id the writer logged it."""
+        super().__init__("the writer failed")
+        self.error_id = error_id
+
+
+class WriterLink:
+    """A connection to the writer. Safe to share between threads.
+
+    A call that fails with WriterUnavailableError after it was sent may still have been committed: only a repetition
+    under the same request_id tells.
+    """
+
+    def __init__(self, data: Path) -> None:
+        """Remember where the writer listens; connects at the first call."""
+        self._data = data
+        self._lock = threading.Lock()
+        self._call_ids = itertools.count(1)
+        self._stream: socket.socket | None = None
+        self._waiting: dict[int, Future[frames.Reply]] = {}
+        self._is_closed = False
+
+    def send(self, commands: Sequence[Command]) -> Future[frames.Reply]:
+        """Send commands without waiting; `answers_of` takes the future's result apart.
+
+        Raises:
+            WriterUnavailableError: No writer listens.
+        """
+        return self._ask(frames.Write(next(self._call_ids), tuple(commands)))
+
+    def write(self, command: Command, timeout_s: float = WRITER_ANSWER_S_MAX) -> WriteAnswer | RunAnswer:
+        """Have one command executed and return its durable answer.
+
+        Raises:
+            WriterUnavailableError: No answer came; see the class.
+            MdmError: The writer refused the command.
+        """
+        return accepted(answers_of(wait_for(self.send([command]), timeout_s))[0])
+
+    def load_ordinal(self, load_id: str) -> int:
+        """Return the last durable ordinal of a load, 0 if none.
+
+        Raises:
+            WriterUnavailableError: No answer came.
+        """
+        reply = wait_for(self._ask(frames.LoadOrdinalQuery(next(self._call_ids), load_id)), WRITER_ANSWER_S_MAX)
+        return reply.ordinal if isinstance(reply, frames.LoadOrdinal) else 0
+
+    def close(self) -> None:
+        """End the connection; later calls fail."""
+        with self._lock:
+            self._is_closed = True
+            stream, self._stream = self._stream, None
+        if stream is not None:
+            _shut(stream)
+
+    def _ask(self, question: frames.Question) -> Future[frames.Reply]:
+        answer: Future[frames.Reply] = Future()
+        body = frames.encode(question)
+        with self._lock:
+            stream = self._connected()
+            self._waiting[question.call_id] = answer
+            try:
+                stream.sendall(body)
+            except OSError:
+                # The receiving thread sees the end too and fails whoever waits.
+                _shut(stream)
+        return answer
+
+    def _connected(self) -> socket.socket:
+        if self._is_closed:
+            raise WriterUnavailableError(_GONE)
+        if self._stream is None:
+            stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                with frames.socket_path(self._data) as path:
+                    stream.connect(path)
+            except OSError as error:
+                stream.close()
+                raise WriterUnavailableError(_GONE) from error
+            self._stream, self._waiting = stream, {}
+            threading.Thread(target=_receive, args=(self, stream, self._waiting), daemon=True).start()
+        return self._stream
+
+    def forget(self, stream: socket.socket) -> None:
+        """Let the next call connect anew."""
+        with self._lock:
+            if self._stream is stream:
+                self._stream = None
+
+
+def wait_for(answer: Future[frames.Reply], timeout_s: float) -> frames.Reply:
+    """Return the writer's reply.
+
+    Raises:
+        WriterUnavailableError: The connection ended, or no reply came within `timeout_s`.
+    """
+    try:
+        return answer.result(timeout_s)
+    except FutureTimeoutError as error:
+        raise WriterUnavailableError("the writer did not answer in time; retry with the same request_id") from error
+
+
+def answers_of(reply: frames.Reply) -> tuple[Answer, ...]:
+    """Return the answers of a reply to commands.
+
+    Raises:
+        DefectError: The whole group failed.
+    """
+    match reply:
+        case frames.Written(answers=answers):
+            return answers
+        case frames.Failed(error_id=error_id):
+            raise DefectError(error_id)
+        case _:
+            raise DefectError("")
+
+
+def accepted(answer: Answer) -> WriteAnswer | RunAnswer:
+    """Return the answer, or raise the error that it stands for."""
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    return answer
+
+
+def refused(refusal: Refusal) -> MdmError:
+    """Return the error that the writer raised."""
+    family = getattr(errors, refusal.error, MdmError)
+    if family is errors.InvalidGoldenIdError:
+        field, _, rule = refusal.arguments[0].partition(": ")
+        return errors.InvalidGoldenIdError(rule, field)
+    if issubclass(family, InvalidInputError):
+        field, _, rule = ": ".join(refusal.arguments).partition(": ")
+        return family(field, rule)
+    if issubclass(family, MdmError) and family is not MdmError:
+        return family(*refusal.arguments)
+    return DefectError("")
+
+
+def _receive(link: WriterLink, stream: socket.socket, waiting: dict[int, Future[frames.Reply]]) -> None:
+    try:
+        with contextlib.suppress(OSError):
+            for body in frames.frames(stream):
+                reply = frames.decode_reply(body)
+                answer = waiting.pop(reply.call_id, None)
+                if answer is not None:
+                    answer.set_result(reply)
+    finally:
+        # Whoever asks from here on connects anew; whoever asked before gets no answer any more.
+        link.forget(stream)
+        _shut(stream)
+        for answer in list(waiting.values()):
+            answer.set_exception(WriterUnavailableError(_GONE))
+        waiting.clear()
+
+
+def _shut(stream: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        stream.shutdown(socket.SHUT_RDWR)
+    stream.close()
+

@@ -1,0 +1,214 @@
+"""The writer's process: takes commands from the readers over the private socket and commits them in groups.
+
+Threads: one for each connection reads questions into a queue; the main thread executes what has gathered and answers.
+So one sync covers all that arrived during the one before.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import fcntl
+import os
+import queue
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+
+from mdm.config import Configuration
+from mdm.errors import FencedError, StoreError
+from mdm.limits import GROUP_COMMIT_RECORDS_MAX
+from mdm.resolve.commands import Answer, Command
+from mdm.resolve.writer import Writer
+from mdm.server import frames, metrics
+from mdm.server.children import live_as_child, tell_ready
+from mdm.server.logs import configure_logs, log_failure, logger, new_error_id
+from mdm.server.options import ChildOptions, decode_child_options
+from mdm.store.data_directory import DataDirectory
+
+_IDLE_S = 0.1
+_BACKGROUND_EVERY_S = 0.1
+_SEND_TIMEOUT_S = 5
+_LOCK_WAIT_S = 30.0
+_CONNECTIONS_MAX = 128
+
+
+class _Connection:
+    """One reader's end. A reader that does not take its answers is dropped; it asks again under its request ids."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream = stream
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0))
+
+    def send(self, reply: frames.Reply) -> None:
+        try:
+            self.stream.sendall(frames.encode(reply))
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.stream.shutdown(socket.SHUT_RDWR)
+        self.stream.close()
+
+
+_Asked = tuple[_Connection, frames.Question]
+
+
+class _WriterServer:
+    """Serves one open `Writer`. `run` is the only thread that touches it."""
+
+    def __init__(self, writer: Writer, listener: socket.socket) -> None:
+        self._writer = writer
+        self._listener = listener
+        # Bounded by the readers' pools: each of their threads waits for what it asked.
+        self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
+        self._error_id = ""
+        self._held: collections.deque[_Asked] = collections.deque()
+        self._is_stopping = False
+
+    def stop(self, _signal: int, _frame: object) -> None:
+        self._is_stopping = True
+
+    def run(self) -> None:
+        """Execute until stopped, then what still waits."""
+        threading.Thread(target=self._accept, daemon=True).start()
+        background_due_s = 0.0
+        is_more_waiting = False
+        while True:
+            gathered = self._gather(0.0 if is_more_waiting else _IDLE_S)
+            if gathered:
+                self._answer(gathered)
+            elif self._is_stopping:
+                return
+            metrics.writer_queue.set(self._asked.qsize())
+            if not self._is_stopping and (not gathered or time.monotonic() >= background_due_s):
+                is_more_waiting = self._writer.background_step()
+                background_due_s = time.monotonic() + _BACKGROUND_EVERY_S
+
+    def _gather(self, wait_s: float) -> list[_Asked]:
+        gathered: list[_Asked] = []
+        count = 0
+        while True:
+            try:
+                asked = self._held.popleft() if self._held else self._asked.get(timeout=0 if gathered else wait_s)
+            except queue.Empty:
+                return gathered
+            size = len(asked[1].commands) if isinstance(asked[1], frames.Write) else 0
+            if gathered and count + size > GROUP_COMMIT_RECORDS_MAX:
+                self._held.append(asked)
+                return gathered
+            gathered.append(asked)
+            count += size
+
+    def _answer(self, gathered: list[_Asked]) -> None:
+        commands: list[Command] = []
+        for _, question in gathered:
+            if isinstance(question, frames.Write):
+                commands.extend(question.commands)
+        answers = self._execute(commands)
+        position = 0
+        for connection, question in gathered:
+            match question:
+                case frames.Write(call_id=call_id, commands=own):
+                    if answers is None:
+                        connection.send(frames.Failed(call_id, self._error_id))
+                    else:
+                        connection.send(frames.Written(call_id, tuple(answers[position : position + len(own)])))
+                    position += len(own)
+                case frames.LoadOrdinalQuery(call_id=call_id, load_id=load_id):
+                    connection.send(frames.LoadOrdinal(call_id, self._writer.load_ordinal(load_id)))
+
+    def _execute(self, commands: list[Command]) -> list[Answer] | None:
+        if not commands:
+            return []
+        started_s = time.perf_counter()
+        try:
+            answers = self._writer.execute(commands)
+        except StoreError as error:
+            # Nothing of this group is acknowledged, and nothing after a failed sync may be: end at once, without the
+            # clean mark. The supervisor starts a new writer on what is on disk.
+            end_without_answer(error)
+        except Exception as error:
+            self._error_id = log_failure("group_failed", error, commands=len(commands))
+            return None
+        metrics.group_seconds.observe(time.perf_counter() - started_s)
+        metrics.group_size.observe(len(commands))
+        return answers
+
+    def _accept(self) -> None:
+        while True:
+            stream, _ = self._listener.accept()
+            threading.Thread(target=self._read, args=(_Connection(stream),), daemon=True).start()
+
+    def _read(self, connection: _Connection) -> None:
+        try:
+            for body in frames.frames(connection.stream):
+                self._asked.put((connection, frames.decode_question(body)))
+        except OSError:
+            connection.close()
+        except Exception as error:
+            log_failure("frame_unreadable", error)
+            connection.close()
+
+
+def end_without_answer(error: StoreError) -> None:
+    """End this process now, as a crash would, because the state on disk can no longer be trusted to this one."""
+    kind = "fenced" if isinstance(error, FencedError) else "store_failed"
+    logger().critical(kind, error_type=type(error).__name__, error_id=new_error_id())
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def main(text: str) -> None:
+    """Serve as the writer until SIGTERM; then leave the clean mark."""
+    options = decode_child_options(text)
+    live_as_child(options)
+    configure_logs(options.name)
+    with contextlib.closing(_listen(options)) as listener:
+        directory = DataDirectory.open(options.data)
+        writer = Writer.open(directory, Configuration.load(options.registries))
+        server = _WriterServer(writer, listener)
+        signal.signal(signal.SIGTERM, server.stop)
+        tell_ready(options)
+        server.run()
+        writer.close()
+        logger().info("writer_closed")
+
+
+def _listen(options: ChildOptions) -> socket.socket:
+    run = options.data / frames.RUN_DIRECTORY
+    _take_writer_lock(run / "writer.lock")
+    (run / frames.SOCKET_NAME).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with frames.socket_path(options.data) as path:
+        mask = os.umask(0o177)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(mask)
+    listener.listen(_CONNECTIONS_MAX)
+    return listener
+
+
+def _take_writer_lock(path: Path) -> int:
+    # A supervisor that was killed lets go of the directory a moment before its writer is gone.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until_s = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.05)
+        else:
+            return descriptor
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
