@@ -10,14 +10,20 @@ from typing import Self
 from mdm.errors import DataDirectoryError
 from mdm.store.files import replace_file, sync_directory
 from mdm.store.generations import Generations
+from mdm.store.journal import Journal
 
 VERSION = "hcm-mdm data 1"
 """Content of the VERSION file; another layout of the directory gets another number."""
 
 _VERSION_FILE = "VERSION"
 _LOCK_FILE = "lock"
-_HARMLESS = frozenset({_LOCK_FILE, _VERSION_FILE + ".tmp", "lost+found"})
-"""What a start that was killed early, or the file system, leaves in an otherwise empty directory."""
+_JOURNAL_FILE = "journal.sqlite"
+_DIRECTORIES = ("index", "relinks")
+_HARMLESS = frozenset(
+    {_LOCK_FILE, _VERSION_FILE + ".tmp", *_DIRECTORIES, "lost+found"}
+    | {_JOURNAL_FILE + suffix for suffix in ("", "-journal", "-wal", "-shm")}
+)
+"""What a creation that was killed, or the file system, leaves in a directory without a VERSION."""
 
 
 class DataDirectory:
@@ -50,11 +56,13 @@ class DataDirectory:
         except OSError as error:
             raise DataDirectoryError(f"{path} cannot be used: {error.strerror}") from error
         directory = cls(path, lock)
+        for name in _DIRECTORIES:
+            (path / name).mkdir(mode=0o700, exist_ok=True)
         if not (path / _VERSION_FILE).exists():
+            # Before the VERSION, so that a journal missing later was lost, and is never replaced by an empty one.
+            Journal.open(directory.journal, create=True).close()
             replace_file(path / _VERSION_FILE, VERSION + "\n")
             sync_directory(path.parent)
-        for name in ("index", "relinks"):
-            (path / name).mkdir(mode=0o700, exist_ok=True)
         return directory
 
     def __enter__(self) -> Self:
@@ -73,8 +81,8 @@ class DataDirectory:
 
     @property
     def journal(self) -> Path:
-        """The journal's file."""
-        return self.path / "journal.sqlite"
+        """The journal's file; it is there from the creation of the directory on."""
+        return self.path / _JOURNAL_FILE
 
     @property
     def generations(self) -> Generations:

@@ -70,7 +70,7 @@ def open_for_writing(path: Path, *, create: bool, vfs: str | None = None) -> aps
         DataDirectoryError: SQLite is too old, or the file is missing, truncated, not ours or of another version.
     """
     check_sqlite_version(apsw.sqlite_lib_version())
-    if not create:
+    if not create or (path.is_file() and path.stat().st_size > 0):
         _check_file(path)
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:

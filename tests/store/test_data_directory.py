@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 
 from mdm.errors import DataDirectoryError
 from mdm.store.data_directory import DataDirectory
+from mdm.store.journal import Journal
 
 HOLDER = """
 import sys
@@ -60,11 +62,33 @@ def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
 
 
 def test_a_start_killed_before_the_version_was_written_is_taken_up_again(tmp_path: Path) -> None:
+    with DataDirectory.open(tmp_path, create=True) as directory, Journal.open(directory.journal) as journal:
+        journal_id = journal.journal_id
+    (tmp_path / "VERSION").rename(tmp_path / "VERSION.tmp")
     (tmp_path / "lock").touch()
-    (tmp_path / "VERSION.tmp").touch()
 
     DataDirectory.open(tmp_path, create=True).close()
-    DataDirectory.open(tmp_path).close()
+
+    with DataDirectory.open(tmp_path) as directory, Journal.open(directory.journal) as journal:
+        assert journal.journal_id == journal_id
+
+
+def test_an_sqlite_file_of_someone_else_is_not_taken_for_a_killed_creation(tmp_path: Path) -> None:
+    connection = apsw.Connection(str(tmp_path / "journal.sqlite"))
+    connection.execute("CREATE TABLE diary (entry)")
+    connection.close()
+
+    with pytest.raises(DataDirectoryError, match="not a journal of this service"):
+        DataDirectory.open(tmp_path, create=True)
+    assert not (tmp_path / "VERSION").exists()
+
+
+def test_a_lost_journal_is_never_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    with DataDirectory.open(tmp_path, create=True) as directory:
+        directory.journal.unlink()
+
+    with DataDirectory.open(tmp_path, create=True) as directory, pytest.raises(DataDirectoryError, match="missing"):
+        Journal.open(directory.journal)
 
 
 def test_data_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -255,6 +256,23 @@ def test_a_full_index_is_an_error_of_the_store_and_commits_nothing(
             fill(txn, 20_000, [posting(1)])
         with index.read() as view:
             assert view.applied_seq == 0
+
+
+def test_a_full_disk_is_an_error_of_the_store_and_the_committed_state_stays(index: Index, tmp_path: Path) -> None:
+    with index.write() as txn:
+        fill(txn, 10, [posting(1)])
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "index" / DATA_FILE).stat().st_size, unlimited[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot be written"), index.write() as txn:
+            fill(txn, 5_000, [posting(1)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+    with index.read() as view:
+        assert view.applied_seq == 20
+        assert view.last_number() == 10
+        assert view.postings(posting(1), 100) == (list(range(10, 0, -1)), 10)
 
 
 READER = """

@@ -287,8 +287,11 @@ def test_an_empty_file_left_by_a_killed_creation_becomes_a_journal(tmp_path: Pat
         assert journal.last_seq == 0
 
 
-@pytest.mark.parametrize("kept_share", [0.0, 0.001, 0.5, 0.99])
-def test_a_truncated_copy_is_refused(tmp_path: Path, kept_share: float) -> None:
+@pytest.mark.parametrize(
+    ("kept_share", "create"),
+    [(0.0, False), (0.001, False), (0.5, False), (0.99, False), (0.001, True), (0.5, True), (0.99, True)],
+)
+def test_a_truncated_copy_is_refused(tmp_path: Path, kept_share: float, create: bool) -> None:  # noqa: FBT001
     path = tmp_path / "journal.sqlite"
     with Journal.open(path, create=True) as journal:
         journal.append(0, drafts(2000), at_us=1)
@@ -298,7 +301,7 @@ def test_a_truncated_copy_is_refused(tmp_path: Path, kept_share: float) -> None:
         file.truncate(int(path.stat().st_size * kept_share))
 
     with pytest.raises(DataDirectoryError, match="truncated"):
-        Journal.open(copy)
+        Journal.open(copy, create=create)
 
 
 @pytest.mark.parametrize(
