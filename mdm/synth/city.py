@@ -77,7 +77,7 @@ def write_city(
         InvalidInputError: The number of citizens is out of range.
 
     Cost:
-        About 40 s and 250 MB for 100,000 citizens; memory grows with the firms, not with the people.
+        One core; 62 s and 145 MB for 450,000 citizens (1.3 M rows). Memory grows with the firms, not with the people.
     """
     if not CITIZENS_MIN <= citizens <= CITIZENS_MAX:
         raise InvalidInputError("citizens", f"must be from {CITIZENS_MIN} to {CITIZENS_MAX}")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mdm.errors import ConfigurationError
 from mdm.synth.dice import Weighted
 
 Registry = Literal["hospital", "social_security", "household", "company"]
@@ -149,18 +148,11 @@ class Ward:
 
 @functools.cache
 def wards() -> tuple[Ward, ...]:
-    """Return the old wards that have houses, in the order of the table.
-
-    Raises:
-        ConfigurationError: The ward table is missing or has other columns.
-    """
+    """Return the old wards that have houses, in the order of the table."""
     grouped: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {}
-    try:
-        for row in _ward_rows():
-            key = (row["wardCode"], row["ward"], row["district"], row["province"])
-            grouped.setdefault(key, []).append((row["newWardCode"], row["newWard"]))
-    except (OSError, KeyError) as error:
-        raise ConfigurationError("hcmc_wards_old_to_new_2025.csv", "must be the shipped ward table") from error
+    for row in _ward_rows():
+        key = (row["wardCode"], row["ward"], row["district"], row["province"])
+        grouped.setdefault(key, []).append((row["newWardCode"], row["newWard"]))
     return tuple(Ward(*key, tuple(successors)) for key, successors in grouped.items() if key[0])
 
 

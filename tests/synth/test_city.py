@@ -93,6 +93,17 @@ def test_the_smallest_city_can_be_written(tmp_path: Path) -> None:
     assert len(read(tmp_path / "truth.csv")) == report.truth_rows > 100
 
 
+def test_a_hard_city_states_fewer_numbers_and_slips_more(city: City, tmp_path: Path) -> None:
+    write_city(tmp_path, 3000, seed=5, difficulty="hard")
+    hard, default = read(tmp_path / "hospital.patients.csv"), city.feeds["hospital.patients"]
+    assert share(sum(bool(row["personal_id"]) for row in hard), hard) < 0.8 * share(
+        sum(bool(row["personal_id"]) for row in default), default
+    )
+    assert share(sum(row["full_name"].isascii() for row in hard), hard) > 1.5 * share(
+        sum(row["full_name"].isascii() for row in default), default
+    )
+
+
 def test_progress_ends_at_the_whole(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     write_city(tmp_path, 300, seed=1, progress=lambda stage, done, whole: seen.append((stage, done, whole)))
