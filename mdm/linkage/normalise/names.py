@@ -13,7 +13,6 @@ import msgspec
 
 from mdm.linkage.normalise.legacy import CONVERTER_COUNT, converted
 from mdm.linkage.normalise.syllables import Word, finished_typing, is_syllable, word_of
-from mdm.linkage.normalise.text import fold_words
 
 # Surnames of the city, most frequent first; source: public name counts (hoten.org, UIT students) and the Hoa, Khmer and
 # Chăm families of the city. Used to tell a surname from a title or note, never to refuse a name.
@@ -26,6 +25,7 @@ SURNAMES = frozenset(
     truong cam lo ro thoi cong au duong
     """.split()
 )
+_SURNAMES_OR_SHORT = SURNAMES | {"ng"}
 _COMPOUND_SURNAMES = (
     ("cong", "tang", "ton", "nu"),
     ("cong", "huyen", "ton", "nu"),
@@ -63,6 +63,8 @@ _PLACEHOLDERS = re.compile(
     r"^(?:unknown.*|khong ten|khong ro(?: ten)?|chua ro(?: ten)?|chua co ten|chua dat ten|vo danh|benh nhan|test|khong|"
     r"khong xac dinh|vo gia cu|an danh|no name|n a|x{2,}|benh nhan vo danh|nguoi benh vo danh)(?: \d+)*$"
 )
+_ALIAS_START = re.compile(r"(?:con|c ?[/.]? ?b|be|bé|b|trẻ|tre|sơ|so|ss|em|cháu|chau)(?![a-z])", re.IGNORECASE)
+_TRAILING_NOTE = re.compile(r"\s+[-–]\s*(?:cũ|mới|trùng|cu|moi|trung|con)$", re.IGNORECASE)
 _BRACKETS = re.compile(r"[\(\[\{][^\)\]\}]*[\)\]\}]?")
 _TOKENS = re.compile(r"[^\s.,;:/\\|_+*\"'\-–—!?#&=<>~^()\[\]{}%$@]+")
 _GLUED = re.compile(r"[^\W\d_a-z][^\WA-Z\d_]*")
@@ -96,14 +98,14 @@ def person_name(text: str) -> PersonName:
     """Return the forms of a cleaned name (`text.clean`); empty text gives an empty `PersonName`."""
     if not text:
         return _NO_NAME
-    folded_all = " ".join(fold_words(text))
-    if folded_all.startswith(("con", "cb", "c b ", "be ", "b ", "tre ", "so sinh", "ss ", "em ", "chau ")):
-        alias = _newborn_alias(text, folded_all)
+    if _ALIAS_START.match(text):
+        alias = _newborn_alias([token for token in _TOKENS.findall(text) if word_of(token).folded])
         if alias is not None:
             return alias
-    if _PLACEHOLDERS.match(folded_all):
+    words = _words(_TRAILING_NOTE.sub("", _BRACKETS.sub(" ", text))) or _words(text)
+    if _PLACEHOLDERS.match(" ".join(word.folded for word in words)):
         return PersonName(is_placeholder=True)
-    words = _without_titles(_words(_BRACKETS.sub(" ", text)) or _words(text))
+    words = _without_titles(words)
     return _from_words(words) if words else _NO_NAME
 
 
@@ -173,8 +175,11 @@ def _repaired(tokens: list[str], words: list[Word]) -> list[Word]:
         for index, word in zip(illegal, typed, strict=True):
             if word is not None:
                 finished[index] = word_of(word)
-        # "Luis" would become a syllable too: only a name that is Vietnamese throughout is taken for unfinished typing.
-        if all(word.is_legal for word in finished) and finished[0].folded in SURNAMES:
+        # "Luis" would become a syllable too: only a name that is Vietnamese throughout is taken for unfinished telex.
+        # Digits within words have no other reading.
+        is_vietnamese = all(word.is_legal for word in finished)
+        has_digits = any(character.isdigit() for index in illegal for character in tokens[index])
+        if is_vietnamese and (has_digits or finished[0].folded in SURNAMES):
             return finished
     return repaired
 
@@ -221,23 +226,25 @@ def _is_title(word: Word) -> bool:
     return word.accented in _TITLES_ACCENTED or (word.accented.isascii() and word.folded in _TITLES)
 
 
-def _newborn_alias(text: str, folded: str) -> PersonName | None:
-    if _ALIAS_ALONE.match(folded):
+def _newborn_alias(tokens: list[str]) -> PersonName | None:
+    line = " ".join(word_of(token).folded for token in tokens)
+    if _ALIAS_ALONE.match(line):
         return PersonName(is_newborn_alias=True)
-    match = _ALIAS_PREFIX.match(folded)
+    match = _ALIAS_PREFIX.match(line)
     if match is None:
         return None
     rest = match["rest"]
     numbered = match["before"] or match["glued"] or match["spaced"] or match["numbered"] or match["benumber"]
     is_certain = match["mother"] is not None or match["father"] is not None
-    if not is_certain and not _is_parent_after(match, rest, text):
+    if not is_certain and not _is_parent_after(match, rest.split(), word_of(tokens[0]).accented):
         return None
     suffix = _INDEX_SUFFIX.match(rest)
     if suffix is not None and _leaves_a_name(suffix["rest"]):
         rest = suffix["rest"]
         numbered = numbered or suffix["noted"] or suffix["plain"]
-    # The note in brackets is a note on the baby, not part of the mother's name.
-    parent = [word.folded for word in _parent_words(text, rest)]
+    # Read apart from the prefix, which was typed in no legacy font and is no surname.
+    start = len(tokens) - len(match["rest"].split())
+    parent = [word.folded for word in _words(" ".join(tokens[start : start + len(rest.split())]))]
     return PersonName(
         is_newborn_alias=True,
         parent_name=" ".join(parent) or None,
@@ -246,34 +253,21 @@ def _newborn_alias(text: str, folded: str) -> PersonName | None:
     )
 
 
-def _is_parent_after(match: re.Match[str], rest: str, text: str) -> bool:
-    words = rest.split()
-    if len(words) < 2 or words[0] not in SURNAMES | {"ng"}:  # noqa: PLR2004 a parent has surname and given name
+def _is_parent_after(match: re.Match[str], rest: list[str], first: str) -> bool:
+    # Only a full name is surely a parent; its surname may be abbreviated, or its marks unfinished.
+    surname = finished_typing(rest[0]) or rest[0] if rest else ""
+    if len(rest) < 2 or word_of(surname).folded not in _SURNAMES_OR_SHORT:  # noqa: PLR2004 surname and given name
         return False
     if match["be"] is not None:
         # Bế is a surname of the north, Bé a given name; only BÉ before a full name is a baby.
-        return word_of(text.split(maxsplit=1)[0]).accented in {"bé", "be"} and len(words) > 2  # noqa: PLR2004
+        return first in {"bé", "be"} and len(rest) > 2  # noqa: PLR2004
     # Côn and Còn are other words.
-    return match["bare"] is None or word_of(text.split(maxsplit=1)[0]).accented in {"con", "b"}
+    return match["bare"] is None or first in {"con", "b"}
 
 
 def _leaves_a_name(rest: str) -> bool:
     words = rest.split()
     return len(words) >= 2 and words[-1] not in {"thi", "van"}  # noqa: PLR2004
-
-
-def _parent_words(text: str, rest: str) -> list[Word]:
-    """Return the words of the parent's name, read again with repairs: `rest` is a run of the folded words of `text`."""
-    kept = rest.split()
-    words = _words(_BRACKETS.sub(" ", text))
-    folded = [word.folded for word in words]
-    for start in range(len(folded)):
-        if folded[start : start + len(kept)] == kept:
-            words = words[start : start + len(kept)]
-            break
-    else:
-        words = [word_of(word) for word in kept if not word.isdigit()]
-    return [word_of("nguyễn"), *words[1:]] if len(words) > 1 and words[0].folded == "ng" else words
 
 
 def _index_value(text: str) -> int | None:

@@ -18,6 +18,7 @@ _MOBILE_2018 = {
     "162": "32", "163": "33", "164": "34", "165": "35", "166": "36", "167": "37", "168": "38", "169": "39",
     "186": "56", "188": "58", "199": "59",
 }  # fmt: skip
+# Taken on the first two digits: the library's finer table lags behind the blocks that are handed out.
 _MOBILE_PREFIXES = frozenset(
     (
         "32 33 34 35 36 37 38 39 52 55 56 58 59 70 76 77 78 79 81 82 83 84 85 86 87 88 89 90 91 92 93 94 96 97 98 99"
@@ -32,6 +33,7 @@ _FILLER_RUN = 7
 """Equal digits at the end that no subscriber of interest has: 0900000000, 0999999999."""
 
 
+_LANDLINE_2017_DIGITS = 8
 _LANDLINE_2017 = re.compile(r"\(?0?8\)?[ .\-)]+([2-9][\d .\-]{7,})")
 """The area code (08) set apart: run together, 083… and 088… are mobile prefixes of today."""
 
@@ -41,7 +43,7 @@ def phone_number(text: str) -> str | None:
     """Return the E.164 number without "+" that a cleaned text states, None when it is no number or a filler."""
     number = digits(text)
     old_landline = _LANDLINE_2017.fullmatch(text)
-    if old_landline and len(number) - len(digits(old_landline[1])) <= 2 and len(digits(old_landline[1])) == 8:  # noqa: PLR2004
+    if old_landline and len(digits(old_landline[1])) == _LANDLINE_2017_DIGITS:
         number = "028" + digits(old_landline[1])
     if text.startswith("+") and not number.startswith("84"):
         return _foreign(number)
@@ -58,15 +60,14 @@ def phone_number(text: str) -> str | None:
     # The city's landlines were 08 and eight digits until 2017; what is no mobile prefix can only be one of them.
     if len(number) == _MOBILE_DIGITS and number.startswith("8"):
         number = "28" + number[1:]
-    if len(number) == _LANDLINE_DIGITS and number.startswith("2"):
-        return "84" + number if _is_valid_vietnamese(number) else None
-    return None if len(number) < _MOBILE_DIGITS else ("84" + number if _is_valid_vietnamese(number) else None)
+    return "84" + number if _is_valid_vietnamese(number) else None
 
 
 @lru_cache(maxsize=65536)
 def _is_valid_vietnamese(number: str) -> bool:
-    parsed = phonenumbers.PhoneNumber(country_code=84, national_number=int(number))
-    return len(number) <= _LANDLINE_DIGITS + 2 and phonenumbers.is_valid_number(parsed)
+    if not _MOBILE_DIGITS <= len(number) <= _LANDLINE_DIGITS:
+        return False
+    return phonenumbers.is_valid_number(phonenumbers.PhoneNumber(country_code=84, national_number=int(number)))
 
 
 def _foreign(number: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -84,7 +85,9 @@ def test_any_name_is_read_without_an_error(text: str) -> None:
     assert name.core is None or name.core.strip()
 
 
-def test_short_and_full_names_of_listed_firms_meet(shared_data: Path) -> None:
+def test_short_and_full_names_of_listed_firms_meet(
+    shared_data: Path, record_property: Callable[[str, object], None]
+) -> None:
     source = shared_data / "business" / "vn_listed_company_names_mit2023.parquet"
     truth = {
         row["record_id"]: row["true_id"] for row in pq.read_table(source.with_suffix(".truth.parquet")).to_pylist()
@@ -100,6 +103,7 @@ def test_short_and_full_names_of_listed_firms_meet(shared_data: Path) -> None:
     ]
     right = sum(left == other for left, other in pairs)
     recall, precision = right / len(short), right / len(pairs)
-    print(f"core names of {len(short)} firms: recall {recall:.3f}, precision {precision:.4f}")
-    assert recall >= 0.67
-    assert precision >= 0.99
+    record_property("recall", recall)
+    record_property("precision", precision)
+    assert recall >= 0.67, f"recall {recall:.3f} of {len(short)} firms"
+    assert precision >= 0.99, f"precision {precision:.4f} of {len(pairs)} pairs"

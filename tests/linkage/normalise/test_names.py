@@ -34,6 +34,8 @@ ALIKE = [
     ("Bà Nguyễn Thị Hoa", "Nguyễn Thị Hoa", "title"),
     ("ThS. BS. Nguyễn Lan", "Nguyễn Lan", "two titles"),
     ("Ông Nguyễn Văn Ba", "Nguyễn Văn Ba", "title"),
+    ("TRA6M2 THANH2 D9U7C1", "Trầm Thành Đức", "VNI typing needs no known surname"),
+    ("NGUYỄN VĂN HOÀNG - CŨ", "Nguyễn Văn Hoàng", "a note behind a dash"),
     ("Văn V. Hoàng", "Văn V Hoàng", "an initial is no legacy font"),
 ]
 
@@ -71,6 +73,9 @@ NEWBORNS = [
     ("CON BÀ NGUYỄN THỊ A", "nguyen thi a", None, "a mother whose given name is one letter"),
     ("CB NG THỊ HOA", HOA, None, "the mother's surname abbreviated"),
     ("CON BÀ", None, None, "no mother named"),
+    ("CON BÀ NGUYEÃN THÒ HOA", HOA, None, "the mother in a VNI font"),
+    ("cb Nguyeenx Thij Hoa", HOA, None, "the mother in unfinished typing"),
+    ("BÉ CON BÀ Nguyễn Thị Hoa", HOA, None, "two prefixes"),
 ]
 
 

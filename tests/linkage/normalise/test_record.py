@@ -193,7 +193,7 @@ WHOSE = [
     WHOSE,
     ids=[case[-1] for case in WHOSE],
 )
-def test_a_number_is_given_to_whom_it_belongs(
+def test_a_number_is_given_to_whom_it_belongs(  # noqa: PLR0917 the columns of the table
     born: str,
     sex: str,
     claims: tuple[Identifier, ...],
@@ -217,7 +217,7 @@ def test_a_number_is_given_to_whom_it_belongs(
 
 
 def test_a_child_is_one_by_the_date_of_the_record_not_of_today() -> None:
-    claims = {"birth_date": "2005", "sex": "M", "identifiers": own(HOA_ID)}
+    claims: dict[str, Any] = {"birth_date": "2005", "sex": "M", "identifiers": own(HOA_ID)}
     assert citizen(updated_at="2010-05-05", **claims)[0].relative_ids == (HOA_ID,)
     assert citizen(updated_at="2026-05-05", **claims)[0].relative_ids == ()
     assert citizen(updated_at="", **claims)[0].relative_ids == (), "nobody's age is known without a date"
