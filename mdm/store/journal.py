@@ -171,7 +171,7 @@ class JournalReader:
     ) -> Iterator[tuple[Event, bytes | None]]:
         """Yield events with the plain payload that a `RecordUpserted` refers to; None where erased or another fact.
 
-        Cost: about 10 µs an event.
+        Cost: about 4 µs an event.
         """
         for chunk in self._chunks(after_seq, until_seq):
             wanted = [event.fact.payload_id for event in chunk if isinstance(event.fact, RecordUpserted)]

@@ -95,7 +95,11 @@ class IndexTransaction(IndexView):
         self._post(number_key, frozenset())
 
     def purge(self, number: RecordNumber) -> None:
-        """Remove every derived copy of the record's values and its source key, after their erasure from the journal."""
+        """Remove every derived copy of the record's values and its source key, after their erasure from the journal.
+
+        LMDB does not overwrite the pages it frees: until they are used again, or a rebuild replaces the file, the old
+        bytes lie in it unreachable.
+        """
         number_key = layout.number_bytes(number)
         self.drop_match_state(number)
         self._txn.delete(number_key, db=self._db.raw)
