@@ -136,7 +136,7 @@ ADDRESS = Comparison(
             bits_max=6.0,
         ),
         Level("missing", Meaning.MISSING, EitherEmpty("wards")),
-        Level("same_street", Meaning.AGREES, all_of(Overlap("wards"), Overlap("streets")), 0.05, 6e-4, bits_max=5.0),
+        Level("same_street", Meaning.CLOSE, all_of(Overlap("wards"), Overlap("streets")), 0.05, 6e-4, bits_max=5.0),
         Level("same_ward", Meaning.CLOSE, Overlap("wards"), 0.2, 1e-2, bits_max=3.0),
         Level("different", Meaning.NEUTRAL, None, 0.2, 0.989, bits_min=-2.0),
     ),

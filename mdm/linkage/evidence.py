@@ -178,41 +178,56 @@ def _missing_of_citizens(
     found: _Found, left: CitizenFeatures, right: CitizenFeatures, epoch: StatisticsEpoch, coincidence_max: float
 ) -> str | None:
     """Return what a link lacks, None if nothing."""
-    has_number = found.agrees("personal_id") or found.agrees("insurance_number")
     if found["family"].label == "newborn":
         return _missing_of_newborns(found, left, right)
-    if has_number:
+    if found.agrees("personal_id") or found.agrees("insurance_number"):
         return _missing_beside_number(found)
-    if found.conflicts("name") and found["name"].label == "different":
+    if found["name"].label == "different" or found.conflicts("birth"):
         return _STRANGERS
-    if found.conflicts("birth") or (found.conflicts("name") and not found.agrees("birth")):
+    if found.conflicts("name") and not found.agrees("birth"):
         return _STRANGERS
     contacts = found.count("phone", "address", "family", "employer")
-    needed = 1 + found.conflicts("personal_id") + found.conflicts("insurance_number") + found.conflicts("sex")
-    same_name = found.agrees("name") and not found.conflicts("diacritics")
-    if same_name and found.agrees("birth"):
-        if contacts >= needed or found.is_close("personal_id"):
+    # Another 12-digit number is another person's, unless two further items say otherwise.
+    needed = 2 if found.conflicts("personal_id") else 1
+    if found.agrees("name") and not found.conflicts("diacritics"):
+        if found.agrees("birth") and (contacts >= needed or found.is_close("personal_id")):
             return None
-        contradicted = needed > 1 or found.conflicts("family")
-        improbable = left.name is not None and epoch.expected_strangers(left.name) < coincidence_max
-        return None if improbable and not contradicted else "name_and_birth_date_only"
-    if same_name and found.is_close("birth"):
-        needed += found.conflicts("family")
-        return None if contacts >= needed else "birth_date"
-    # A household's phone, address and parents do not tell twins apart: a name that is off needs a number.
-    return "name"
+        if found.agrees("birth"):
+            is_improbable = left.name is not None and epoch.expected_strangers(left.name) < coincidence_max
+            return None if is_improbable and not _is_contradicted(found) else "name_and_birth_date_only"
+        needed += found.conflicts("family") + found.conflicts("insurance_number") + found.conflicts("sex")
+        return None if found.is_close("birth") and contacts >= needed else "birth_date"
+    needed += found.conflicts("family")
+    is_shortened = found["name"].label == "middle_dropped"
+    is_unnamed = found["name"].is_missing and found.agrees("family") and not found.conflicts("sex")
+    # A household's phone, address and parents do not tell twins apart: any other name that is off needs a number.
+    fits = found.agrees("birth") and contacts >= needed and (is_shortened or (is_unnamed and contacts > needed))
+    return None if fits else "name"
+
+
+def _is_contradicted(found: _Found) -> bool:
+    """Return whether anything speaks against two records that share no more than a name and a birth date."""
+    if any(found.conflicts(name) for name in ("personal_id", "insurance_number", "family", "sex")):
+        return True
+    return found["phone"].label == "different" or found["address"].label == "different"
 
 
 def _missing_beside_number(found: _Found) -> str | None:
-    name_fits = found.agrees("name") or found.is_close("name")
-    birth_fits = found.agrees("birth") or found.is_close("birth")
-    if found.conflicts("birth"):
+    """Return what a link lacks beside a shared number, which may be a relative's or one digit off a stranger's."""
+    name, birth = found["name"], found["birth"]
+    if birth.label == "different":
         return "number_without_birth_date"
-    if name_fits and (birth_fits or found.agrees("name")):
-        return None
-    if found.agrees("birth") and not found.conflicts("name"):
-        return None
-    return "number_without_name"
+    if found.conflicts("birth"):
+        # A year off is a clerk's slip if the name agrees in full.
+        return None if found.agrees("name") else "number_without_birth_date"
+    if name.label == "different":
+        # Twins share a birth date and sometimes a card, but hardly both numbers.
+        both = found.agrees("personal_id") and found.agrees("insurance_number")
+        return None if both and found.agrees("birth") else "number_without_name"
+    if name.is_missing and found.conflicts("sex"):
+        return "number_without_name"
+    fits = found.agrees("birth") or found.is_close("birth") or found.agrees("name")
+    return None if fits else "number_without_name"
 
 
 def _missing_of_newborns(found: _Found, left: CitizenFeatures, right: CitizenFeatures) -> str | None:

@@ -72,9 +72,10 @@ def kind_of_features(features: Features) -> EntityKind:
 def held(level: Level, m: float, u: float) -> tuple[float, float]:
     """Return m and u with the level's weight brought within its bounds, to 6 significant digits.
 
-    u gives way, for m is what the level's own matches show. Six digits hold results apart from the order in which
-    threads happened to add.
+    u gives way, for m is what the level's own matches show; m gives way only where u would pass 1. Six digits hold
+    results apart from the order in which threads happened to add.
     """
+    m = min(m, 2.0**level.bits_max)
     u = min(max(u, m / 2.0**level.bits_max), m / 2.0**level.bits_min, 1.0)
     return float(f"{m:.6g}"), float(f"{u:.6g}")
 
