@@ -86,7 +86,7 @@ def open_for_writing(path: Path, *, create: bool, vfs: str | None = None) -> aps
         connection.execute("PRAGMA mmap_size = 0")
         # Erased keys and payloads are overwritten, not only unlinked.
         connection.execute("PRAGMA secure_delete = ON")
-        # SQLite swallows the errors of its automatic checkpoint, and the one after a failed sync would lose pages.
+        # SQLite swallows the errors of its automatic checkpoint; ours end the journal like every other error.
         connection.wal_autocheckpoint(0)
     except apsw.Error as error:
         raise _unusable(path, error) from error
@@ -106,6 +106,8 @@ def open_for_reading(path: Path) -> apsw.Connection:
         # Not SQLITE_OPEN_READONLY: the last connection of a crashed writer's file has to recover its WAL first.
         connection.execute("PRAGMA query_only = ON")
         connection.wal_autocheckpoint(0)
+        # Moving pages into the file is the writer's business, also when a reader outlives it.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         _check_version(connection, path)
     except apsw.Error as error:
         raise _unusable(path, error) from error

@@ -256,6 +256,21 @@ def test_a_reader_beside_the_writer_sees_what_was_committed_and_cannot_write(jou
             reader._connection.execute("DELETE FROM events")
 
 
+def test_a_reader_that_closes_last_leaves_the_log_to_the_next_writer(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = Journal.open(path, create=True)
+    written = journal.append(0, drafts(3), at_us=1)
+    reader = Journal.open_read_only(path)
+    journal._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # As a kill would leave it.
+    journal.close()
+    before = path.read_bytes()
+    reader.close()
+
+    assert path.read_bytes() == before
+    with Journal.open(path) as journal:
+        assert list(journal.events()) == written
+
+
 def test_a_gap_between_events_is_noticed(journal: Journal) -> None:
     journal.append(0, drafts(5), at_us=1)
     journal._connection.execute("DELETE FROM events WHERE seq = 3")
