@@ -23,19 +23,11 @@ from mdm.linkage.specification import Specification
 CHUNK_PAIRS = 4_000_000
 """Candidate pairs scored at a time: some 600 MB at the widest, and 10 s between two reports of progress."""
 
+MEMORY_LIMIT_DEFAULT = "2GB"
+"""For DuckDB's buffers, as it reads it ("600MB"); beyond it, it spills to disk. The process takes 0.2 to 0.4 GB more."""
+
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the units done and the units in all."""
-
-
-class Resources(msgspec.Struct, frozen=True):
-    """What DuckDB may use."""
-
-    memory_limit: str = "2GB"
-    """For its buffers, as DuckDB reads it ("600MB"); beyond it, it spills to disk. The process takes 0.2-0.4 GB more."""
-    threads: int = 2
-
-
-RESOURCES_DEFAULT = Resources()
 
 
 class PredictionReport(msgspec.Struct, frozen=True):
@@ -103,21 +95,20 @@ class Workspace:
 
 @contextmanager
 def open_workspace(
-    snapshot: Path, specification: Specification, resources: Resources = RESOURCES_DEFAULT
+    snapshot: Path, specification: Specification, memory_limit: str = MEMORY_LIMIT_DEFAULT
 ) -> Iterator[Workspace]:
     """Open a scratch database beside the snapshot, and remove it afterwards.
 
     Args:
         snapshot: Parquet as `write_snapshot` makes it.
         specification: Of the snapshot's kind.
-        resources: That DuckDB may use.
+        memory_limit: Of DuckDB's buffers.
     """
     with TemporaryDirectory(prefix=".linkage-", dir=snapshot.parent) as scratch:
         connection = duckdb.connect(str(Path(scratch) / "workspace.duckdb"))
         try:
-            connection.execute("SET memory_limit = ?", [resources.memory_limit]).fetchall()
+            connection.execute("SET memory_limit = ?", [memory_limit]).fetchall()
             connection.execute("SET temp_directory = ?", [scratch]).fetchall()
-            connection.execute("SET threads = ?", [resources.threads]).fetchall()
             connection.execute("SET preserve_insertion_order = false").fetchall()
             yield Workspace(connection, snapshot, specification)
         finally:
@@ -131,7 +122,7 @@ def predict(
     output: Path,
     *,
     threshold_bits: float,
-    resources: Resources = RESOURCES_DEFAULT,
+    memory_limit: str = MEMORY_LIMIT_DEFAULT,
     progress: Progress | None = None,
 ) -> PredictionReport:
     """Score every candidate pair of a snapshot with Splink.
@@ -143,7 +134,7 @@ def predict(
         output: Parquet with left, right (left < right), match_weight and one level column for each comparison,
             `gamma_<name>`; in no order.
         threshold_bits: Pairs below it are left out.
-        resources: That DuckDB may use.
+        memory_limit: Of DuckDB's buffers.
         progress: Told of each chunk.
     """
     specification = model.specification
@@ -159,7 +150,7 @@ def predict(
     }
     candidate_pairs = kept_pairs = 0
     with (
-        open_workspace(snapshot, specification, resources) as workspace,
+        open_workspace(snapshot, specification, memory_limit) as workspace,
         pq.ParquetWriter(output, schema, compression="zstd") as writer,
     ):
         linker = workspace.linker(settings, epoch)

@@ -16,7 +16,7 @@ from mdm.linkage.comparisons import Level, Meaning
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model, Provenance
 from mdm.linkage.specification import Parameters, Specification, learned_parameters, splink_settings
-from mdm.linkage.splink_engine import RESOURCES_DEFAULT, Progress, Resources, Workspace, open_workspace
+from mdm.linkage.splink_engine import MEMORY_LIMIT_DEFAULT, Progress, Workspace, open_workspace
 
 SAMPLE_PAIRS = 2_000_000
 """Random pairs that u is counted on: levels of one in 10,000 are seen some 200 times."""
@@ -58,7 +58,7 @@ def train(
     *,
     provenance: Provenance,
     truth: Path | None = None,
-    resources: Resources = RESOURCES_DEFAULT,
+    memory_limit: str = MEMORY_LIMIT_DEFAULT,
     progress: Progress | None = None,
 ) -> tuple[Model, TrainingReport]:
     """Learn m and u of every level.
@@ -71,7 +71,7 @@ def train(
             clock; record count and libraries are filled in.
         truth: Parquet with `number` and `entity`, if the truth is known: m is then counted on it, else estimated by
             expectation maximisation on blocks that together free every comparison.
-        resources: That DuckDB may use.
+        memory_limit: Of DuckDB's buffers.
         progress: Told of each step.
 
     Returns:
@@ -80,7 +80,7 @@ def train(
     specification = base.specification
     steps = 2 if truth is not None else 1 + len(specification.training_rules)
     say = progress or _silent
-    with open_workspace(snapshot, specification, resources) as workspace:
+    with open_workspace(snapshot, specification, memory_limit) as workspace:
         if truth is not None:
             _add_truth(workspace, truth)
         settings = splink_settings(specification, _parameters(base), epoch.prior)
