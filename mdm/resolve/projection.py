@@ -22,7 +22,7 @@ from mdm.resolve.payloads import decode_payload
 from mdm.store.comparison import Difference, differences
 from mdm.store.data_directory import DataDirectory
 from mdm.store.generations import Start, boot_id
-from mdm.store.index import Index
+from mdm.store.index import Index, IndexVersions
 from mdm.store.journal import Journal, JournalReader
 from mdm.store.transaction import IndexTransaction
 
@@ -43,6 +43,11 @@ class VerifyReport(msgspec.Struct, frozen=True):
     is_equal: bool
     event_count: int
     differences: tuple[Difference, ...]
+
+
+def index_versions(journal: JournalReader) -> IndexVersions:
+    """Return what an index of this journal, made by this release, is computed from and with."""
+    return msgspec.structs.replace(MATCH_STATE_VERSIONS, journal=journal.name)
 
 
 def project(index: Index, journal: JournalReader, progress: Progress | None = None) -> int:
@@ -73,7 +78,7 @@ def open_index(directory: DataDirectory, journal: JournalReader, progress: Progr
     path = generations.current() if start is Start.USE else None
     if start is Start.RESTORE:
         path = generations.restore_checkpoint()
-    index = _opened(path) if path is not None else None
+    index = _opened(path, journal) if path is not None else None
     if path is None or index is None:
         path = rebuild_generation(directory, journal, progress)
         index = Index.open(path)
@@ -110,7 +115,7 @@ def rebuild_generation(directory: DataDirectory, journal: JournalReader, progres
     generations = directory.generations
     path = generations.new()
     generations.mark_open(path, boot_id())
-    with Index.open(path, versions=MATCH_STATE_VERSIONS) as index:
+    with Index.open(path, versions=index_versions(journal)) as index:
         project(index, journal, progress)
         index.sync()
     generations.mark_clean(path)
@@ -127,7 +132,7 @@ def verify(data: Path, progress: Progress | None = None) -> VerifyReport:
     with DataDirectory.open(data, exclusive=True) as directory, Journal.open_read_only(directory.journal) as journal:
         # A server that was killed leaves its index behind the journal, which is no difference: catch up first.
         with open_index(directory, journal) as index, tempfile.TemporaryDirectory(dir=data) as scratch:
-            with Index.open(Path(scratch), versions=MATCH_STATE_VERSIONS) as replayed:
+            with Index.open(Path(scratch), versions=index_versions(journal)) as replayed:
                 count = project(replayed, journal, progress)
                 found = differences(index, replayed)
             index.sync()
@@ -137,12 +142,15 @@ def verify(data: Path, progress: Progress | None = None) -> VerifyReport:
     return VerifyReport(not found, count, tuple(found))
 
 
-def _opened(path: Path) -> Index | None:
+def _opened(path: Path, journal: JournalReader) -> Index | None:
+    """Open an index if it is of these versions and a fold of this journal, not of another one or of lost events."""
     try:
         index = Index.open(path)
     except IndexMismatchError:
         return None
-    if index.versions != MATCH_STATE_VERSIONS:
+    with index.read() as view:
+        is_ahead = view.applied_seq > journal.last_seq
+    if is_ahead or index.versions != index_versions(journal):
         index.close()
         return None
     return index

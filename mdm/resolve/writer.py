@@ -76,7 +76,7 @@ class Writer:
             DataDirectoryError: The directory is of another version or damaged.
             JournalFailedError: The journal cannot be read.
         """
-        journal = Journal.open(directory.journal, create=True)
+        journal = Journal.open(directory.journal)
         index = open_index(directory, journal)
         _log.info("index_ready", seq=journal.last_seq)
         return cls(directory, journal, index, configuration)
