@@ -1,6 +1,7 @@
 """Raw source records to features: the only normaliser, run once at ingest.
 
 Read in this order: `text` (Unicode repair and the ASCII fold), `legacy` (pre-Unicode fonts), `syllables` (what a
-Vietnamese word may look like; tone marks; unfinished typing), `names`, `dates`, `identifiers`, `phones`, `wards`,
-`addresses`, `businesses`, `findings` (the issues of one record) and `record`, which puts them together.
+Vietnamese word may look like; tone marks; unfinished typing), `repairs` (a line in a legacy font), `names`, `dates`,
+`identifiers`, `phones`, `wards`, `addresses`, `businesses`, `findings` (the issues of one record), `contacts`,
+`citizens`, `firms`, and `record`, which is the entry.
 """

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from mdm.linkage.normalise.repairs import repaired_line
 from mdm.linkage.normalise.text import fold_punctuated
 from mdm.linkage.normalise.wards import NO_WARDS, Codes, ward_table
 
@@ -135,7 +136,7 @@ def parse_address(text: str, ward_code: str) -> Place:
     coded = ward_table().new_of_code.get(ward_code.strip(), NO_WARDS) if ward_code else NO_WARDS
     if not text:
         return Place(coded)
-    line = fold_punctuated(text).replace("'", "")
+    line = fold_punctuated(repaired_line(text)).replace("'", "")
     if "(" in line:
         line = _OLD_NUMBER.sub(" ", line).replace("(", ",").replace(")", ",")
     pieces = [piece.strip(" .") for piece in line.replace(";", ",").replace("\n", ",").split(",")]

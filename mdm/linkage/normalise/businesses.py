@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
+from mdm.linkage.normalise.repairs import repaired_line
 from mdm.linkage.normalise.text import fold
 
 # Legal forms by folded phrase, the longer before the shorter; None takes the phrase off without naming a form.
@@ -64,6 +65,7 @@ _PHRASES = (
     (re.compile(r"\b(?:ngan hang|nh) (?:thuong mai co phan|tmcp)\b"), "ngan hang"),
     (re.compile(r"\btinh (?=[a-z]+ [a-z]+$)"), ""),
 )
+_TRAILING_NOTE = re.compile(r"\s+[-–]\s*(?:cũ|mới)$", re.IGNORECASE)
 _CONNECTORS = frozenset({"va", "and", "the"})
 _TRADE_WORDS = re.compile(
     r"\b(?:thuong mai|dich vu|san xuat|xuat nhap khau|xay dung|dau tu|phat trien|kinh doanh|tu van|thiet ke|ky thuat"
@@ -86,7 +88,7 @@ class BusinessName(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=16384)
 def business_name(text: str) -> BusinessName:
     """Return the forms of a cleaned business name; empty text gives an empty `BusinessName`."""
-    full = fold(text)
+    full = fold(repaired_line(_TRAILING_NOTE.sub("", text)))
     if not full:
         return BusinessName()
     stripped, legal_form = _without_form(full)

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import msgspec
 
-from mdm.linkage.normalise.legacy import CONVERTER_COUNT, converted
-from mdm.linkage.normalise.syllables import Word, finished_typing, is_syllable, word_of
+from mdm.linkage.normalise.repairs import legacy_repaired
+from mdm.linkage.normalise.syllables import Word, finished_typing, word_of
 
 # Surnames of the city, most frequent first; source: public name counts (hoten.org, UIT students) and the Hoa, Khmer and
 # Chăm families of the city. Used to tell a surname from a title or note, never to refuse a name.
@@ -160,15 +160,8 @@ def _unglued(token: str) -> list[str]:
 
 def _repaired(tokens: list[str], words: list[Word]) -> list[Word]:
     illegal = [index for index, word in enumerate(words) if not word.is_legal]
-    repaired = list(words)
-    # Initials are no syllables either, but ASCII was never written in a legacy font.
-    if any(not tokens[index].isascii() for index in illegal):
-        for converter in range(CONVERTER_COUNT):
-            fixed = _converted_line(tokens, words, converter)
-            if fixed is not None:
-                return fixed
-        for index in illegal:
-            repaired[index] = _legacy_word(tokens[index]) or words[index]
+    repaired = legacy_repaired(tokens, words)
+    illegal = [index for index in illegal if not repaired[index].is_legal]
     typed = [finished_typing(tokens[index]) for index in illegal]
     if any(typed):
         finished = list(repaired)
@@ -182,32 +175,6 @@ def _repaired(tokens: list[str], words: list[Word]) -> list[Word]:
         if is_vietnamese and (has_digits or finished[0].folded in SURNAMES):
             return finished
     return repaired
-
-
-def _converted_line(tokens: list[str], words: list[Word], converter: int) -> list[Word] | None:
-    """Return the whole name read in one legacy font, when that makes every non-ASCII word of it legal."""
-    # A legal word with a letter beyond Latin-1 was typed in Unicode, so its neighbours were not meant in a font.
-    for token, word in zip(tokens, words, strict=True):
-        if word.is_legal and any(ord(character) > 0xFF for character in token):  # noqa: PLR2004 end of Latin-1
-            return None
-    line = []
-    for token, word in zip(tokens, words, strict=True):
-        if token.isascii():
-            line.append(word)
-            continue
-        fixed = converted(token, converter)
-        if fixed is None or not is_syllable(fixed):
-            return None
-        line.append(word_of(fixed))
-    return line
-
-
-def _legacy_word(token: str) -> Word | None:
-    for converter in range(CONVERTER_COUNT):
-        fixed = converted(token, converter)
-        if fixed is not None and not fixed.isascii() and is_syllable(fixed):
-            return word_of(fixed)
-    return None
 
 
 def _without_titles(words: list[Word]) -> list[Word]:

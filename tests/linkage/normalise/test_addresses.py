@@ -75,6 +75,7 @@ LINES = [
     ("Đặc khu Côn Đảo", ["Côn Đảo"], None, None, "the one special zone"),
     ("Phường Tân Phú, TP Đồng Xoài, Bình Phước", [], None, None, "a namesake in another province"),
     ("Ấp 6, Xã Tân Hưng, Huyện Ba Tri, Tỉnh Bến Tre", [], None, None, "another province"),
+    ("45 Leâ Lôïi, Phöôøng Beán Thaønh, Quaän 1", ["Bến Thành"], "le loi", "45", "a VNI font"),
     ("", [], None, None, "nothing"),
     (",,, .", [], None, None, "only signs"),
 ]

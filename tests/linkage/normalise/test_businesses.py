@@ -56,6 +56,9 @@ EXPANSIONS = [
     ("KCN An Phát", "Khu công nghiệp An Phát"),
     ("Ngân hàng Bắc Á", "Ngân hàng Thương mại Cổ phần Bắc Á"),
     ("NH TMCP Bắc Á", "Ngân hàng Bắc Á"),
+    ("COÂNG TY TNHH THIEÁT BÒ HOAØNG KHAÙNH", "Công ty TNHH Thiết bị Hoàng Khánh"),
+    ("Cty TNHH XD Quang Ngoïc", "Công ty TNHH Xây dựng Quang Ngọc"),
+    ("CTCP TM Nhất Thiên - CŨ", "Công ty Cổ phần Thương mại Nhất Thiên"),
 ]
 
 
