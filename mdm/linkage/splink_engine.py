@@ -24,7 +24,7 @@ CHUNK_PAIRS = 4_000_000
 """Candidate pairs scored at a time: some 600 MB at the widest, and 10 s between two reports of progress."""
 
 MEMORY_LIMIT_DEFAULT = "2GB"
-"""For DuckDB's buffers, as it reads it ("600MB"); beyond it, it spills to disk. The process takes 0.2 to 0.4 GB more."""
+"""For DuckDB's buffers, as it reads it; beyond it, it spills to disk. The process takes 0.2 to 0.4 GB more."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the units done and the units in all."""
