@@ -1,1 +1,100 @@
-"""Python client of the record-linkage and master-data service `mdm.v1`."""
+"""Python client of the record-linkage and master-data service `mdm.v1`.
+
+    from mdm_client import Client, EntityKind
+
+    with Client("127.0.0.1:50051") as client:
+        print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
+
+Read in this order: `records` (what goes in), `results` (what comes out), `errors`, `client` (blocking), `aio`
+(asyncio), `ingest` (loads that resume); behind them `calls` and `wire_relink` (each call as a value), `streams`,
+`channel` (deadlines, retries), `wire` (plain values to messages).
+"""
+
+from mdm_client.aio import AsyncClient
+from mdm_client.channel import Timeouts
+from mdm_client.client import Client
+from mdm_client.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    FieldViolation,
+    IncompleteExportError,
+    IngestError,
+    InternalError,
+    InvalidArgumentError,
+    MdmError,
+    NoHolderError,
+    NotFoundError,
+    ResourceExhaustedError,
+    ServiceError,
+    SeveralHoldersError,
+    UnavailableError,
+)
+from mdm_client.ingest import Delete, Ingest, Load, Upsert
+from mdm_client.records import (
+    Address,
+    AddressKind,
+    Assurance,
+    BusinessAttributes,
+    CitizenAttributes,
+    EntityKind,
+    Identifier,
+    IdentifierType,
+    Relation,
+    RelationType,
+    SourceKey,
+    SourceRecord,
+)
+from mdm_client.results import (
+    ClerkChoice,
+    GoldenIdStatus,
+    MatchGrade,
+    RecordStatus,
+    RelinkState,
+    ResolveOutcome,
+    WriteOutcome,
+)
+from mdm_client.streams import KeyBatch
+
+__all__ = [
+    "Address",
+    "AddressKind",
+    "Assurance",
+    "AsyncClient",
+    "BusinessAttributes",
+    "CitizenAttributes",
+    "ClerkChoice",
+    "Client",
+    "DeadlineExceededError",
+    "Delete",
+    "EntityKind",
+    "FailedPreconditionError",
+    "FieldViolation",
+    "GoldenIdStatus",
+    "Identifier",
+    "IdentifierType",
+    "IncompleteExportError",
+    "Ingest",
+    "IngestError",
+    "InternalError",
+    "InvalidArgumentError",
+    "KeyBatch",
+    "Load",
+    "MatchGrade",
+    "MdmError",
+    "NoHolderError",
+    "NotFoundError",
+    "RecordStatus",
+    "Relation",
+    "RelationType",
+    "RelinkState",
+    "ResolveOutcome",
+    "ResourceExhaustedError",
+    "ServiceError",
+    "SeveralHoldersError",
+    "SourceKey",
+    "SourceRecord",
+    "Timeouts",
+    "UnavailableError",
+    "Upsert",
+    "WriteOutcome",
+]

@@ -1,0 +1,79 @@
+"""How the client speaks to the service: deadlines, retries, sizes and keepalive."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import grpc
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+"""Largest answer read: 500 golden records with all their members are under 20 MiB."""
+
+KEEPALIVE_MS = 60_000
+"""A dead connection is noticed within a minute and KEEPALIVE_TIMEOUT_MS; the service allows a ping every 10 s."""
+
+KEEPALIVE_TIMEOUT_MS = 10_000
+
+RECONNECT_MS_MAX = 2_000
+"""A service that restarts is found again within two seconds; gRPC's default backs off to two minutes."""
+
+_SERVICES_RETRIED = ("RegistryService", "LookupService", "MatchService", "GoldenRecordService", "RelinkService")
+_STREAMS = (("RegistryService", "IngestRecords"), ("LookupService", "StreamLookup"), ("RelinkService", "Watch"))
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Deadlines of calls, in seconds; the service refuses more than 10 s for single calls and 120 s for batches."""
+
+    single_s: float = 5.0
+    batch_s: float = 60.0
+
+
+def service_config() -> str:
+    """Return gRPC's service config: a unary call is tried up to five times while the service is away or sheds load.
+
+    The service says when to come back; a request that is too large is refused five times, which costs a second. Reads
+    have no side effects, and each write carries a request_id under which a repetition gets the first answer.
+    Streams are resumed by the client itself.
+    """
+    retried = {
+        "name": [{"service": f"mdm.v1.{name}"} for name in _SERVICES_RETRIED],
+        "retryPolicy": {
+            "maxAttempts": 5,
+            "initialBackoff": "0.1s",
+            "maxBackoff": "2s",
+            "backoffMultiplier": 2.5,
+            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+        },
+    }
+    streams = {"name": [{"service": f"mdm.v1.{service}", "method": method} for service, method in _STREAMS]}
+    return json.dumps({"methodConfig": [retried, streams]})
+
+
+def channel_options() -> list[tuple[str, str | int]]:
+    """Return the options of every channel."""
+    return [
+        ("grpc.service_config", service_config()),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
+    ]
+
+
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    """Return a blocking channel; without credentials nothing is encrypted."""
+    if credentials is None:
+        return grpc.insecure_channel(target, channel_options())
+    return grpc.secure_channel(target, credentials, channel_options())
+
+
+def open_async_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    """Return an asyncio channel; without credentials nothing is encrypted."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, channel_options())
+    return grpc.aio.secure_channel(target, credentials, channel_options())

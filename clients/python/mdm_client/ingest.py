@@ -1,0 +1,325 @@
+"""Streaming many records in: numbered, within the service's window, resumed when the connection breaks.
+
+`IngestFlow` is the protocol without any input or output; the blocking and the asyncio client each drive one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+import grpc
+
+from mdm.v1 import common_pb2, registry_service_pb2, registry_service_pb2_grpc
+from mdm_client import wire
+from mdm_client.errors import IngestError, ServiceError, UnavailableError, service_error
+from mdm_client.records import SourceKey, SourceRecord
+from mdm_client.results import IngestOutcome, ValueIssue, WriteOutcome
+
+MESSAGE_OPERATIONS_MAX = 32
+"""Operations in one message: the service proposes as many together."""
+
+OPERATION_BYTES_MAX = 256 * 1024
+"""A larger operation is rejected here: the service would break the stream off for it."""
+
+MESSAGE_BYTES_MAX = 1024 * 1024
+"""A quarter of what the service takes in one message."""
+
+GIVE_UP_S = 120.0
+"""How long a load is tried again without any progress, unless the caller says otherwise."""
+
+_BACKOFF_S_MAX = 2.0
+_RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED})
+_RETRIED_EXHAUSTED = frozenset({"OVERLOADED", "STREAMS_EXHAUSTED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Store a record. `ordinal` rises through the load, gaps allowed; 0 takes the position in the load."""
+
+    record: SourceRecord
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Withdraw a record. `ordinal` as in `Upsert`."""
+
+    key: SourceKey
+    ordinal: int = 0
+
+
+Operation = Upsert | Delete | SourceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a load is. The same `load_id` with the same operations resumes where it broke off, in any process."""
+
+    load_id: str
+    feed: str
+    """As `registry.feed`, declared by the service."""
+    is_resolved_later: bool = False
+    allow_older: bool = False
+    give_up_s: float = GIVE_UP_S
+
+
+class IngestFlow:
+    """The protocol of one load over any number of connections.
+
+    Invariant: `_unacknowledged` holds, in order, what was sent on this connection or has to be sent again; an operation
+    leaves it with its outcome. Never more are under way than the service granted.
+    """
+
+    def __init__(self, load: Load, operations: Iterable[Operation], caller: common_pb2.Caller) -> None:
+        """Begin with the first operation; nothing is taken from `operations` before the service accepts the load."""
+        self.load = load
+        self.counts: Counter[WriteOutcome] = Counter()
+        self.skipped_count = 0
+        """Operations that were durable before this process began."""
+        self.token = ""
+        """Position of the last write acknowledged."""
+        self.is_finished = False
+        self._caller = caller
+        self._source = self._messages(operations)
+        self._is_exhausted = False
+        self._unacknowledged: deque[registry_service_pb2.IngestOperation] = deque()
+        self._sent_count = 0
+        self._credit = 0
+        self._is_end_sent = False
+        self._durable_before = 0
+        self._rejected_here: deque[IngestOutcome] = deque()
+
+    def header(self) -> registry_service_pb2.IngestRecordsRequest:
+        """Return the first message of a new connection."""
+        self._sent_count = self._credit = 0
+        self._is_end_sent = False
+        header = registry_service_pb2.IngestHeader(
+            load_id=self.load.load_id,
+            feed=self.load.feed,
+            resolve=common_pb2.RESOLVE_TIME_LATER if self.load.is_resolved_later else common_pb2.RESOLVE_TIME_NOW,
+            allow_older=self.load.allow_older,
+            caller=self._caller,
+        )
+        return registry_service_pb2.IngestRecordsRequest(header=header)
+
+    def next_request(self) -> registry_service_pb2.IngestRecordsRequest | None:
+        """Return the next message to send; None while the service has to answer first."""
+        batch: list[registry_service_pb2.IngestOperation] = []
+        size = 0
+        while self._credit > 0 and len(batch) < MESSAGE_OPERATIONS_MAX and size < MESSAGE_BYTES_MAX:
+            if self._sent_count == len(self._unacknowledged) and not self._take():
+                break
+            operation = self._unacknowledged[self._sent_count]
+            batch.append(operation)
+            size += operation.ByteSize()
+            self._sent_count += 1
+            self._credit -= 1
+        if batch:
+            operations = registry_service_pb2.IngestOperations(operations=batch)
+            return registry_service_pb2.IngestRecordsRequest(operations=operations)
+        if self._is_exhausted and not self._unacknowledged and not self._is_end_sent:
+            self._is_end_sent = True
+            return registry_service_pb2.IngestRecordsRequest(end=registry_service_pb2.IngestEnd())
+        return None
+
+    def receive(self, response: registry_service_pb2.IngestRecordsResponse) -> list[IngestOutcome]:
+        """Take an answer in; returns the outcomes that it brought."""
+        match response.WhichOneof("part"):
+            case "accepted":
+                outcomes = self._accept(response.accepted)
+            case "acknowledgements":
+                outcomes = [self._outcome(item) for item in response.acknowledgements.outcomes]
+                self._credit += response.acknowledgements.credit_operation_count
+                self.token = response.acknowledgements.token.value or self.token
+            case "summary":
+                self.token = response.summary.token.value or self.token
+                self.is_finished = True
+                outcomes = []
+            case _:
+                outcomes = []
+        self.counts.update(outcome.outcome for outcome in outcomes)
+        return outcomes
+
+    def local_outcomes(self) -> list[IngestOutcome]:
+        """Return the outcomes of operations that were rejected without being sent."""
+        outcomes = list(self._rejected_here)
+        self._rejected_here.clear()
+        self.counts.update(outcome.outcome for outcome in outcomes)
+        return outcomes
+
+    def _accept(self, accepted: registry_service_pb2.IngestAccepted) -> list[IngestOutcome]:
+        self._credit = accepted.credit_operation_count
+        self._durable_before = max(self._durable_before, accepted.durable_ordinal)
+        outcomes = []
+        while self._unacknowledged and self._unacknowledged[0].ordinal <= accepted.durable_ordinal:
+            # Its acknowledgement was lost with the connection before.
+            outcomes.append(IngestOutcome(self._unacknowledged.popleft().ordinal, WriteOutcome.CONFIRMED))
+        return outcomes
+
+    def _outcome(self, item: registry_service_pb2.IngestOutcome) -> IngestOutcome:
+        if not self._sent_count or self._unacknowledged[0].ordinal != item.ordinal:
+            raise IngestError("the service acknowledged an operation out of order")
+        self._unacknowledged.popleft()
+        self._sent_count -= 1
+        return IngestOutcome(
+            item.ordinal,
+            wire.WRITE_OUTCOME.from_wire(item.outcome),
+            item.golden_id,
+            wire.issues_from_wire(item.value_issues),
+            wire.changes_from_wire(item.changes),
+        )
+
+    def _take(self) -> bool:
+        """Move one more operation from the source to the end of `_unacknowledged`; returns whether there was one."""
+        message = next(self._source, None)
+        self._is_exhausted = message is None
+        if message is not None:
+            self._unacknowledged.append(message)
+        return message is not None
+
+    def _messages(self, operations: Iterable[Operation]) -> Iterator[registry_service_pb2.IngestOperation]:
+        last = 0
+        for position, operation in enumerate(operations, start=1):
+            ordinal = getattr(operation, "ordinal", 0) or position
+            if ordinal <= last:
+                raise ValueError(f"ordinal {ordinal} must be larger than {last}, the one before it")
+            last = ordinal
+            if ordinal <= self._durable_before:
+                self.skipped_count += 1
+                continue
+            message = _message(operation, ordinal)
+            if message.ByteSize() > OPERATION_BYTES_MAX:
+                issue = ValueIssue("record", f"must be at most {OPERATION_BYTES_MAX} bytes")
+                self._rejected_here.append(IngestOutcome(ordinal, WriteOutcome.REJECTED, value_issues=(issue,)))
+                continue
+            yield message
+
+
+class Retry:
+    """When to try again: backing off from 0.1 s to 2 s, until `give_up_s` have passed without progress."""
+
+    def __init__(self, give_up_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start counting now."""
+        self._give_up_s = give_up_s
+        self._clock = clock
+        self.progress()
+
+    def progress(self) -> None:
+        """Start anew: the service answered."""
+        self._since = self._clock()
+        self._delay_s = 0.1
+
+    def delay_s(self, error: ServiceError) -> float:
+        """Return how long to wait before the next attempt; raise the error if there is to be none."""
+        is_retried = error.code in _RETRIED and (
+            error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or error.reason in _RETRIED_EXHAUSTED
+        )
+        if not is_retried or self._clock() - self._since > self._give_up_s:
+            raise error
+        delay_s = max(self._delay_s * random.uniform(0.5, 1.0), error.retry_after_s or 0.0)
+        self._delay_s = min(2 * self._delay_s, _BACKOFF_S_MAX)
+        return delay_s
+
+
+class Ingest:
+    """A load under way: iterate over it for the outcome of each operation, in their order.
+
+    The last outcome is durable before the iteration
+    ends; then `counts`, `skipped_count` and `token` are complete.
+    """
+
+    def __init__(self, channel: grpc.Channel, flow: IngestFlow) -> None:
+        """Prepare a load; it begins with the iteration."""
+        self._stub = registry_service_pb2_grpc.RegistryServiceStub(channel)
+        self._flow = flow
+
+    @property
+    def counts(self) -> Counter[WriteOutcome]:
+        """Operations by outcome so far."""
+        return self._flow.counts
+
+    @property
+    def skipped_count(self) -> int:
+        """Operations that an earlier attempt in another process had made durable."""
+        return self._flow.skipped_count
+
+    @property
+    def token(self) -> str:
+        """Position of the last write; a read that carries it sees the whole load."""
+        return self._flow.token
+
+    def __iter__(self) -> Iterator[IngestOutcome]:
+        """Send everything; yield each outcome as it arrives.
+
+        Raises:
+            UnavailableError: The service stayed away for longer than the load's `give_up_s`.
+            ServiceError: The service refused the load.
+        """
+        retry = Retry(self._flow.load.give_up_s)
+        while not self._flow.is_finished:
+            try:
+                for outcome in self._attempt():
+                    retry.progress()
+                    yield outcome
+            except ServiceError as error:
+                time.sleep(retry.delay_s(error))
+
+    def _attempt(self) -> Iterator[IngestOutcome]:
+        flow = self._flow
+        outbox: SimpleQueue[registry_service_pb2.IngestRecordsRequest | None] = SimpleQueue()
+        inbox: SimpleQueue[Any] = SimpleQueue()
+        outbox.put(flow.header())
+        call = self._stub.IngestRecords(iter(outbox.get, None))
+        Thread(target=_receive, args=(call, inbox), name="ingest", daemon=True).start()
+        try:
+            while not flow.is_finished:
+                while (request := flow.next_request()) is not None:
+                    outbox.put(request)
+                    # Outcomes are handed on while records are still being read: a slow source delays none.
+                    while not inbox.empty():
+                        yield from flow.receive(_answer(inbox))
+                yield from flow.local_outcomes()
+                yield from flow.receive(_answer(inbox))
+        finally:
+            outbox.put(None)
+            call.cancel()
+
+
+def _answer(inbox: SimpleQueue[Any]) -> registry_service_pb2.IngestRecordsResponse:
+    answer = inbox.get()
+    if isinstance(answer, grpc.RpcError):
+        raise service_error(answer)
+    if answer is None:
+        raise broken_off()
+    response: registry_service_pb2.IngestRecordsResponse = answer
+    return response
+
+
+def broken_off() -> UnavailableError:
+    """Return the error of a stream that ended, without an error of its own, before the summary."""
+    return UnavailableError(grpc.StatusCode.UNAVAILABLE, "the stream ended before its summary")
+
+
+def _receive(call: Any, inbox: SimpleQueue[Any]) -> None:
+    try:
+        for response in call:
+            inbox.put(response)
+    except grpc.RpcError as error:
+        inbox.put(error)
+    else:
+        inbox.put(None)
+
+
+def _message(operation: Operation, ordinal: int) -> registry_service_pb2.IngestOperation:
+    match operation:
+        case Delete(key=key):
+            return registry_service_pb2.IngestOperation(ordinal=ordinal, delete=wire.key_to_wire(key))
+        case Upsert(record=record) | (SourceRecord() as record):
+            return registry_service_pb2.IngestOperation(ordinal=ordinal, upsert=wire.record_to_wire(record))

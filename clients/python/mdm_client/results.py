@@ -1,0 +1,417 @@
+"""What the service answers, as plain values.
+
+Every enumeration has `UNSPECIFIED` for a value that this version of the client does not know. Tokens are opaque: hand
+one back as `at_least_as_fresh` to read what a write wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from mdm_client.errors import NoHolderError, SeveralHoldersError
+from mdm_client.records import Assurance, EntityKind, SourceKey, SourceRecord
+
+
+class RecordStatus(StrEnum):
+    """What is stored under a source key."""
+
+    UNSPECIFIED = "unspecified"
+    FOUND = "found"
+    NOT_FOUND = "not_found"
+    DELETED = "deleted"
+    PENDING = "pending"
+    """Stored, but without a golden ID until the next re-linkage."""
+
+
+class GoldenIdStatus(StrEnum):
+    """How a golden ID answers."""
+
+    UNSPECIFIED = "unspecified"
+    ACTIVE = "active"
+    REDIRECTED = "redirected"
+    RETIRED = "retired"
+    UNKNOWN = "unknown"
+    INVALID = "invalid"
+
+
+class WriteOutcome(StrEnum):
+    """What a write made of one source record."""
+
+    UNSPECIFIED = "unspecified"
+    CREATED = "created"
+    LINKED = "linked"
+    REVIEW = "review"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    STALE = "stale"
+    PENDING = "pending"
+    DELETED = "deleted"
+    ABSENT = "absent"
+    REJECTED = "rejected"
+    CONFIRMED = "confirmed"
+    """Durable, but the answer that said more was lost with a connection; only from `ingest`. Look the record up."""
+
+
+class GoldenIdChangeType(StrEnum):
+    """What happened to a golden ID."""
+
+    UNSPECIFIED = "unspecified"
+    CREATED = "created"
+    LINKED = "linked"
+    LEFT = "left"
+    MERGED = "merged"
+    ABSORBED = "absorbed"
+    SPLIT = "split"
+    RESTORED = "restored"
+    ANCHOR_MOVED = "anchor_moved"
+    RETIRED = "retired"
+    UPDATED = "updated"
+
+
+class MatchGrade(StrEnum):
+    """How good a match is."""
+
+    UNSPECIFIED = "unspecified"
+    CERTAIN = "certain"
+    PROBABLE = "probable"
+    POSSIBLE = "possible"
+    CERTAINLY_NOT = "certainly_not"
+
+
+class Agreement(StrEnum):
+    """Whether two records say the same about a field."""
+
+    UNSPECIFIED = "unspecified"
+    AGREES = "agrees"
+    SIMILAR = "similar"
+    DIFFERS = "differs"
+    MISSING = "missing"
+
+
+class ResolveOutcome(StrEnum):
+    """What `resolve` found or did."""
+
+    UNSPECIFIED = "unspecified"
+    LINKED = "linked"
+    CREATED = "created"
+    REVIEW = "review"
+    NONE = "none"
+
+
+class RelinkState(StrEnum):
+    """How far a re-linkage has come."""
+
+    UNSPECIFIED = "unspecified"
+    PLANNING = "planning"
+    PLANNED = "planned"
+    COMMITTING = "committing"
+    COMMITTED = "committed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueIssue:
+    """A value that is kept as written but not used as evidence, or was cut."""
+
+    field: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenIdChange:
+    """One golden ID that a write affected; `surviving_golden_id` is empty when it was retired."""
+
+    golden_id: str
+    type: GoldenIdChangeType
+    surviving_golden_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a record; durable when it arrives."""
+
+    outcome: WriteOutcome
+    golden_id: str
+    """Empty while the record is pending, and once it is deleted."""
+    changes: tuple[GoldenIdChange, ...]
+    token: str
+    value_issues: tuple[ValueIssue, ...] = ()
+    match_weight_bits: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The golden ID of one record; empty unless the status is FOUND."""
+
+    status: RecordStatus
+    golden_id: str
+    read_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLookup:
+    """Golden IDs of many records, as columns in the order asked.
+
+    `read_at` is the position of the first batch if the keys were sent in several.
+    """
+
+    golden_ids: list[str]
+    statuses: list[RecordStatus]
+    read_at: str
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierHolder:
+    """A golden record that holds an identifier, with the best assurance among its records that state it."""
+
+    golden_id: str
+    assurance: Assurance
+    record_count: int = 0
+    """Records that state it; 0 in the answer to a batch, which does not count them."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierHolders:
+    """Every golden record that holds an identifier, the best assured first."""
+
+    holders: tuple[IdentifierHolder, ...]
+    holder_count: int
+    read_at: str
+
+    def one(self) -> IdentifierHolder:
+        """Return the only holder.
+
+        Raises:
+            NoHolderError: Nobody holds the identifier.
+            SeveralHoldersError: Several do: a mistyped or lent number must not pick one of them by chance.
+        """
+        if not self.holders:
+            raise NoHolderError
+        if self.holder_count > 1:
+            raise SeveralHoldersError([holder.golden_id for holder in self.holders], self.holder_count)
+        return self.holders[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The same bearers' keys in another registry, as columns in the order asked."""
+
+    statuses: list[RecordStatus]
+    target_record_ids: list[tuple[str, ...]]
+    read_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldComparison:
+    """How one field compares with a candidate."""
+
+    field: str
+    level: str
+    agreement: Agreement
+    match_weight_bits: float
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCandidate:
+    """A golden record that a record may belong to."""
+
+    golden_id: str
+    grade: MatchGrade
+    match_weight_bits: float
+    match_probability: float
+    starting_weight_bits: float
+    comparisons: tuple[FieldComparison, ...]
+    member_count: int
+    veto: str
+
+
+@dataclass(frozen=True, slots=True)
+class TruncatedBlock:
+    """A blocking rule that found more holders of a key than were scored."""
+
+    rule: str
+    holder_count: int
+    scored_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchResult:
+    """Ranked candidates, best first."""
+
+    candidates: tuple[MatchCandidate, ...]
+    candidate_count: int
+    scored_count: int
+    truncated_blocks: tuple[TruncatedBlock, ...]
+    value_issues: tuple[ValueIssue, ...]
+    read_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Who a bearer is and what was done."""
+
+    outcome: ResolveOutcome
+    grade: MatchGrade
+    golden_id: str
+    match: MatchResult
+    changes: tuple[GoldenIdChange, ...]
+    token: str
+    write_outcome: WriteOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class ClerkChoice:
+    """What a clerk said about the candidates shown: one of them, or with an empty `golden_id` none of them."""
+
+    golden_id: str
+    shown_golden_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One record as stored; `record` is None if it was deleted."""
+
+    record: SourceRecord | None = field(repr=False)
+    status: RecordStatus
+    golden_id: str
+    value_issues: tuple[ValueIssue, ...]
+    read_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an upsert would do."""
+
+    features: dict[str, tuple[str, ...]] = field(repr=False)
+    match: MatchResult
+    outcome: WriteOutcome
+    golden_id: str
+    read_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenValue:
+    """One surviving value and the record that states it."""
+
+    field: str
+    value: str
+    source: SourceKey
+    updated_at: str
+    rank: int
+    assurance: Assurance
+    alternative_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One source record of a golden record."""
+
+    key: SourceKey
+    updated_at: str
+    is_anchor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRecord:
+    """What is known of one bearer; `golden_id` is the surviving one, empty if retired, unknown or invalid."""
+
+    requested_golden_id: str
+    golden_id: str
+    status: GoldenIdStatus
+    kind: EntityKind
+    values: tuple[GoldenValue, ...] = field(repr=False)
+    members: tuple[Member, ...] = field(repr=False)
+    member_count: int
+    absorbed_golden_ids: tuple[str, ...]
+    potential_match_count: int
+    read_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentGoldenIds:
+    """What stored golden IDs stand for now, as columns in the order asked."""
+
+    surviving_golden_ids: list[str]
+    statuses: list[GoldenIdStatus]
+    read_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class CrosswalkChunk:
+    """Rows of one registry and kind, as columns."""
+
+    registry: str
+    kind: EntityKind
+    record_ids: list[str] = field(repr=False)
+    golden_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RelinkRun:
+    """One run of re-linkage."""
+
+    run_id: str
+    state: RelinkState
+    stage: str
+    progress_fraction: float
+    snapshot_token: str
+    plan_digest: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    component_count: int
+    committed_component_count: int
+    dropped_component_count: int
+    error_reason: str
+    token: str
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the service is working on it."""
+        return self.state in {RelinkState.PLANNING, RelinkState.COMMITTING}
+
+
+@dataclass(frozen=True, slots=True)
+class RelinkImpact:
+    """What a plan would change, for one entity kind."""
+
+    kind: EntityKind
+    record_count: int
+    pending_record_count: int
+    golden_record_count_before: int
+    golden_record_count_after: int
+    created_golden_id_count: int
+    merged_golden_id_count: int
+    split_golden_id_count: int
+    restored_golden_id_count: int
+    retired_golden_id_count: int
+    moved_record_count: int
+    potential_match_count: int
+    scored_pair_count: int
+    refused_link_count: int
+    model_digest: str
+    epoch_digest: str
+    is_shipped_model_kept: bool
+    largest_member_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelinkReport:
+    """The impact report of a run."""
+
+    run: RelinkRun
+    impacts: tuple[RelinkImpact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOutcome:
+    """What became of one operation of a load."""
+
+    ordinal: int
+    outcome: WriteOutcome
+    golden_id: str = ""
+    value_issues: tuple[ValueIssue, ...] = ()
+    changes: tuple[GoldenIdChange, ...] = ()

@@ -1,0 +1,112 @@
+"""Calls and messages of re-linkage."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from mdm.v1 import common_pb2, relink_service_pb2
+from mdm_client import results, wire
+from mdm_client.calls import Call, fresh_request_id
+from mdm_client.records import EntityKind
+
+
+def plan(kind: EntityKind | None, caller: common_pb2.Caller, request_id: str | None) -> Call[results.RelinkRun]:
+    """Start a run that computes a plan."""
+    request = relink_service_pb2.RelinkServicePlanRequest(
+        entity_kind=wire.ENTITY_KIND.to_wire(kind or EntityKind.UNSPECIFIED),
+        request_id=fresh_request_id(request_id),
+        caller=caller,
+    )
+    return Call("RelinkService", "Plan", request, _run_of)
+
+
+def commit(run_id: str, plan_digest: str, caller: common_pb2.Caller, request_id: str | None) -> Call[results.RelinkRun]:
+    """Start to commit a plan."""
+    request = relink_service_pb2.RelinkServiceCommitRequest(
+        run_id=run_id, plan_digest=plan_digest, request_id=fresh_request_id(request_id), caller=caller
+    )
+    return Call("RelinkService", "Commit", request, _run_of)
+
+
+def cancel(run_id: str, caller: common_pb2.Caller, request_id: str | None) -> Call[results.RelinkRun]:
+    """Stop a run."""
+    request = relink_service_pb2.RelinkServiceCancelRequest(
+        run_id=run_id, request_id=fresh_request_id(request_id), caller=caller
+    )
+    return Call("RelinkService", "Cancel", request, _run_of)
+
+
+def get(run_id: str) -> Call[results.RelinkRun]:
+    """Read a run; an empty id means the latest."""
+    return Call("RelinkService", "Get", relink_service_pb2.RelinkServiceGetRequest(run_id=run_id), _run_of)
+
+
+def watch_request(run_id: str) -> relink_service_pb2.RelinkServiceWatchRequest:
+    """Return the request of a progress stream."""
+    return relink_service_pb2.RelinkServiceWatchRequest(run_id=run_id)
+
+
+def report(run_id: str) -> Call[results.RelinkReport]:
+    """Read the impact report of a planned run."""
+    request = relink_service_pb2.RelinkServiceGetReportRequest(run_id=run_id)
+
+    def decode(answer: relink_service_pb2.RelinkServiceGetReportResponse) -> results.RelinkReport:
+        return results.RelinkReport(
+            run_from_wire(answer.run), tuple(_impact_from_wire(item) for item in answer.impacts)
+        )
+
+    return Call("RelinkService", "GetReport", request, decode)
+
+
+def run_from_wire(message: relink_service_pb2.RelinkRun) -> results.RelinkRun:
+    """Return a run."""
+    return results.RelinkRun(
+        run_id=message.run_id,
+        state=wire.RELINK_STATE.from_wire(message.state),
+        stage=message.stage,
+        progress_fraction=message.progress_fraction,
+        snapshot_token=message.snapshot_token.value,
+        plan_digest=message.plan_digest,
+        started_at=_time(message, "started_at"),
+        ended_at=_time(message, "ended_at"),
+        component_count=message.component_count,
+        committed_component_count=message.committed_component_count,
+        dropped_component_count=message.dropped_component_count,
+        error_reason=message.error_reason,
+        token=message.token.value,
+    )
+
+
+def _run_of(answer: Any) -> results.RelinkRun:
+    return run_from_wire(answer.run)
+
+
+def _time(message: relink_service_pb2.RelinkRun, name: str) -> datetime | None:
+    if not message.HasField(name):  # type: ignore[arg-type]  # the stubs want a literal; both names are fields
+        return None
+    moment: datetime = getattr(message, name).ToDatetime(tzinfo=UTC)
+    return moment
+
+
+def _impact_from_wire(message: relink_service_pb2.RelinkImpact) -> results.RelinkImpact:
+    return results.RelinkImpact(
+        kind=wire.ENTITY_KIND.from_wire(message.entity_kind),
+        record_count=message.record_count,
+        pending_record_count=message.pending_record_count,
+        golden_record_count_before=message.golden_record_count_before,
+        golden_record_count_after=message.golden_record_count_after,
+        created_golden_id_count=message.created_golden_id_count,
+        merged_golden_id_count=message.merged_golden_id_count,
+        split_golden_id_count=message.split_golden_id_count,
+        restored_golden_id_count=message.restored_golden_id_count,
+        retired_golden_id_count=message.retired_golden_id_count,
+        moved_record_count=message.moved_record_count,
+        potential_match_count=message.potential_match_count,
+        scored_pair_count=message.scored_pair_count,
+        refused_link_count=message.refused_link_count,
+        model_digest=message.model_digest,
+        epoch_digest=message.epoch_digest,
+        is_shipped_model_kept=message.is_shipped_model_kept,
+        largest_member_count=message.largest_member_count,
+    )
