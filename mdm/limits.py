@@ -124,7 +124,7 @@ WRITER_ANSWER_S_MAX = 30.0
 """A reader gives a write up after this; the writer may still commit it, and a retry with its request_id learns so."""
 
 RESTARTS_MAX = 5
-"""Ends of one process within RESTARTS_WINDOW_S after which the whole service gives up: it will not heal by itself."""
+"""Failures of one process within RESTARTS_WINDOW_S after which the whole service gives up: it will not heal by itself."""
 
 RESTARTS_WINDOW_S = 60.0
 """Window of RESTARTS_MAX: long enough that a writer which rebuilds before failing is seen to fail."""
@@ -173,3 +173,6 @@ QUESTIONS_PER_ITEM_MAX = 500
 
 RELINK_MEMORY_BYTES = 2 << 30
 """DuckDB's share of a re-linkage unless told otherwise; the process needs about 0.5 KiB a record besides."""
+
+ADAPTATION_RECORDS_MIN = 10_000
+"""Records of a kind below which a re-linkage keeps the shipped model: rare levels are seen too seldom to learn from."""

@@ -22,7 +22,6 @@ from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.snapshot import write_snapshot
 from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_MEMORY_BYTES
-from mdm.resolve.engines import active_engines
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.relink_linkage import Linked, People, Records, link
@@ -44,7 +43,6 @@ from mdm.resolve.relink_runs import (
 )
 from mdm.store.data_directory import DataDirectory
 from mdm.store.index import Index
-from mdm.store.journal import Journal
 from mdm.store.view import IndexView
 
 _log = structlog.get_logger()
@@ -90,16 +88,14 @@ def main(data: Path, run_id: str, memory_limit_bytes: int) -> None:
             with Index.open(current, readonly=True) as index:
                 index.copy(copied)
             with Index.open(copied, readonly=True) as index, index.read() as view:
-                _plan(run, view, directory, Path(scratch), memory_limit_bytes or RELINK_MEMORY_BYTES)
+                _plan(run, view, Path(scratch), memory_limit_bytes or RELINK_MEMORY_BYTES)
     except Exception as error:
         _log.exception("relink_failed", error=type(error).__name__)
         run.tell(Phase.FAILED, error=type(error).__name__)
         sys.exit(1)
 
 
-def _plan(run: _Run, view: IndexView, directory: DataDirectory, scratch: Path, memory_limit_bytes: int) -> None:
-    with Journal.open_read_only(directory.journal) as journal:
-        engines = active_engines(view, journal.artefact)
+def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) -> None:
     people = _people(view)
     limit = f"{memory_limit_bytes // 2**20}MiB"
     models: dict[str, bytes] = {}
@@ -117,7 +113,13 @@ def _plan(run: _Run, view: IndexView, directory: DataDirectory, scratch: Path, m
             kind, (found.records.features(n) for n in found.standings), _first_population(found)
         )
         run.progress("training", 0, 1)
-        model, verdict = adapted_model(snapshot, kind, engines[kind].model, epoch, memory_limit=limit)
+        model, verdict = adapted_model(
+            snapshot,
+            kind,
+            epoch,
+            memory_limit=limit,
+            progress=lambda _step, done, total: run.progress("training", done, total),
+        )
         linked = link(found.records, snapshot, model, epoch, people, memory_limit=limit, progress=run.progress)
         models[kind.value], epochs[kind.value] = model.to_bytes(), linked.epoch.to_bytes()
         changed, questions, report = _changes(view, found, linked)
