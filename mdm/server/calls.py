@@ -71,11 +71,11 @@ def remaining_s(context: grpc.ServicerContext, at_most_s: float) -> float:
         DeadlineTooShortError: Nothing is left: the handler would run on for nobody.
     """
     left_s = context.time_remaining()
-    if left_s is None or left_s > at_most_s:
+    if left_s > at_most_s:
         return at_most_s
     if left_s <= _ANSWER_MARGIN_S:
         raise DeadlineTooShortError("the deadline passed while the call was being worked on")
-    return float(left_s) - _ANSWER_MARGIN_S
+    return left_s - _ANSWER_MARGIN_S
 
 
 def await_freshness(reader: Reader, request: FreshRequest, context: grpc.ServicerContext) -> None:

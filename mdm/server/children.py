@@ -19,6 +19,7 @@ from mdm.server.options import ChildOptions
 BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 5.0
 _PR_SET_PDEATHSIG = 1
+_KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
 
 class Child:
@@ -37,7 +38,7 @@ class Child:
         self._ready_fd = -1
         self._started_s = 0.0
         self._not_before_s = 0.0
-        self._ends: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
+        self._failures: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
         self._is_ready = False
 
     @property
@@ -57,8 +58,8 @@ class Child:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether it ended so often in so short a time that another start would not help."""
-        return len(self._ends) == RESTARTS_MAX and self._ends[-1] - self._ends[0] < RESTARTS_WINDOW_S
+        """Whether it failed so often in so short a time that another start would not help."""
+        return len(self._failures) == RESTARTS_MAX and self._failures[-1] - self._failures[0] < RESTARTS_WINDOW_S
 
     @property
     def is_stuck(self) -> bool:
@@ -91,11 +92,14 @@ class Child:
         if self._process is None or (status := self._process.poll()) is None:
             return None
         now_s = time.monotonic()
-        self._process, self._is_ready = None, False
-        self._ends.append(now_s)
-        recent = sum(now_s - end_s < RESTARTS_WINDOW_S for end_s in self._ends)
-        # The first restart is at once: a killed process is no sick one.
-        self._not_before_s = now_s + (min(BACKOFF_S_MAX, BACKOFF_S_MIN * 4 ** (recent - 1)) if recent > 1 else 0.0)
+        was_serving = self.is_ready
+        self._process, self._is_ready, self._not_before_s = None, False, now_s
+        if was_serving and status in _KILLED:
+            # Somebody ended a healthy process: it is started again at once, however often that happens.
+            return status
+        self._failures.append(now_s)
+        recent = sum(now_s - failure_s < RESTARTS_WINDOW_S for failure_s in self._failures)
+        self._not_before_s = now_s + min(BACKOFF_S_MAX, BACKOFF_S_MIN * 4 ** (recent - 1))
         return status
 
     def stop(self) -> None:

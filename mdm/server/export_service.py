@@ -1,5 +1,7 @@
 """ExportService: the whole crosswalk as a stream at one position."""
 
+# ruff: noqa: N802 – the generated base class names the calls.
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ class ExportService(ExportServiceServicer):
         """Read from a copy of this process's index."""
         self._reader = reader
 
-    def ExportCrosswalk(  # noqa: N802
+    def ExportCrosswalk(
         self, request: wire.ExportCrosswalkRequest, context: grpc.ServicerContext
     ) -> Iterator[wire.ExportCrosswalkResponse]:
         """Stream all rows between a header and a trailer."""

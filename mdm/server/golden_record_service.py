@@ -1,5 +1,7 @@
 """GoldenRecordService: what is known of one bearer over all registries."""
 
+# ruff: noqa: N802 – the generated base class names the calls.
+
 from __future__ import annotations
 
 import base64
@@ -26,7 +28,9 @@ class GoldenRecordService(GoldenRecordServiceServicer):
         """Read from this process's index."""
         self._reader = reader
 
-    def GetGoldenRecord(self, request: wire.GetGoldenRecordRequest, context: grpc.ServicerContext) -> wire.GetGoldenRecordResponse:  # noqa: N802, E501
+    def GetGoldenRecord(
+        self, request: wire.GetGoldenRecordRequest, context: grpc.ServicerContext
+    ) -> wire.GetGoldenRecordResponse:
         """Return one golden record, following a redirect and saying so."""
         await_freshness(self._reader, request, context)
         record = self._reader.golden(request.golden_id)
@@ -35,7 +39,7 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             read_at=token_at(self._reader, record.read_seq),
         )
 
-    def BatchGetGoldenRecords(  # noqa: N802
+    def BatchGetGoldenRecords(
         self, request: wire.BatchGetGoldenRecordsRequest, context: grpc.ServicerContext
     ) -> wire.BatchGetGoldenRecordsResponse:
         """Return many golden records; `read_at` is a position that all of them include."""
@@ -47,7 +51,7 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             records.append(self._record_or_status(golden_id))
         return wire.BatchGetGoldenRecordsResponse(golden_records=records, read_at=token_at(self._reader, seq))
 
-    def BatchCurrentGoldenIds(  # noqa: N802
+    def BatchCurrentGoldenIds(
         self, request: wire.BatchCurrentGoldenIdsRequest, context: grpc.ServicerContext
     ) -> wire.BatchCurrentGoldenIdsResponse:
         """Return what stored golden IDs stand for now."""
@@ -62,7 +66,7 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             response.statuses.append(common.GOLDEN_ID_STATUS_INVALID if state is None else GOLDEN_STATES[state])
         return response
 
-    def ListMembers(self, request: wire.ListMembersRequest, context: grpc.ServicerContext) -> wire.ListMembersResponse:  # noqa: N802
+    def ListMembers(self, request: wire.ListMembersRequest, context: grpc.ServicerContext) -> wire.ListMembersResponse:
         """Return a page of a golden record's source records."""
         await_freshness(self._reader, request, context)
         offset = _offset(request.page_token)

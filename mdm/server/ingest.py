@@ -72,9 +72,7 @@ def ingest(
     if first is None or first.WhichOneof("part") != "header":
         raise InvalidInputError("header", "must be the first message of the stream")
     load = _load(reader, link, first.header, cause_of_header(first.header))
-    accepted = wire.IngestAccepted(
-        durable_ordinal=load.resumed_ordinal, credit_operation_count=INGEST_WINDOW_RECORDS
-    )
+    accepted = wire.IngestAccepted(durable_ordinal=load.resumed_ordinal, credit_operation_count=INGEST_WINDOW_RECORDS)
     yield wire.IngestRecordsResponse(accepted=accepted)
     intake = _Intake(reader, link, load, requests)
     counts: collections.Counter[int] = collections.Counter()
@@ -142,23 +140,25 @@ class _Intake:
     def _run(self) -> None:
         try:
             for request in self._requests:
-                match request.WhichOneof("part"):
-                    case "operations":
-                        self._take(request.operations.operations)
-                    case "end":
-                        self.is_complete = True
-                        break
-                    case _:
-                        raise InvalidInputError("header", "must come once, before the operations")
-                if self._is_stopped:
-                    return
-        except Exception as error:
+                self._take(request)
+                if self.is_complete or self._is_stopped:
+                    break
+        except Exception as error:  # noqa: BLE001 – whatever it is, the call's own thread raises it
             # Raised where the call can answer it, behind the acknowledgements of what came before.
             self._sent.put(error)
         else:
             self._sent.put(None)
 
-    def _take(self, operations: Sequence[wire.IngestOperation]) -> None:
+    def _take(self, request: wire.IngestRecordsRequest) -> None:
+        match request.WhichOneof("part"):
+            case "operations":
+                self._take_operations(request.operations.operations)
+            case "end":
+                self.is_complete = True
+            case _:
+                raise InvalidInputError("header", "must come once, before the operations")
+
+    def _take_operations(self, operations: Sequence[wire.IngestOperation]) -> None:
         self._unacknowledged_count += len(operations)
         if self._unacknowledged_count > INGEST_WINDOW_RECORDS:
             raise LimitExceededError(f"at most {INGEST_WINDOW_RECORDS} operations may be unacknowledged")
@@ -180,7 +180,7 @@ class _Intake:
                 ordinals.append(operation.ordinal)
                 try:
                     commands.append(_command(self._reader, self._load, operation))
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 – one bad record never ends a load
                     rejections[index] = _rules_of(error)
         return _Sent(ordinals, rejections, self._link.send(commands) if commands else None)
 

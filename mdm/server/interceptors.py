@@ -1,5 +1,4 @@
-"""What every call passes on its way in: places, deadline, size, the rules of its proto; and on its way out: one kind
-of error, and figures.
+"""What every call passes: places, deadline, size and the rules of its proto; then one kind of error, and figures.
 
 Calls reach their handler as bytes, so that a request that is too large is refused by a documented error.
 """
@@ -8,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -43,7 +42,7 @@ _NO_DEADLINE_S = 10 * 365 * 86_400
 # A deadline travels rounded up.
 _DEADLINE_SLACK_S = 1.0
 
-_Handler = grpc.RpcMethodHandler
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Details = grpc.HandlerCallDetails
 _Context = grpc.ServicerContext
 
@@ -60,7 +59,9 @@ class MethodRule(NamedTuple):
 class _Behaviour:
     """A handler with the pool that it runs in; gRPC reads the attribute."""
 
-    def __init__(self, call: Callable[[Any, _Context], Any], pool: CountingPool) -> None:
+    def __init__(self, call: Callable[[Any, Any], Any] | None, pool: CountingPool) -> None:
+        if call is None:
+            raise TypeError("a handler without behaviour")
         self._call = call
         self.experimental_thread_pool = pool
 
@@ -74,7 +75,7 @@ class _Route(NamedTuple):
     pool: CountingPool
 
 
-class Gate(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio's stubs leave the base untyped
+class Gate(grpc.ServerInterceptor):
     """Wraps each handler once and refuses calls for which there is no place."""
 
     def __init__(self, unary: CountingPool, streams: CountingPool, administration: CountingPool) -> None:
@@ -154,6 +155,8 @@ def _guarded(rule: MethodRule, handler: _Handler, pool: CountingPool) -> _Handle
     if handler.unary_stream is not None:
         call = _Behaviour(_stream(rule, _one(rule, parse), handler.unary_stream), pool)
         return grpc.unary_stream_rpc_method_handler(call, None, serialize)
+    if handler.stream_stream is None:
+        raise TypeError("no call of ours takes a stream and answers once")
     call = _Behaviour(_stream(rule, _many(rule, parse), handler.stream_stream), pool)
     return grpc.stream_stream_rpc_method_handler(call, None, serialize)
 
@@ -169,7 +172,7 @@ def _unary(
         try:
             _check_deadline(rule, context.time_remaining())
             response = behaviour(_request(rule, parse, body), context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 – no text of a foreign exception reaches a caller
             status = status_of(error, rule.name)
         else:
             seconds.observe(time.perf_counter() - started_s)
@@ -196,7 +199,7 @@ def _stream(
             # The caller went away; nobody is left to tell.
             metrics.calls.labels(rule.name, "CANCELLED").inc()
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 – no text of a foreign exception reaches a caller
             status = status_of(error, rule.name)
         else:
             succeeded.inc()

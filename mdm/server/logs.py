@@ -21,7 +21,7 @@ def configure_logs(process: str) -> None:
     """Send this process's log lines to standard error as JSON, `process` on each."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _named(process),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(ensure_ascii=False),
@@ -30,10 +30,17 @@ def configure_logs(process: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
     # grpcio logs the text of exceptions that it catches itself; those texts may quote a request.
     logging.getLogger("grpc").addHandler(_TextlessHandler())
     logging.getLogger("grpc").propagate = False
+
+
+def _named(process: str) -> structlog.typing.Processor:
+    def name(_logger: object, _level: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["process"] = process
+        return event
+
+    return name
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:

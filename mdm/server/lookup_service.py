@@ -1,5 +1,7 @@
 """LookupService: from keys to golden IDs. The columns of an answer are built without an object for each key."""
 
+# ruff: noqa: N802 – the generated base class names the calls.
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +34,7 @@ class LookupService(LookupServiceServicer):
         """Read from this process's index."""
         self._reader = reader
 
-    def Lookup(self, request: wire.LookupRequest, context: grpc.ServicerContext) -> wire.LookupResponse:  # noqa: N802
+    def Lookup(self, request: wire.LookupRequest, context: grpc.ServicerContext) -> wire.LookupResponse:
         """Return the golden ID of one key."""
         key = source_key(request.key)
         golden_ids, states, seq = self._lookup_many(key.registry, key.kind, (key.record_id,), request, context)
@@ -42,13 +44,13 @@ class LookupService(LookupServiceServicer):
             read_at=token_at(self._reader, seq),
         )
 
-    def BatchLookup(self, request: wire.BatchLookupRequest, context: grpc.ServicerContext) -> wire.BatchLookupResponse:  # noqa: N802
+    def BatchLookup(self, request: wire.BatchLookupRequest, context: grpc.ServicerContext) -> wire.BatchLookupResponse:
         """Return the golden IDs of many keys of one registry."""
         kind = KINDS[request.entity_kind]
         golden_ids, states, seq = self._lookup_many(request.registry, kind, request.record_ids, request, context)
         return wire.BatchLookupResponse(golden_ids=golden_ids, statuses=states, read_at=token_at(self._reader, seq))  # type: ignore[arg-type]
 
-    def StreamLookup(  # noqa: N802
+    def StreamLookup(
         self, request_iterator: Iterator[wire.StreamLookupRequest], context: grpc.ServicerContext
     ) -> Iterator[wire.StreamLookupResponse]:
         """Return the golden IDs of any number of batches, each read at its own position."""
@@ -62,7 +64,7 @@ class LookupService(LookupServiceServicer):
                 read_at=token_at(self._reader, seq),
             )
 
-    def LookupByIdentifier(  # noqa: N802
+    def LookupByIdentifier(
         self, request: wire.LookupByIdentifierRequest, context: grpc.ServicerContext
     ) -> wire.LookupByIdentifierResponse:
         """Return every golden record that holds an identifier."""
@@ -82,7 +84,7 @@ class LookupService(LookupServiceServicer):
             read_at=token_at(self._reader, seq),
         )
 
-    def BatchLookupByIdentifier(  # noqa: N802
+    def BatchLookupByIdentifier(
         self, request: wire.BatchLookupByIdentifierRequest, context: grpc.ServicerContext
     ) -> wire.BatchLookupByIdentifierResponse:
         """Return the holders of many identifiers as columns."""
@@ -98,7 +100,9 @@ class LookupService(LookupServiceServicer):
             response.assurances.extend(assurance_number(holder.assurance) for holder in holders)
         return response
 
-    def TranslateKeys(self, request: wire.TranslateKeysRequest, context: grpc.ServicerContext) -> wire.TranslateKeysResponse:  # noqa: N802, E501
+    def TranslateKeys(
+        self, request: wire.TranslateKeysRequest, context: grpc.ServicerContext
+    ) -> wire.TranslateKeysResponse:
         """Return the same bearers' keys in another registry."""
         kind = KINDS[request.entity_kind]
         self._reader.configuration.check(request.target_registry, kind)

@@ -1,5 +1,7 @@
 """MatchService: searching for a bearer by what is known of them."""
 
+# ruff: noqa: N802 – the generated base class names the calls.
+
 from __future__ import annotations
 
 import grpc
@@ -37,13 +39,13 @@ class MatchService(MatchServiceServicer):
         self._reader = reader
         self._link = link
 
-    def Match(self, request: wire.MatchRequest, context: grpc.ServicerContext) -> wire.MatchResponse:  # noqa: N802
+    def Match(self, request: wire.MatchRequest, context: grpc.ServicerContext) -> wire.MatchResponse:
         """Return ranked candidates."""
         await_freshness(self._reader, request, context)
         result, seq = self._match(request.attributes, request.candidate_count_max)
         return wire.MatchResponse(result=result, read_at=token_at(self._reader, seq))
 
-    def BatchMatch(self, request: wire.BatchMatchRequest, context: grpc.ServicerContext) -> wire.BatchMatchResponse:  # noqa: N802
+    def BatchMatch(self, request: wire.BatchMatchRequest, context: grpc.ServicerContext) -> wire.BatchMatchResponse:
         """Return ranked candidates for each description; `read_at` is a position that all answers include."""
         await_freshness(self._reader, request, context)
         seq = self._reader.applied_seq()
@@ -53,7 +55,7 @@ class MatchService(MatchServiceServicer):
             results.append(self._match(described, request.candidate_count_max)[0])
         return wire.BatchMatchResponse(results=results, read_at=token_at(self._reader, seq))
 
-    def Resolve(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:  # noqa: N802
+    def Resolve(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
         """Search before create."""
         await_freshness(self._reader, request, context)
         if request.mode == wire.RESOLVE_MODE_FIND_ONLY:
@@ -94,13 +96,9 @@ class MatchService(MatchServiceServicer):
             choice=_choice(request),
         )
         answer = written(write(self._link, command, context))
-        if answer.outcome in _RESOLVED:
-            outcome = _RESOLVED[answer.outcome]
-        else:
-            # Stored before, unchanged or stale: its golden ID stands.
-            outcome = wire.RESOLVE_OUTCOME_LINKED
         return wire.ResolveResponse(
-            outcome=outcome,
+            # Anything else was stored before and is unchanged or stale: its golden ID stands.
+            outcome=_RESOLVED.get(answer.outcome, wire.RESOLVE_OUTCOME_LINKED),
             grade=_best_grade(preview),
             golden_id=answer.golden_id or "",
             match=match_message(preview.match, key.kind, self._reader, preview.issues),

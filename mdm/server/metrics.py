@@ -23,9 +23,7 @@ calls = prometheus.Counter("mdm_calls", "Calls ended, by method and gRPC code.",
 latency = prometheus.Histogram(
     "mdm_call_seconds", "From the handler's start to its end; queueing excluded.", ["method"], buckets=_LATENCY_S
 )
-stages = prometheus.Histogram(
-    "mdm_stage_seconds", "Parts of calls: propose, write.", ["stage"], buckets=_LATENCY_S
-)
+stages = prometheus.Histogram("mdm_stage_seconds", "Parts of calls: propose, write.", ["stage"], buckets=_LATENCY_S)
 shed = prometheus.Counter("mdm_calls_shed", "Calls refused because all places were taken.", ["kind"])
 group_size = prometheus.Histogram("mdm_group_commands", "Commands committed together.", buckets=_GROUP_SIZES)
 group_seconds = prometheus.Histogram("mdm_group_seconds", "Time of one group commit.", buckets=_LATENCY_S)

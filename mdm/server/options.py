@@ -38,6 +38,10 @@ class ServeOptions(msgspec.Struct, frozen=True):
         """Reader processes to start."""
         return self.workers or min(WORKERS_DEFAULT_MAX, len(os.sched_getaffinity(0)))
 
+    def encode(self) -> str:
+        """Return the JSON text."""
+        return msgspec.json.encode(self, enc_hook=str).decode()
+
 
 class ChildOptions(msgspec.Struct, frozen=True):
     """What the supervisor tells a child process, as JSON in its one argument."""
@@ -56,6 +60,11 @@ class ChildOptions(msgspec.Struct, frozen=True):
     def encode(self) -> str:
         """Return the JSON text."""
         return msgspec.json.encode(self, enc_hook=str).decode()
+
+
+def decode_serve_options(text: str) -> ServeOptions:
+    """Return what `ServeOptions.encode` wrote."""
+    return msgspec.json.decode(text, type=ServeOptions, dec_hook=_path)
 
 
 def decode_child_options(text: str) -> ChildOptions:

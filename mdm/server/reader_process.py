@@ -82,12 +82,8 @@ class _ReaderServer:
         unary = CountingPool("unary", UNARY_WORKERS, QUEUE_CALLS_MAX)
         streams = CountingPool("stream", STREAM_WORKERS, STREAM_WORKERS)
         administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
-        self._server = grpc.server(
-            unary, interceptors=[Gate(unary, streams, administration)], options=_CHANNEL_OPTIONS
-        )
-        self._health = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=administration
-        )
+        self._server = grpc.server(unary, interceptors=[Gate(unary, streams, administration)], options=_CHANNEL_OPTIONS)
+        self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
         self._add_services()
 
     def stop(self, _signal: int, _frame: object) -> None:
@@ -112,7 +108,7 @@ class _ReaderServer:
         try:
             self._reader.refresh()
             metrics.applied_seq.set(self._reader.applied_seq())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 – see below
             # The next second tries again; lookups go on from what is open.
             log_failure("refresh_failed", error)
 

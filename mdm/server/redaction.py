@@ -5,7 +5,6 @@ Python prints `debug_redact` fields all the same, so whatever logs a message goe
 
 from __future__ import annotations
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 HIDDEN = "[redacted]"
@@ -18,11 +17,11 @@ def redacted(message: Message) -> dict[str, object]:
         if field.GetOptions().debug_redact:
             shown[field.name] = f"{HIDDEN} x{len(value)}" if field.is_repeated else HIDDEN
         elif field.is_repeated:
-            shown[field.name] = [_shown(field, each) for each in value]
+            shown[field.name] = [_shown(each) for each in value]
         else:
-            shown[field.name] = _shown(field, value)
+            shown[field.name] = _shown(value)
     return shown
 
 
-def _shown(field: FieldDescriptor, value: object) -> object:
+def _shown(value: object) -> object:
     return redacted(value) if isinstance(value, Message) else value

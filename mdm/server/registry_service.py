@@ -1,5 +1,7 @@
 """RegistryService: records in, one at a time; the stream of a load is in `ingest`."""
 
+# ruff: noqa: N802 – the generated base class names the calls.
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from mdm.domain.events import Cause
 from mdm.resolve.commands import Delete, RunAnswer, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.matcher import describe
 from mdm.resolve.reader import Reader
+from mdm.resolve.views import RecordState
 from mdm.server import metrics
 from mdm.server.calls import await_freshness, cause_of, request_of, token_at, write
 from mdm.server.ingest import ingest
@@ -38,7 +41,9 @@ class RegistryService(RegistryServiceServicer):
         self._reader = reader
         self._link = link
 
-    def UpsertRecord(self, request: wire.UpsertRecordRequest, context: grpc.ServicerContext) -> wire.UpsertRecordResponse:  # noqa: N802, E501
+    def UpsertRecord(
+        self, request: wire.UpsertRecordRequest, context: grpc.ServicerContext
+    ) -> wire.UpsertRecordResponse:
         """Store and resolve one record."""
         record = source_record(request.record)
         self._reader.configuration.check(record.key.registry, record.key.kind)
@@ -60,7 +65,9 @@ class RegistryService(RegistryServiceServicer):
         )
         return upsert_message(written(write(self._link, command, context)), self._reader)
 
-    def DeleteRecord(self, request: wire.DeleteRecordRequest, context: grpc.ServicerContext) -> wire.DeleteRecordResponse:  # noqa: N802, E501
+    def DeleteRecord(
+        self, request: wire.DeleteRecordRequest, context: grpc.ServicerContext
+    ) -> wire.DeleteRecordResponse:
         """Withdraw one record."""
         key = source_key(request.key)
         self._reader.configuration.check(key.registry, key.kind)
@@ -76,14 +83,14 @@ class RegistryService(RegistryServiceServicer):
             token=token_at(self._reader, answer.seq),
         )
 
-    def GetRecord(self, request: wire.GetRecordRequest, context: grpc.ServicerContext) -> wire.GetRecordResponse:  # noqa: N802
+    def GetRecord(self, request: wire.GetRecordRequest, context: grpc.ServicerContext) -> wire.GetRecordResponse:
         """Return one record as stored."""
         key = source_key(request.key)
         self._reader.configuration.check(key.registry, key.kind)
         await_freshness(self._reader, request, context)
         seq = self._reader.applied_seq()
         stored = self._reader.stored_record(key)
-        if stored.record is None:
+        if stored.record is None or stored.state is RecordState.DELETED:
             record, issues = common.SourceRecord(key=key_message(key)), []
         else:
             record, issues = record_message(stored.record), issue_messages(describe(stored.record).issues)
@@ -95,7 +102,9 @@ class RegistryService(RegistryServiceServicer):
             read_at=token_at(self._reader, seq),
         )
 
-    def PreviewRecord(self, request: wire.PreviewRecordRequest, context: grpc.ServicerContext) -> wire.PreviewRecordResponse:  # noqa: N802, E501
+    def PreviewRecord(
+        self, request: wire.PreviewRecordRequest, context: grpc.ServicerContext
+    ) -> wire.PreviewRecordResponse:
         """Say what an upsert would do."""
         record = source_record(request.record)
         self._reader.configuration.check(record.key.registry, record.key.kind)
@@ -109,7 +118,7 @@ class RegistryService(RegistryServiceServicer):
             read_at=token_at(self._reader, preview.match.read_seq),
         )
 
-    def IngestRecords(  # noqa: N802
+    def IngestRecords(
         self, request_iterator: Iterator[wire.IngestRecordsRequest], context: grpc.ServicerContext
     ) -> Iterator[wire.IngestRecordsResponse]:
         """Stream a load in."""

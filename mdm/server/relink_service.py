@@ -1,5 +1,7 @@
 """RelinkService: starts, watches and stops runs. A run's state is a file that its process and the writer keep."""
 
+# ruff: noqa: ARG002, N802 – the generated base class names the calls and their arguments.
+
 from __future__ import annotations
 
 import time
@@ -44,7 +46,9 @@ class RelinkService(RelinkServiceServicer):
         self._reader = reader
         self._link = link
 
-    def Plan(self, request: wire.RelinkServicePlanRequest, context: grpc.ServicerContext) -> wire.RelinkServicePlanResponse:  # noqa: N802, E501
+    def Plan(
+        self, request: wire.RelinkServicePlanRequest, context: grpc.ServicerContext
+    ) -> wire.RelinkServicePlanResponse:
         """Start a run that changes nothing."""
         if request.entity_kind:
             raise InvalidInputError("entity_kind", "must be left out: both kinds are linked in one run")
@@ -52,7 +56,9 @@ class RelinkService(RelinkServiceServicer):
         answer = _ran(write(self._link, StartRelink(request_of(cause, request.request_id, request)), context))
         return wire.RelinkServicePlanResponse(run=self._run(answer.run_id))
 
-    def Commit(self, request: wire.RelinkServiceCommitRequest, context: grpc.ServicerContext) -> wire.RelinkServiceCommitResponse:  # noqa: N802, E501
+    def Commit(
+        self, request: wire.RelinkServiceCommitRequest, context: grpc.ServicerContext
+    ) -> wire.RelinkServiceCommitResponse:
         """Begin to commit a stored plan."""
         state = self._state(request.run_id)
         if request.plan_digest and request.plan_digest != state.plan_digest:
@@ -60,11 +66,11 @@ class RelinkService(RelinkServiceServicer):
         cause = cause_of(context, request.caller, "Commit")
         command = CommitRelink(request_of(cause, request.request_id, request), request.run_id)
         answer = _ran(write(self._link, command, context))
-        return wire.RelinkServiceCommitResponse(
-            run=self._run(request.run_id), token=token_at(self._reader, answer.seq)
-        )
+        return wire.RelinkServiceCommitResponse(run=self._run(request.run_id), token=token_at(self._reader, answer.seq))
 
-    def Get(self, request: wire.RelinkServiceGetRequest, context: grpc.ServicerContext) -> wire.RelinkServiceGetResponse:  # noqa: N802, E501
+    def Get(
+        self, request: wire.RelinkServiceGetRequest, context: grpc.ServicerContext
+    ) -> wire.RelinkServiceGetResponse:
         """Return a run as it stands; without an id the latest."""
         run_id = request.run_id
         if not run_id:
@@ -74,7 +80,9 @@ class RelinkService(RelinkServiceServicer):
             run_id = found[-1]
         return wire.RelinkServiceGetResponse(run=self._run(run_id))
 
-    def Watch(self, request: wire.RelinkServiceWatchRequest, context: grpc.ServicerContext) -> Iterator[wire.RelinkServiceWatchResponse]:  # noqa: N802, E501
+    def Watch(
+        self, request: wire.RelinkServiceWatchRequest, context: grpc.ServicerContext
+    ) -> Iterator[wire.RelinkServiceWatchResponse]:
         """Stream a run's progress until it waits or ends."""
         shown: RunState | None = None
         while context.is_active():
@@ -86,7 +94,9 @@ class RelinkService(RelinkServiceServicer):
                 return
             time.sleep(WATCH_INTERVAL_S)
 
-    def Cancel(self, request: wire.RelinkServiceCancelRequest, context: grpc.ServicerContext) -> wire.RelinkServiceCancelResponse:  # noqa: N802, E501
+    def Cancel(
+        self, request: wire.RelinkServiceCancelRequest, context: grpc.ServicerContext
+    ) -> wire.RelinkServiceCancelResponse:
         """Stop a run; what is committed stays."""
         state = self._state(request.run_id)
         if state.phase.is_final and state.phase not in {Phase.PLANNED, Phase.STOPPED}:
@@ -94,11 +104,11 @@ class RelinkService(RelinkServiceServicer):
         cause = cause_of(context, request.caller, "Cancel")
         command = CancelRelink(request_of(cause, request.request_id, request), request.run_id)
         answer = _ran(write(self._link, command, context))
-        return wire.RelinkServiceCancelResponse(
-            run=self._run(request.run_id), token=token_at(self._reader, answer.seq)
-        )
+        return wire.RelinkServiceCancelResponse(run=self._run(request.run_id), token=token_at(self._reader, answer.seq))
 
-    def GetReport(self, request: wire.RelinkServiceGetReportRequest, context: grpc.ServicerContext) -> wire.RelinkServiceGetReportResponse:  # noqa: N802, E501
+    def GetReport(
+        self, request: wire.RelinkServiceGetReportRequest, context: grpc.ServicerContext
+    ) -> wire.RelinkServiceGetReportResponse:
         """Return what a plan would change."""
         state = self._state(request.run_id)
         impacts = [] if state.report is None else [_impact(state.report)]

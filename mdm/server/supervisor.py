@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from mdm.errors import InvalidInputError
+from mdm.errors import InvalidInputError, MdmError
 from mdm.limits import RESTARTS_MAX, RESTARTS_WINDOW_S
 from mdm.server import metrics
 from mdm.server.children import Child
 from mdm.server.frames import RUN_DIRECTORY
 from mdm.server.listening import address_of, join_address, parse_address, require_loopback, reserve_port
 from mdm.server.logs import configure_logs, logger
-from mdm.server.options import ChildOptions, ServeOptions
+from mdm.server.options import ChildOptions, ServeOptions, decode_serve_options
 from mdm.store.data_directory import DataDirectory
 
 _POLL_S = 0.05
@@ -102,7 +102,8 @@ class _Supervisor:
                 logger().warning("child_ended", child=child.name, pid=pid, status=status)
                 metrics.forget_process(pid, self._metrics_directory)
             if child.is_hopeless:
-                return f"{child.name} ended {RESTARTS_MAX} times within {RESTARTS_WINDOW_S:.0f} s; its log lines above say why"
+                often = f"{RESTARTS_MAX} times within {RESTARTS_WINDOW_S:.0f} s"
+                return f"{child.name} ended {often}; its log lines above say why"
             if child.is_stuck:
                 return f"{child.name} did not begin to serve"
             # Readers need the index that the writer makes ready.
@@ -157,3 +158,16 @@ def _write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.part")
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def main(text: str) -> int:
+    """Serve with options as JSON, for those who embed the service; `mdm serve` is for people."""
+    try:
+        return serve(decode_serve_options(text))
+    except MdmError as error:
+        sys.stderr.write(f"mdm serve: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

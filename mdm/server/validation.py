@@ -6,7 +6,7 @@ Cost (measured): 2 us for a small request, 10 us for a record, 3 us for 10,000 k
 from __future__ import annotations
 
 from google.protobuf.message import Message
-from protovalidate import Violation, Validator
+from protovalidate import Validator, Violation
 
 from mdm.server.errors import InvalidRequestError
 

@@ -135,14 +135,16 @@ def _member_counts(match: MatchResult, reader: Reader) -> dict[GoldenId, int]:
 
 
 def _candidate(candidate: MatchCandidate, kind: EntityKind, members: dict[GoldenId, int]) -> common.MatchCandidate:
-    compared_bits = sum(difference.match_weight_bits for difference in candidate.differences)
+    # What is no comparison of the model is where the sum starts: the prior.
+    compared = [each for each in candidate.differences if (each.comparison, each.level) in _meanings(kind)]
+    compared_bits = sum(difference.match_weight_bits for difference in compared)
     return common.MatchCandidate(
         golden_id=candidate.golden_id,
         grade=GRADES[candidate.grade],
         match_weight_bits=candidate.match_weight_bits,
         match_probability=candidate.match_probability,
         starting_weight_bits=candidate.match_weight_bits - compared_bits,
-        comparisons=[_comparison(each, kind) for each in sorted(candidate.differences, key=_distinction)],
+        comparisons=[_comparison(each, kind) for each in sorted(compared, key=_distinction)],
         member_count=members[candidate.golden_id],
         veto=candidate.held_back,
     )
@@ -173,9 +175,7 @@ def _meanings(kind: EntityKind) -> dict[tuple[str, str], Meaning]:
 
 def _value(value: GoldenValue) -> golden.GoldenValue:
     item = value.value if isinstance(value.value, str) else value.value[0]
-    provenance = golden.Provenance(
-        key=key_message(value.source), updated_at=value.updated_at, rank=value.trust_rank
-    )
+    provenance = golden.Provenance(key=key_message(value.source), updated_at=value.updated_at, rank=value.trust_rank)
     field, text = value.field, str(item)
     match item:
         case Identifier():

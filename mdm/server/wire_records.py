@@ -47,13 +47,6 @@ _ASSURANCES = {0: Assurance.STATED, **_members(ASSURANCE_NUMBERS)}
 _ADDRESS_KINDS = {0: AddressKind.CONTACT, **_members(_ADDRESS_KIND_NUMBERS)}
 _RELATION_TYPES = _members(_RELATION_TYPE_NUMBERS)
 
-_CITIZEN_TEXTS = ("full_name", "other_name", "birth_date", "sex", "nationality", "ethnicity", "birth_order") + (
-    "facility_id",
-    "status",
-    "died_on",
-)
-_BUSINESS_TEXTS = ("legal_name", "foreign_name", "short_name", "form", "established_on", "status")
-
 
 def source_key(message: common.SourceKey) -> SourceKey:
     """Return the key, checked.
@@ -141,24 +134,45 @@ def record_message(record: SourceRecord) -> common.SourceRecord:
 
 
 def _attributes_message(found: Attributes) -> common.Attributes:
-    parts = {
-        "identifiers": [_identifier_message(each) for each in found.identifiers],
-        "phones": found.phones,
-        "addresses": [
-            common.Address(
-                kind=common.AddressKind.ValueType(_ADDRESS_KIND_NUMBERS[each.kind]),
-                text=each.text,
-                ward_code=each.ward_code,
-            )
-            for each in found.addresses
-        ],
-        "relations": [_relation_message(each) for each in found.relations],
-    }
+    identifiers = [_identifier_message(each) for each in found.identifiers]
+    addresses = [_address_message(each) for each in found.addresses]
+    relations = [_relation_message(each) for each in found.relations]
     if isinstance(found, CitizenAttributes):
-        texts = {name: getattr(found, name) for name in _CITIZEN_TEXTS}
-        return common.Attributes(citizen=common.CitizenAttributes(**texts, **parts))
-    texts = {name: getattr(found, name) for name in _BUSINESS_TEXTS}
-    return common.Attributes(business=common.BusinessAttributes(**texts, **parts))
+        citizen = common.CitizenAttributes(
+            full_name=found.full_name,
+            other_name=found.other_name,
+            birth_date=found.birth_date,
+            sex=found.sex,
+            nationality=found.nationality,
+            ethnicity=found.ethnicity,
+            birth_order=found.birth_order,
+            identifiers=identifiers,
+            phones=found.phones,
+            addresses=addresses,
+            relations=relations,
+            facility_id=found.facility_id,
+            status=found.status,
+            died_on=found.died_on,
+        )
+        return common.Attributes(citizen=citizen)
+    business = common.BusinessAttributes(
+        legal_name=found.legal_name,
+        foreign_name=found.foreign_name,
+        short_name=found.short_name,
+        form=found.form,
+        established_on=found.established_on,
+        status=found.status,
+        identifiers=identifiers,
+        phones=found.phones,
+        addresses=addresses,
+        relations=relations,
+    )
+    return common.Attributes(business=business)
+
+
+def _address_message(address: Address) -> common.Address:
+    kind = common.AddressKind.ValueType(_ADDRESS_KIND_NUMBERS[address.kind])
+    return common.Address(kind=kind, text=address.text, ward_code=address.ward_code)
 
 
 def _identifier_message(identifier: Identifier) -> common.Identifier:

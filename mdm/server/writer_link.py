@@ -183,4 +183,3 @@ def _shut(stream: socket.socket) -> None:
     with contextlib.suppress(OSError):
         stream.shutdown(socket.SHUT_RDWR)
     stream.close()
-

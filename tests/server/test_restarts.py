@@ -1,0 +1,113 @@
+"""Killed processes come back, and nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import lookup_service_pb2 as lookup
+from mdm.v1 import registry_service_pb2 as registry
+from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
+from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tests.server.records import citizen, info_of, key
+from tests.serving import RunningServer, running_server
+
+KILLS = ("writer_process", "reader_process") * 3
+
+
+class Load:
+    """Threads that write until stopped and remember what was acknowledged; every write is retried under its id."""
+
+    def __init__(self, served: RunningServer, threads: int = 3) -> None:
+        self.acknowledged: dict[str, str] = {}
+        self._served = served
+        self._is_stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._write, args=(n,), daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._is_stopping.set()
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def _write(self, writer: int) -> None:
+        count = 0
+        with self._served.channel() as channel:
+            stub = RegistryServiceStub(channel)
+            while not self._is_stopping.is_set():
+                count += 1
+                record_id = f"KILL-{writer}-{count}"
+                record = citizen(record_id, f"Đỗ Văn {writer} {count}", personal_id=f"07909{writer}{count:06}")
+                request = registry.UpsertRecordRequest(record=record, request_id=f"id-{record_id}")
+                while not self._is_stopping.is_set():
+                    try:
+                        answer = stub.UpsertRecord(request, timeout=5)
+                    except grpc.RpcError as error:
+                        assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+                        time.sleep(0.02)
+                    else:
+                        self.acknowledged[record_id] = answer.golden_id
+                        break
+
+
+@pytest.mark.crash
+def test_six_kills_under_load_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data", workers=2) as served:
+        load = Load(served)
+        for module in KILLS:
+            before = len(load.acknowledged)
+            time.sleep(0.4)
+            killed = served.kill(module)
+            _wait_until(lambda pid=killed, name=module: _is_replaced(served, name, pid))  # type: ignore[misc]
+            _wait_until(lambda count=before: len(load.acknowledged) > count)  # type: ignore[misc]
+        load.stop()
+        record_ids = list(load.acknowledged)
+        with served.channel() as channel:
+            request = lookup.BatchLookupRequest(
+                registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_ids=record_ids
+            )
+            answer = LookupServiceStub(channel).BatchLookup(request, timeout=10)
+        assert len(record_ids) > len(KILLS)
+        assert dict(zip(record_ids, answer.golden_ids, strict=True)) == load.acknowledged
+        assert served.stop() == 0
+
+
+@pytest.mark.crash
+def test_lookups_go_on_while_the_writer_is_away(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as served, served.channel() as channel:
+        stub = RegistryServiceStub(channel)
+        stub.UpsertRecord(registry.UpsertRecordRequest(record=citizen("THERE")), timeout=5)
+        # A stopped supervisor does not restart it, so the gap lasts as long as the test needs.
+        served.process.send_signal(19)
+        served.kill("writer_process")
+        try:
+            answer = LookupServiceStub(channel).Lookup(lookup.LookupRequest(key=key("THERE")), timeout=5)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.UpsertRecord(registry.UpsertRecordRequest(record=citizen("NOT-YET")), timeout=5)
+        finally:
+            served.process.send_signal(18)
+        assert answer.status == common.RECORD_STATUS_FOUND
+        assert info_of(caught.value).reason == "WRITER_UNAVAILABLE"
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        trailing = dict(caught.value.trailing_metadata())
+        assert int(trailing["grpc-retry-pushback-ms"]) > 0
+
+
+def _is_replaced(served: RunningServer, module: str, killed: int) -> bool:
+    pids = served.child_pids(module)
+    return killed not in pids and len(pids) == (1 if module == "writer_process" else 2)
+
+
+def _wait_until(condition: object, timeout_s: float = 30.0) -> None:
+    assert callable(condition)
+    until_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
