@@ -47,7 +47,8 @@ NAME = Comparison(
         Level("swapped", Meaning.AGREES, Equal("name_sorted"), 0.01, 2e-5),
         Level("typo", Meaning.CLOSE, DamerauWithin("name", 1), 0.03, 2e-4),
         Level("same_distinct", Meaning.CLOSE, Equal("name_distinct"), 0.05, 5e-4),
-        Level("close", Meaning.CLOSE, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.02, 2e-3),
+        # Trade words begin many names, and the measure favours beginnings.
+        Level("similar", Meaning.NEUTRAL, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.01, 1e-2, bits_max=1.0),
         Level("different", Meaning.CONFLICTS, None, 0.03, 0.99, bits_max=-3.0),
     ),
 )

@@ -35,8 +35,12 @@ NAME = Comparison(
         Level("other_name", Meaning.AGREES, MemberAcross("name", "other_names"), 0.005, 1e-5),
         Level("typo", Meaning.CLOSE, DamerauWithin("name", 1), 0.03, 3e-4),
         Level("middle_dropped", Meaning.CLOSE, EqualAcross("name", "name_short"), 0.025, 5e-5),
-        Level("close", Meaning.CLOSE, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.015, 6e-3),
+        # People go by the given name; the measure alone rewards "nguyen thi", which says nothing.
+        Level(
+            "close", Meaning.CLOSE, all_of(JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), Equal("given")), 0.01, 5e-4
+        ),
         Level("middle_differs", Meaning.NEUTRAL, Equal("name_short"), 0.008, 2e-3, bits_max=2.0),
+        Level("similar", Meaning.NEUTRAL, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.005, 6e-3, bits_max=0.0),
         Level("given_agrees", Meaning.CONFLICTS, Equal("given"), 0.006, 1e-2, bits_max=-1.0),
         Level("different", Meaning.CONFLICTS, None, 0.006, 0.98, bits_max=-4.0),
     ),

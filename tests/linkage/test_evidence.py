@@ -1,0 +1,241 @@
+"""Vetoes and bands: what may link, what a steward must see, and what is nobody's business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from mdm.domain.decision import Band
+from mdm.domain.events import MatchReason
+from mdm.domain.keys import EntityKind
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.evidence import Assessment, assess, compatible, veto
+from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
+from mdm.linkage.model import Model
+from mdm.linkage.scorer import compile_scorer
+
+HOA = CitizenFeatures(
+    name="nguyen thi hoa",
+    name_accented="nguyễn thị hoa",
+    name_sorted="hoa nguyen thi",
+    name_short="nguyen hoa",
+    surname="nguyen",
+    given="hoa",
+    birth_date="1990-02-17",
+    birth_year=1990,
+    birth_month=2,
+    sex="f",
+)
+RARE = msgspec.structs.replace(
+    HOA,
+    name="ton that bach",
+    name_accented="tôn thất bách",
+    name_sorted="bach that ton",
+    name_short="ton bach",
+    surname="ton",
+    given="bach",
+)
+NEWBORN = CitizenFeatures(
+    birth_date="2025-03-04",
+    birth_year=2025,
+    birth_month=3,
+    sex="m",
+    mother_name="nguyen thi hoa",
+    is_newborn_alias=True,
+)
+CHILD = CitizenFeatures(
+    name="tran minh anh",
+    name_sorted="anh minh tran",
+    name_short="tran anh",
+    surname="tran",
+    given="anh",
+    birth_date="2025-03-04",
+    birth_year=2025,
+    birth_month=3,
+    sex="m",
+    mother_name="nguyen thi hoa",
+)
+FIRM = BusinessFeatures(
+    name="hoa mai",
+    name_full="ho kinh doanh hoa mai",
+    name_sorted="hoa mai",
+    name_distinct="hoa mai",
+    form="household_business",
+    legal_form="household",
+)
+ID, OTHER_ID, CMND = "079190000001", "079190000002", "023456789"
+HOME: dict[str, Any] = {"premises": ("12|le loi",), "wards": ("26740",)}
+
+
+def varied(features: Features, changes: dict[str, Any]) -> Any:
+    return msgspec.structs.replace(features, **changes)
+
+
+def epoch_of(features: Features) -> StatisticsEpoch:
+    """A city of 20,000 in which a hundredth bear the name of HOA."""
+    kind = EntityKind.CITIZEN if isinstance(features, CitizenFeatures) else EntityKind.BUSINESS
+    strangers: list[Features] = [
+        varied(features, {"name": HOA.name if number < 200 else f"ho {number // 2}"}) for number in range(20_000)
+    ]
+    return StatisticsEpoch.from_records(kind, strangers, 20_000)
+
+
+CITIZEN_EPOCH = epoch_of(HOA)
+BUSINESS_EPOCH = epoch_of(FIRM)
+
+
+def assessed(left: Features, right: Features) -> Assessment:
+    kind = EntityKind.CITIZEN if isinstance(left, CitizenFeatures) else EntityKind.BUSINESS
+    epoch = CITIZEN_EPOCH if kind is EntityKind.CITIZEN else BUSINESS_EPOCH
+    model = Model.default(kind)
+    levels, bits = compile_scorer(model, epoch).score(left, [right])[0]
+    return assess(kind, levels, left, right, bits, model, epoch)
+
+
+VETOES: list[tuple[str, Features, dict[str, Any], dict[str, Any], str | None]] = [
+    (
+        "two cards that were sighted differ",
+        HOA,
+        {"verified_ids": (ID,), "personal_ids": (ID,)},
+        {"verified_ids": (OTHER_ID,), "personal_ids": (OTHER_ID,)},
+        "verified_ids_differ",
+    ),
+    (
+        "a re-issued card: one record names both numbers",
+        HOA,
+        {"verified_ids": (ID,), "personal_ids": (ID,)},
+        {"verified_ids": (OTHER_ID,), "personal_ids": (ID, OTHER_ID)},
+        None,
+    ),
+    ("a number that nobody sighted founds no veto", HOA, {"verified_ids": (ID,)}, {"personal_ids": (OTHER_ID,)}, None),
+    ("first and second twin", CHILD, {"birth_order": 1}, {"birth_order": 2}, "twin_order"),
+    (
+        "twin order counts only among those born together",
+        CHILD,
+        {"birth_order": 1},
+        {"birth_order": 2, "birth_date": "2022-01-05"},
+        None,
+    ),
+    ("one twin seen twice", CHILD, {"birth_order": 1}, {"birth_order": 1}, None),
+    ("branch and parent", FIRM, {"tax_code": "0301234567", "tax_group": "0301234567", "tax_codes": ("0301234567",)},
+     {"tax_code": "0301234567-001", "tax_group": "0301234567", "tax_codes": ("0301234567-001",)}, "other_branch"),
+    ("a branch by its form alone", FIRM, {"form": "branch"}, {"form": "company"}, "other_branch"),
+    (
+        "two sighted tax codes",
+        FIRM,
+        {"verified_tax_codes": ("0301234567",), "tax_codes": ("0301234567",)},
+        {"verified_tax_codes": ("0309876543",), "tax_codes": ("0309876543",)},
+        "verified_tax_codes_differ",
+    ),
+    (
+        "a household business before and after 2025-07: ten digits became the owner's twelve",
+        FIRM,
+        {"verified_tax_codes": ("8012345678",), "tax_codes": ("8012345678",)},
+        {"verified_tax_codes": (ID,), "tax_codes": (ID,)},
+        None,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "base", "left", "right", "expected"), VETOES, ids=[case[0] for case in VETOES])
+def test_a_veto_needs_a_fact_that_forbids(
+    reason: str, base: Features, left: dict[str, Any], right: dict[str, Any], expected: str | None
+) -> None:
+    assert veto(varied(base, left), varied(base, right)) == expected
+    assert veto(varied(base, right), varied(base, left)) == expected
+
+
+def test_a_citizen_is_never_a_business_even_under_one_number() -> None:
+    owner = varied(HOA, {"personal_ids": (ID,), "verified_ids": (ID,)})
+    firm = varied(FIRM, {"tax_code": ID, "tax_codes": (ID,), "verified_tax_codes": (ID,)})
+    assert veto(owner, firm) == "entity_kind"
+
+
+@pytest.mark.parametrize("mother", [HOA, varied(HOA, {"birth_date": None, "birth_year": None})])
+def test_a_mother_is_not_her_newborn(mother: CitizenFeatures) -> None:
+    assert veto(mother, NEWBORN) == "mother_of_newborn"
+    assert veto(NEWBORN, mother) == "mother_of_newborn"
+
+
+THIN = MatchReason.THIN_EVIDENCE
+LINK, NONE = Assessment(Band.LINK), Assessment(Band.NONE)
+BANDS: list[tuple[str, Features, dict[str, Any], dict[str, Any], Assessment]] = [
+    ("ID, name and birth date agree", HOA, {"personal_ids": (ID,)}, {"personal_ids": (ID,)}, LINK),
+    (
+        "an ID under another name and birth date is a relative's: two such differences outweigh it",
+        HOA,
+        {"personal_ids": (ID,), **HOME},
+        {"personal_ids": (ID,), **HOME, "name": "le van tam", "name_sorted": "le tam van", "name_short": "le tam",
+         "given": "tam", "name_accented": None, "birth_date": "1962-11-30", "birth_year": 1962},
+        NONE,
+    ),
+    (
+        "an ID and a birth date under another name: a twin's card",
+        HOA,
+        {"personal_ids": (ID,), **HOME},
+        {"personal_ids": (ID,), **HOME, "name": "nguyen thi lan", "name_sorted": "lan nguyen thi",
+         "name_short": "nguyen lan", "given": "lan", "name_accented": None},
+        Assessment(Band.REVIEW, THIN, "number_without_name"),
+    ),
+    ("a name borne by two hundred, and a birth date", HOA, {}, {},
+     Assessment(Band.REVIEW, THIN, "name_and_birth_date_only")),
+    ("the same with the home", HOA, HOME, HOME, LINK),
+    ("a rare name and a birth date", RARE, {}, {}, LINK),
+    ("a rare name and a birth date, but another home", RARE, HOME, {"premises": ("7|hai ba trung",), "wards": ("1",)},
+     Assessment(Band.REVIEW, THIN, "name_and_birth_date_only")),
+    (
+        "twins of one home: letters alike, marks not",
+        HOA,
+        {**HOME, "name_accented": "nguyễn thị hoa"},
+        {**HOME, "name_accented": "nguyễn thị hòa"},
+        Assessment(Band.REVIEW, THIN, "name"),
+    ),
+    (
+        "siblings of one home",
+        HOA,
+        HOME,
+        {**HOME, "name": "nguyen van nam", "name_sorted": "nam nguyen van", "name_short": "nguyen nam", "given": "nam",
+         "birth_date": "1987-06-05", "birth_year": 1987, "sex": "m"},
+        NONE,
+    ),
+    ("sighted cards differ", RARE, {"verified_ids": (ID,), "personal_ids": (ID,), **HOME},
+     {"verified_ids": (OTHER_ID,), "personal_ids": (OTHER_ID,), **HOME},
+     Assessment(Band.REVIEW, MatchReason.VETO, "verified_ids_differ")),
+    ("an old card beside a new one is no conflict", HOA, {"personal_id": ID, "personal_ids": (ID,), **HOME},
+     {"personal_ids": (CMND,), **HOME}, LINK),
+    ("a newborn seen twice", NEWBORN, {}, {}, LINK),
+    ("only one of two newborns is said to be a twin", NEWBORN, {"birth_order": 2}, {},
+     Assessment(Band.REVIEW, THIN, "twin_order")),
+    ("a household's name recurs across the city", FIRM, {}, {}, NONE),
+    ("the name at the same door", FIRM, HOME, HOME, LINK),
+    ("tax code and name", FIRM, {"tax_code": "0301234567", "tax_codes": ("0301234567",)},
+     {"tax_code": "0301234567", "tax_codes": ("0301234567",)}, LINK),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "base", "left", "right", "expected"), BANDS, ids=[case[0] for case in BANDS])
+def test_a_pair_falls_into_the_band_that_its_evidence_carries(
+    reason: str, base: Features, left: dict[str, Any], right: dict[str, Any], expected: Assessment
+) -> None:
+    assert assessed(varied(base, left), varied(base, right)) == expected
+
+
+def test_a_newborn_is_the_child_that_was_named_later() -> None:
+    assert assessed(varied(NEWBORN, HOME), varied(CHILD, HOME)).band is Band.LINK
+    assert assessed(varied(NEWBORN, {**HOME, "sex": "f"}), varied(CHILD, HOME)).detail == "sex"
+
+
+def test_golden_records_are_incompatible_when_any_two_members_are() -> None:
+    scorer = compile_scorer(Model.default(EntityKind.CITIZEN), CITIZEN_EPOCH)
+    one = varied(HOA, {"verified_ids": (ID,), "personal_ids": (ID,), **HOME})
+    other = varied(HOA, {"verified_ids": (OTHER_ID,), "personal_ids": (OTHER_ID,), **HOME})
+    between = varied(HOA, HOME)
+    assert compatible([one], [between], scorer)
+    assert not compatible([one, between], [between, other], scorer)
+
+
+def test_golden_records_are_incompatible_when_nothing_speaks_for_them() -> None:
+    scorer = compile_scorer(Model.default(EntityKind.CITIZEN), CITIZEN_EPOCH)
+    assert not compatible([HOA], [RARE], scorer)
