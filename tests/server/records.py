@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
@@ -49,8 +51,25 @@ def end() -> registry.IngestRecordsRequest:
 
 def status_of(error: grpc.RpcError) -> status_pb2.Status:
     """Return the rich status that an error carries."""
-    trailing = dict(error.trailing_metadata())
-    return status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+    body = trailing_of(error)["grpc-status-details-bin"]
+    assert isinstance(body, bytes)
+    return status_pb2.Status.FromString(body)
+
+
+def trailing_of(error: grpc.RpcError) -> dict[str, str | bytes]:
+    """Return the metadata that came with an error."""
+    return {str(key): value for key, value in cast("grpc.Call", error).trailing_metadata()}
+
+
+def details_of(error: grpc.RpcError) -> str:
+    """Return the text that came with an error."""
+    return str(cast("grpc.Call", error).details())
+
+
+def raw_call(channel: grpc.Channel, method: str, body: bytes) -> object:
+    """Send bytes to a call as they are."""
+    call = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
+    return call(body, timeout=5)
 
 
 def info_of(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:

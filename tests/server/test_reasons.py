@@ -21,7 +21,7 @@ from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
 from mdm.v1.relink_service_pb2_grpc import RelinkServiceStub
-from tests.server.records import citizen, header, info_of, key, operations, status_of
+from tests.server.records import citizen, details_of, header, info_of, key, operations, raw_call, status_of
 
 Provocation = Callable[[grpc.Channel], object]
 DEADLINE_S = 5
@@ -69,7 +69,7 @@ def _too_many_unacknowledged(channel: grpc.Channel) -> object:
 
 
 def _unknown_method(channel: grpc.Channel) -> object:
-    return channel.unary_unary("/mdm.v1.LookupService/Guess")(b"", timeout=DEADLINE_S)
+    return raw_call(channel, "/mdm.v1.LookupService/Guess", b"")
 
 
 def _stale_digest(channel: grpc.Channel) -> object:
@@ -85,7 +85,7 @@ CASES: list[tuple[str, grpc.StatusCode, Provocation]] = [
     (
         "INVALID_FIELD",
         grpc.StatusCode.INVALID_ARGUMENT,
-        lambda c: c.unary_unary("/mdm.v1.LookupService/Lookup")(b"\xff\xff", timeout=DEADLINE_S),
+        lambda c: raw_call(c, "/mdm.v1.LookupService/Lookup", b"\xff\xff"),
     ),
     ("INVALID_GOLDEN_ID", grpc.StatusCode.INVALID_ARGUMENT, lambda c: _golden(c, "C-7K3M-9XQ2-4TAB-1")),
     (
@@ -168,14 +168,14 @@ def test_each_reason_has_its_code_and_exactly_one_error_info(
     info = info_of(caught.value)
     assert (info.reason, caught.value.code()) == (reason, code)
     assert info.domain == "mdm.hochiminhcity.gov.vn"
-    assert status_of(caught.value).message == caught.value.details()
+    assert status_of(caught.value).message == details_of(caught.value)
 
 
 def test_a_missing_deadline_is_refused_with_the_line_that_mends_it(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         _lookup(channel, lookup.LookupRequest(key=key("P1")))
-    assert "timeout=5" in caught.value.details()
-    assert "--timeout 5s" in caught.value.details()
+    assert "timeout=5" in details_of(caught.value)
+    assert "--timeout 5s" in details_of(caught.value)
     assert info_of(caught.value).metadata["deadline_s_max"] == "10"
 
 

@@ -14,7 +14,7 @@ from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import registry_service_pb2 as registry
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
-from tests.server.records import citizen, end, header, key, operations
+from tests.server.records import citizen, details_of, end, header, key, operations
 
 DEADLINE_S = 5
 
@@ -190,4 +190,4 @@ def test_messages_out_of_order_end_the_stream(
     with pytest.raises(grpc.RpcError) as caught:
         load(channel, *requests)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert caught.value.details().startswith(f"{field}: ")
+    assert details_of(caught.value).startswith(f"{field}: ")
