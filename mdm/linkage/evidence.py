@@ -245,8 +245,8 @@ def _missing_of_businesses(found: _Found) -> str | None:
     contacts = found.count("phone", "address", "representative")
     name_fits = found.agrees("name") or found.is_close("name")
     if found.agrees("tax_code"):
-        near = contacts or found.is_close("address")
-        return "tax_code_alone" if found.conflicts("name") and not near else None
+        near = name_fits or contacts or found.is_close("address") or found["name"].label == "similar"
+        return None if near else "tax_code_alone"
     if not name_fits:
         return _STRANGERS
     if found.conflicts("tax_code"):

@@ -1,0 +1,105 @@
+"""Clusters hold no veto, whatever the order of the edges, and obey judgements."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdm.domain.keys import EntityKind
+from mdm.linkage.cluster import Edge, cluster
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.evidence import veto
+from mdm.linkage.features import CitizenFeatures
+from mdm.linkage.model import Model
+from mdm.linkage.scorer import compile_scorer
+
+PERSON = CitizenFeatures(
+    name="ton that bach",
+    name_sorted="bach that ton",
+    name_short="ton bach",
+    surname="ton",
+    given="bach",
+    birth_date="1984-07-19",
+    birth_year=1984,
+    birth_month=7,
+    sex="m",
+)
+ONE = msgspec.structs.replace(PERSON, personal_ids=("079084000001",), verified_ids=("079084000001",))
+OTHER = msgspec.structs.replace(PERSON, personal_ids=("079084000002",), verified_ids=("079084000002",))
+STRANGER = msgspec.structs.replace(
+    PERSON, name="le thi sau", name_sorted="le sau thi", name_short="le sau", given="sau", birth_date="1951-01-30",
+    birth_year=1951, sex="f",
+)  # fmt: skip
+SCORER = compile_scorer(
+    Model.default(EntityKind.CITIZEN), StatisticsEpoch.default(EntityKind.CITIZEN).with_population(20_000)
+)
+
+
+def test_edges_join_records_across_a_chain() -> None:
+    edges = [Edge(1, 2, 20.0), Edge(2, 3, 15.0), Edge(5, 6, 12.0)]
+    assert cluster(edges, lambda _: PERSON, SCORER).clusters == [[1, 2, 3], [5, 6]]
+
+
+def test_the_edge_that_would_put_a_veto_inside_a_cluster_is_refused() -> None:
+    records = {1: ONE, 2: PERSON, 3: OTHER}
+    found = cluster([Edge(2, 3, 15.0), Edge(1, 2, 20.0)], records.__getitem__, SCORER)
+    assert found.clusters == [[1, 2]]
+    assert found.refused == [Edge(2, 3, 15.0)]
+
+
+def test_one_edge_does_not_join_records_that_otherwise_contradict() -> None:
+    records = {1: PERSON, 2: PERSON, 3: STRANGER, 4: STRANGER}
+    edges = [Edge(1, 2, 30.0), Edge(3, 4, 30.0), Edge(2, 3, 8.0)]
+    found = cluster(edges, records.__getitem__, SCORER)
+    assert found.clusters == [[1, 2], [3, 4]]
+    assert found.refused == [Edge(2, 3, 8.0)]
+
+
+def test_a_judgement_of_same_joins_what_nothing_else_would() -> None:
+    records = {1: PERSON, 2: STRANGER}
+    assert cluster([], records.__getitem__, SCORER, same=[(1, 2)]).clusters == [[1, 2]]
+
+
+@pytest.mark.parametrize("judged", [(1, 3), (3, 1)])
+def test_a_judgement_of_different_holds_through_others(judged: tuple[int, int]) -> None:
+    edges = [Edge(1, 2, 30.0), Edge(2, 3, 20.0), Edge(3, 4, 25.0)]
+    found = cluster(edges, lambda _: PERSON, SCORER, different=[judged])
+    assert found.clusters == [[1, 2], [3, 4]]
+    assert found.refused == [Edge(2, 3, 20.0)]
+
+
+EDGES = st.lists(
+    st.tuples(st.integers(1, 12), st.integers(13, 24), st.sampled_from([8.0, 9.5, 20.0])), max_size=40, unique=True
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    edges=EDGES,
+    kinds=st.lists(st.sampled_from([ONE, OTHER, PERSON]), min_size=25, max_size=25),
+    different=st.sets(st.tuples(st.integers(1, 12), st.integers(13, 24)), max_size=4),
+    seed=st.integers(),
+)
+def test_no_cluster_holds_a_veto_and_the_order_of_edges_does_not_matter(
+    edges: list[tuple[int, int, float]],
+    kinds: list[CitizenFeatures],
+    different: set[tuple[int, int]],
+    seed: int,
+) -> None:
+    # One weight for each pair, as a prediction gives.
+    by_pair = {(left, right): Edge(left, right, bits) for left, right, bits in edges}
+    ordered = list(by_pair.values())
+    shuffled = random.Random(seed).sample(ordered, len(ordered))
+    found = cluster(ordered, kinds.__getitem__, SCORER, different=different)
+    assert cluster(shuffled, kinds.__getitem__, SCORER, different=reversed(sorted(different))) == found
+    for members in found.clusters:
+        assert all(veto(kinds[left], kinds[right]) is None for left in members for right in members)
+        assert not any(left in members and right in members for left, right in different)
+    joined = {number: members for members in map(tuple, found.clusters) for number in members}
+    for edge in ordered:
+        together = joined.get(edge.left) is not None and joined.get(edge.left) == joined.get(edge.right)
+        assert together or edge in found.refused
