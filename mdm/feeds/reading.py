@@ -74,10 +74,15 @@ def open_feed(path: Path) -> FeedFile:
     return _CsvFeed(path)
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in lower-case hexadecimal; about 1 GB/s."""
+def survey(path: Path) -> tuple[str, int]:
+    """Return a file's SHA-256 in lower-case hexadecimal and how many lines it has; about 1 GB/s."""
+    digest = hashlib.sha256()
+    line_count = 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(FEED_SAMPLE_BYTES):
+            digest.update(block)
+            line_count += block.count(b"\n")
+    return digest.hexdigest(), line_count
 
 
 class _CsvFeed:

@@ -14,7 +14,7 @@ from mdm_client import calls, results, streams, wire_relink
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
-from mdm_client.errors import ServiceError, service_error
+from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
 from mdm_client.records import Attributes, EntityKind, IdentifierType, SourceKey, SourceRecord
 from mdm_client.streams import KeyBatch
@@ -54,6 +54,17 @@ class AsyncClient:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = AsyncRelink(self)
+
+    async def wait_until_ready(self, timeout_s: float) -> None:
+        """Return once the service can be reached.
+
+        Raises:
+            UnavailableError: It could not be, in time.
+        """
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
+        except TimeoutError:
+            raise unreachable(self.target) from None
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""

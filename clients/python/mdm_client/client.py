@@ -20,7 +20,7 @@ from mdm.v1 import (
 from mdm_client import calls, results, streams, wire_relink
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
-from mdm_client.errors import ServiceError, service_error
+from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.records import Attributes, EntityKind, IdentifierType, SourceKey, SourceRecord
 from mdm_client.streams import KeyBatch
@@ -69,6 +69,17 @@ class Client:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = Relink(self)
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Return once the service can be reached.
+
+        Raises:
+            UnavailableError: It could not be, in time.
+        """
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=timeout_s)
+        except grpc.FutureTimeoutError:
+            raise unreachable(self.target) from None
 
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""

@@ -160,6 +160,11 @@ def service_error(error: grpc.RpcError) -> ServiceError:
     )
 
 
+def unreachable(target: str) -> UnavailableError:
+    """Return the error of a service that cannot be reached."""
+    return UnavailableError(grpc.StatusCode.UNAVAILABLE, f"no service answers at {target}")
+
+
 def _status(error: grpc.RpcError) -> status_pb2.Status:
     trailers: Any = error.trailing_metadata() or ()
     for key, value in trailers:

@@ -1,0 +1,7 @@
+"""The commands. Whatever touches a running service goes through `mdm_client`, as any agency would.
+
+Read in this order: `application` (the commands and their exit codes), `output` (progress, summaries, errors), then one
+module for each group: `serve`, `load`, `relink`, `export`, `query` (lookup, match), `synth`, `maintenance` (rebuild,
+verify), `train`, and `attributes` (records of the domain as the client's values). Heavy imports stand inside the
+commands, so that `mdm --help` is quick.
+"""

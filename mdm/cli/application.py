@@ -1,0 +1,104 @@
+"""The application: every command in one place, and how errors become exit codes.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 done with rejected rows · 4 stopped by a gate · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+import typer
+
+from mdm.cli import export, load, maintenance, query, relink, serve, synth, train
+from mdm.cli.output import ExitCode
+from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
+
+_HELP = """Four registries in, golden IDs out.
+
+\b
+Start a service, write a small city, load it, and look a patient up:
+  mdm serve --data ./data &
+  mdm synth --citizens 5000 --seed 1 ./city
+  mdm load household.residents ./city/household.residents.csv
+  mdm load hospital.patients ./city/hospital.patients.csv
+  mdm lookup hospital citizen BV006.26.106204
+
+\b
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 done with rejected rows ·
+4 stopped by a gate · 130 interrupted.
+"""
+
+
+def application() -> typer.Typer:
+    """Return the application with all its commands."""
+    # Rich tracebacks print local variables, which hold personal data.
+    app = typer.Typer(
+        help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
+    )
+    app.command("serve")(serve.serve)
+    app.command("load")(load.load)
+    app.add_typer(relink.app, name="relink")
+    app.add_typer(export.app, name="export")
+    app.command("lookup")(query.lookup)
+    app.command("match")(query.match)
+    app.command("synth")(synth.synth)
+    app.command("train")(train.train)
+    app.command("verify")(maintenance.verify)
+    app.command("rebuild")(maintenance.rebuild)
+    if find_spec("mdm.cli.demo") is not None:
+        app.command(
+            "demo",
+            help="Show all of it on a small city: load, re-link, explain, crash, recover.",
+            context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+        )(_demo)
+    return app
+
+
+def run() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        application()()
+    except (ConfigurationError, UnknownRegistryError) as error:
+        _end(f"{error}", ExitCode.USAGE)
+    except MdmError as error:
+        _end(f"{error}", ExitCode.FAILED)
+    except KeyboardInterrupt:
+        _end("interrupted", ExitCode.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 – the last place where an error can become a line and a code
+        _end(_client_message(error) or _defect(error), ExitCode.FAILED)
+
+
+def _client_message(error: Exception) -> str:
+    """Return the text of the client's own errors, which hold no values; empty for any other error."""
+    from mdm_client import MdmError as ClientError
+    from mdm_client import ServiceError
+
+    if isinstance(error, ServiceError) and error.field_violations:
+        return "; ".join(f"{item.field}: {item.rule}" for item in error.field_violations)
+    if isinstance(error, ClientError):
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else ""
+
+
+def _defect(error: Exception) -> str:
+    """Return the type of an unforeseen error and where it arose; its text may quote a value and is left out."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" in {trace.tb_frame.f_globals.get('__name__')} line {trace.tb_lineno}" if trace else ""
+    return f"unforeseen {type(error).__name__}{place}; please report it"
+
+
+def _end(message: str, code: ExitCode) -> None:
+    print(f"mdm: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _demo(context: typer.Context) -> None:
+    from importlib import import_module
+
+    # Its options are its own module's; importing it here would slow every other command down.
+    command = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False)
+    command.command()(import_module("mdm.cli.demo").demo)
+    command(context.args, prog_name="mdm demo")

@@ -1,0 +1,98 @@
+"""`mdm export crosswalk`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mdm.cli.output import ExitCode, connected, fail, progress, show
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mdm.cli.output import Progress
+    from mdm_client.client import CrosswalkExport
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write what the service knows to files.")
+
+
+@app.callback()
+def _group() -> None:
+    """Write what the service knows to files."""
+
+
+@app.command()
+def crosswalk(
+    file: Annotated[Path, typer.Argument(help="Ends in .csv or .parquet; FILE.manifest.json is written beside it.")],
+    server: Annotated[str, typer.Option(help="HOST:PORT of the service.")] = "127.0.0.1:50051",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Write registry, entity kind, record id and golden ID of every live, resolved record, all at one position.
+
+    \b
+    Examples:
+      mdm export crosswalk crosswalk.csv
+      mdm export crosswalk crosswalk.parquet --server 127.0.0.1:50051
+    """
+    if file.suffix not in {".csv", ".parquet"}:
+        fail(f"{file.name} must end in .csv or .parquet", ExitCode.USAGE)
+    if not file.absolute().parent.is_dir():
+        fail(f"{file.absolute().parent} is no directory", ExitCode.USAGE)
+    with connected(server) as client, progress() as say:
+        exported = client.export_crosswalk()
+        table = _table(exported, say)
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        _write(table, partial, file.suffix)
+        manifest = {
+            "token": exported.token,
+            "rows": table.num_rows,
+            "pending": exported.pending_record_count,
+            "sha256": _digest(partial),
+        }
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    # The manifest comes last: where it stands, the file it describes is whole.
+    note = file.with_name(f"{file.name}.manifest.json")
+    partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    partial.replace(note)
+    show(manifest, as_json=as_json)
+
+
+def _table(exported: CrosswalkExport, say: Progress) -> pa.Table:
+    """Return all rows, sorted, so that the same crosswalk gives the same bytes."""
+    import pyarrow as pa
+
+    names = ("registry", "entity_kind", "record_id", "golden_id")
+    schema = pa.schema([(name, pa.string()) for name in names])
+    parts = []
+    for chunk in exported:
+        count = len(chunk.record_ids)
+        columns: list[Any] = [[chunk.registry] * count, [str(chunk.kind)] * count, chunk.record_ids, chunk.golden_ids]
+        parts.append(pa.table(dict(zip(names, columns, strict=True)), schema=schema))
+        say("crosswalk", exported.row_count, None)
+    table = pa.concat_tables([schema.empty_table(), *parts])
+    return table.sort_by([("registry", "ascending"), ("entity_kind", "ascending"), ("record_id", "ascending")])
+
+
+def _write(table: pa.Table, path: Path, suffix: str) -> None:
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    if suffix == ".parquet":
+        pq.write_table(table.combine_chunks(), path, compression="zstd")
+    else:
+        csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,128 @@
+"""What commands say: progress and notes on standard error, the result on standard output.
+
+On a terminal, bars and words; otherwise one JSON object a line, so that a log holds no control characters.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+import typer
+
+if TYPE_CHECKING:
+    from mdm_client import Client
+
+LINE_INTERVAL_S = 2.0
+"""Between two lines of progress where there is no terminal."""
+
+CONNECT_S_MAX = 5.0
+"""A service on this machine or network answers at once; one that is starting may take a moment."""
+
+
+class ExitCode(enum.IntEnum):
+    """How a command ended, for scripts."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    DONE_WITH_REJECTS = 3
+    STOPPED_BY_GATE = 4
+    INTERRUPTED = 130
+
+
+class Progress(Protocol):
+    """Told how far a command has come."""
+
+    def __call__(self, stage: str, done: int, whole: int | None) -> None:
+        """Say that `done` of `whole` units of a stage are done; None if the whole is not known."""
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Yield what shows progress for the length of the block."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, whole: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=whole)
+            bars.update(tasks[stage], completed=done, total=whole)
+
+        yield show
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._stage = ""
+        self._said_s = 0.0
+
+    def __call__(self, stage: str, done: int, whole: int | None) -> None:
+        now_s = time.monotonic()
+        if stage == self._stage and done != whole and now_s - self._said_s < LINE_INTERVAL_S:
+            return
+        self._stage, self._said_s = stage, now_s
+        note("progress", stage=stage, done=done, whole=whole)
+
+
+def note(event: str, **facts: Any) -> None:
+    """Say something beside the result: words on a terminal, a JSON line otherwise. Never personal data."""
+    if sys.stderr.isatty():
+        said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value is not None)
+        print(f"{event}: {said}" if said else event, file=sys.stderr)
+    else:
+        print(json.dumps({"event": event, **facts}, ensure_ascii=False), file=sys.stderr, flush=True)
+
+
+def show(result: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a result: one JSON object, or a line for each fact; empty facts are left out of the lines."""
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    shown = {name: value for name, value in result.items() if value not in ("", None, {}, [], ())}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        if isinstance(value, Mapping):
+            print(name.replace("_", " "))
+            for key, inner in value.items():
+                print(f"  {key}: {_readable(inner)}")
+        else:
+            print(f"{name.replace('_', ' '):<{width}}  {_readable(value)}")
+
+
+def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
+    """End the command with one line that says why."""
+    print(f"mdm: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def connected(server: str) -> Iterator[Client]:
+    """Yield a client of a service that answers; otherwise end the command saying how to start one."""
+    from mdm_client import Client, UnavailableError
+
+    with Client(server, actor="mdm-cli") as client:
+        try:
+            client.wait_until_ready(CONNECT_S_MAX)
+        except UnavailableError:
+            fail(f"no service answers at {server}; start one with: mdm serve --data DIR --listen {server}")
+        yield client
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"{value:,}"

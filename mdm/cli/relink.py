@@ -1,0 +1,89 @@
+"""`mdm relink`, `mdm relink plan`, `mdm relink commit`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mdm.cli.output import connected, fail, progress, show
+
+if TYPE_CHECKING:
+    from mdm_client import Client
+    from mdm_client.results import RelinkReport, RelinkRun
+
+_Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the impact report as JSON.")]
+_DEFAULT_SERVER = "127.0.0.1:50051"
+_STEPS = 100
+"""Progress is a share; it is shown in hundredths."""
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def relink(context: typer.Context, server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> None:
+    """Link all records anew and change only what must change; plan and commit in one.
+
+    \b
+    Examples:
+      mdm relink                      pending records get their golden IDs, fragments close
+      mdm relink plan                 says what would change and prints the plan's name
+      mdm relink commit RUN           commits that plan exactly as reviewed
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with connected(server) as client:
+        planned = _watched(client, client.relink.plan())
+        committed = _watched(client, client.relink.commit(planned.run_id, planned.plan_digest))
+        show(_report(client.relink.report(committed.run_id)), as_json=as_json)
+
+
+@app.command()
+def plan(server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> None:
+    """Compute what a re-linkage would change, and change nothing."""
+    with connected(server) as client:
+        planned = _watched(client, client.relink.plan())
+        show(_report(client.relink.report(planned.run_id)), as_json=as_json)
+
+
+@app.command()
+def commit(
+    run: Annotated[str, typer.Argument(help="The plan's name, as `relink plan` printed it.")],
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
+) -> None:
+    """Commit a plan exactly as reviewed, or resume a commit that was cut off."""
+    with connected(server) as client:
+        committed = _watched(client, client.relink.commit(run))
+        show(_report(client.relink.report(committed.run_id)), as_json=as_json)
+
+
+def _watched(client: Client, run: RelinkRun) -> RelinkRun:
+    """Show a run's progress until it waits or ends; end the command if it failed."""
+    with progress() as say:
+        for seen in client.relink.watch(run.run_id):
+            run = seen
+            say(run.stage or str(run.state), round(run.progress_fraction * _STEPS), _STEPS)
+    if run.state.value in {"failed", "cancelled"}:
+        fail(f"re-linkage {run.run_id} {run.state}{': ' if run.error_reason else ''}{run.error_reason}")
+    return run
+
+
+def _report(report: RelinkReport) -> dict[str, Any]:
+    run = report.run
+    answer: dict[str, Any] = {
+        "run": run.run_id,
+        "state": str(run.state),
+        "plan_digest": run.plan_digest,
+        "components": run.component_count,
+        "components_committed": run.committed_component_count,
+        "components_dropped": run.dropped_component_count,
+        "token": run.token,
+    }
+    for impact in report.impacts:
+        facts = dataclasses.asdict(impact)
+        facts.pop("kind")
+        answer[str(impact.kind)] = {name: str(value) if name == "kind" else value for name, value in facts.items()}
+    return answer
