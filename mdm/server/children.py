@@ -18,6 +18,8 @@ from mdm.server.options import ChildOptions
 
 BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 5.0
+EXIT_HOPELESS = 78
+"""A child's exit status when another start cannot help (as EX_CONFIG of sysexits.h)."""
 _PR_SET_PDEATHSIG = 1
 _KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
@@ -40,6 +42,7 @@ class Child:
         self._not_before_s = 0.0
         self._failures: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
         self._is_ready = False
+        self._is_hopeless = False
 
     @property
     def pid(self) -> int | None:
@@ -58,8 +61,10 @@ class Child:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether it failed so often in so short a time that another start would not help."""
-        return len(self._failures) == RESTARTS_MAX and self._failures[-1] - self._failures[0] < RESTARTS_WINDOW_S
+        """Whether another start would not help: it said so, or it failed too often in too short a time."""
+        failures = self._failures
+        is_often = len(failures) == RESTARTS_MAX and failures[-1] - failures[0] < RESTARTS_WINDOW_S
+        return self._is_hopeless or is_often
 
     @property
     def is_stuck(self) -> bool:
@@ -97,6 +102,7 @@ class Child:
         if was_serving and status in _KILLED:
             # Somebody ended a healthy process: it is started again at once, however often that happens.
             return status
+        self._is_hopeless = status == EXIT_HOPELESS
         self._failures.append(now_s)
         recent = sum(now_s - failure_s < RESTARTS_WINDOW_S for failure_s in self._failures)
         self._not_before_s = now_s + min(BACKOFF_S_MAX, BACKOFF_S_MIN * 4 ** (recent - 1))

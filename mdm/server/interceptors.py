@@ -170,7 +170,7 @@ def _unary(
     def call(body: bytes, context: _Context) -> Message:
         started_s = time.perf_counter()
         try:
-            _check_deadline(rule, context.time_remaining())
+            check_deadline(rule, context.time_remaining())
             response = behaviour(_request(rule, parse, body), context)
         except Exception as error:  # noqa: BLE001 – no text of a foreign exception reaches a caller
             status = status_of(error, rule.name)
@@ -235,7 +235,14 @@ def _request(rule: MethodRule, parse: Callable[[bytes], Message], body: bytes) -
     return request
 
 
-def _check_deadline(rule: MethodRule, remaining_s: float | None) -> None:
+def check_deadline(rule: MethodRule, remaining_s: float | None) -> None:
+    """Return if a unary call has a deadline within its bound, and time left to work in.
+
+    Raises:
+        DeadlineRequiredError: None was set.
+        DeadlineTooLongError: It is beyond the bound.
+        DeadlineTooShortError: Next to nothing is left.
+    """
     bound = f"{rule.deadline_s_max:g}"
     if remaining_s is None or remaining_s > _NO_DEADLINE_S:
         text = (

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from mdm.config import Configuration
 from mdm.errors import InvalidInputError, MdmError
-from mdm.limits import RESTARTS_MAX, RESTARTS_WINDOW_S
 from mdm.server import metrics
 from mdm.server.children import Child
 from mdm.server.frames import RUN_DIRECTORY
@@ -35,10 +35,12 @@ def serve(options: ServeOptions) -> int:
     Raises:
         InvalidInputError: An address that cannot be used; nothing was started.
         DataDirectoryError: The directory is in use, of another version, or not ours; nothing was started.
+        ConfigurationError: The registries file breaks its schema; nothing was started.
     """
     configure_logs("supervisor")
     host, port = parse_address(options.listen, "--listen")
     require_loopback(host, "--listen", is_insecure=options.is_insecure)
+    Configuration.load(options.registries)
     with contextlib.closing(reserve_port(host, port)) as holder:
         directory = DataDirectory.open(options.data, create=True, exclusive=True)
         try:
@@ -102,8 +104,7 @@ class _Supervisor:
                 logger().warning("child_ended", child=child.name, pid=pid, status=status)
                 metrics.forget_process(pid, self._metrics_directory)
             if child.is_hopeless:
-                often = f"{RESTARTS_MAX} times within {RESTARTS_WINDOW_S:.0f} s"
-                return f"{child.name} ended {often}; its log lines above say why"
+                return f"{child.name} cannot be kept running; its log lines above say why"
             if child.is_stuck:
                 return f"{child.name} did not begin to serve"
             # Readers need the index that the writer makes ready.

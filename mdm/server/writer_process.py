@@ -20,12 +20,12 @@ import time
 from pathlib import Path
 
 from mdm.config import Configuration
-from mdm.errors import FencedError, StoreError
+from mdm.errors import ConfigurationError, DataDirectoryError, FencedError, MdmError, StoreError
 from mdm.limits import GROUP_COMMIT_RECORDS_MAX
 from mdm.resolve.commands import Answer, Command
 from mdm.resolve.writer import Writer
 from mdm.server import frames, metrics
-from mdm.server.children import live_as_child, tell_ready
+from mdm.server.children import EXIT_HOPELESS, live_as_child, tell_ready
 from mdm.server.logs import configure_logs, log_failure, logger, new_error_id
 from mdm.server.options import ChildOptions, decode_child_options
 from mdm.store.data_directory import DataDirectory
@@ -170,14 +170,23 @@ def main(text: str) -> None:
     live_as_child(options)
     configure_logs(options.name)
     with contextlib.closing(_listen(options)) as listener:
-        directory = DataDirectory.open(options.data)
-        writer = Writer.open(directory, Configuration.load(options.registries))
+        writer = _open(options)
         server = _WriterServer(writer, listener)
         signal.signal(signal.SIGTERM, server.stop)
         tell_ready(options)
         server.run()
         writer.close()
         logger().info("writer_closed")
+
+
+def _open(options: ChildOptions) -> Writer:
+    try:
+        return Writer.open(DataDirectory.open(options.data), Configuration.load(options.registries))
+    except MdmError as error:
+        # Our own texts name files, versions and rules, never a value.
+        logger().critical("start_failed", error_type=type(error).__name__, reason=error.reason, text=str(error))
+        sys.stderr.flush()
+        sys.exit(EXIT_HOPELESS if isinstance(error, DataDirectoryError | ConfigurationError) else 1)
 
 
 def _listen(options: ChildOptions) -> socket.socket:

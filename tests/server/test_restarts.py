@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from mdm.resolve.projection import verify
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import registry_service_pb2 as registry
@@ -80,6 +82,7 @@ def test_six_kills_under_load_lose_nothing_that_was_acknowledged(tmp_path: Path)
         assert load.codes <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
         assert dict(zip(record_ids, answer.golden_ids, strict=True)) == load.acknowledged
         assert served.stop() == 0
+    assert verify(tmp_path / "data").is_equal
 
 
 @pytest.mark.crash
@@ -101,6 +104,37 @@ def test_lookups_go_on_while_the_writer_is_away(tmp_path: Path) -> None:
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         trailing = trailing_of(caught.value)
         assert int(trailing["grpc-retry-pushback-ms"]) > 0
+
+
+@pytest.mark.crash
+def test_a_disk_that_takes_no_more_ends_the_writer_without_a_false_acknowledgement(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as served, served.channel() as channel:
+        stub = RegistryServiceStub(channel)
+        stub.UpsertRecord(registry.UpsertRecordRequest(record=citizen("BEFORE")), timeout=5)
+        (writer,) = served.child_pids("writer_process")
+        # As a full disk: every write that would make a file longer fails.
+        resource.prlimit(writer, resource.RLIMIT_FSIZE, (4096, 4096))
+        request = registry.UpsertRecordRequest(record=citizen("FULL", "Lý Thị Sương"), request_id="full")
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.UpsertRecord(request, timeout=5)
+        assert info_of(caught.value).reason == "WRITER_UNAVAILABLE"
+        # The next writer has no such limit, and the repetition is the first time that it is stored.
+        _wait_until(lambda: served.child_pids("writer_process") not in ([], [writer]))
+        answer = _retried(stub, request)
+        assert answer.outcome != common.WRITE_OUTCOME_UNCHANGED
+        assert "store_failed" in served.log()
+        assert served.stop() == 0
+    assert verify(tmp_path / "data").is_equal
+
+
+def _retried(stub: RegistryServiceStub, request: registry.UpsertRecordRequest) -> registry.UpsertRecordResponse:
+    until_s = time.monotonic() + 30
+    while True:
+        try:
+            return stub.UpsertRecord(request, timeout=5)
+        except grpc.RpcError:
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
 
 
 def _is_replaced(served: RunningServer, module: str, killed: int) -> bool:

@@ -65,6 +65,26 @@ def test_a_directory_that_is_not_ours_is_refused_and_left_alone(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_journal_that_is_none_ends_the_service_and_says_so(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_server(data) as served:
+        assert served.stop() == 0
+    (data / "journal.sqlite").write_bytes(b"no database at all, but long enough to look like one" * 100)
+    last = refusal(ServeOptions(data=data, listen="127.0.0.1:0", metrics="off"), tmp_path / "log")
+    assert last == "mdm serve: writer cannot be kept running; its log lines above say why"
+    assert "start_failed" in (tmp_path / "log").read_text(encoding="utf-8")
+    assert "Traceback" not in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_registries_file_that_breaks_its_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "registries.toml").write_text("[registries.hospital]\ncolour = 1\n", encoding="utf-8")
+    options = ServeOptions(
+        data=tmp_path / "data", listen="127.0.0.1:0", metrics="off", registries=tmp_path / "registries.toml"
+    )
+    assert "registries.hospital" in refusal(options, tmp_path / "log")
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("listen", "expected"),
     [
