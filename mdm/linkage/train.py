@@ -21,6 +21,9 @@ from mdm.linkage.splink_engine import MEMORY_LIMIT_DEFAULT, Progress, Workspace,
 SAMPLE_PAIRS = 2_000_000
 """Random pairs that u is counted on: levels of one in 10,000 are seen some 200 times."""
 
+RECORDS_MIN = 2_000
+"""Below it a rare level is seen by chance or not at all, and the base model knows better."""
+
 EM_PAIRS = 5_000_000
 """Pairs of one training block at most."""
 
@@ -58,6 +61,7 @@ def train(
     *,
     provenance: Provenance,
     truth: Path | None = None,
+    sample_pairs: int = SAMPLE_PAIRS,
     memory_limit: str = MEMORY_LIMIT_DEFAULT,
     progress: Progress | None = None,
 ) -> tuple[Model, TrainingReport]:
@@ -71,6 +75,7 @@ def train(
             clock; record count and libraries are filled in.
         truth: Parquet with `number` and `entity`, if the truth is known: m is then counted on it, else estimated by
             expectation maximisation on blocks that together free every comparison.
+        sample_pairs: Random pairs that u is counted on.
         memory_limit: Of DuckDB's buffers.
         progress: Told of each step.
 
@@ -81,11 +86,14 @@ def train(
     steps = 2 if truth is not None else 1 + len(specification.training_rules)
     say = progress or _silent
     with open_workspace(snapshot, specification, memory_limit) as workspace:
+        records = workspace.count("SELECT count(*) FROM records")
+        if records < RECORDS_MIN:
+            return base, TrainingReport((), {each.name: "too few records" for each in specification.comparisons})
         if truth is not None:
             _add_truth(workspace, truth)
         settings = splink_settings(specification, _parameters(base), epoch.prior)
         linker = workspace.linker(settings, epoch)
-        linker.training.estimate_u_using_random_sampling(max_pairs=SAMPLE_PAIRS, seed=provenance.seed)
+        linker.training.estimate_u_using_random_sampling(max_pairs=sample_pairs, seed=provenance.seed)
         say("train", 1, steps)
         if truth is not None:
             linker.training.estimate_m_from_label_column("entity")
@@ -93,7 +101,6 @@ def train(
         else:
             _maximise_expectation(linker, specification, say, steps)
         learned = learned_parameters(linker.misc.save_model_to_json())
-        records = workspace.count("SELECT count(*) FROM records")
     accepted, report = _through_gates(specification, learned, learned_parameters(base.splink), epoch.prior)
     model = Model.build(
         base.kind,

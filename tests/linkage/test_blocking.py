@@ -9,14 +9,14 @@ import pytest
 from mdm.linkage.blocking import POSTING_KEY_BYTES, blocking_keys, posting_keys
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 
-NAMED = {
+NAMED: dict[str, Any] = {
     "name": "nguyen thi hoa",
     "name_sorted": "hoa nguyen thi",
     "name_short": "nguyen hoa",
     "given": "hoa",
     "name_phonetic": "nguyen ti hoa",
 }
-BORN = {"birth_date": "1990-02-17", "birth_year": 1990, "birth_month": 2}
+BORN: dict[str, Any] = {"birth_date": "1990-02-17", "birth_year": 1990, "birth_month": 2}
 
 MEETINGS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("a shared number", {"personal_ids": ("079190000001",)}, {"personal_ids": ("023456789", "079190000001")}),

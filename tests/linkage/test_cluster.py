@@ -95,7 +95,7 @@ def test_no_cluster_holds_a_veto_and_the_order_of_edges_does_not_matter(
     ordered = list(by_pair.values())
     shuffled = random.Random(seed).sample(ordered, len(ordered))
     found = cluster(ordered, kinds.__getitem__, SCORER, different=different)
-    assert cluster(shuffled, kinds.__getitem__, SCORER, different=reversed(sorted(different))) == found
+    assert cluster(shuffled, kinds.__getitem__, SCORER, different=sorted(different, reverse=True)) == found
     for members in found.clusters:
         assert all(veto(kinds[left], kinds[right]) is None for left in members for right in members)
         assert not any(left in members and right in members for left, right in different)

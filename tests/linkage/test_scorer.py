@@ -46,7 +46,8 @@ def test_two_records_that_say_nothing_weigh_the_prior(kind: EntityKind) -> None:
 
 def test_a_rare_name_weighs_more_than_a_common_one() -> None:
     common = CitizenFeatures(name="nguyen thi hoa")
-    names: list[Features] = [common] * 300 + [CitizenFeatures(name=f"rare {number}") for number in range(700)]
+    names: list[Features] = [common for _ in range(300)]
+    names += [CitizenFeatures(name=f"rare {number}") for number in range(700)]
     epoch = StatisticsEpoch.from_records(EntityKind.CITIZEN, names, 1000)
     scorer = compile_scorer(Model.default(EntityKind.CITIZEN), epoch)
     rare = CitizenFeatures(name="rare 7")
