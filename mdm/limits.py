@@ -176,3 +176,7 @@ RELINK_MEMORY_BYTES = 2 << 30
 
 ADAPTATION_RECORDS_MIN = 10_000
 """Records of a kind below which a re-linkage keeps the shipped model: rare levels are seen too seldom to learn from."""
+
+FEED_CELL_CHARACTERS_MAX = 2048
+"""Four times the longest value that is kept, so the service still sees that it was too long; a row of 22 such cells is
+under 256 KiB."""

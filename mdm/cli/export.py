@@ -77,20 +77,26 @@ def _table(exported: CrosswalkExport, say: Progress) -> pa.Table:
         columns: list[Any] = [[chunk.registry] * count, [str(chunk.kind)] * count, chunk.record_ids, chunk.golden_ids]
         parts.append(pa.table(dict(zip(names, columns, strict=True)), schema=schema))
         say("crosswalk", exported.row_count, None)
+    say("crosswalk", exported.row_count, exported.row_count)
     table = pa.concat_tables([schema.empty_table(), *parts])
     return table.sort_by([("registry", "ascending"), ("entity_kind", "ascending"), ("record_id", "ascending")])
 
 
 def _write(table: pa.Table, path: Path, suffix: str) -> None:
+    import csv
+
     import pyarrow.parquet as pq
-    from pyarrow import csv
 
     if suffix == ".parquet":
         pq.write_table(table.combine_chunks(), path, compression="zstd")
     else:
-        csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(table.column_names)
+            for batch in table.to_batches():
+                writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def _digest(path: Path) -> str:

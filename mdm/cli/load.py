@@ -124,7 +124,9 @@ class _Load:
                 else:
                     for issue in outcome.value_issues:
                         issues.setdefault(_INDEX.sub("", issue.field), Counter())[issue.rule] += 1
-                say(self._feed, self._row_count, max(whole, self._row_count))
+                # The row of an ordinal: what is shown as done is durable.
+                say(self._feed, (outcome.ordinal - 1) // self._mapper.record_count_max + 1, max(whole, self._row_count))
+            say(self._feed, self._row_count, self._row_count)
             self._is_stopped = self._is_over(is_end=True)
         except _GateClosedError:
             self._is_stopped = True

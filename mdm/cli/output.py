@@ -67,14 +67,15 @@ def progress() -> Iterator[Progress]:
 
 class _Lines:
     def __init__(self) -> None:
-        self._stage = ""
+        self._said: tuple[str, int] = ("", 0)
         self._said_s = 0.0
 
     def __call__(self, stage: str, done: int, whole: int | None) -> None:
         now_s = time.monotonic()
-        if stage == self._stage and done != whole and now_s - self._said_s < LINE_INTERVAL_S:
+        is_due = stage != self._said[0] or done == whole or now_s - self._said_s >= LINE_INTERVAL_S
+        if not is_due or self._said == (stage, done):
             return
-        self._stage, self._said_s = stage, now_s
+        self._said, self._said_s = (stage, done), now_s
         note("progress", stage=stage, done=done, whole=whole)
 
 

@@ -72,6 +72,8 @@ def _watched(client: Client, run: RelinkRun) -> RelinkRun:
 
 
 def _report(report: RelinkReport) -> dict[str, Any]:
+    from mdm_client import EntityKind
+
     run = report.run
     answer: dict[str, Any] = {
         "run": run.run_id,
@@ -85,5 +87,6 @@ def _report(report: RelinkReport) -> dict[str, Any]:
     for impact in report.impacts:
         facts = dataclasses.asdict(impact)
         facts.pop("kind")
-        answer[str(impact.kind)] = {name: str(value) if name == "kind" else value for name, value in facts.items()}
+        name = "all kinds" if impact.kind is EntityKind.UNSPECIFIED else str(impact.kind)
+        answer[name] = {fact: value for fact, value in facts.items() if value != ""}
     return answer

@@ -29,7 +29,7 @@ from mdm.domain.records import (
 from mdm.errors import ConfigurationError, FeedFileError, InvalidSourceKeyError
 from mdm.feeds.reading import Row
 from mdm.feeds.rejects import Reject
-from mdm.limits import RECORD_ID_BYTES_MAX, RECORD_VALUES_MAX
+from mdm.limits import FEED_CELL_CHARACTERS_MAX, RECORD_ID_BYTES_MAX, RECORD_VALUES_MAX
 
 ENTITY_KIND_COLUMN = "entity_kind"
 """A file may state the kind of each row; a row of one kind then only yields that record."""
@@ -155,7 +155,7 @@ class RowMapper:
         position = self.positions.get(column, -1) if column else -1
         if position < 0:
             return _nothing
-        return lambda cells: cells[position]
+        return lambda cells: cells[position][:FEED_CELL_CHARACTERS_MAX]
 
 
 class _RecordBuilder:

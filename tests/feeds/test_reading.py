@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mdm.errors import FeedFileError
+from mdm.feeds.reading import Row, open_feed, survey
+from mdm.feeds.rejects import Reject
+from mdm.limits import FEED_ROW_LINES_MAX
+
+
+def rows_of(tmp_path: Path, body: bytes) -> list[Row | Reject]:
+    path = tmp_path / "feed.csv"
+    path.write_bytes(body)
+    return list(open_feed(path).rows())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("record_id,full_name\n1,Hồ Lan\n", id="plain"),
+        pytest.param("\ufeffrecord_id,full_name\n1,Hồ Lan\n", id="with a BOM"),
+        pytest.param("record_id,full_name\r\n1,Hồ Lan\r\n", id="with CRLF"),
+        pytest.param('record_id,full_name\n"1","Hồ Lan"', id="quoted, no line feed at the end"),
+        pytest.param("record_id , full_name\n1,Hồ Lan\n\n\n", id="spaces in the header, empty lines at the end"),
+    ],
+)
+def test_the_same_table_is_read_from_every_dialect(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_bytes(body.encode())
+    opened = open_feed(path)
+    assert opened.columns == ("record_id", "full_name")
+    assert list(opened.rows()) == [Row(2, ("1", "Hồ Lan"))]
+
+
+def test_a_quoted_value_may_span_lines_and_later_lines_keep_their_numbers(tmp_path: Path) -> None:
+    assert rows_of(tmp_path, b'a,b\n1,"x\ny, ""z"""\n2,w\n') == [Row(2, ("1", 'x\ny, "z"')), Row(4, ("2", "w"))]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"2", "has 1 columns where the header has 2"),
+        (b"2,x,y", "has 3 columns where the header has 2"),
+        (b"2,x\0y", "holds a NUL character"),
+        (b"2,H\xf4\xff", "holds bytes that are not UTF-8"),
+        (b'2,"x', "its quotes do not pair up"),
+        (b'2,"x"y', "its quotes do not pair up"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_set_aside_and_the_rest_is_read(tmp_path: Path, bad: bytes, reason: str) -> None:
+    first, found, *others = rows_of(tmp_path, b"a,b\n1,x\n" + bad + b"\n3,z\n4,w\n")
+    assert first == Row(2, ("1", "x"))
+    assert isinstance(found, Reject)
+    assert (found.line, found.reason) == (3, reason)
+    assert others == [Row(4, ("3", "z")), Row(5, ("4", "w"))]
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_line_only(tmp_path: Path) -> None:
+    count = 3 * FEED_ROW_LINES_MAX
+    body = b'a,b\n0,"open\n' + b"".join(b"%d,x\n" % number for number in range(1, count))
+    found = rows_of(tmp_path, body)
+    assert [row.line for row in found] == list(range(2, count + 2))
+    assert [isinstance(row, Reject) for row in found] == [True] + [False] * (count - 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "is empty"),
+        ("record_id,full_name\n1,Lan\n".encode("utf-16"), "UTF-16"),
+        (b"record_id,h\xf4 t\xean\n1,Lan\n", "header that is not UTF-8"),
+        (b"record_id,full_name\n" + b"1,H\xf4 Lan\n" * 50, "is not UTF-8: 50 of its first"),
+        (b"a,a\n1,2\n", "several columns named a"),
+        (b'"a', "no header"),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole_is_refused(tmp_path: Path, body: bytes, message: str) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_bytes(body)
+    with pytest.raises(FeedFileError) as caught:
+        list(open_feed(path).rows())
+    assert str(caught.value).startswith("feed.csv: ")
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FeedFileError, match=r"nowhere\.csv: cannot be read"):
+        open_feed(tmp_path / "nowhere.csv")
+
+
+def parquet(tmp_path: Path, table: pa.Table) -> Path:
+    path = tmp_path / "feed.parquet"
+    pq.write_table(table, path, row_group_size=2)
+    return path
+
+
+def test_a_parquet_file_is_read_as_text_whatever_its_types(tmp_path: Path) -> None:
+    path = parquet(tmp_path, pa.table({"record_id": [1, 2, None], "full_name": ["Lan", None, "Hồ"]}))
+    opened = open_feed(path)
+    assert opened.row_count == 3
+    assert list(opened.rows()) == [Row(1, ("1", "Lan")), Row(2, ("2", "")), Row(3, ("", "Hồ"))]
+
+
+def test_bytes_in_parquet_that_are_not_utf8_cost_their_row_only(tmp_path: Path) -> None:
+    broken = pa.array([b"Lan", b"H\xf4", b"An"], pa.binary())
+    rows = list(open_feed(parquet(tmp_path, pa.table({"full_name": broken}))).rows())
+    assert [isinstance(row, Reject) for row in rows] == [False, True, False]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.95])
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path, share: float) -> None:
+    path = parquet(tmp_path, pa.table({"record_id": [str(number) for number in range(1000)]}))
+    body = path.read_bytes()
+    path.write_bytes(body[: max(1, int(share * len(body)))])
+    with pytest.raises(FeedFileError, match="no whole Parquet file"):
+        open_feed(path)
+
+
+def test_a_parquet_file_damaged_inside_is_refused_while_reading(tmp_path: Path) -> None:
+    path = parquet(tmp_path, pa.table({"record_id": [f"{number}-{number * 7919}" for number in range(5000)]}))
+    body = bytearray(path.read_bytes())
+    body[40:4000] = bytes(3960)
+    path.write_bytes(body)
+    with pytest.raises(FeedFileError, match="damaged after row"):
+        list(open_feed(path).rows())
+
+
+def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text("record_id,full_name\n" + "".join(f"{number},{'x' * 90}\n" for number in range(60_000)))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in open_feed(path).rows())
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 60_000
+    assert peak_bytes < 3 * 1024 * 1024  # the file is 6 MB
+
+
+def test_a_survey_counts_lines_and_knows_the_file_again(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_bytes(b"a\n1\n2\n")
+    digest, line_count = survey(path)
+    assert (len(digest), line_count) == (64, 3)
+    path.write_bytes(b"a\n1\n3\n")
+    assert survey(path)[0] != digest

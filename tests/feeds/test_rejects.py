@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from mdm.config import Configuration
+from mdm.feeds.mapping import RowMapper
+from mdm.feeds.profile import profile_feed
+from mdm.feeds.reading import open_feed
+from mdm.feeds.rejects import Reject, RejectsFile, is_gate_closed
+
+
+def test_the_rejects_file_lists_line_field_reason_and_row(tmp_path: Path) -> None:
+    with RejectsFile(tmp_path / "rejects.csv") as rejects:
+        rejects.add(Reject(7, "record_id", "must not be empty", ("", 'a "b"')))
+    with (tmp_path / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["line", "field", "reason", "row"],
+            ["7", "record_id", "must not be empty", ',"a ""b"""'],
+        ]
+
+
+def test_undecodable_bytes_are_written_back_as_they_were(tmp_path: Path) -> None:
+    with RejectsFile(tmp_path / "rejects.csv") as rejects:
+        rejects.add(Reject(2, "row", "bytes", (b"H\xf4".decode("utf-8", "surrogateescape"),)))
+    assert b"H\xf4" in (tmp_path / "rejects.csv").read_bytes()
+
+
+def test_without_rejects_no_file_is_made(tmp_path: Path) -> None:
+    with RejectsFile(tmp_path / "rejects.csv"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "rejects", "share", "is_end", "is_closed"),
+    [
+        (99, 99, 0.01, False, False),  # too few rows to judge by
+        (100, 1, 0.01, False, False),  # exactly the share
+        (100, 2, 0.01, False, True),
+        (10, 1, 0.01, True, True),  # at the end every file is judged
+        (10, 0, 0.0, True, False),
+        (0, 0, 0.01, True, False),
+        (10, 10, 1.0, True, False),
+    ],
+)
+def test_the_gate_closes_above_the_share(rows: int, rejects: int, share: float, is_end: bool, is_closed: bool) -> None:  # noqa: FBT001 – a case table's columns
+    assert is_gate_closed(rows, rejects, share, is_end=is_end) is is_closed
+
+
+def test_a_profile_counts_what_a_file_holds(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text("record_id,full_name,operation\n1,Lan,\n1,Lan,\n2,,delete\n,An,\n3\n", encoding="utf-8")
+    opened = open_feed(path)
+    mapper = RowMapper(Configuration.load(), "hospital.patients", opened.columns)
+    with RejectsFile(tmp_path / "rejects.csv") as rejects:
+        profile = profile_feed(opened, mapper, rejects)
+    assert (profile.row_count, profile.upsert_count, profile.delete_count, profile.rejected_count) == (5, 1, 1, 3)
+    assert profile.filled_share_by_column == {"record_id": 0.75, "full_name": 0.75, "operation": 0.25}
+    assert rejects.count == 3
