@@ -29,6 +29,7 @@ GOLDEN_ID_RANDOM_BITS = 60
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CROCKFORD_SYMBOLS = frozenset(_CROCKFORD)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _REGISTRY_PATTERN = re.compile(r"^[a-z][a-z0-9_]{1,31}$")
 
 
@@ -56,12 +57,14 @@ class SourceKey(msgspec.Struct, frozen=True, array_like=True, order=True):
 
         Raises:
             InvalidSourceKeyError: The registry name is not `[a-z][a-z0-9_]{1,31}`, or the record id is empty, not NFC,
-                longer than 128 bytes of UTF-8, or holds a NUL.
+                longer than 128 bytes of UTF-8, or holds a NUL or half a surrogate pair.
         """
-        if not _REGISTRY_PATTERN.match(self.registry):
+        if not _REGISTRY_PATTERN.fullmatch(self.registry):
             raise InvalidSourceKeyError("registry", "must match [a-z][a-z0-9_]{1,31}")
         if not self.record_id:
             raise InvalidSourceKeyError("record_id", "must not be empty")
+        if _SURROGATE.search(self.record_id):
+            raise InvalidSourceKeyError("record_id", "must be text, without lone surrogates")
         if "\0" in self.record_id:
             raise InvalidSourceKeyError("record_id", "must not hold a NUL character")
         if not unicodedata.is_normalized("NFC", self.record_id):
@@ -86,9 +89,11 @@ def parse_golden_id(text: str) -> GoldenId:
         InvalidGoldenIdError: Not a kind letter with 12 Crockford base 32 symbols and the right check character.
     """
     compact = text.strip().replace("-", "").upper()
-    if len(compact) != GOLDEN_ID_LENGTH - 4 or compact[0] not in "CB" or not _CROCKFORD_SYMBOLS.issuperset(compact[1:-1]):
+    # Upper case turns some foreign letters into Latin ones: what was not ASCII before is no golden ID.
+    is_shaped = text.strip().isascii() and len(compact) == GOLDEN_ID_LENGTH - 4 and compact[0] in "CB"
+    if not is_shaped or not _CROCKFORD_SYMBOLS.issuperset(compact[1:-1]):
         raise InvalidGoldenIdError("must look like C-XXXX-XXXX-XXXX-X (citizen) or B-XXXX-XXXX-XXXX-X (business)")
-    if not compact.isascii() or not compact[-1].isalnum() or mod_37_36.calc_check_digit(compact[:-1]) != compact[-1]:
+    if mod_37_36.calc_check_digit(compact[:-1]) != compact[-1]:
         raise InvalidGoldenIdError("its check character does not fit, so at least one character was mistyped")
     return GoldenId(f"{compact[0]}-{compact[1:5]}-{compact[5:9]}-{compact[9:13]}-{compact[13]}")
 
