@@ -28,13 +28,15 @@ def departure(state: IdentityView, number: RecordNumber) -> list[ev.Fact]:
     rest = [member for member in golden.members if member != number]
     facts: list[ev.Fact] = []
     # Redirects first, so that a survivor is retired only when nothing leads to it any more.
-    for golden_id in (*golden.absorbed, entry.golden_id):
-        if _issued(state, golden_id).anchor == number:
-            facts.append(ev.AnchorMoved(golden_id, rest[0]) if rest else ev.GoldenIdRetired(golden_id))
+    facts.extend(
+        ev.AnchorMoved(golden_id, rest[0]) if rest else ev.GoldenIdRetired(golden_id)
+        for golden_id in (*golden.absorbed, entry.golden_id)
+        if _issued(state, golden_id).anchor == number
+    )
     return facts
 
 
-def regroup(  # noqa: PLR0913  (the evidence travels into the event)
+def regroup(
     state: IdentityView,
     clusters: Sequence[Collection[RecordNumber]],
     mint: Mint,
@@ -74,8 +76,9 @@ def regroup(  # noqa: PLR0913  (the evidence travels into the event)
             if anchor is None:
                 message = f"{golden_id} is retired and cannot be regrouped"
                 raise AssertionError(message)
-            if _leaves_alone_for_another(anchor, golden, clusters[cluster_of[anchor]], golden_ids):
-                anchor = next(member for member in golden.members if member != anchor)
+            heir = _heir(anchor, golden, lambda member: clusters[cluster_of[member]], golden_ids)
+            if heir != anchor:
+                anchor = heir
                 facts.append(ev.AnchorMoved(golden_id, anchor))
             anchored[cluster_of[anchor]].append((entry.minted_seq, entry.minted_ordinal, golden_id))
 
@@ -122,6 +125,22 @@ def _already_grouped(
         if ids or golden_id is None or len(_issued(state, golden_id).members) != len(cluster):
             return False
     return True
+
+
+def _heir(
+    anchor: RecordNumber,
+    golden: GoldenEntry,
+    cluster_of: Callable[[RecordNumber], Collection[RecordNumber]],
+    golden_ids: dict[RecordNumber, GoldenId | None],
+) -> RecordNumber:
+    """Return the anchor itself unless it leaves alone for another golden record; then the oldest member that does not.
+
+    Where every member leaves so, the last one takes the ID along.
+    """
+    for member in (anchor, *(each for each in golden.members if each != anchor)):
+        if not _leaves_alone_for_another(member, golden, cluster_of(member), golden_ids):
+            return member
+    return golden.members[-1]
 
 
 def _leaves_alone_for_another(

@@ -304,7 +304,6 @@ def _regroup(state: IdentityState, seq: int, fact: ev.RecordsRegrouped) -> None:
             touched[old_id] = None
             touched.update(dict.fromkeys(_known_golden(state, old_id).absorbed))
     absorbed: dict[GoldenId, list[GoldenId]] = {group.golden_id: [] for group in fact.groups}
-    redirects: list[GoldenId] = []
     for golden_id in touched:
         anchor = _known_golden(state, golden_id).anchor
         if anchor is None:  # retired inside this same change
@@ -312,8 +311,8 @@ def _regroup(state: IdentityState, seq: int, fact: ev.RecordsRegrouped) -> None:
         survivor = group_of[anchor].golden_id
         if survivor != golden_id:
             absorbed[survivor].append(golden_id)
-            redirects.append(golden_id)
-            _change_golden(state, seq, golden_id, survivor=survivor, members=(), absorbed=())
+            if _known_golden(state, golden_id).survivor != survivor:
+                _change_golden(state, seq, golden_id, survivor=survivor, members=(), absorbed=())
     for ordinal, group in enumerate(fact.groups):
         members = tuple(sorted(group.numbers))
         if group.is_minted:

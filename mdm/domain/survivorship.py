@@ -52,6 +52,11 @@ def golden_values(members: Iterable[Member], pins: Mapping[str, str] | None = No
         stated = [(member, value) for member, value in stated if value]
         pinned = (pins or {}).get(field.name)
         if not stated:
+            if pinned is not None:
+                # Fixed by a steward, and no member states anything any more.
+                best = ranked[0]
+                source = (best.record.key, best.record.updated_at, best.trust_rank)
+                values.append(GoldenValue(field.name, pinned, *source, 0, is_pinned=True))
             continue
         if isinstance(stated[0][1], tuple):
             values.extend(_repeated(field.name, stated))

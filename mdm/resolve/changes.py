@@ -45,4 +45,8 @@ def _regrouped(state: IdentityView, group: ev.Group, changes: dict[GoldenId, Gol
     changes.setdefault(group.golden_id, GoldenIdChange(group.golden_id, kind))
     golden = state.golden(group.golden_id)
     for absorbed in golden.absorbed if golden else ():
+        redirect = state.golden(absorbed)
+        if golden is None or redirect is None or redirect.changed_seq < golden.changed_seq:
+            # It redirected here before.
+            continue
         changes[absorbed] = GoldenIdChange(absorbed, ChangeKind.MERGED, group.golden_id)

@@ -24,6 +24,7 @@ class Group:
         self.batch = batch
         self.index = index
         self.engines = engines
+        self._minted: set[GoldenId] = set()
 
     @property
     def last_seq(self) -> int:
@@ -52,7 +53,9 @@ class Group:
         """Return a golden ID that was never issued, checked against all ever issued."""
         while True:
             minted = golden_id(kind, secrets.randbits(GOLDEN_ID_RANDOM_BITS))
-            if self.index.golden(minted) is None:
+            # One fact may mint several, and only a folded one stands in the index.
+            if self.index.golden(minted) is None and minted not in self._minted:
+                self._minted.add(minted)
                 return minted
 
     def record(self, number: RecordNumber) -> RecordEntry:
