@@ -59,7 +59,8 @@ class Decision(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     join: tuple[GoldenId, ...]
-    """Golden records that it belongs to, strongest first; more than one are fragments to be merged. Empty: its own."""
+    """Golden records that it belongs to, strongest first; more than one are fragments to be merged. Empty: none, so
+    that a record with company leaves it for a golden ID of its own."""
     partner: RecordNumber | None
     match_weight_bits: float | None
     questions: tuple[Question, ...]
@@ -87,10 +88,13 @@ def decide(
         evidence: Every scored pair, in any order; pairs of band NONE only count as company of `current`.
         thresholds: Of the model in force.
         current: The golden record that holds the record now together with other members; None for a new record
-            or one that is alone under its ID.
+            or one that is alone under its ID. It keeps the record unless a veto now stands between them.
         veto: Names what forbids the record among all members of a golden record; empty when nothing does.
         compatible: Whether two golden records may be one: no veto between members, and joint evidence for it.
     """
+    if current is not None and veto(current):
+        # A change of values may bring a veto to light among records that were one before.
+        current = None
     standings = _standings(evidence, veto)
     linkable = [standing for standing in standings if standing.is_linkable]
     friends, rivals = _sides(linkable, standings, thresholds, compatible)

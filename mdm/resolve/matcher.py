@@ -17,12 +17,12 @@ from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.records import SourceRecord
 from mdm.domain.state import IdentityView, RecordEntry, pair_of
 from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX
+from mdm.linkage.blocking import posting_keys
+from mdm.linkage.codec import decode_features, encode_features
 from mdm.linkage.evidence import assess, compatible, veto
 from mdm.linkage.features import Features, FieldIssue
 from mdm.linkage.normalise.record import normalise
 from mdm.linkage.specification import specification_of
-from mdm.linkage.blocking import posting_keys
-from mdm.linkage.codec import decode_features, encode_features
 from mdm.resolve.commands import Proposal, ScoredCandidate
 from mdm.resolve.engines import Engine
 from mdm.resolve.views import TruncatedBlock
@@ -64,6 +64,19 @@ class Candidates(msgspec.Struct, frozen=True):
     truncated: tuple[TruncatedBlock, ...]
 
 
+class Consideration(msgspec.Struct, frozen=True):
+    """Everything that was looked at for one record, and what is to become of it."""
+
+    truncated: tuple[TruncatedBlock, ...]
+    scored: list[ScoredCandidate]
+    evidence: list[Evidence]
+    decision: Decision
+    held_by: GoldenId | None
+    """The golden record that its bearer belongs to so far; None for a new record and for a new bearer."""
+    has_company: bool
+    """Whether `held_by` has other members."""
+
+
 def describe(record: SourceRecord) -> Description:
     """Normalise a record. Cost: about 0.1 ms."""
     normalised = normalise(record)
@@ -100,6 +113,46 @@ def candidates_of(state: MatchState, kind: EntityKind, keys: Iterable[bytes], ow
         if read < total:
             truncated.append(TruncatedBlock(rules[key[0]], total, read))
     return Candidates(tuple(found), tuple(truncated))
+
+
+def consider(
+    state: MatchState,
+    engine: Engine,
+    description: Description,
+    own: RecordNumber | None = None,
+    *,
+    is_new_bearer: bool = False,
+    known: Mapping[RecordNumber, ScoredCandidate] | None = None,
+) -> Consideration:
+    """Compare a record with everything near it and decide; reader and writer do exactly this.
+
+    Args:
+        state: Holds the candidates, and the record itself if it is stored.
+        engine: Of the record's kind.
+        description: The record's values, which may be newer than the stored ones.
+        own: The record's number, if it is stored.
+        is_new_bearer: Whether the values are about somebody else than the stored ones.
+        known: Scores that still hold.
+    """
+    entry = state.record(own) if own is not None else None
+    held_by = entry.golden_id if entry is not None and not is_new_bearer else None
+    golden = state.golden(held_by) if held_by is not None else None
+    company = [number for number in golden.members if number != own] if golden is not None else []
+    found = candidates_of(state, engine.kind, description.keys, own)
+    # Whoever people named, and the present company, count even if blocking would not find them.
+    named = (*entry.judged, *filter(None, (entry.chosen,))) if entry is not None else ()
+    numbers = tuple(dict.fromkeys((*found.numbers, *named, *company[:CANDIDATES_PER_KEY_MAX])))
+    scored = score(state, engine, description.features, numbers, known)
+    evidence = evidence_of(state, engine, description.features, scored, entry, own)
+    decision = decide_for(
+        state,
+        engine,
+        description.features,
+        [pair for pair in evidence if company or pair.golden_id != held_by],
+        own=own,
+        current=held_by if company else None,
+    )
+    return Consideration(found.truncated, scored, evidence, decision, held_by, bool(company))
 
 
 def score(
@@ -174,7 +227,7 @@ def _hear_people(
     chosen = _golden_of(state, entry.chosen)
     rejected = {_golden_of(state, number) for number in entry.rejected} - {None}
     for number, pair in evidence.items():
-        if pair.golden_id in rejected and pair.band is Band.LINK:
+        if pair.golden_id in rejected and pair.band is not Band.NONE:
             evidence[number] = msgspec.structs.replace(
                 pair, band=Band.REVIEW, reason=ev.MatchReason.VETO, detail="clerk_rejected"
             )

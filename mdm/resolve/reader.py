@@ -14,35 +14,22 @@ import msgspec
 
 from mdm.config import Configuration
 from mdm.domain import survivorship
-from mdm.domain.decision import Band, Decision, Evidence
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import GoldenEntry
 from mdm.errors import NotFreshEnoughError, UnknownGoldenIdError, UnknownRecordError, WriterUnavailableError
 from mdm.limits import CANDIDATES_MAX, CROSSWALK_CHUNK_ROWS, FRESHNESS_POLL_S
 from mdm.linkage.identification import identifier_keys, stated_identifiers
-from mdm.linkage.scorer import match_probability
-from mdm.resolve.commands import Proposal, ScoredCandidate
+from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines
-from mdm.resolve.matcher import (
-    Candidates,
-    Description,
-    candidates_of,
-    decide_for,
-    describe,
-    evidence_of,
-    features_of,
-    score,
-)
+from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.payloads import decode_payload, updated_at_us
+from mdm.resolve.previews import preview_write
 from mdm.resolve.views import (
-    FieldDifference,
     GoldenRecord,
     GoldenState,
-    Grade,
     IdentifierHolder,
-    MatchCandidate,
     MatchResult,
     Preview,
     RecordState,
@@ -100,10 +87,13 @@ class Reader:
         with opened.index.read() as view:
             settings = _settings(view)
         current = self._directory.generations.current()
-        if (current is not None and current.name != opened.generation) or settings != opened.settings:
-            with self._lock:
+        with self._lock:
+            if current is not None and current.name != opened.generation:
+                # Calls in flight keep the old environment; it closes with the last of them.
                 self._opened = self._open_current()
-            # Calls in flight keep the old environment; it closes with the last of them.
+            elif settings != opened.settings:
+                # LMDB allows one environment for a file in a process: the same one, with new engines.
+                self._opened = _opened(opened.generation, opened.index, opened.journal)
 
     @property
     def configuration(self) -> Configuration:
@@ -184,11 +174,16 @@ class Reader:
 
     def match(self, record: SourceRecord, limit: int = 10) -> MatchResult:
         """Return the golden records that `record` may describe, best first; its key only names the kind."""
-        return self._compare(record, limit, own_key=None).match
+        opened = self._opened
+        with opened.index.read() as view:
+            return preview_write(view, opened.engines[record.key.kind], record, limit, own=None).match
 
     def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
         """Return what a write of `record` would do, without writing."""
-        return self._compare(record, limit, own_key=record.key)
+        opened = self._opened
+        with opened.index.read() as view:
+            own = view.number_of(record.key)
+            return preview_write(view, opened.engines[record.key.kind], record, limit, own)
 
     def golden(self, golden_id: str) -> GoldenRecord:
         """Return what a golden ID answers: itself, its survivor, or that it is retired.
@@ -287,35 +282,21 @@ class Reader:
         if path is None:
             raise WriterUnavailableError("the writer has not made an index yet")
         index = Index.open(path, readonly=True)
-        journal = Journal.open_read_only(self._directory.journal)
-        with index.read() as view:
-            settings = _settings(view)
-            configuration = journal.artefact(settings[0] or "")
-            if configuration is None:
-                raise WriterUnavailableError("the writer has not journalled a configuration yet")
-            engines = active_engines(view, journal.artefact)
-        return _Opened(path.name, index, settings, engines, Configuration.decode(configuration), journal)
+        try:
+            return _opened(path.name, index, Journal.open_read_only(self._directory.journal))
+        except BaseException:
+            index.close()
+            raise
 
-    def _compare(self, record: SourceRecord, limit: int, own_key: SourceKey | None) -> Preview:
-        opened = self._opened
-        engine = opened.engines[record.key.kind]
-        description = describe(record)
-        with opened.index.read() as view:
-            own = view.number_of(own_key) if own_key is not None else None
-            entry = view.record(own) if own is not None else None
-            found = candidates_of(view, description.kind, description.keys, own)
-            scored = score(view, engine, description.features, found.numbers)
-            evidence = evidence_of(view, engine, description.features, scored, entry, own)
-            decision = decide_for(view, engine, description.features, evidence, own=own)
-            ranked = _ranked(view, engine, description, scored, evidence, decision, limit)
-            match = MatchResult(ranked, len(scored), found.truncated, view.applied_seq)
-        return Preview(
-            description.features,
-            description.issues,
-            match,
-            decision.outcome.value,
-            decision.join[0] if decision.join else None,
-        )
+
+def _opened(generation: str, index: Index, journal: JournalReader) -> _Opened:
+    with index.read() as view:
+        settings = _settings(view)
+        configuration = journal.artefact(settings[0] or "")
+        if configuration is None:
+            raise WriterUnavailableError("the writer has not journalled a configuration yet")
+        engines = active_engines(view, journal.artefact)
+    return _Opened(generation, index, settings, engines, Configuration.decode(configuration), journal)
 
 
 def _settings(view: IndexView) -> tuple[str | None, ...]:
@@ -348,45 +329,3 @@ def _pins(view: IndexView, journal: JournalReader, members: Sequence[RecordNumbe
             if value is not None:
                 pins[field] = value.decode()
     return pins
-
-
-def _ranked(  # noqa: PLR0913  (one pass over what the comparison found)
-    view: IndexView,
-    engine: Engine,
-    description: Description,
-    scored: Sequence[ScoredCandidate],
-    evidence: Sequence[Evidence],
-    decision: Decision,
-    limit: int,
-) -> tuple[MatchCandidate, ...]:
-    best: dict[GoldenId, Evidence] = {}
-    for pair in sorted(evidence, key=lambda pair: (-pair.match_weight_bits, pair.number)):
-        if pair.match_weight_bits > 0:
-            best.setdefault(pair.golden_id, pair)
-    questions = {question.number: question for question in decision.questions}
-    ranked = []
-    for golden_id, pair in list(best.items())[:limit]:
-        question = questions.get(pair.number)
-        if golden_id in decision.join:
-            grade, held_back = Grade.CERTAIN, ""
-        elif pair.band is Band.NONE:
-            grade, held_back = Grade.POSSIBLE, ""
-        else:
-            held_back = (question.detail or question.reason.value) if question else pair.detail or pair.reason.value
-            grade = Grade.LIKELY
-        other = features_of(view, engine.kind, pair.number)
-        steps = engine.scorer.waterfall(description.features, other) if other is not None else []
-        ranked.append(
-            MatchCandidate(
-                golden_id,
-                pair.match_weight_bits,
-                match_probability(pair.match_weight_bits),
-                grade,
-                held_back,
-                tuple(
-                    FieldDifference(step.comparison, step.level, step.bits + step.term_frequency_bits) for step in steps
-                ),
-                pair.number,
-            )
-        )
-    return tuple(ranked)

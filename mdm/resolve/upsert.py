@@ -13,13 +13,14 @@ from mdm.domain.decision import Decision
 from mdm.domain.keys import GoldenId, RecordNumber
 from mdm.domain.rules import departure, regroup
 from mdm.domain.state import RecordEntry, pair_of
-from mdm.linkage.evidence import veto
-from mdm.linkage.features import BusinessFeatures, Features, FieldIssue
+from mdm.errors import UnknownGoldenIdError
+from mdm.linkage.features import FieldIssue
+from mdm.resolve.bearer import is_another_bearer
 from mdm.resolve.changes import golden_id_changes
 from mdm.resolve.commands import ClerkChoice, Delete, ScoredCandidate, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.group import Group
-from mdm.resolve.matcher import Description, candidates_of, decide_for, describe, evidence_of, features_of, score
+from mdm.resolve.matcher import Consideration, Description, consider, describe
 from mdm.resolve.payloads import decode_payload, encode_payload, updated_at_us
 
 
@@ -35,8 +36,10 @@ class _Stored(msgspec.Struct):
 
 
 def upsert(group: Group, command: Upsert) -> WriteAnswer:
-    """Store the record and resolve it unless it is deferred. A record that is resolved already is never deferred:
-    a source key can change its bearer, and that must not wait."""
+    """Store the record and resolve it unless it is deferred.
+
+    A record that is resolved already is never deferred: a source key can change its bearer, and that must not wait.
+    """
     record = command.record
     number = group.index.number_of(record.key)
     entry = group.index.record(number) if number is not None else None
@@ -44,12 +47,16 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     stated_us = updated_at_us(record.updated_at)
     if entry is not None and number is not None and not entry.is_deleted:
         is_deferred = command.is_deferred and entry.golden_id is None
-        needs_resolution = entry.golden_id is None and not is_deferred
-        if group.index.raw(number) == payload and not needs_resolution and command.choice is None:
-            return _answer(group, number, WriteOutcome.UNCHANGED)
-        is_older = stated_us is not None and entry.updated_at_us is not None and stated_us < entry.updated_at_us
-        if is_older and not command.allow_older:
-            return _answer(group, number, WriteOutcome.STALE)
+        unwritten = unwritten_outcome(
+            entry,
+            group.index.raw(number),
+            payload,
+            stated_us,
+            allow_older=command.allow_older,
+            is_asked_for=command.choice is not None or (entry.golden_id is None and not is_deferred),
+        )
+        if unwritten is not None:
+            return _answer(group, number, unwritten)
     else:
         is_deferred = command.is_deferred
     number = number if number is not None else RecordNumber(group.index.last_number() + 1)
@@ -61,9 +68,14 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
         _store(group, command, number, payload, stated_us, cause, is_new_bearer=False)
         return _answer(group, number, WriteOutcome.PENDING)
 
+    if command.choice is not None:
+        _check_choice(group, command.choice)
     description = _description(command)
-    old = features_of(group.index, record.key.kind, number) if entry and entry.golden_id else None
-    is_new_bearer = old is not None and _is_new_bearer(engine, old, description.features)
+    is_new_bearer = is_another_bearer(group.index, engine, number, description.features)
+    if is_new_bearer and entry is not None:
+        # What a steward said was said of the former bearer.
+        for other in entry.judged:
+            group.add(cause, ev.JudgementWithdrawn(*pair_of(number, other)))
     _store(group, command, number, payload, stated_us, cause, is_new_bearer=is_new_bearer)
     stored = _Stored(number, engine, cause, description, is_new_bearer, _scores(group, command))
     if command.choice is not None:
@@ -74,6 +86,34 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     was_in = entry.golden_id if entry and entry.golden_id != answer.golden_id else None
     changes = golden_id_changes(group.facts(first_fact), group.index, left=was_in)
     return msgspec.structs.replace(answer, changes=changes, is_new_bearer=is_new_bearer)
+
+
+def unwritten_outcome(
+    entry: RecordEntry,
+    stored: bytes | None,
+    payload: bytes,
+    stated_us: int | None,
+    *,
+    allow_older: bool,
+    is_asked_for: bool | None = None,
+) -> WriteOutcome | None:
+    """Return why a live record's values are not written, None if they are.
+
+    Args:
+        entry: Of the stored record.
+        stored: Its payload.
+        payload: The new one.
+        stated_us: The source's time of the new one.
+        allow_older: Whether an older version may replace a newer one.
+        is_asked_for: Whether there is something to do even without a change; by default if it is pending.
+    """
+    if entry.is_deleted:
+        return None
+    if stored == payload:
+        has_work = entry.golden_id is None if is_asked_for is None else is_asked_for
+        return None if has_work else WriteOutcome.UNCHANGED
+    is_older = stated_us is not None and entry.updated_at_us is not None and stated_us < entry.updated_at_us
+    return WriteOutcome.STALE if is_older and not allow_older else None
 
 
 def delete(group: Group, command: Delete) -> WriteAnswer:
@@ -95,29 +135,17 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
 def resolve(group: Group, stored: _Stored) -> WriteOutcome:
     """Decide for a stored record and draft what follows."""
     index, number = group.index, stored.number
-    entry = group.record(number)
-    held_by = None if stored.is_new_bearer else entry.golden_id
-    golden = index.golden(held_by) if held_by else None
-    has_company = golden is not None and len(golden.members) > 1
-    numbers = candidates_of(index, stored.description.kind, stored.description.keys, number).numbers
-    judged = tuple(other for other in entry.judged if other not in numbers)
-    scored = score(index, stored.engine, stored.description.features, (*numbers, *judged), stored.proposal_scores)
-    evidence = evidence_of(index, stored.engine, stored.description.features, scored, entry, number)
-    decision = decide_for(
+    considered = consider(
         index,
         stored.engine,
-        stored.description.features,
-        [pair for pair in evidence if has_company or pair.golden_id != held_by],
-        own=number,
-        current=held_by if has_company else None,
+        stored.description,
+        number,
+        is_new_bearer=stored.is_new_bearer,
+        known=stored.proposal_scores,
     )
-    _settle(group, stored, entry, decision, held_by, has_company=has_company)
-    _ask(group, stored, decision)
-    own_id = group.golden_id_of(number)
-    own = index.golden(own_id) if own_id else None
-    if own is not None and len(own.members) > 1:
-        return WriteOutcome.LINKED
-    return WriteOutcome.REVIEW if decision.questions else WriteOutcome.CREATED
+    _settle(group, stored, considered)
+    _ask(group, stored, considered.decision)
+    return WriteOutcome(considered.decision.outcome.value)
 
 
 def resolve_stored(group: Group, number: RecordNumber, cause: ev.Cause) -> None:
@@ -132,18 +160,12 @@ def resolve_stored(group: Group, number: RecordNumber, cause: ev.Cause) -> None:
     group.index.put_match_state(number, description.encoded, description.keys)
 
 
-def _settle(
-    group: Group,
-    stored: _Stored,
-    entry: RecordEntry,
-    decision: Decision,
-    held_by: GoldenId | None,
-    *,
-    has_company: bool,
-) -> None:
-    index, number, join = group.index, stored.number, decision.join
+def _settle(group: Group, stored: _Stored, considered: Consideration) -> None:
+    index, number, decision = group.index, stored.number, considered.decision
+    held_by, has_company, join = considered.held_by, considered.has_company, decision.join
+    entry = group.record(number)
     if not join:
-        if held_by is None:
+        if held_by is None or has_company:
             _leave(group, stored, entry)
             minted = group.mint(entry.kind)
             group.add(stored.cause, _resolved(number, minted, decision, is_minted=True))
@@ -204,7 +226,7 @@ def _ask(group: Group, stored: _Stored, decision: Decision) -> None:
             )
 
 
-def _store(  # noqa: PLR0913  (the parts of one fact)
+def _store(
     group: Group,
     command: Upsert,
     number: RecordNumber,
@@ -248,23 +270,10 @@ def _scores(group: Group, command: Upsert) -> dict[RecordNumber, ScoredCandidate
     return held
 
 
-def _is_new_bearer(engine: Engine, old: Features, new: Features) -> bool:
-    """Return whether a key's new values are about somebody else: a veto, or a weight below review.
-
-    Values too thin to tell anyone apart do not count against the bearer as long as name, birth date and codes stay.
-    """
-    if _identity(old) == _identity(new):
-        return False
-    if veto(old, new) is not None:
-        return True
-    pair = engine.scorer.score(old, [new])[0]
-    return pair.match_weight_bits < engine.model.thresholds.review_bits
-
-
-def _identity(features: Features) -> tuple[object, ...]:
-    if isinstance(features, BusinessFeatures):
-        return (features.name, features.tax_codes)
-    return (features.name, features.birth_date, features.birth_year, features.sex, features.personal_ids)
+def _check_choice(group: Group, choice: ClerkChoice) -> None:
+    for golden_id in filter(None, (choice.chosen, *choice.shown)):
+        if group.index.golden(golden_id) is None:
+            raise UnknownGoldenIdError("the clerk's choice names a golden ID that was never issued")
 
 
 def _note_choice(group: Group, stored: _Stored, choice: ClerkChoice) -> None:

@@ -1,0 +1,101 @@
+"""What a write would see and do, computed as the writer computes it but without writing."""
+
+from __future__ import annotations
+
+from mdm.domain.decision import Band, Evidence
+from mdm.domain.events import Outcome
+from mdm.domain.keys import GoldenId, RecordNumber
+from mdm.domain.records import SourceRecord
+from mdm.linkage.scorer import match_probability
+from mdm.resolve.bearer import is_another_bearer
+from mdm.resolve.commands import WriteOutcome
+from mdm.resolve.engines import Engine
+from mdm.resolve.matcher import Consideration, Description, consider, describe, features_of
+from mdm.resolve.payloads import encode_payload, updated_at_us
+from mdm.resolve.upsert import unwritten_outcome
+from mdm.resolve.views import FieldDifference, Grade, MatchCandidate, MatchResult, Preview
+from mdm.store.view import IndexView
+
+
+def preview_write(
+    view: IndexView, engine: Engine, record: SourceRecord, limit: int, own: RecordNumber | None
+) -> Preview:
+    """Return what an upsert of `record` would find and do.
+
+    Args:
+        view: The state that the record would meet.
+        engine: Of the record's kind.
+        record: Its key counts only through `own`.
+        limit: Candidates to show; the outcome rests on all.
+        own: Number of the stored record under the same key; None treats the record as a new one.
+    """
+    description = describe(record)
+    is_new_bearer = own is not None and is_another_bearer(view, engine, own, description.features)
+    considered = consider(view, engine, description, own, is_new_bearer=is_new_bearer)
+    ranked = _ranked(view, engine, description, considered, limit)
+    match = MatchResult(ranked, len(considered.scored), considered.truncated, view.applied_seq)
+    outcome, golden_id = WriteOutcome(considered.decision.outcome.value), _golden_id_after(view, considered)
+    entry = view.record(own) if own is not None else None
+    if entry is not None and own is not None:
+        unwritten = unwritten_outcome(
+            entry, view.raw(own), encode_payload(record), updated_at_us(record.updated_at), allow_older=False
+        )
+        if unwritten is not None:
+            outcome, golden_id = unwritten, entry.golden_id
+    return Preview(description.features, description.issues, match, outcome.value, golden_id)
+
+
+def _golden_id_after(view: IndexView, considered: Consideration) -> GoldenId | None:
+    """Return the golden ID that the record would have; None where one would be minted."""
+    stays_alone = considered.held_by if not considered.has_company else None
+    if considered.decision.outcome is not Outcome.LINKED:
+        return stays_alone
+    fragments = {*considered.decision.join, *filter(None, (stays_alone,))}
+    # Merged fragments answer under the oldest of their IDs.
+    return min(fragments, key=lambda golden_id: _age(view, golden_id))
+
+
+def _age(view: IndexView, golden_id: GoldenId) -> tuple[int, int]:
+    golden = view.golden(golden_id)
+    return (golden.minted_seq, golden.minted_ordinal) if golden else (0, 0)
+
+
+def _ranked(
+    view: IndexView,
+    engine: Engine,
+    description: Description,
+    considered: Consideration,
+    limit: int,
+) -> tuple[MatchCandidate, ...]:
+    decision = considered.decision
+    best: dict[GoldenId, Evidence] = {}
+    for pair in sorted(considered.evidence, key=lambda pair: (-pair.match_weight_bits, pair.number)):
+        if pair.match_weight_bits > 0:
+            best.setdefault(pair.golden_id, pair)
+    questions = {question.number: question for question in decision.questions}
+    ranked = []
+    for golden_id, pair in list(best.items())[:limit]:
+        question = questions.get(pair.number)
+        if golden_id in decision.join:
+            grade, held_back = Grade.CERTAIN, ""
+        elif pair.band is Band.NONE:
+            grade, held_back = Grade.POSSIBLE, ""
+        else:
+            held_back = (question.detail or question.reason.value) if question else pair.detail or pair.reason.value
+            grade = Grade.LIKELY
+        other = features_of(view, engine.kind, pair.number)
+        steps = engine.scorer.waterfall(description.features, other) if other is not None else []
+        ranked.append(
+            MatchCandidate(
+                golden_id,
+                pair.match_weight_bits,
+                match_probability(pair.match_weight_bits),
+                grade,
+                held_back,
+                tuple(
+                    FieldDifference(step.comparison, step.level, step.bits + step.term_frequency_bits) for step in steps
+                ),
+                pair.number,
+            )
+        )
+    return tuple(ranked)
