@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.domain.rules import regroup
 from mdm.domain.state import pair_of
-from mdm.errors import PlanOutdatedError, RelinkRunningError
+from mdm.errors import PlanOutdatedError, RelinkRunningError, StoreError
 from mdm.limits import RELINK_STEP_S
 from mdm.resolve.commands import CommitRelink, Request, StartRelink
 from mdm.resolve.engines import Engines
@@ -51,6 +52,8 @@ class _Commit:
         self.cause = cause
         self.plan = PlanReader(run / PLAN_FILE, done_count)
         self.items: Iterator[PlanItem] = iter(self.plan)
+        self.single_count = 0
+        """Items still to be committed one by one, because a group that held them broke."""
         self.done_count = done_count
         self.dropped_count = dropped_count
 
@@ -121,11 +124,12 @@ class RelinkControl:
             self._stop_process()
             self._planning = None
         elif self._commit is not None and self._commit.state.run_id == run_id:
-            self._commit.plan.close()
-            self._commit = None
+            commit, self._commit = self._commit, None
+            commit.plan.close()
+            finished = ev.RelinkCommitFinished(run_id, commit.dropped_count)
             with self._index.write() as txn:
                 group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
-                group.add(ev.Cause(method="CancelRelink"), ev.RelinkCommitFinished(run_id, 0))
+                group.add(ev.Cause(method="CancelRelink"), finished)
                 self._journal.commit(group.batch)
         elif state.phase.is_final and state.phase not in {Phase.PLANNED, Phase.STOPPED}:
             return
@@ -137,6 +141,9 @@ class RelinkControl:
             self._planned(*self._planning)
         if self._commit is None:
             return False
+        if self.has_new_engines:
+            # What the commit resolves anew must be decided by the model that its header activated.
+            return True
         self._commit_some(self._commit, engines)
         return self._commit is not None
 
@@ -148,6 +155,12 @@ class RelinkControl:
             self._write(state, phase=Phase.CANCELLED)
 
     def _require_idle(self) -> None:
+        if self._planning is not None and self._process is not None:
+            state = read_state(self._directory.relinks, self._planning[0])
+            if state.phase.is_final and not state.is_commit_wanted:
+                # Whoever watches the run knows already that it is done; its process needs moments to end.
+                self._process.wait()
+                self._planned(*self._planning)
         if self._planning is not None or self._commit is not None:
             raise RelinkRunningError("a re-linkage is running; wait for it or cancel it")
 
@@ -180,7 +193,8 @@ class RelinkControl:
         header = commit.plan.header
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
-            group.add(commit.cause, ev.RelinkCommitStarted(state.run_id, plan_digest(run / PLAN_FILE), header.item_count))
+            digest = plan_digest(run / PLAN_FILE)
+            group.add(commit.cause, ev.RelinkCommitStarted(state.run_id, digest, header.item_count))
             for kind, body in sorted(header.models.items()):
                 digest = group.batch.put_artefact("model", body)
                 if txn.setting(f"model:{kind}") != digest:
@@ -195,24 +209,25 @@ class RelinkControl:
         commit.state = self._write(state, phase=Phase.COMMITTING, total_count=header.item_count, done_count=0)
 
     def _commit_some(self, commit: _Commit, engines: Engines) -> None:
-        until = time.monotonic() + RELINK_STEP_S
-        is_finished = False
-        with self._index.write() as txn:
-            group = Group(self._journal.begin(time.time_ns() // 1000), txn, engines)
-            while time.monotonic() < until and not is_finished:
-                item = next(commit.items, None)
-                if item is None:
-                    group.add(commit.cause, ev.RelinkCommitFinished(commit.state.run_id, commit.dropped_count))
-                    is_finished = True
-                else:
-                    commit.dropped_count += _commit_item(group, commit, item)
-                    commit.done_count += 1
-            if not is_finished:
-                group.add(
-                    commit.cause,
-                    ev.RelinkProgressed(commit.state.run_id, commit.done_count, commit.dropped_count),
-                )
-            self._journal.commit(group.batch)
+        taken: list[PlanItem] = []
+        try:
+            is_finished = self._commit_group(commit, engines, taken)
+        except StoreError:
+            raise
+        except Exception as error:
+            if not taken:
+                raise
+            # One broken item must neither take its neighbours along nor stop the service: each gets its own
+            # transaction, and what breaks alone is dropped.
+            _log.error("relink_items_failed", item_count=len(taken), error=type(error).__name__)
+            if len(taken) == 1:
+                self._skip_item(commit)
+                commit.single_count = max(commit.single_count - 1, 0)
+            else:
+                commit.items = itertools.chain(taken, commit.items)
+                commit.single_count = len(taken)
+            return
+        commit.single_count = max(commit.single_count - len(taken), 0)
         if is_finished:
             self._commit = None
             commit.plan.close()
@@ -223,14 +238,46 @@ class RelinkControl:
         else:
             commit.state = self._write(commit.state, done_count=commit.done_count)
 
+    def _commit_group(self, commit: _Commit, engines: Engines, taken: list[PlanItem]) -> bool:
+        """Commit items until the step's time is up, listing them in `taken`; returns whether they were the last."""
+        until = time.monotonic() + RELINK_STEP_S
+        is_finished = False
+        dropped_count = commit.dropped_count
+        with self._index.write() as txn:
+            group = Group(self._journal.begin(time.time_ns() // 1000), txn, engines)
+            while not is_finished and (not taken or (time.monotonic() < until and commit.single_count == 0)):
+                item = next(commit.items, None)
+                if item is None:
+                    group.add(commit.cause, ev.RelinkCommitFinished(commit.state.run_id, dropped_count))
+                    is_finished = True
+                else:
+                    taken.append(item)
+                    dropped_count += _commit_item(group, commit, item)
+            done_count = commit.done_count + len(taken)
+            if not is_finished:
+                group.add(commit.cause, ev.RelinkProgressed(commit.state.run_id, done_count, dropped_count))
+            self._journal.commit(group.batch)
+        commit.done_count, commit.dropped_count = done_count, dropped_count
+        return is_finished
+
+    def _skip_item(self, commit: _Commit) -> None:
+        done_count, dropped_count = commit.done_count + 1, commit.dropped_count + 1
+        with self._index.write() as txn:
+            group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
+            group.add(commit.cause, ev.RelinkProgressed(commit.state.run_id, done_count, dropped_count))
+            self._journal.commit(group.batch)
+        commit.done_count, commit.dropped_count = done_count, dropped_count
+
     def _take_up(self) -> None:
         for run_id in run_ids(self._directory.relinks):
             state = read_state(self._directory.relinks, run_id)
             with self._index.read() as view:
                 progress = view.setting(f"relink:{run_id}")
             run = self._directory.relinks / run_id
-            if progress and progress != "finished" and state.phase is not Phase.CANCELLED and (run / PLAN_FILE).exists():
+            is_begun = bool(progress) and progress != "finished" and state.phase is not Phase.CANCELLED
+            if progress and is_begun and (run / PLAN_FILE).exists():
                 done, dropped = (int(part.split()[0]) for part in progress.split(", ")[:2])
+                state = self._write(state, phase=Phase.COMMITTING, done_count=done)
                 self._commit = _Commit(run, state, ev.Cause(method="CommitRelink"), done, dropped)
             elif progress == "finished" and state.phase is Phase.COMMITTING:
                 self._write(state, phase=Phase.COMMITTED, done_count=state.total_count)
@@ -268,7 +315,7 @@ def _commit_item(group: Group, commit: _Commit, item: PlanItem) -> int:
             for pending in item.pending:
                 group.index.put_match_state(pending.number, pending.features, pending.posting_keys)
         case QuestionChanges():
-            _change_questions(group, commit.cause, item)
+            _change_questions(group, commit.cause, item, commit.plan.header.read_seq)
     return 0
 
 
@@ -284,9 +331,11 @@ def _still_holds(group: Group, component: Component, read_seq: int) -> bool:
     return True
 
 
-def _change_questions(group: Group, cause: ev.Cause, item: QuestionChanges) -> None:
+def _change_questions(group: Group, cause: ev.Cause, item: QuestionChanges, read_seq: int) -> None:
     for left, right in item.closed:
-        if group.index.potential_match(pair_of(left, right)) is not None:
+        standing = group.index.potential_match(pair_of(left, right))
+        # A question asked since the snapshot rests on newer values than the plan.
+        if standing is not None and standing.opened_seq <= read_seq:
             group.add(cause, ev.PotentialMatchClosed(left, right))
     for question in item.opened:
         pair = pair_of(question.left, question.right)
@@ -298,4 +347,5 @@ def _change_questions(group: Group, cause: ev.Cause, item: QuestionChanges) -> N
 
 def _is_open(group: Group, left: RecordNumber, right: RecordNumber) -> bool:
     left_id, right_id = group.golden_id_of(left), group.golden_id_of(right)
-    return left_id is not None and right_id is not None and left_id != right_id
+    is_answered = group.index.judgement((left, right)) is not None
+    return not is_answered and left_id is not None and right_id is not None and left_id != right_id

@@ -81,7 +81,7 @@ class Records:
         return decode_features(self.kind, self.encoded[RecordNumber(number)])
 
 
-def link(  # noqa: PLR0913  (the inputs of one batch)
+def link(
     records: Records,
     snapshot: Path,
     model: Model,
@@ -98,11 +98,13 @@ def link(  # noqa: PLR0913  (the inputs of one batch)
         snapshot: The same records as Parquet.
         model: Of this kind.
         epoch: Name frequencies of this snapshot; its population is where the search for the real one starts.
-        people: Judgements and choices.
+        people: Judgements and choices, of this kind and others; those about records outside are passed over.
         memory_limit: For DuckDB.
         progress: Told of each stage.
     """
     pairs = snapshot.with_suffix(".pairs.parquet")
+    # A judgement outlives its records' deletion; only records of this batch may stand in a cluster.
+    same = sorted(pair for pair in people.same if records.encoded.keys() >= set(pair))
     scored_under: StatisticsEpoch | None = None
     prediction = PredictionReport(0, 0, 0, 0)
     for _ in range(POPULATION_ROUNDS_MAX):
@@ -124,7 +126,7 @@ def link(  # noqa: PLR0913  (the inputs of one batch)
         bands = _bands(_pairs(pairs, shift, len(model.specification.comparisons)), records, model, epoch, people)
         edges = _unambiguous(bands, records, scorer, model.thresholds.lead_bits, people)
         clustering = cluster(
-            edges, records.features, scorer, same=sorted(people.same), different=sorted(people.different)
+            edges, records.features, scorer, same=same, different=sorted(people.different)
         )
         population = len(records.encoded) - sum(len(members) - 1 for members in clustering.clusters)
         if abs(population - epoch.population) <= POPULATION_SETTLED_SHARE * epoch.population:
@@ -213,7 +215,7 @@ def _ordered(one: int, other: int) -> Pair:
     return (RecordNumber(min(one, other)), RecordNumber(max(one, other)))
 
 
-def _linked(  # noqa: PLR0913  (gathers what the rounds found)
+def _linked(
     records: Records,
     clustering: Clustering,
     edges: list[Edge],

@@ -148,7 +148,7 @@ def impact(
     )
 
 
-def _count_cluster(  # noqa: PLR0913  (tallies of one pass)
+def _count_cluster(
     standings: Mapping[RecordNumber, Standing],
     cluster: Cluster,
     survivors: Mapping[GoldenId, RecordNumber],

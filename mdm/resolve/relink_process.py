@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,12 +17,12 @@ import structlog
 from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.state import pair_of
+from mdm.errors import DataDirectoryError
+from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_MEMORY_BYTES
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.blocking import posting_keys
-from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.snapshot import write_snapshot
-from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_MEMORY_BYTES
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.relink_linkage import Linked, People, Records, link
@@ -42,6 +43,7 @@ from mdm.resolve.relink_runs import (
     write_state,
 )
 from mdm.store.data_directory import DataDirectory
+from mdm.store.files import sync_directory, sync_file
 from mdm.store.index import Index
 from mdm.store.view import IndexView
 
@@ -80,19 +82,26 @@ def main(data: Path, run_id: str, memory_limit_bytes: int) -> None:
     run = _Run(directory.relinks / run_id, read_state(directory.relinks, run_id))
     try:
         run.tell(Phase.SNAPSHOT)
-        current = directory.generations.current()
-        if current is None:
-            raise FileNotFoundError("no index generation")
+        current = _current_generation(directory)
         with tempfile.TemporaryDirectory(dir=run.path) as scratch:
             copied = Path(scratch) / "index"
             with Index.open(current, readonly=True) as index:
                 index.copy(copied)
             with Index.open(copied, readonly=True) as index, index.read() as view:
                 _plan(run, view, Path(scratch), memory_limit_bytes or RELINK_MEMORY_BYTES)
-    except Exception as error:
-        _log.exception("relink_failed", error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001  (whatever ended the run, its watchers must learn of it)
+        # Neither text nor locals: both may hold values of records.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        _log.error("relink_failed", error=type(error).__name__, at=f"{Path(frame.filename).name}:{frame.lineno}")
         run.tell(Phase.FAILED, error=type(error).__name__)
         sys.exit(1)
+
+
+def _current_generation(directory: DataDirectory) -> Path:
+    current = directory.generations.current()
+    if current is None:
+        raise DataDirectoryError("the data directory holds no index yet")
+    return current
 
 
 def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) -> None:
@@ -216,7 +225,10 @@ def _write_plan(path: Path, header: PlanHeader, items: list[PlanItem]) -> str:
         write_frame(file, header)
         for item in items:
             write_frame(file, item)
+    # A commit that a power cut interrupts goes on from this very file.
+    sync_file(temporary)
     temporary.replace(path)
+    sync_directory(path.parent)
     return plan_digest(path)
 
 

@@ -81,7 +81,7 @@ class Report(msgspec.Struct, frozen=True):
     registries: tuple[RegistryImpact, ...] = ()
     dropped_component_count: int = 0
     """Filled by the commit: components in which something changed meanwhile."""
-    models: dict[str, str] = {}  # noqa: RUF012  (msgspec copies it for each struct)
+    models: dict[str, str] = {}
     """Kind → whether m and u were learned anew or why the active model was kept."""
 
 

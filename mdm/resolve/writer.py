@@ -42,6 +42,9 @@ from mdm.store.index import Index
 from mdm.store.journal import Journal
 
 SYSTEM = ev.Cause(actor="service", method="start")
+Write = Upsert | Delete | FinishLoad
+"""Commands that share a transaction."""
+
 _log = structlog.get_logger()
 _answers = msgspec.msgpack.Decoder(WriteAnswer)
 
@@ -89,15 +92,15 @@ class Writer:
         Raises:
             StoreError: Journal or index failed: nothing of the group may be acknowledged, the process must end.
         """
-        try:
-            return self._execute_group(commands)
-        except StoreError:
-            raise
-        except Exception as error:
-            if len(commands) == 1:
-                _log.error("command_failed", command=type(commands[0]).__name__, error=type(error).__name__)
-                return [Refusal("MdmError", ())]
-        return [answer for command in commands for answer in self.execute([command])]
+        answers: list[Answer] = []
+        waiting: list[Write] = []
+        for command in commands:
+            if isinstance(command, StartRelink | CommitRelink | CancelRelink):
+                answers += [*self._execute_or_split(waiting), self._steer_run(command)]
+                waiting = []
+            else:
+                waiting.append(command)
+        return answers + self._execute_or_split(waiting)
 
     def load_ordinal(self, load_id: str) -> int:
         """Return the last durable ordinal of a load that was cut off; 0 for one that is unknown or finished."""
@@ -107,10 +110,7 @@ class Writer:
     def background_step(self) -> bool:
         """Do at most 100 ms of what waits behind the commands; returns whether more is waiting."""
         more = self._relink.step(self._engines)
-        if self._relink.has_new_engines:
-            with self._index.read() as view:
-                self._engines = active_engines(view, self._journal.artefact)
-            self._relink.has_new_engines = False
+        self._follow_engines()
         due = time.monotonic() - self._checkpointed_s > CHECKPOINT_INTERVAL_S
         if due and not more and self._journal.last_seq != self._checkpointed_seq:
             self._directory.generations.checkpoint(self._index)
@@ -123,7 +123,45 @@ class Writer:
         close_index(self._directory, self._index)
         self._journal.close()
 
-    def _execute_group(self, commands: Sequence[Command]) -> list[Answer]:
+    def _execute_or_split(self, commands: Sequence[Write]) -> list[Answer]:
+        """Carry out writes together, or one by one when one of them breaks: it must not take the others along."""
+        if not commands:
+            return []
+        try:
+            return self._execute_group(commands)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, it belongs to one command alone)
+            if len(commands) == 1:
+                return [_refusal(commands[0], error)]
+        return [answer for command in commands for answer in self._execute_or_split([command])]
+
+    def _steer_run(self, command: StartRelink | CommitRelink | CancelRelink) -> Answer:
+        """Start, commit or cancel a re-linkage: outside of a group, because it writes transactions of its own."""
+        try:
+            match command:
+                case StartRelink():
+                    run_id = self._relink.start(command)
+                case CommitRelink():
+                    run_id = command.run_id
+                    self._relink.commit(command)
+                case _:
+                    run_id = command.run_id
+                    self._relink.cancel(run_id)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  (no plan that breaks may end the writer)
+            return _refusal(command, error)
+        self._follow_engines()
+        return RunAnswer(run_id, self._journal.last_seq)
+
+    def _follow_engines(self) -> None:
+        if self._relink.has_new_engines:
+            with self._index.read() as view:
+                self._engines = active_engines(view, self._journal.artefact)
+            self._relink.has_new_engines = False
+
+    def _execute_group(self, commands: Sequence[Write]) -> list[Answer]:
         is_journalled = False
         try:
             with self._index.write() as txn:
@@ -138,15 +176,19 @@ class Writer:
             raise
         return answers
 
-    def _answer_one(self, group: Group, command: Command) -> Answer:
+    def _answer_one(self, group: Group, command: Write) -> Answer:
+        drafted = len(group.drafts)
         try:
             return self._execute_one(group, command)
         except StoreError:
             raise
         except MdmError as error:
+            if len(group.drafts) > drafted:
+                # Half a write stands in the group: only taking the whole group back gets rid of it.
+                raise
             return Refusal.of(error)
 
-    def _execute_one(self, group: Group, command: Command) -> Answer:
+    def _execute_one(self, group: Group, command: Write) -> Answer:
         match command:
             case Upsert() | Delete():
                 return self._write_once(group, command)
@@ -154,14 +196,6 @@ class Writer:
                 if int(group.index.setting(f"load:{command.load_id}") or 0):
                     group.add(ev.Cause(load_id=command.load_id), ev.LoadFinished(command.load_id))
                 return WriteAnswer(WriteOutcome.UNCHANGED, group.last_seq)
-            case StartRelink():
-                return RunAnswer(self._relink.start(command), group.last_seq)
-            case CommitRelink():
-                self._relink.commit(command)
-                return RunAnswer(command.run_id, group.last_seq)
-            case CancelRelink():
-                self._relink.cancel(command.run_id)
-                return RunAnswer(command.run_id, group.last_seq)
 
     def _write_once(self, group: Group, command: Upsert | Delete) -> WriteAnswer:
         key = command.record.key if isinstance(command, Upsert) else command.key
@@ -176,10 +210,9 @@ class Writer:
                     raise RequestIdReusedError("request_id came before with other content")
                 answer = _answers.decode(known.response)
                 return msgspec.structs.replace(answer, is_repeated=True, ordinal=command.ordinal)
-        if isinstance(command, Upsert):
-            answer = use_case.upsert(group, command)
-        else:
-            answer = use_case.delete(group, command)
+        answer = (
+            use_case.upsert(group, command) if isinstance(command, Upsert) else use_case.delete(group, command)
+        )
         answer = msgspec.structs.replace(answer, seq=group.last_seq, ordinal=command.ordinal)
         if request.request_id:
             response = msgspec.msgpack.encode(answer)
@@ -205,7 +238,7 @@ class Writer:
             self._journal.commit(group.batch)
 
 
-def _note_progress(group: Group, commands: Sequence[Command]) -> None:
+def _note_progress(group: Group, commands: Sequence[Write]) -> None:
     """Remember how far each load came. Unchanged rows write nothing: progress is worth an event only beside others."""
     progress = {
         command.request.cause.load_id: command
@@ -215,6 +248,14 @@ def _note_progress(group: Group, commands: Sequence[Command]) -> None:
     if group.drafts:
         for load_id, command in progress.items():
             group.add(command.request.cause, ev.LoadProgressed(load_id, command.ordinal))
+
+
+def _refusal(command: Command, error: Exception) -> Refusal:
+    if isinstance(error, MdmError):
+        return Refusal.of(error)
+    # The text of a foreign error may quote values; its class does not.
+    _log.error("command_failed", command=type(command).__name__, error=type(error).__name__)
+    return Refusal("MdmError", ())
 
 
 def _now_us() -> int:
