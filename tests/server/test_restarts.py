@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import resource
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -17,7 +19,7 @@ from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import registry_service_pb2 as registry
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
-from tests.server.records import citizen, info_of, key, trailing_of
+from tests.server.records import citizen, end, header, info_of, key, operations, trailing_of
 from tests.serving import RunningServer, running_server
 
 KILLS = ("writer_process", "reader_process") * 3
@@ -148,3 +150,74 @@ def _wait_until(condition: object, timeout_s: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < until_s
         time.sleep(0.02)
+
+
+@pytest.mark.crash
+def test_a_load_resumes_after_the_writer_was_killed_in_its_midst_without_gap_or_double(tmp_path: Path) -> None:
+    rows = {
+        ordinal: citizen(f"ROW-{ordinal}", f"Đào Thị {ordinal}", personal_id=f"0791{ordinal:08}")
+        for ordinal in range(1, 1501)
+    }
+    outcomes: dict[int, int] = {}
+    attempts = 0
+    reasons: set[str] = set()
+    with running_server(tmp_path / "data") as served, served.channel() as channel:
+        stub = RegistryServiceStub(channel)
+        while max(outcomes, default=0) < len(rows):
+            attempts += 1
+            assert attempts < 20
+            try:
+                _attempt(stub, rows, outcomes, kill=served if attempts == 1 else None)
+            except grpc.RpcError as error:
+                reasons.add(info_of(error).reason)
+                time.sleep(0.1)
+        assert served.stop() == 0
+    assert attempts > 1
+    assert reasons == {"WRITER_UNAVAILABLE"}
+    assert sorted(outcomes) == list(rows)
+    # What was committed and not acknowledged is found unchanged when it comes again.
+    assert set(outcomes.values()) <= {
+        common.WRITE_OUTCOME_CREATED,
+        common.WRITE_OUTCOME_LINKED,
+        common.WRITE_OUTCOME_REVIEW,
+        common.WRITE_OUTCOME_UNCHANGED,
+    }
+    assert verify(tmp_path / "data").is_equal
+
+
+def _attempt(
+    stub: RegistryServiceStub,
+    rows: dict[int, common.SourceRecord],
+    outcomes: dict[int, int],
+    kill: RunningServer | None,
+) -> None:
+    """Send what is not durable yet, within the credit; kill the writer when a third is acknowledged."""
+    credit: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    start: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def requests() -> Iterator[registry.IngestRecordsRequest]:
+        yield header("killed-load")
+        ordinal = start.get()
+        while ordinal < len(rows):
+            granted = credit.get()
+            if granted is None:
+                return
+            for _ in range(min(granted, len(rows) - ordinal)):
+                ordinal += 1
+                yield operations(registry.IngestOperation(ordinal=ordinal, upsert=rows[ordinal]))
+        yield end()
+
+    try:
+        for response in stub.IngestRecords(requests(), timeout=60):
+            if response.WhichOneof("part") == "accepted":
+                start.put(response.accepted.durable_ordinal)
+                credit.put(response.accepted.credit_operation_count)
+            for outcome in response.acknowledgements.outcomes:
+                outcomes[outcome.ordinal] = outcome.outcome
+            if response.WhichOneof("part") == "acknowledgements":
+                credit.put(response.acknowledgements.credit_operation_count)
+            if kill is not None and len(outcomes) > len(rows) // 3:
+                kill.kill("writer_process")
+                kill = None
+    finally:
+        credit.put(None)
