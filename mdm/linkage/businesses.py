@@ -82,7 +82,8 @@ ADDRESS = Comparison(
             1e-4,
             bits_max=8.0,
         ),
-        Level("missing", Meaning.MISSING, EitherEmpty("wards")),
+        # Two doors can be told apart though one of them lacks its ward.
+        Level("missing", Meaning.MISSING, all_of(EitherEmpty("wards"), EitherEmpty("premises"))),
         Level("same_street", Meaning.CLOSE, all_of(Overlap("wards"), Overlap("streets")), 0.05, 6e-4, bits_max=5.0),
         Level("same_ward", Meaning.CLOSE, Overlap("wards"), 0.1, 1e-2, bits_max=3.0),
         Level("different", Meaning.NEUTRAL, None, 0.1, 0.989, bits_min=-3.0),

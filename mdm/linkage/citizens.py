@@ -139,7 +139,8 @@ ADDRESS = Comparison(
             2e-4,
             bits_max=6.0,
         ),
-        Level("missing", Meaning.MISSING, EitherEmpty("wards")),
+        # Two doors can be told apart though one of them lacks its ward.
+        Level("missing", Meaning.MISSING, all_of(EitherEmpty("wards"), EitherEmpty("premises"))),
         Level("same_street", Meaning.CLOSE, all_of(Overlap("wards"), Overlap("streets")), 0.05, 6e-4, bits_max=5.0),
         Level("same_ward", Meaning.CLOSE, Overlap("wards"), 0.2, 1e-2, bits_max=3.0),
         Level("different", Meaning.NEUTRAL, None, 0.2, 0.989, bits_min=-2.0),

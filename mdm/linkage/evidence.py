@@ -189,6 +189,9 @@ def _missing_of_citizens(
         return _STRANGERS
     if found.conflicts("name") and not found.agrees("birth"):
         return _STRANGERS
+    if found["diacritics"].label != "agree" and (left.birth_order is None) != (right.birth_order is None):
+        # One of twins, and marks are often all that tells Anh from Ánh.
+        return "twin_order"
     contacts = found.count("phone", "address", "family", "employer")
     # Another 12-digit number is another person's, unless two further items say otherwise.
     needed = 2 if found.conflicts("personal_id") else 1

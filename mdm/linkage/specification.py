@@ -13,7 +13,7 @@ from mdm.linkage.comparisons import Comparison, Level
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 from mdm.linkage.predicates import sql
 
-SPECIFICATION_VERSION = 2
+SPECIFICATION_VERSION = 1
 """Raised with any change of comparisons or blocking rules: models and postings of another version are of no use."""
 
 STRANGERS_BIRTHDAY_COUNT = 29_600
