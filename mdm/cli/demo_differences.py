@@ -1,4 +1,4 @@
-"""How two registries wrote one value differently, in words for a reader. Only for showing: the model decides elsewhere."""
+"""How two registries wrote one value differently, in words for a reader. Only for showing: the model decides."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _DATES = (
 )
 _OLD_CARD_DIGITS = 9
 _OLD_MOBILE_DIGITS = 11
+_INSURANCE_DIGITS = 10
 _NEWBORN = "con ba "
 
 Difference = Callable[[Sequence[str], Sequence[str]], str]
-"""Takes the values of the reference and of another row, both not empty; an empty answer means that they say the same."""
+"""Takes the values of the reference and of another row, both not empty; answers with nothing if they say the same."""
 
 
 def folded(text: str) -> str:
@@ -60,12 +61,20 @@ def number_difference(reference: Sequence[str], other: Sequence[str]) -> str:
     """Say how an identifier differs from the ones of the reference."""
     written = other[0]
     if written in reference:
-        return "" if written == reference[0] else "her old card number"
+        return "" if written == reference[0] else "an old card number"
     if any(written.zfill(len(number)) == number for number in reference):
         return "leading zero lost"
     if len(written) == _OLD_CARD_DIGITS and written.isdigit():
         return "an old card number"
     return "one character off" if any(within_one(number, written) for number in reference) else "another number"
+
+
+def card_difference(reference: Sequence[str], other: Sequence[str]) -> str:
+    """Say how a health card differs; its last ten digits are the social insurance number."""
+    if other[0] == reference[0]:
+        return ""
+    is_same_number = other[0][-_INSURANCE_DIGITS:] == reference[0][-_INSURANCE_DIGITS:]
+    return "another card, same number" if is_same_number else number_difference(reference, other)
 
 
 def phone_difference(reference: Sequence[str], other: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mdm_client import Client, EntityKind, SourceKey
 
@@ -80,5 +81,5 @@ def quality(crosswalk: Mapping[SourceKey, str], truth: Mapping[SourceKey, str], 
     )
 
 
-def _pairs(groups: Mapping[object, int]) -> int:
+def _pairs(groups: Mapping[Any, int]) -> int:
     return sum(size * (size - 1) // 2 for size in groups.values())
