@@ -11,8 +11,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
-from mdm import errors
-from mdm.errors import InvalidInputError, MdmError, WriterUnavailableError
+from mdm.errors import MdmError, WriterUnavailableError
 from mdm.limits import WRITER_ANSWER_S_MAX
 from mdm.resolve.commands import Answer, Command, Refusal, RunAnswer, WriteAnswer
 from mdm.server import frames
@@ -149,17 +148,8 @@ def accepted(answer: Answer) -> WriteAnswer | RunAnswer:
 
 
 def refused(refusal: Refusal) -> MdmError:
-    """Return the error that the writer raised."""
-    family = getattr(errors, refusal.error, MdmError)
-    if family is errors.InvalidGoldenIdError:
-        field, _, rule = refusal.arguments[0].partition(": ")
-        return errors.InvalidGoldenIdError(rule, field)
-    if issubclass(family, InvalidInputError):
-        field, _, rule = ": ".join(refusal.arguments).partition(": ")
-        return family(field, rule)
-    if issubclass(family, MdmError) and family is not MdmError:
-        return family(*refusal.arguments)
-    return DefectError("")
+    """Return the error that the writer raised; one that is not ours is a defect, logged there."""
+    return DefectError("") if refusal.error == MdmError.__name__ else refusal.as_error()
 
 
 def _receive(link: WriterLink, stream: socket.socket, waiting: dict[int, Future[frames.Reply]]) -> None:

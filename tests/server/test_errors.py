@@ -97,12 +97,11 @@ def test_a_store_error_keeps_its_text_with_its_paths_to_itself() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_a_refusal_of_the_writer_is_raised_again_as_it_was(error: errors.MdmError) -> None:
-    again = refused(Refusal(type(error).__name__, tuple(str(argument) for argument in error.args)))
+    again = refused(Refusal.of(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert vars(again) == vars(error)
 
 
-def test_a_refusal_that_names_no_error_of_ours_is_a_defect() -> None:
-    assert isinstance(refused(Refusal("SystemExit", ())), DefectError)
+def test_a_refusal_without_a_reason_is_a_defect() -> None:
     assert isinstance(refused(Refusal("MdmError", ())), DefectError)
