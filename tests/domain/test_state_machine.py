@@ -1,0 +1,203 @@
+"""Random lives of a small town against a plain model: who is grouped with whom, and what every ID answers."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from mdm.domain import events as ev
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, golden_id
+from mdm.domain.rules import departure, regroup
+from mdm.domain.state import MemoryState, apply, pair_of
+
+EXAMPLES = int(os.environ.get("MDM_STATE_MACHINE_EXAMPLES", "200"))
+NUMBERS = [RecordNumber(number) for number in range(1, 9)]
+numbers = st.sampled_from(NUMBERS)
+
+
+class TownMachine(RuleBasedStateMachine):
+    """Moves identity state as the writer does, and keeps beside it the partition and the IDs as plain sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = MemoryState()
+        self.seq = 0
+        self.minted: list[GoldenId] = []
+        self.groups: dict[RecordNumber, frozenset[RecordNumber]] = {}
+        self.pending: set[RecordNumber] = set()
+        self.retired: set[GoldenId] = set()
+        self.judged: dict[tuple[RecordNumber, RecordNumber], ev.Verdict] = {}
+
+    def mint(self, kind: EntityKind) -> GoldenId:
+        minted = golden_id(kind, len(self.minted) * 0x5DEECE66D % 2**60)
+        self.minted.append(minted)
+        return minted
+
+    def tell(self, *facts: ev.Fact) -> None:
+        for fact in facts:
+            self.seq += 1
+            apply(self.state, ev.Event(self.seq, self.seq, 1, ev.Cause(), fact))
+
+    def upserted(self, number: RecordNumber, *, is_new_bearer: bool = False) -> ev.Fact:
+        return ev.RecordUpserted(number, "hospital", EntityKind.CITIZEN, self.seq + 1, b"", None, is_new_bearer)
+
+    def part(self, number: RecordNumber) -> None:
+        rest = self.groups.pop(number, frozenset()) - {number}
+        self.groups.update(dict.fromkeys(rest, rest))
+
+    def settle(self, number: RecordNumber, other: RecordNumber | None) -> None:
+        """Resolve a record into the golden record of another, or into one of its own."""
+        self.part(number)
+        self.pending.discard(number)
+        if other is None or other not in self.groups:
+            self.tell(ev.RecordResolved(number, self.mint(EntityKind.CITIZEN), True, ev.Outcome.CREATED))
+            self.groups[number] = frozenset({number})
+            return
+        joined = self.state.records[other].golden_id
+        assert joined is not None
+        self.tell(ev.RecordResolved(number, joined, False, ev.Outcome.LINKED, other, 12.0))
+        together = self.groups[other] | {number}
+        self.groups.update(dict.fromkeys(together, together))
+
+    @rule(number=numbers, other=st.none() | numbers)
+    def a_record_arrives_or_its_key_gets_a_new_bearer(self, number: RecordNumber, other: RecordNumber | None) -> None:
+        if other == number:
+            other = None
+        is_known = number in self.groups
+        self.tell(self.upserted(number, is_new_bearer=is_known), *departure(self.state, number))
+        self.settle(number, other)
+
+    @rule(number=numbers)
+    def a_record_arrives_for_later(self, number: RecordNumber) -> None:
+        if number not in self.groups:
+            self.tell(self.upserted(number))
+            self.pending.add(number)
+
+    @rule(number=numbers)
+    def a_record_changes_and_stays(self, number: RecordNumber) -> None:
+        if number in self.groups:
+            self.tell(self.upserted(number))
+
+    @rule(number=numbers, other=numbers)
+    def a_record_moves(self, number: RecordNumber, other: RecordNumber) -> None:
+        apart = number in self.groups and other in self.groups and other not in self.groups[number]
+        if apart and len(self.groups[number]) > 1:
+            self.tell(self.upserted(number), *departure(self.state, number))
+            self.settle(number, other)
+
+    @rule(number=numbers)
+    def a_record_is_deleted(self, number: RecordNumber) -> None:
+        if number in self.groups or number in self.pending:
+            self.tell(*departure(self.state, number), ev.RecordDeleted(number))
+            self.part(number)
+            self.pending.discard(number)
+
+    @precondition(lambda self: self.groups or self.pending)
+    @rule(cuts=st.lists(st.integers(0, 3), min_size=8, max_size=8), is_everything=st.booleans())
+    def a_relinkage_groups_anew(self, cuts: list[int], is_everything: bool) -> None:  # noqa: FBT001
+        live = sorted(self.groups.keys() | self.pending)
+        if not is_everything:
+            first = live[cuts[0] % len(live)]
+            live = sorted(self.groups.get(first, frozenset({first})) | (self.pending & {live[-1]}))
+        clusters: dict[int, list[RecordNumber]] = {}
+        for number, cut in zip(live, cuts, strict=False):
+            clusters.setdefault(cut, []).append(number)
+        wanted = list(clusters.values())
+        as_it_is = all(self.groups.get(cluster[0]) == frozenset(cluster) for cluster in wanted)
+        facts = regroup(self.state, wanted, self.mint, reason=ev.RegroupReason.RELINK)
+        assert (facts == []) is as_it_is
+        self.tell(*facts)
+        for cluster in wanted:
+            self.groups.update(dict.fromkeys(cluster, frozenset(cluster)))
+            self.pending.difference_update(cluster)
+
+    @rule(left=numbers, right=numbers)
+    def a_question_is_asked(self, left: RecordNumber, right: RecordNumber) -> None:
+        apart = left in self.groups and right in self.groups and right not in self.groups[left]
+        if apart:
+            self.tell(ev.PotentialMatchOpened(*pair_of(left, right), ev.MatchReason.WEIGHT, 4.0))
+
+    @rule(left=numbers, right=numbers, verdict=st.none() | st.sampled_from(list(ev.Verdict)))
+    def a_steward_judges_or_withdraws(
+        self, left: RecordNumber, right: RecordNumber, verdict: ev.Verdict | None
+    ) -> None:
+        pair = pair_of(left, right)
+        if left == right or left not in self.state.records or right not in self.state.records:
+            return
+        if verdict is None:
+            self.tell(ev.JudgementWithdrawn(*pair))
+            self.judged.pop(pair, None)
+        else:
+            self.tell(ev.JudgementMade(*pair, verdict))
+            self.judged[pair] = verdict
+
+    @invariant()
+    def the_partition_is_the_models(self) -> None:
+        found: dict[RecordNumber, frozenset[RecordNumber]] = {}
+        for golden in self.state.goldens.values():
+            assert golden.members == tuple(sorted(set(golden.members)))
+            for number in golden.members:
+                assert number not in found
+                found[number] = frozenset(golden.members)
+        assert found == self.groups
+
+    @invariant()
+    def records_and_golden_records_name_each_other(self) -> None:
+        for number, record in self.state.records.items():
+            assert (record.golden_id is not None) is (number in self.groups)
+            if record.golden_id is not None:
+                assert number in self.state.goldens[record.golden_id].members
+
+    @invariant()
+    def every_id_answers_in_one_step_and_none_is_minted_twice(self) -> None:
+        assert len(self.minted) == len(set(self.minted)) == len(self.state.goldens)
+        for identifier, golden in self.state.goldens.items():
+            if golden.is_retired:
+                assert (golden.anchor, golden.survivor, golden.members, golden.absorbed) == (None, None, (), ())
+            elif golden.survivor is None:
+                assert golden.anchor in golden.members
+                assert all(self.state.goldens[each].survivor == identifier for each in golden.absorbed)
+            else:
+                survivor = self.state.goldens[golden.survivor]
+                assert (golden.members, golden.absorbed) == ((), ())
+                assert survivor.survivor is None
+                assert identifier in survivor.absorbed
+                assert golden.anchor in survivor.members
+                assert (survivor.minted_seq, survivor.minted_ordinal) < (golden.minted_seq, golden.minted_ordinal)
+
+    @invariant()
+    def a_retired_id_stays_retired(self) -> None:
+        assert all(self.state.goldens[each].is_retired for each in self.retired)
+        self.retired = {each for each, golden in self.state.goldens.items() if golden.is_retired}
+
+    @invariant()
+    def questions_stand_between_golden_records_that_live(self) -> None:
+        named: dict[RecordNumber, set[RecordNumber]] = {}
+        for left, right in self.state.potential_matches:
+            assert left in self.groups
+            assert right in self.groups
+            assert right not in self.groups[left]
+            named.setdefault(left, set()).add(right)
+            named.setdefault(right, set()).add(left)
+        for number, record in self.state.records.items():
+            assert record.potential_matches == tuple(sorted(named.get(number, set())))
+
+    @invariant()
+    def judgements_stand_until_withdrawn(self) -> None:
+        assert self.state.judgements == self.judged
+        for left, right in self.judged:
+            assert right in self.state.records[left].judged
+            assert left in self.state.records[right].judged
+
+
+TestTown = TownMachine.TestCase
+TestTown.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize="MDM_STATE_MACHINE_EXAMPLES" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
