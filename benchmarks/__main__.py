@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 
-from benchmarks import recovery, serving
+from benchmarks import city, recovery, serving
 
-SUITES = {"recovery": recovery, "serving": serving}
+SUITES = {"city": city, "recovery": recovery, "serving": serving}
 
 
 def main() -> int:

@@ -1,0 +1,251 @@
+"""The main job on a synthetic city: load online, re-link, load deferred, change, repeat; measured against the truth.
+
+Everything goes through the commands that others use: `mdm serve`, `mdm load`, `mdm relink`, `mdm export crosswalk`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mdm.synth.city import write_city
+from mdm.synth.feeds import COLUMNS
+from mdm.synth.updates import write_updates
+
+Key = tuple[str, str, str]
+"""Registry, entity kind, record id."""
+
+UPDATE_SHARE = 0.02
+KINDS = ("citizen", "business")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the suite can be told."""
+    parser.add_argument("--citizens", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=7)
+
+
+def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """Return the figures, and whether the promises among them hold: nothing reused, confused or changed twice."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        city, changes = root / "city", root / "changes"
+        write_city(city, options.citizens, options.seed)
+        write_updates(changes, city, options.seed, UPDATE_SHARE)
+        result: dict[str, Any] = {"citizens": options.citizens, "seed": options.seed}
+        with _served(root / "online") as server:
+            result["online"] = _online(server, city)
+            result["updates"] = _updates(server, city, changes)
+        result["verify"] = _verify(root / "online")
+        with _served(root / "deferred") as server:
+            loaded = _load(server, city, "later")
+            relinked = _relink(server)
+            crosswalk = _crosswalk(server)
+            result["deferred"] = {
+                "load": loaded,
+                "relink_s": relinked["seconds"],
+                "quality": _quality(crosswalk, _truth(city)),
+            }
+    kept = (
+        result["online"]["ids_changed_by_second_relink"] == 0
+        and result["online"]["events_added_by_second_load"] == 0
+        and result["updates"]["ids_reused"] == 0
+        and result["updates"]["bearers_confused"] == 0
+        and result["verify"] == 0
+    )
+    return result, kept
+
+
+def _online(server: str, city: Path) -> dict[str, Any]:
+    truth = _truth(city)
+    loaded = _load(server, city, "now")
+    after_load = _crosswalk(server)
+    relinked = _relink(server)
+    after_relink = _crosswalk(server)
+    _relink(server)
+    again = _crosswalk(server)
+    seq = _events(server)
+    reloaded = _load(server, city, "now")
+    return {
+        "load": loaded,
+        "quality_after_load": _quality(after_load, truth),
+        "relink_s": relinked["seconds"],
+        "quality_after_relink": _quality(after_relink, truth),
+        "ids_changed_by_second_relink": sum(again[key] != golden_id for key, golden_id in after_relink.items()),
+        "events_added_by_second_load": _events(server) - seq,
+        "second_load": reloaded,
+    }
+
+
+def _updates(server: str, city: Path, changes: Path) -> dict[str, Any]:
+    """Load a change file of each feed and look whether any golden ID came to mean somebody else."""
+    before, truth_before = _crosswalk(server), _truth(city)
+    loaded = _load(server, changes, "now")
+    after, truth_after = _crosswalk(server), _truth(changes)
+    _relink(server)
+    relinked = _crosswalk(server)
+    return {
+        "load": loaded,
+        "quality": _quality(after, truth_after),
+        "quality_after_relink": _quality(relinked, truth_after),
+        "bearer_changes": sum(truth_before[key] != truth_after[key] for key in truth_before if key in truth_after),
+        "bearers_confused": _confused(before, truth_before, after, truth_after)
+        + _confused(after, truth_after, relinked, truth_after),
+        "ids_reused": _reused(before, after, relinked, truth_before, truth_after),
+    }
+
+
+def _confused(
+    before: Mapping[Key, str], truth_before: Mapping[Key, str], after: Mapping[Key, str], truth_after: Mapping[Key, str]
+) -> int:
+    """Count golden IDs that stood for one bearer and now stand only for others."""
+    were, are = _bearers(before, truth_before), _bearers(after, truth_after)
+    return sum(not were[golden_id] & are[golden_id] for golden_id in were.keys() & are.keys())
+
+
+def _reused(
+    before: Mapping[Key, str],
+    after: Mapping[Key, str],
+    relinked: Mapping[Key, str],
+    truth_before: Mapping[Key, str],
+    truth_after: Mapping[Key, str],
+) -> int:
+    """Count golden IDs that were gone after the changes and came back for another bearer."""
+    were, came_back = _bearers(before, truth_before), _bearers(relinked, truth_after)
+    gone = set(before.values()) - set(after.values())
+    return sum(not were[golden_id] & came_back[golden_id] for golden_id in gone & came_back.keys())
+
+
+def _bearers(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str, set[str]]:
+    bearers: dict[str, set[str]] = defaultdict(set)
+    for key, golden_id in crosswalk.items():
+        if key in truth:
+            bearers[golden_id].add(truth[key])
+    return bearers
+
+
+def _quality(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str, dict[str, float]]:
+    """Return pairwise precision, recall and F1 for each kind; a record without a golden ID pairs with nobody."""
+    quality = {}
+    for kind in KINDS:
+        keys = [key for key in truth if key[1] == kind]
+        wanted = _pair_count(Counter(truth[key] for key in keys))
+        found = _pair_count(Counter(crosswalk[key] for key in keys if key in crosswalk))
+        right = _pair_count(Counter((crosswalk[key], truth[key]) for key in keys if key in crosswalk))
+        precision, recall = right / max(found, 1), right / max(wanted, 1)
+        quality[kind] = {
+            "pairs": found,
+            "false_pairs": found - right,
+            "precision": round(precision, 6),
+            "recall": round(recall, 4),
+            "f1": round(2 * precision * recall / max(precision + recall, 1e-9), 4),
+        }
+    return quality
+
+
+def _pair_count(sizes: Counter[Any]) -> int:
+    return sum(size * (size - 1) // 2 for size in sizes.values())
+
+
+def _truth(directory: Path) -> dict[Key, str]:
+    with (directory / "truth.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            (row["registry"], row["entity_kind"], row["record_id"]): row["entity_id"] for row in csv.DictReader(file)
+        }
+
+
+def _crosswalk(server: str) -> dict[Key, str]:
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "crosswalk.csv"
+        _mdm("export", "crosswalk", file, "--server", server)
+        with file.open(encoding="utf-8", newline="") as rows:
+            return {
+                (row["registry"], row["entity_kind"], row["record_id"]): row["golden_id"]
+                for row in csv.DictReader(rows)
+            }
+
+
+def _events(server: str) -> int:
+    """Return the journal's position, read off an export's token."""
+    from mdm.store.token import parse_token  # noqa: PLC0415  (the token is opaque to everyone but a benchmark)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "crosswalk.csv"
+        _mdm("export", "crosswalk", file, "--server", server)
+        return parse_token(json.loads(file.with_name("crosswalk.csv.manifest.json").read_text())["token"]).seq
+
+
+def _load(server: str, directory: Path, resolve: str) -> dict[str, Any]:
+    seconds, rows, outcomes = 0.0, 0, Counter[str]()
+    for feed in COLUMNS:
+        file = directory / f"{feed}.csv"
+        if file.exists():
+            rejects = directory / f"{feed}.rejects.csv"
+            summary = _mdm("load", feed, file, "--resolve", resolve, "--server", server, "--rejects", rejects, "--json")
+            seconds += summary["seconds"]
+            rows += summary["rows"]
+            outcomes.update(summary["records"])
+    records = outcomes.total()
+    return {
+        "rows": rows,
+        "records": records,
+        "seconds": round(seconds, 1),
+        "records_per_s": round(records / seconds),
+        "outcomes": dict(outcomes),
+    }
+
+
+def _relink(server: str) -> dict[str, Any]:
+    started = time.monotonic()
+    report = _mdm("relink", "--server", server, "--json")
+    return {"seconds": round(time.monotonic() - started, 1), "report": report}
+
+
+def _verify(data: Path) -> int:
+    """Return how many databases of the index differ from a replay of the journal; -1 when verify failed otherwise."""
+    done = subprocess.run(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "mdm", "verify", "--data", str(data)], capture_output=True, check=False
+    )
+    return 0 if done.returncode == 0 else -1
+
+
+def _mdm(*arguments: str | Path) -> dict[str, Any]:
+    done = subprocess.run(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "mdm", *(str(argument) for argument in arguments)],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode not in {0, 3}:
+        message = f"mdm {arguments[0]} ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
+        raise RuntimeError(message)
+    return json.loads(done.stdout) if "--json" in arguments else {}
+
+
+@contextmanager
+def _served(data: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "mdm", "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--metrics", "off"]
+    with (data.parent / f"{data.name}.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  (our own command)
+            command, stdout=subprocess.PIPE, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        )
+    try:
+        line = (process.stdout.readline() if process.stdout else b"").decode()
+        if not line.startswith("listening on "):
+            message = f"the service did not start: {line!r}"
+            raise RuntimeError(message)
+        yield line.split()[-1]
+    finally:
+        process.terminate()
+        process.wait()
