@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mdm.v1 import common_pb2, registry_service_pb2
+from mdm_client import (
+    AsyncClient,
+    CitizenAttributes,
+    Client,
+    Delete,
+    EntityKind,
+    InvalidArgumentError,
+    Load,
+    RecordStatus,
+    SourceKey,
+    SourceRecord,
+    UnavailableError,
+    Upsert,
+    WriteOutcome,
+)
+from mdm_client.ingest import OPERATION_BYTES_MAX, IngestFlow
+from tests.serving import RunningServer, running_server
+
+CITIZEN = EntityKind.CITIZEN
+
+
+def records(prefix: str, count: int) -> list[SourceRecord]:
+    """Return records of people who have nothing in common."""
+    return [
+        SourceRecord(
+            SourceKey("hospital", CITIZEN, f"{prefix}{number}"),
+            CitizenAttributes(
+                full_name=f"{'ABCDEFGHIK'[number % 10]}{'aeiou'[number // 10 % 5] * 3} {prefix} {number * 7919}",
+                birth_date=f"{1930 + number % 90}-0{1 + number % 9}-1{number % 10}",
+            ),
+        )
+        for number in range(count)
+    ]
+
+
+def test_every_record_gets_an_outcome_in_order(client: Client) -> None:
+    given = records("order", 1200)
+    ingest = client.ingest(given, Load("order-1", "hospital.patients"))
+    outcomes = list(ingest)
+    assert [outcome.ordinal for outcome in outcomes] == list(range(1, 1201))
+    assert sum(ingest.counts.values()) == 1200
+    found = client.batch_lookup("hospital", CITIZEN, [item.key.record_id for item in given], fresh=ingest.token)
+    assert found.golden_ids == [outcome.golden_id for outcome in outcomes]
+
+
+def test_a_second_run_of_a_load_changes_nothing(client: Client) -> None:
+    given = records("twice", 100)
+    first = client.ingest(given, Load("twice-1", "hospital.patients"))
+    before = [outcome.golden_id for outcome in first]
+    second = client.ingest(given, Load("twice-1", "hospital.patients"))
+    after = [outcome.golden_id for outcome in second]
+    assert after == before
+    assert second.counts == {WriteOutcome.UNCHANGED: 100}
+
+
+def test_a_load_for_later_leaves_records_pending(client: Client) -> None:
+    given = records("later", 10)
+    ingest = client.ingest(given, Load("later-1", "hospital.patients", is_resolved_later=True))
+    assert {outcome.outcome for outcome in ingest} == {WriteOutcome.PENDING}
+    assert client.lookup("hospital", CITIZEN, "later0", fresh=ingest.token).status is RecordStatus.PENDING
+
+
+def test_a_record_that_breaks_a_rule_is_rejected_and_the_rest_goes_on(client: Client) -> None:
+    one, two, three = records("rule", 3)
+    foreign = SourceRecord(SourceKey("household", CITIZEN, "rule"), two.attributes)
+    outcomes = list(client.ingest([one, foreign, three], Load("rule-1", "hospital.patients")))
+    assert [outcome.outcome is WriteOutcome.REJECTED for outcome in outcomes] == [False, True, False]
+    assert outcomes[1].value_issues[0].field == "key.registry"
+
+
+def test_a_record_larger_than_the_service_takes_is_rejected_here(client: Client) -> None:
+    one, two = records("large", 2)
+    assert isinstance(two.attributes, CitizenAttributes)
+    large = SourceRecord(two.key, replace(two.attributes, full_name="x" * OPERATION_BYTES_MAX))
+    ingest = client.ingest([large, one], Load("large-1", "hospital.patients"))
+    assert {outcome.ordinal: outcome.outcome is WriteOutcome.REJECTED for outcome in ingest} == {1: True, 2: False}
+
+
+def test_own_ordinals_and_deletes_are_kept(client: Client) -> None:
+    one, two = records("own", 2)
+    operations = [Upsert(one, 10), Upsert(two, 20), Delete(one.key, 30)]
+    outcomes = list(client.ingest(operations, Load("own-1", "hospital.patients")))
+    assert [outcome.ordinal for outcome in outcomes] == [10, 20, 30]
+    assert outcomes[2].outcome is WriteOutcome.DELETED
+
+
+def test_ordinals_that_fall_are_refused(client: Client) -> None:
+    one, two = records("fall", 2)
+    with pytest.raises(ValueError, match="larger"):
+        list(client.ingest([Upsert(one, 5), Upsert(two, 5)], Load("fall-1", "hospital.patients")))
+
+
+def test_an_empty_load_ends(client: Client) -> None:
+    assert list(client.ingest([], Load("empty-1", "hospital.patients"))) == []
+
+
+def test_an_unknown_feed_is_refused(client: Client) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        list(client.ingest(records("feed", 1), Load("feed-1", "hospital.visits")))
+    assert caught.value.reason == "UNKNOWN_REGISTRY"
+
+
+def test_an_error_of_the_source_of_records_reaches_the_caller(client: Client) -> None:
+    def broken() -> Iterator[SourceRecord]:
+        yield from records("broken", 3)
+        raise RuntimeError("the source broke")
+
+    with pytest.raises(RuntimeError, match="the source broke"):
+        list(client.ingest(broken(), Load("broken-1", "hospital.patients")))
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("victim", ["writer_process", "reader_process"])
+def test_a_killed_process_leaves_no_gap_and_no_double(tmp_path: Path, victim: str) -> None:
+    given = records(victim, 800)
+    ordinals = []
+    # A service of its own: one that is killed too often gives up.
+    with running_server(tmp_path / "data") as server, Client(server.address) as client:
+        ingest = client.ingest(given, Load(f"{victim}-1", "hospital.patients", give_up_s=30))
+        for outcome in ingest:
+            ordinals.append(outcome.ordinal)
+            if len(ordinals) in {100, 500}:
+                server.kill(victim)
+        keys = [item.key.record_id for item in given]
+        found = client.batch_lookup("hospital", CITIZEN, keys, fresh=ingest.token)
+    assert ordinals == list(range(1, 801))
+    assert set(found.statuses) == {RecordStatus.FOUND}
+    # A record written twice would be an update of itself; one written once is not.
+    assert WriteOutcome.UPDATED not in ingest.counts
+
+
+def test_a_load_that_was_cut_off_goes_on_in_another_process(client: Client, server: RunningServer) -> None:
+    given = records("cut", 600)
+    load = Load("cut-1", "hospital.patients")
+    outcomes = iter(client.ingest(given, load))
+    for _ in range(300):
+        next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]  # a generator, typed as the iterator that callers see
+    with Client(server.address) as another:
+        resumed = another.ingest(given, load)
+        rest = [outcome.ordinal for outcome in resumed]
+    assert resumed.skipped_count >= 300
+    assert rest == list(range(resumed.skipped_count + 1, 601))
+
+
+def test_the_service_may_be_away_for_seconds(tmp_path: Path) -> None:
+    given = records("away", 400)
+    with running_server(tmp_path / "data") as first:
+        address = first.address
+        with Client(address) as client:
+            outcomes = iter(client.ingest(given, Load("away-1", "hospital.patients")))
+            seen = [next(outcomes).ordinal for _ in range(150)]
+            assert first.stop() == 0
+            with running_server(tmp_path / "data", listen=address):
+                seen += [outcome.ordinal for outcome in outcomes]
+    assert seen == list(range(1, 401))
+
+
+def test_a_service_that_stays_away_ends_the_load(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as served:
+        address = served.address
+    with Client(address) as client, pytest.raises(UnavailableError):
+        list(client.ingest(records("gone", 1), Load("gone-1", "hospital.patients", give_up_s=0.5)))
+
+
+def test_the_asyncio_client_loads_alike(tmp_path: Path) -> None:
+    async def run(server: RunningServer) -> list[int]:
+        async with AsyncClient(server.address) as client:
+            ingest = client.ingest(records("aio", 700), Load("aio-1", "hospital.patients", give_up_s=30))
+            ordinals = []
+            async for outcome in ingest:
+                ordinals.append(outcome.ordinal)
+                if len(ordinals) == 200:
+                    server.kill("reader_process")
+            return ordinals
+
+    with running_server(tmp_path / "data") as served:
+        assert asyncio.run(run(served)) == list(range(1, 701))
+
+
+def accepted(durable_ordinal: int, credit: int = 100) -> registry_service_pb2.IngestRecordsResponse:
+    return registry_service_pb2.IngestRecordsResponse(
+        accepted=registry_service_pb2.IngestAccepted(durable_ordinal=durable_ordinal, credit_operation_count=credit)
+    )
+
+
+def sent_ordinals(flow: IngestFlow) -> list[int]:
+    request = flow.next_request()
+    return [operation.ordinal for operation in request.operations.operations] if request else []
+
+
+def test_a_lost_acknowledgement_is_confirmed_and_the_rest_is_sent_again() -> None:
+    flow = IngestFlow(Load("lost-1", "hospital.patients"), records("lost", 5), common_pb2.Caller())
+    flow.header()
+    flow.receive(accepted(0))
+    assert sent_ordinals(flow) == [1, 2, 3, 4, 5]
+    flow.header()
+    outcomes = flow.receive(accepted(2))
+    assert [(item.ordinal, item.outcome) for item in outcomes] == [
+        (1, WriteOutcome.CONFIRMED),
+        (2, WriteOutcome.CONFIRMED),
+    ]
+    assert sent_ordinals(flow) == [3, 4, 5]
+
+
+def test_no_more_is_sent_than_was_granted() -> None:
+    flow = IngestFlow(Load("credit-1", "hospital.patients"), records("credit", 50), common_pb2.Caller())
+    flow.header()
+    assert flow.next_request() is None
+    flow.receive(accepted(0, credit=3))
+    assert sent_ordinals(flow) == [1, 2, 3]
+    assert flow.next_request() is None
