@@ -214,14 +214,14 @@ def _relink(server: str) -> dict[str, Any]:
 
 def _verify(data: Path) -> int:
     """Return how many databases of the index differ from a replay of the journal; -1 when verify failed otherwise."""
-    done = subprocess.run(  # noqa: S603  (our own command)
+    done = subprocess.run(
         [sys.executable, "-m", "mdm", "verify", "--data", str(data)], capture_output=True, check=False
     )
     return 0 if done.returncode == 0 else -1
 
 
 def _mdm(*arguments: str | Path) -> dict[str, Any]:
-    done = subprocess.run(  # noqa: S603  (our own command)
+    done = subprocess.run(
         [sys.executable, "-m", "mdm", *(str(argument) for argument in arguments)],
         capture_output=True,
         check=False,
@@ -237,7 +237,7 @@ def _mdm(*arguments: str | Path) -> dict[str, Any]:
 def _served(data: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mdm", "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--metrics", "off"]
     with (data.parent / f"{data.name}.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  (our own command)
+        process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}
         )
     try:
