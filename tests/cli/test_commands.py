@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from mdm.linkage.model import Model
 from tests.serving import RunningServer, running_server
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -246,3 +247,12 @@ def test_a_service_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
         assert json.loads(ready.read_text(encoding="utf-8"))["address"].startswith("127.0.0.1:")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_a_model_is_trained_from_feed_files(mdm: Run, tmp_path: Path) -> None:
+    assert mdm("synth", "city", "--citizens", "500", "--seed", "1").returncode == 0
+    done = mdm("train", "business.json", "--feeds", "city", "--kind", "business", "--json")
+    assert done.returncode == 0, done.stderr
+    model = Model.load(tmp_path / "business.json")
+    assert model.digest == summary(done)["digest"]
+    assert model.provenance.source.endswith("records of company, social_security")

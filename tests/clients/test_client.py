@@ -39,19 +39,22 @@ from tests.serving import RunningServer
 CITIZEN = EntityKind.CITIZEN
 
 
-def record(record_id: str, registry: str = "hospital", **changes: str) -> SourceRecord:
+def record(record_id: str, registry: str = "hospital", full_name: str = "") -> SourceRecord:
     """Return a record of a person whom no other record id describes."""
     dice = random.Random(record_id)
-    name = " ".join(dice.choices("Trần Lý Bùi Sơn Hải Yến Quỳnh Phúc Khang Diễm Thảo Vĩnh".split(), k=4))
-    fields = {
-        "full_name": name,
-        "birth_date": f"19{dice.randrange(50, 99)}-{dice.randrange(1, 13):02}-{dice.randrange(1, 28):02}",
-        "sex": dice.choice("MF"),
-    } | changes
+    drawn_name = " ".join(dice.choices("Trần Lý Bùi Sơn Hải Yến Quỳnh Phúc Khang Diễm Thảo Vĩnh".split(), k=4))
+    birth_date = f"19{dice.randrange(50, 99)}-{dice.randrange(1, 13):02}-{dice.randrange(1, 28):02}"
+    sex = dice.choice("MF")
     # A personal ID that contradicts sex or birth year is no evidence: province, sex, year, serial.
-    number = f"079{int(fields['sex'] == 'F')}{fields['birth_date'][2:4]}{dice.randrange(10**6):06}"
+    number = f"079{int(sex == 'F')}{birth_date[2:4]}{dice.randrange(10**6):06}"
     personal_id = Identifier(IdentifierType.PERSONAL_ID, number)
-    attributes = CitizenAttributes(identifiers=(personal_id,), phones=(f"09{dice.randrange(10**8):08}",), **fields)
+    attributes = CitizenAttributes(
+        full_name=full_name or drawn_name,
+        birth_date=birth_date,
+        sex=sex,
+        identifiers=(personal_id,),
+        phones=(f"09{dice.randrange(10**8):08}",),
+    )
     return SourceRecord(SourceKey(registry, CITIZEN, record_id), attributes, "2026-01-01")
 
 

@@ -23,7 +23,7 @@ from mdm_client import (
     Upsert,
     WriteOutcome,
 )
-from mdm_client.ingest import OPERATION_BYTES_MAX, IngestFlow
+from mdm_client.ingest import OPERATION_BYTES_MAX, IngestFlow, Operation
 from tests.serving import RunningServer, running_server
 
 CITIZEN = EntityKind.CITIZEN
@@ -88,7 +88,7 @@ def test_a_record_larger_than_the_service_takes_is_rejected_here(client: Client)
 
 def test_own_ordinals_and_deletes_are_kept(client: Client) -> None:
     one, two = records("own", 2)
-    operations = [Upsert(one, 10), Upsert(two, 20), Delete(one.key, 30)]
+    operations: list[Operation] = [Upsert(one, 10), Upsert(two, 20), Delete(one.key, 30)]
     outcomes = list(client.ingest(operations, Load("own-1", "hospital.patients")))
     assert [outcome.ordinal for outcome in outcomes] == [10, 20, 30]
     assert outcomes[2].outcome is WriteOutcome.DELETED
