@@ -257,6 +257,9 @@ def _missing_of_businesses(found: _Found) -> str | None:
         return _STRANGERS
     if found.conflicts("tax_code"):
         return "tax_code"
+    if found["legal_form"].label == "different":
+        # A successor takes over name, door and phone, and differs in its form.
+        return "legal_form"
     needed = 1 if found.agrees("name") else 2
     return None if contacts >= needed else "name_alone"
 
