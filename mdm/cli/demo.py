@@ -21,7 +21,7 @@ from mdm.cli.demo_service import DemoService, command_line, run_command
 from mdm.cli.demo_story import Story, choose_story, mistyped_admission, newcomer
 from mdm.cli.demo_truth import Crosswalk, quality, read_crosswalk, read_truth
 from mdm.cli.output import ExitCode, fail
-from mdm_client import Client, EntityKind, GoldenIdStatus, SourceKey, WriteOutcome
+from mdm_client import CitizenAttributes, Client, EntityKind, GoldenIdStatus, SourceKey, WriteOutcome
 from mdm_client.results import MatchCandidate, Resolution
 
 FEEDS = (
@@ -185,7 +185,7 @@ class _Demo:
 
     def _tell(self, client: Client, story: Story) -> None:
         page = self._page
-        page.say(f"{len(story.rows)} registries know her, and no two agree on how to write her down:")
+        page.say(f"{len(story.rows)} registries know {story.whom}, and each writes in its own way:")
         page.gap()
         page.story(story)
         page.gap()
@@ -195,7 +195,8 @@ class _Demo:
         if found is None:
             return
         page.say(
-            f"Why does the {story.admission.registry} row belong to her? It is weighed against her row that fits best:"
+            f"Why does the {story.admission.registry} row belong to {story.whom}? "
+            f"It is weighed against {story.whose} row that fits best:"
         )
         page.gap()
         page.waterfall(found)
@@ -208,9 +209,9 @@ class _Demo:
         page = self._page
         typed = mistyped_admission(story)
         page.say(
-            f'{story.name} comes to a hospital without her ID card. The clerk types "{typed.full_name}", '
-            f"born {typed.birth_date[:8]}, phone {typed.phones[0] if typed.phones else '–'}, "
-            f"health card {typed.identifiers[0].value if typed.identifiers else '–'}."
+            f'{story.name} is admitted to a hospital. The clerk types "{typed.full_name}", '
+            f"born {typed.birth_date[:8]}, number {_number(typed)}, no address.",
+            "The service searches before it creates:",
         )
         answer, took_ms = _resolved(client, SourceKey("hospital", EntityKind.CITIZEN, "DEMO-1"), typed)
         if answer.golden_id == story.golden_id:
@@ -219,7 +220,7 @@ class _Demo:
             page.good(f"Found in {took_ms:.0f} ms: {answer.golden_id}, the same golden ID{sure}.")
         elif story.golden_id in {candidate.golden_id for candidate in answer.match.candidates}:
             page.say(
-                f"Likely her, but not surely: the record got {answer.golden_id} and a steward is asked "
+                f"Likely {story.whom}, but not surely: the record got {answer.golden_id} and a steward is asked "
                 f"({took_ms:.0f} ms). What forbids a link without one: {_held_back(answer, story.golden_id)}."
             )
         else:
@@ -259,7 +260,7 @@ class _Demo:
         body = f'{{"registry": "{key.registry}", "entity_kind": "ENTITY_KIND_CITIZEN", "record_id": "{key.record_id}"}}'
         page.say("In Python:")
         page.code(
-            f"  from mdm_client import Client, EntityKind\n"
+            f"  from mdm_client import CitizenAttributes, Client, EntityKind\n"
             f'  with Client("{self._service.address}") as client:\n'
             f'      print(client.lookup("{key.registry}", EntityKind.CITIZEN, "{key.record_id}").golden_id)\n'
             f'      print(client.golden_record("{story.golden_id}").values)'
@@ -286,6 +287,10 @@ def _resolved(client: Client, key: SourceKey, attributes: Any) -> tuple[Resoluti
 
 def _own(candidates: tuple[MatchCandidate, ...], golden_id: str) -> MatchCandidate | None:
     return next((candidate for candidate in candidates if candidate.golden_id == golden_id), None)
+
+
+def _number(attributes: CitizenAttributes) -> str:
+    return attributes.identifiers[0].value if attributes.identifiers else "–"
 
 
 def _held_back(answer: Resolution, golden_id: str) -> str:

@@ -37,7 +37,7 @@ def name_difference(reference: Sequence[str], other: Sequence[str]) -> str:
     if left_words == right_words:
         return "no diacritics" if right.isascii() else "other diacritics"
     if folded(right).startswith(_NEWBORN):
-        return "newborn, under her mother's name"
+        return "newborn, under the mother's name"
     if sorted(left_words) == sorted(right_words):
         return "words swapped"
     if set(right_words) < set(left_words):
@@ -54,6 +54,8 @@ def birth_difference(reference: Sequence[str], other: Sequence[str]) -> str:
         return "day and month swapped"
     if left[0] == right[0] and (right[2] in {"", "00"} or right[1:] == ("01", "01")):
         return "only the year is known"
+    if left[0] == right[0] and left[1:] == ("01", "01"):
+        return "day and month are known here"
     return "one digit off" if within_one("".join(left), "".join(right)) else "another date"
 
 

@@ -35,6 +35,7 @@ CITIZENS_LOOKED_AT_MAX = 250
 """Enough to find a story that shows much; each costs three or four reads of about a millisecond."""
 
 _REGISTRIES_MIN = 3
+_WOMAN_WORTH = 6
 _SWAPPED_NAME_LETTERS_MIN = 4
 
 _FIELDS: dict[str, Difference] = {
@@ -55,6 +56,7 @@ _TELLING: dict[str, float] = {
     "misspelt": 4,
     "day and month swapped": 4,
     "only the year is known": 3,
+    "day and month are known here": 2,
     "one digit off": 4,
     "one character off": 4,
     "an old card number": 4,
@@ -99,16 +101,34 @@ class Story:
         return self.rows[0].attributes.full_name.title()
 
     @property
+    def is_about_a_woman(self) -> bool:
+        """Return what the most trusted registry says."""
+        return self.rows[0].attributes.sex == "F"
+
+    @property
+    def whom(self) -> str:
+        """The pronoun, as in "knows her"."""
+        return "her" if self.is_about_a_woman else "him"
+
+    @property
+    def whose(self) -> str:
+        """The pronoun, as in "her row"."""
+        return "her" if self.is_about_a_woman else "his"
+
+    @property
     def admission(self) -> SourceKey:
         """The row of the hospital, or the least trusted one."""
         return next((row.key for row in self.rows if row.key.registry == "hospital"), self.rows[-1].key)
 
     @property
     def worth(self) -> float:
-        """How much there is to tell: each kind of difference counts once, and a woman's story fits the words."""
+        """How much there is to tell: each kind of difference counts once; women's names vary the most."""
         found = {cell.difference for row in self.rows for cell in row.cells.values() if cell.difference}
-        is_woman = self.rows[0].attributes.sex == "F"
-        return sum(_TELLING.get(difference, 0) for difference in found) + (6 if is_woman else 0) + len(self.rows)
+        return (
+            sum(_TELLING.get(difference, 0) for difference in found)
+            + (_WOMAN_WORTH if self.is_about_a_woman else 0)
+            + len(self.rows)
+        )
 
 
 def choose_story(client: Client, crosswalk: Mapping[SourceKey, str]) -> Story | None:
@@ -159,23 +179,21 @@ def tell(client: Client, golden_id: str, keys: list[SourceKey]) -> Story:
 
 
 def mistyped_admission(story: Story) -> CitizenAttributes:
-    """Return what a hurried clerk types when she comes without her ID card: no marks, two letters swapped."""
+    """Return what a hurried clerk types: no marks, two letters swapped, no address; the ID number is right."""
     first = story.rows[0]
     words = folded(first.attributes.full_name).upper().split()
     given = words[-1]
     is_swapped = len(given) >= _SWAPPED_NAME_LETTERS_MIN and given[-1] != given[-2]
     words[-1] = given[:-2] + given[-1] + given[-2] if is_swapped else given + given[-1]
     year, month, day = date_parts(first.cells["born"].text)
-    phone = next((row.cells["phone"].text for row in story.rows if row.cells["phone"].text), "")
-    card = next((row.cells["health card"].text for row in story.rows if row.cells["health card"].text), "")
-    address = _values(first.attributes)["address"][:1]
+    kinds = (("personal ID", IdentifierType.PERSONAL_ID), ("health card", IdentifierType.HEALTH_CARD))
+    numbers = ((row.cells[field].text, kind) for field, kind in kinds for row in story.rows)
+    number = next(((text, kind) for text, kind in numbers if text), None)
     return CitizenAttributes(
         full_name=" ".join(words),
         birth_date=f"{year}{month}{day}0000",
         sex=first.attributes.sex,
-        identifiers=(Identifier(IdentifierType.HEALTH_CARD, card),) if card else (),
-        phones=(phone,) if phone else (),
-        addresses=tuple(Address(AddressKind.CONTACT, text) for text in address),
+        identifiers=(Identifier(number[1], number[0]),) if number else (),
         facility_id="BV001",
     )
 

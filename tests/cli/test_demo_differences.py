@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mdm.cli.demo_differences import (
+    Difference,
     address_difference,
     birth_difference,
     card_difference,
@@ -35,12 +36,20 @@ CASES = [
     (phone_difference, "0398 153 533", "0398153533", "written another way", "spaces"),
     (phone_difference, "0398153533", "+84398153533", "written another way", "country code"),
     (phone_difference, "0398153533", "01698153533", "prefix of before 2018", "eleven digits"),
-    (address_difference, "27 Đường Thành Thái, P.4", "27 Thành Thái, Phường 14", "same house, another ward name", ""),
+    (
+        address_difference,
+        "27 Đường Thành Thái, P.4",
+        "27 Thành Thái, Phường 14",
+        "same house, another ward name",
+        "reform",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("difference", "reference", "other", "words", "reason"), CASES)
-def test_a_difference_is_put_into_words(difference, reference, other, words, reason) -> None:  # type: ignore[no-untyped-def]
+def test_a_difference_is_put_into_words(
+    difference: Difference, reference: str, other: str, words: str, reason: str
+) -> None:
     assert difference([reference], [other]) == words, reason
 
 
