@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from mdm.domain.keys import EntityKind
 from mdm.linkage.model import Model
 from tests.serving import RunningServer, running_server
 
@@ -249,10 +250,10 @@ def test_a_service_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
         assert process.wait(30) == 0
 
 
-def test_a_model_is_trained_from_feed_files(mdm: Run, tmp_path: Path) -> None:
+def test_training_on_too_few_records_keeps_the_shipped_model_and_says_so(mdm: Run, tmp_path: Path) -> None:
     assert mdm("synth", "city", "--citizens", "500", "--seed", "1").returncode == 0
     done = mdm("train", "business.json", "--feeds", "city", "--kind", "business", "--json")
     assert done.returncode == 0, done.stderr
     model = Model.load(tmp_path / "business.json")
-    assert model.digest == summary(done)["digest"]
-    assert model.provenance.source.endswith("records of company, social_security")
+    assert model.digest == summary(done)["digest"] == Model.default(EntityKind.BUSINESS).digest
+    assert set(summary(done)["kept"].values()) == {"too few records"}  # type: ignore[attr-defined]
