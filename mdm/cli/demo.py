@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdm.cli.demo_page import Page, odds
+from mdm.cli.demo_page import REGISTRY_TITLES, Page, odds
 from mdm.cli.demo_service import DemoService, command_line, run_command
 from mdm.cli.demo_story import Story, choose_story, mistyped_admission, newcomer
 from mdm.cli.demo_truth import Crosswalk, quality, read_crosswalk, read_truth
@@ -190,13 +190,13 @@ class _Demo:
         page.story(story)
         page.gap()
         page.good(f"One golden ID: {story.golden_id}")
-        record = client.get_record(story.admission).record
+        record = client.get_record(story.unlike.key).record
         found = _own(client.preview(record).match.candidates, story.golden_id) if record else None
         if found is None:
             return
         page.say(
-            f"Why does the {story.admission.registry} row belong to {story.whom}? "
-            f"It is weighed against {story.whose} row that fits best:"
+            f"Why does the row of the {REGISTRY_TITLES[story.unlike.key.registry]} belong to {story.whom}? "
+            f"Weighed against {story.whose} row that fits best:"
         )
         page.gap()
         page.waterfall(found)

@@ -22,12 +22,14 @@ WIDTH_MAX = 132
 """Wider lines are hard to follow with the eye."""
 
 _BAR_WIDTH = 40
-_REGISTRY_TITLES = {
+_SECONDS_SHOWN_MIN = 0.95
+REGISTRY_TITLES = {
     "household": "household registry",
     "social_security": "social security",
     "hospital": "hospital",
     "company": "company registry",
 }
+"""How a reader calls the registries."""
 
 
 class Page:
@@ -79,7 +81,9 @@ class Page:
         self._console.rule(f"[bold]{self._step}  {escape(title)}[/bold]", align="left", style="dim")
         started_s = time.monotonic()
         yield
-        self._console.print(Text(f"{time.monotonic() - started_s:.1f} s", style="dim"), justify="right")
+        seconds = time.monotonic() - started_s
+        took = f"{seconds:.1f} s" if seconds >= _SECONDS_SHOWN_MIN else f"{1000 * seconds:.0f} ms"
+        self._console.print(Text(took, style="dim"), justify="right")
 
     def elapsed_s(self) -> float:
         """Return the seconds since the beginning."""
@@ -120,7 +124,7 @@ class Page:
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         table.add_column("", style="dim")
         for row in story.rows:
-            table.add_column(Text(_REGISTRY_TITLES.get(row.key.registry, row.key.registry)), overflow="fold", ratio=1)
+            table.add_column(Text(REGISTRY_TITLES[row.key.registry]), overflow="fold", ratio=1)
         table.add_row("record id", *(Text(row.key.record_id, style="dim") for row in story.rows))
         for field in story.rows[0].cells:
             table.add_row(field, *(_cell(row, field) for row in story.rows))

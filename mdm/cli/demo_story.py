@@ -121,6 +121,13 @@ class Story:
         return next((row.key for row in self.rows if row.key.registry == "hospital"), self.rows[-1].key)
 
     @property
+    def unlike(self) -> Row:
+        """The row that differs most from the others."""
+        return max(
+            self.rows[1:], key=lambda row: sum(abs(_TELLING.get(cell.difference, 0)) for cell in row.cells.values())
+        )
+
+    @property
     def worth(self) -> float:
         """How much there is to tell: each kind of difference counts once; women's names vary the most."""
         found = {cell.difference for row in self.rows for cell in row.cells.values() if cell.difference}
