@@ -35,6 +35,7 @@ from mdm.resolve.commands import (
 )
 from mdm.resolve.engines import active_engines, default_engine, usable_model
 from mdm.resolve.group import Group
+from mdm.resolve.population import PopulationWatch
 from mdm.resolve.projection import close_index, open_index
 from mdm.resolve.relink_control import RelinkControl
 from mdm.store.data_directory import DataDirectory
@@ -69,6 +70,7 @@ class Writer:
             self._commit(group)
         with index.read() as view:
             self._engines = active_engines(view, journal.artefact)
+            self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
 
     @classmethod
@@ -159,13 +161,14 @@ class Writer:
         if self._relink.has_new_engines:
             with self._index.read() as view:
                 self._engines = active_engines(view, self._journal.artefact)
+                self._population = PopulationWatch(view)
             self._relink.has_new_engines = False
 
     def _execute_group(self, commands: Sequence[Write]) -> list[Answer]:
         is_journalled = False
         try:
             with self._index.write() as txn:
-                group = Group(self._journal.begin(_now_us()), txn, self._engines)
+                group = Group(self._journal.begin(_now_us()), txn, dict(self._engines))
                 answers = [self._answer_one(group, command) for command in commands]
                 _note_progress(group, commands)
                 self._commit(group)
@@ -174,9 +177,12 @@ class Writer:
             if is_journalled:
                 raise IndexMismatchError("the index commit failed behind a journal commit") from error
             raise
+        self._engines = group.engines
+        self._population.note(group)
         return answers
 
     def _answer_one(self, group: Group, command: Write) -> Answer:
+        self._population.follow(group, SYSTEM)
         drafted = len(group.drafts)
         try:
             return self._execute_one(group, command)
@@ -240,11 +246,12 @@ class Writer:
 
 def _note_progress(group: Group, commands: Sequence[Write]) -> None:
     """Remember how far each load came. Unchanged rows write nothing: progress is worth an event only beside others."""
-    progress = {
-        command.request.cause.load_id: command
-        for command in commands
-        if isinstance(command, Upsert | Delete) and command.ordinal
-    }
+    progress: dict[str, Upsert | Delete] = {}
+    for command in commands:
+        if isinstance(command, FinishLoad):
+            progress.pop(command.load_id, None)
+        elif command.ordinal:
+            progress[command.request.cause.load_id] = command
     if group.drafts:
         for load_id, command in progress.items():
             group.add(command.request.cause, ev.LoadProgressed(load_id, command.ordinal))
