@@ -180,3 +180,6 @@ ADAPTATION_RECORDS_MIN = 10_000
 FEED_CELL_CHARACTERS_MAX = 2048
 """Four times the longest value that is kept, so the service still sees that it was too long; a row of 22 such cells is
 under 256 KiB."""
+
+POPULATION_GROWTH_MAX = 2
+"""Growth of a kind's golden records over its epoch's population before a new epoch: one bit of the prior."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 
 from mdm.domain import events as ev
 from mdm.domain.keys import GOLDEN_ID_RANDOM_BITS, EntityKind, GoldenId, RecordNumber, golden_id
 from mdm.domain.state import RecordEntry
-from mdm.resolve.engines import Engines
+from mdm.resolve.engines import Engine
 from mdm.store.journal import Batch
 from mdm.store.transaction import IndexTransaction
 
@@ -19,12 +20,14 @@ class Group:
     Invariant: `index` is the fold of everything in the journal and of `batch`, and of nothing else.
     """
 
-    def __init__(self, batch: Batch, index: IndexTransaction, engines: Engines) -> None:
+    def __init__(self, batch: Batch, index: IndexTransaction, engines: dict[EntityKind, Engine]) -> None:
         """Begin with an empty batch."""
         self.batch = batch
         self.index = index
         self.engines = engines
         self._minted: set[GoldenId] = set()
+        self.minted: Counter[EntityKind] = Counter()
+        """Golden IDs minted by this group."""
 
     @property
     def last_seq(self) -> int:
@@ -56,6 +59,7 @@ class Group:
             # One fact may mint several, and only a folded one stands in the index.
             if self.index.golden(minted) is None and minted not in self._minted:
                 self._minted.add(minted)
+                self.minted[kind] += 1
                 return minted
 
     def record(self, number: RecordNumber) -> RecordEntry:

@@ -244,7 +244,7 @@ class RelinkControl:
         is_finished = False
         dropped_count = commit.dropped_count
         with self._index.write() as txn:
-            group = Group(self._journal.begin(time.time_ns() // 1000), txn, engines)
+            group = Group(self._journal.begin(time.time_ns() // 1000), txn, dict(engines))
             while not is_finished and (not taken or (time.monotonic() < until and commit.single_count == 0)):
                 item = next(commit.items, None)
                 if item is None:
