@@ -42,8 +42,6 @@ def adapted_model(
         return base, f"shipped model kept: fewer than {ADAPTATION_RECORDS_MIN} records to learn from"
     # No date: the same records must give the same model, and so the same digest.
     provenance = Provenance("re-linkage", seed=ADAPTATION_SEED)
-    model, report = train(
-        snapshot, base, epoch, provenance=provenance, memory_limit=memory_limit, progress=progress
-    )
+    model, report = train(snapshot, base, epoch, provenance=provenance, memory_limit=memory_limit, progress=progress)
     kept = ", ".join(f"{name} ({gate})" for name, gate in sorted(report.kept.items())) or "none"
     return model, f"learned {len(report.learned)} comparisons; kept from the shipped model: {kept}"

@@ -22,6 +22,9 @@ from mdm.linkage.specification import Specification, specification_of
 MOTHER_AGE_YEARS_MIN = 10
 """A bearer of the mother's name born this long before the newborn is the mother, not the child."""
 
+PERSONAL_NUMBERS_MAX = 3
+"""12-digit numbers in one person's records: their own, a re-issued or mistyped one, and a relative's."""
+
 HOUSEHOLD_TAX_CODE_OLD_PREFIX = "8"
 """First digit of the ten-digit codes that household businesses held before the owner's twelve digits."""
 
@@ -264,15 +267,35 @@ def _missing_of_businesses(found: _Found) -> str | None:
     return None if contacts >= needed else "name_alone"
 
 
+def contradiction(members_a: Sequence[Features], members_b: Sequence[Features]) -> str | None:
+    """Return the name of what forbids that all these members describe one bearer, or None.
+
+    A veto between two of them, or more personal numbers than one person comes by: a chain of records each one digit
+    off the next would else join hundreds. Costs len(a) × len(b) vetoes of 1 µs.
+    """
+    for left in members_a:
+        for right in members_b:
+            forbidden = veto(left, right)
+            if forbidden is not None:
+                return forbidden
+    numbers = {
+        each.personal_id
+        for members in (members_a, members_b)
+        for each in members
+        if isinstance(each, CitizenFeatures) and each.personal_id is not None
+    }
+    return "too_many_numbers" if len(numbers) > PERSONAL_NUMBERS_MAX else None
+
+
 def compatible(members_a: Sequence[Features], members_b: Sequence[Features], scorer: Scorer) -> bool:
     """Return whether two golden records may be one.
 
-    No two members may veto each other; some pair must speak for it; and all pairs together must not speak against it,
+    Nothing may contradict it; some pair must speak for it; and all pairs together must not speak against it,
     so that one slipped number does not join two people whose other records know better. The same test guards online
     merging of fragments and batch clusters. Costs len(a) × len(b) vetoes of 1 µs, and as many scorings up to
     `MEMBERS_HEARD_MAX` members of each.
     """
-    if any(veto(left, right) is not None for left in members_a for right in members_b):
+    if contradiction(members_a, members_b) is not None:
         return False
     heard_a, heard_b = members_a[:MEMBERS_HEARD_MAX], members_b[:MEMBERS_HEARD_MAX]
     weights = [pair.match_weight_bits for left in heard_a for pair in scorer.score(left, heard_b)]

@@ -1,4 +1,4 @@
-"""Who holds an identifier: the same normalisation and keys as blocking, so that every spelling finds the same holders."""
+"""Who holds an identifier: normalised and keyed as in blocking, so that every spelling finds the same holders."""
 
 from __future__ import annotations
 

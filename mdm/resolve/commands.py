@@ -198,4 +198,3 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
 
 
 Answer = WriteAnswer | RunAnswer | Refusal
-

@@ -77,9 +77,7 @@ def active_engines(state: IdentityView, artefact: Callable[[str], bytes | None])
     return engines
 
 
-def usable_model(
-    state: IdentityView, kind: EntityKind, artefact: Callable[[str], bytes | None]
-) -> Model | None:
+def usable_model(state: IdentityView, kind: EntityKind, artefact: Callable[[str], bytes | None]) -> Model | None:
     """Return the active model of this kind; None if there is none or it was made for another specification."""
     digest = state.setting(f"model:{kind}")
     body = artefact(digest) if digest else None

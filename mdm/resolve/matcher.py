@@ -19,7 +19,7 @@ from mdm.domain.state import IdentityView, RecordEntry, pair_of
 from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX
 from mdm.linkage.blocking import posting_keys
 from mdm.linkage.codec import decode_features, encode_features
-from mdm.linkage.evidence import assess, compatible, veto
+from mdm.linkage.evidence import assess, compatible, contradiction
 from mdm.linkage.features import Features, FieldIssue
 from mdm.linkage.normalise.record import normalise
 from mdm.linkage.specification import specification_of
@@ -268,12 +268,8 @@ def decide_for(
             return "steward_different"
         if same.intersection(members):
             return ""
-        for number in members:
-            other = features_of(state, engine.kind, number) if number != own else None
-            detail = veto(features, other) if other is not None else None
-            if detail:
-                return detail
-        return ""
+        others = [features_of(state, engine.kind, number) for number in members if number != own]
+        return contradiction([features], [other for other in others if other is not None]) or ""
 
     def may_be_one(left: GoldenId, right: GoldenId) -> bool:
         return goldens_compatible(state, engine, left, right, bridged=same)

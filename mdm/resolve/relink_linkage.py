@@ -48,6 +48,10 @@ class People(msgspec.Struct, frozen=True):
     """Pairs that a clerk at a counter called the same: evidence, below a judgement."""
     rejected: frozenset[Pair] = frozenset()
 
+    def placed(self, place_of: Mapping[RecordNumber, RecordNumber]) -> People:
+        """Return what was said of these records, under other numbers."""
+        return People(*(_renamed_pairs(pairs, place_of) for pairs in msgspec.structs.astuple(self)))
+
 
 class Linked(msgspec.Struct, frozen=True):
     """What linkage found."""
@@ -61,6 +65,23 @@ class Linked(msgspec.Struct, frozen=True):
     prediction: PredictionReport
     linked_pair_count: int
     refused_pair_count: int
+
+    def renamed(self, number_of: Mapping[RecordNumber, RecordNumber]) -> Linked:
+        """Return the same under other numbers."""
+        clusters: list[Cluster] = []
+        weakest: dict[RecordNumber, Weakest] = {}
+        for members in self.clusters:
+            cluster = tuple(sorted(number_of[member] for member in members))
+            clusters.append(cluster)
+            edge = self.weakest.get(members[0])
+            if edge is not None:
+                ends = _ordered(number_of[edge.left], number_of[edge.right])
+                weakest[cluster[0]] = Weakest(*ends, edge.match_weight_bits)
+        questions = []
+        for asked in self.questions:
+            left, right = _ordered(number_of[asked.left], number_of[asked.right])
+            questions.append(msgspec.structs.replace(asked, left=left, right=right))
+        return msgspec.structs.replace(self, clusters=sorted(clusters), weakest=weakest, questions=questions)
 
 
 class _Bands(msgspec.Struct):
@@ -98,13 +119,11 @@ def link(
         snapshot: The same records as Parquet.
         model: Of this kind.
         epoch: Name frequencies of this snapshot; its population is where the search for the real one starts.
-        people: Judgements and choices, of this kind and others; those about records outside are passed over.
+        people: Judgements and choices about these records.
         memory_limit: For DuckDB.
         progress: Told of each stage.
     """
     pairs = snapshot.with_suffix(".pairs.parquet")
-    # A judgement outlives its records' deletion; only records of this batch may stand in a cluster.
-    same = sorted(pair for pair in people.same if records.encoded.keys() >= set(pair))
     scored_under: StatisticsEpoch | None = None
     prediction = PredictionReport(0, 0, 0, 0)
     for _ in range(POPULATION_ROUNDS_MAX):
@@ -126,7 +145,7 @@ def link(
         bands = _bands(_pairs(pairs, shift, len(model.specification.comparisons)), records, model, epoch, people)
         edges = _unambiguous(bands, records, scorer, model.thresholds.lead_bits, people)
         clustering = cluster(
-            edges, records.features, scorer, same=same, different=sorted(people.different)
+            edges, records.features, scorer, same=sorted(people.same), different=sorted(people.different)
         )
         population = len(records.encoded) - sum(len(members) - 1 for members in clustering.clusters)
         if abs(population - epoch.population) <= POPULATION_SETTLED_SHARE * epoch.population:
@@ -158,9 +177,7 @@ def _bands(
         pair = (RecordNumber(left), RecordNumber(right))
         if bits < model.thresholds.review_bits or pair in people.different or pair in people.same:
             continue
-        assessed = assess(
-            records.kind, levels, records.features(left), records.features(right), bits, model, epoch
-        )
+        assessed = assess(records.kind, levels, records.features(left), records.features(right), bits, model, epoch)
         reason, detail = assessed.reason or MatchReason.WEIGHT, assessed.detail
         band = assessed.band
         if band is Band.REVIEW and pair in people.chosen and reason is not MatchReason.VETO:
@@ -174,9 +191,7 @@ def _bands(
     return found
 
 
-def _unambiguous(
-    bands: _Bands, records: Records, scorer: Scorer, lead_bits: float, people: People
-) -> list[Edge]:
+def _unambiguous(bands: _Bands, records: Records, scorer: Scorer, lead_bits: float, people: People) -> list[Edge]:
     """Take out the edges of a record whose best two partners exclude each other and lie too close; they are asked."""
     partners: dict[int, list[tuple[float, int]]] = {}
     for edge in bands.edges:
@@ -209,6 +224,11 @@ def _unambiguous(
         else:
             kept.append(edge)
     return kept
+
+
+def _renamed_pairs(pairs: Iterable[Pair], number_of: Mapping[RecordNumber, RecordNumber]) -> frozenset[Pair]:
+    known = [(number_of[left], number_of[right]) for left, right in pairs if left in number_of and right in number_of]
+    return frozenset(_ordered(left, right) for left, right in known)
 
 
 def _ordered(one: int, other: int) -> Pair:
@@ -249,4 +269,5 @@ def _linked(
             for edge in clustering.refused
         ),
     ]
+    asked.sort(key=lambda question: (question.left, question.right))
     return Linked(clusters, weakest, asked, epoch, prediction, len(edges), len(refused))

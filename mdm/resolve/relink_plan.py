@@ -88,12 +88,12 @@ def question_changes(
 
     Args:
         standing: Pairs that are open now.
-        wanted: Everything that this run would ask, in any order; of those between the same two clusters only the
-            strongest is asked.
+        wanted: Everything that this run would ask; of those between the same two clusters only the strongest is
+            asked, among equals the first.
         cluster_of: Record → number of its cluster.
     """
     strongest: dict[tuple[int, int], Question] = {}
-    for question in sorted(wanted, key=lambda each: (-each.match_weight_bits, each.left, each.right)):
+    for question in sorted(wanted, key=lambda each: -each.match_weight_bits):
         ends = (cluster_of[question.left], cluster_of[question.right])
         if ends[0] != ends[1]:
             strongest.setdefault((min(ends), max(ends)), question)

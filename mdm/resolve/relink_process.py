@@ -59,9 +59,7 @@ class _Run:
         self.state = state
 
     def tell(self, phase: Phase, done: int = 0, total: int = 0, **changes: object) -> None:
-        self.state = msgspec.structs.replace(
-            self.state, phase=phase, done_count=done, total_count=total, **changes
-        )
+        self.state = msgspec.structs.replace(self.state, phase=phase, done_count=done, total_count=total, **changes)
         write_state(self.path, self.state)
 
     def progress(self, stage: str, done: int, total: int) -> None:
@@ -69,10 +67,16 @@ class _Run:
 
 
 class _Kind(msgspec.Struct):
-    """One kind's records as the snapshot found them."""
+    """One kind's records as the snapshot found them.
+
+    Linkage knows them by their place in the order of source keys, not by number: numbers tell the order of loading,
+    and ties must not be broken by that.
+    """
 
     standings: dict[RecordNumber, Standing]
     records: Records
+    """By place, from 1."""
+    place_of: dict[RecordNumber, RecordNumber]
     pending: set[RecordNumber]
 
 
@@ -116,10 +120,11 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
         if not found.standings:
             continue
         snapshot = scratch / f"{kind}.parquet"
-        rows = ((n, found.standings[n].registry, found.records.features(n)) for n in found.standings)
+        places = found.place_of.items()
+        rows = ((place, found.standings[n].registry, found.records.features(place)) for n, place in places)
         write_snapshot(snapshot, kind, rows)
         epoch = StatisticsEpoch.from_records(
-            kind, (found.records.features(n) for n in found.standings), _first_population(found)
+            kind, (found.records.features(place) for place in found.records.encoded), _first_population(found)
         )
         run.progress("training", 0, 1)
         model, verdict = adapted_model(
@@ -129,7 +134,9 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
             memory_limit=limit,
             progress=lambda _step, done, total: run.progress("training", done, total),
         )
-        linked = link(found.records, snapshot, model, epoch, people, memory_limit=limit, progress=run.progress)
+        said = people.placed(found.place_of)
+        linked = link(found.records, snapshot, model, epoch, said, memory_limit=limit, progress=run.progress)
+        linked = linked.renamed({place: number for number, place in places})
         models[kind.value], epochs[kind.value] = model.to_bytes(), linked.epoch.to_bytes()
         changed, questions, report = _changes(view, found, linked)
         items += [changed, questions]
@@ -144,21 +151,24 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
 def _read(run: _Run, view: IndexView, kind: EntityKind) -> _Kind:
     standings: dict[RecordNumber, Standing] = {}
     encoded: dict[RecordNumber, bytes] = {}
+    place_of: dict[RecordNumber, RecordNumber] = {}
     pending: set[RecordNumber] = set()
     last = view.last_number()
-    for number, entry in view.iter_records():
-        payload = view.raw(number)
-        if entry.kind is not kind or entry.is_deleted or payload is None:
+    for key, row in view.iter_crosswalk():
+        number = row.number
+        entry, payload = view.record(number), view.raw(number)
+        if key.kind is not kind or entry is None or entry.is_deleted or payload is None:
             continue
         features = view.features(number)
         if entry.golden_id is None or features is None:
             features = describe(decode_payload(payload)).encoded
             pending.add(number)
         standings[number] = Standing(entry.registry, kind.value, entry.golden_id)
-        encoded[number] = features
-        if number % 10_000 == 0:
-            run.tell(Phase.SNAPSHOT, number, last)
-    return _Kind(standings, Records(kind, encoded), pending)
+        place = place_of[number] = RecordNumber(len(place_of) + 1)
+        encoded[place] = features
+        if place % 10_000 == 0:
+            run.tell(Phase.SNAPSHOT, place, last)
+    return _Kind(standings, Records(kind, encoded), place_of, pending)
 
 
 def _first_population(found: _Kind) -> int:
@@ -191,10 +201,10 @@ def _changes(view: IndexView, found: _Kind, linked: Linked) -> tuple[list[PlanIt
     changed: list[PlanItem] = []
     for component in components(found.standings, linked.clusters, linked.weakest):
         pending = tuple(
-            PendingState(number, found.records.encoded[number], posting_keys(found.records.features(number)))
+            PendingState(number, found.records.encoded[place], posting_keys(found.records.features(place)))
             for cluster in component.clusters
             for number in cluster
-            if number in found.pending
+            if number in found.pending and (place := found.place_of[number])
         )
         changed.append(msgspec.structs.replace(component, pending=pending))
     cluster_of = {number: index for index, cluster in enumerate(linked.clusters) for number in cluster}

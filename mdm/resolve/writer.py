@@ -216,9 +216,7 @@ class Writer:
                     raise RequestIdReusedError("request_id came before with other content")
                 answer = _answers.decode(known.response)
                 return msgspec.structs.replace(answer, is_repeated=True, ordinal=command.ordinal)
-        answer = (
-            use_case.upsert(group, command) if isinstance(command, Upsert) else use_case.delete(group, command)
-        )
+        answer = use_case.upsert(group, command) if isinstance(command, Upsert) else use_case.delete(group, command)
         answer = msgspec.structs.replace(answer, seq=group.last_seq, ordinal=command.ordinal)
         if request.request_id:
             response = msgspec.msgpack.encode(answer)

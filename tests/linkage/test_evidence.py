@@ -11,7 +11,7 @@ from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import EntityKind
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import Assessment, assess, compatible, veto
+from mdm.linkage.evidence import Assessment, assess, compatible, contradiction, veto
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
@@ -239,3 +239,9 @@ def test_golden_records_are_incompatible_when_any_two_members_are() -> None:
 def test_golden_records_are_incompatible_when_nothing_speaks_for_them() -> None:
     scorer = compile_scorer(Model.default(EntityKind.CITIZEN), CITIZEN_EPOCH)
     assert not compatible([HOA], [RARE], scorer)
+
+
+def test_a_chain_of_numbers_each_one_digit_off_is_not_one_person() -> None:
+    people = [CitizenFeatures(name="nguyen van an", personal_id=f"07908000000{digit}") for digit in range(4)]
+    assert contradiction(people[:2], people[2:3]) is None
+    assert contradiction(people[:2], people[2:]) == "too_many_numbers"
