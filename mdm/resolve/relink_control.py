@@ -150,6 +150,8 @@ class RelinkControl:
     def close(self) -> None:
         """End a running batch process; a commit resumes at the next start."""
         self._stop_process()
+        if self._commit is not None:
+            self._commit.plan.close()
         if self._planning is not None:
             state = read_state(self._directory.relinks, self._planning[0])
             self._write(state, phase=Phase.CANCELLED)

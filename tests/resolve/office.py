@@ -62,7 +62,10 @@ class Office:
 
     def kill(self) -> None:
         """Let go of all files without a word, as the kernel does for a killed process."""
-        self.writer._relink._stop_process()
+        run = self.writer._relink
+        run._stop_process()
+        if run._commit is not None:
+            run._commit.plan.close()
         self.writer._index.close()
         self.writer._journal.close()
         self.directory.close()
