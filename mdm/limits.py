@@ -74,6 +74,10 @@ INDEX_MAP_BYTES = 1 << 38
 INDEX_READERS_MAX = 512
 """Reader slots of the LMDB lock table: workers times threads, with room for restarts."""
 
+MEMBER_PAIRS_COMPARED_MAX = 40_000
+"""Pairs of members compared before a write merges two golden records: about 80 ms of the writer's time. Beyond it, as
+with two records of 200 members each, the question goes to a steward."""
+
 POTENTIAL_MATCHES_MAX = 5
 """Questions that one decision may put before stewards; the strongest ones are kept."""
 

@@ -16,7 +16,7 @@ from mdm.domain.decision import Band, Decision, Evidence, decide
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.records import SourceRecord
 from mdm.domain.state import IdentityView, RecordEntry, pair_of
-from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX
+from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX, MEMBER_PAIRS_COMPARED_MAX
 from mdm.linkage.blocking import posting_keys
 from mdm.linkage.codec import decode_features, encode_features
 from mdm.linkage.evidence import assess, compatible, contradiction
@@ -263,13 +263,16 @@ def decide_for(
     def forbids(golden_id: GoldenId) -> str:
         golden = state.golden(golden_id)
         members = golden.members if golden else ()
-        judged = {number: state.judgement(pair_of(own, number)) for number in members} if own is not None else {}
-        if ev.Verdict.DIFFERENT in judged.values():
-            return "steward_different"
+        entry = state.record(own) if own is not None else None
+        for other in entry.judged if entry is not None and own is not None else ():
+            if other in members and state.judgement(pair_of(own, other)) is ev.Verdict.DIFFERENT:
+                return "steward_different"
         if same.intersection(members):
             return ""
-        others = [features_of(state, engine.kind, number) for number in members if number != own]
-        return contradiction([features], [other for other in others if other is not None]) or ""
+        # Hundreds of visits to one desk say the same: what is equal need be decoded and compared but once.
+        encoded = dict.fromkeys(state.features(number) for number in members if number != own)
+        others = [decode_features(engine.kind, each) for each in encoded if each is not None]
+        return contradiction([features], others) or ""
 
     def may_be_one(left: GoldenId, right: GoldenId) -> bool:
         return goldens_compatible(state, engine, left, right, bridged=same)
@@ -281,6 +284,8 @@ def goldens_compatible(
     state: MatchState, engine: Engine, left: GoldenId, right: GoldenId, bridged: set[RecordNumber] | None = None
 ) -> bool:
     """Return whether two golden records may be one: no judgement and no veto between members, joint evidence for it.
+
+    Two that are too large to be compared within a write are not merged by it; a steward or a re-linkage decides.
 
     `bridged` are records that a steward called the same as the one in question: where both sides hold one,
     the judgement decides.
@@ -296,10 +301,11 @@ def goldens_compatible(
                 return False
     if bridged and bridged.intersection(lefts) and bridged.intersection(rights):
         return True
-    left_features = [features_of(state, engine.kind, number) for number in lefts]
-    right_features = [features_of(state, engine.kind, number) for number in rights]
-    return compatible(
-        [each for each in left_features if each is not None],
-        [each for each in right_features if each is not None],
-        engine.scorer,
+    if len(lefts) * len(rights) > MEMBER_PAIRS_COMPARED_MAX:
+        return False
+    left_features, right_features = (
+        [each for number in side if (each := features_of(state, engine.kind, number)) is not None]
+        for side in (lefts, rights)
     )
+    # Without values on both sides nothing speaks for one bearer.
+    return bool(left_features and right_features) and compatible(left_features, right_features, engine.scorer)
