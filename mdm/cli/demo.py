@@ -153,13 +153,14 @@ class _Demo:
             )
         self._page.gap()
         self._page.table(
-            ("feed", "rows", "records", "new ID", "joined an ID", "new ID, question", "set aside", "records/s"),
+            ("feed", "rows", "records", "new", "joined", "asks", "set aside", "records/s"),
             rows,
         )
         self._page.say(
             "Each record was resolved, and its golden ID durable, before it was acknowledged. A company's row yields "
             "two records: the firm and its representative.",
-            '"New ID, question": likely somebody known, but not surely. It has an ID of its own until a steward says.',
+            "New: a golden ID of its own. Joined: somebody known. Asks: likely somebody known, but not surely; it has "
+            "an ID of its own until a steward says.",
         )
 
     def _relink(self, client: Client) -> None:
@@ -169,8 +170,9 @@ class _Demo:
         scores += self._scores("after re-linkage", read_crosswalk(client))
         self._page.qualities(scores)
         self._page.say(
-            "Precision: of all pairs of records under one golden ID, the share that truly belong together. Recall: of "
-            "all pairs that truly belong together, the share found. A wrong pair harms a person; a missed one waits.",
+            "Truth: how many people or firms there really are. Precision: of all pairs of records under one golden ID, "
+            "the share that truly belong together; the others are wrong and would harm a person. Recall: of all pairs "
+            "that truly belong together, the share found; the others are missed, and can still be found.",
             f"Re-linkage weighed the pairs anew with Splink, by the statistics of this very city, and changed only "
             f"what had to change: {_sum(report, 'merged_golden_id_count'):,} golden IDs merged, "
             f"{_sum(report, 'split_golden_id_count'):,} split, {_sum(report, 'moved_record_count'):,} records moved.",
@@ -195,14 +197,15 @@ class _Demo:
         if found is None:
             return
         page.say(
-            f"Why does the row of the {REGISTRY_TITLES[story.unlike.key.registry]} belong to {story.whom}? "
+            f"Why does the {REGISTRY_TITLES[story.unlike.key.registry]} row belong to {story.whom}? "
             f"Weighed against {story.whose} row that fits best:"
         )
         page.gap()
         page.waterfall(found)
         page.say(
-            f"Each bit doubles the odds. {found.match_weight_bits:.1f} bits are {odds(found.match_weight_bits)} that "
-            f"this is one person: a probability of {_probability(found.match_probability)}."
+            f"Each bit doubles the odds; they are even at │. {found.match_weight_bits:.1f} bits are "
+            f"{odds(found.match_weight_bits)} that this is one person: a probability of "
+            f"{_probability(found.match_probability)}."
         )
 
     def _admit(self, client: Client, story: Story) -> None:
@@ -299,7 +302,7 @@ def _held_back(answer: Resolution, golden_id: str) -> str:
 
 
 def _sum(report: Mapping[str, Any], name: str) -> int:
-    return sum(impact[name] for impact in report.values() if isinstance(impact, dict))
+    return sum(impact.get(name, 0) for impact in report.values() if isinstance(impact, dict))
 
 
 def _probability(value: float) -> str:

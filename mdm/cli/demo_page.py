@@ -21,7 +21,7 @@ PLAIN_WIDTH = 118
 WIDTH_MAX = 132
 """Wider lines are hard to follow with the eye."""
 
-_BAR_WIDTH = 40
+_WIDTH_ROOMY = 100
 _SECONDS_SHOWN_MIN = 0.95
 REGISTRY_TITLES = {
     "household": "household registry",
@@ -40,6 +40,9 @@ class Page:
         console = Console(highlight=False)
         width = min(console.width, WIDTH_MAX) if console.is_terminal else PLAIN_WIDTH
         self._console = Console(highlight=False, width=width)
+        is_roomy = width >= _WIDTH_ROOMY
+        self._gap = 3 if is_roomy else 1
+        self._bar_width = 40 if is_roomy else 20
         self._step = 0
         self._started_s = time.monotonic()
 
@@ -91,7 +94,7 @@ class Page:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> None:
         """Print a table whose columns after the first `left` hold numbers."""
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, self._gap, 0, 0))
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index < left else "right", no_wrap=index < left)
         for row in rows:
@@ -101,7 +104,7 @@ class Page:
     def qualities(self, rows: Sequence[tuple[str, str, Quality]]) -> None:
         """Print how well golden IDs agree with the truth: when, what, counts."""
         self.table(
-            ("", "", "golden IDs", "in truth", "precision", "recall", "F1", "wrong pairs", "missed pairs"),
+            ("", "", "IDs", "truth", "precision", "recall", "F1", "wrong", "missed"),
             [
                 (
                     when,
@@ -142,21 +145,30 @@ class Page:
         low, high = min(0.0, *ends), max(0.0, *ends)
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
         for column in ("compared", "found"):
-            table.add_column(column)
+            table.add_column(column, no_wrap=True)
         table.add_column("bits", justify="right")
-        table.add_column("from doubt (left) to certainty (right); │ is even odds", no_wrap=True)
+        table.add_column("doubt │ certainty", no_wrap=True)
         start = candidate.starting_weight_bits
-        table.add_row("before looking", "two rows at random", f"{start:+.1f}", _bar(0.0, start, low, high))
+        table.add_row("before looking", "two rows at random", f"{start:+.1f}", self._bar(0.0, start, low, high))
         for item, before, after in zip(steps, ends[:-1], ends[1:], strict=True):
-            bar = _bar(before, after, low, high)
+            bar = self._bar(before, after, low, high)
             table.add_row(_words(item.field), _words(item.level), f"{item.match_weight_bits:+.1f}", bar)
         total = Text(f"{candidate.match_weight_bits:+.1f}", style="bold")
-        table.add_row(Text("sum", style="bold"), "", total, _bar(0.0, candidate.match_weight_bits, low, high))
+        table.add_row(Text("sum", style="bold"), "", total, self._bar(0.0, candidate.match_weight_bits, low, high))
         self._console.print(table)
         if silent:
             self.say(
                 f"Says nothing, because a side does not state it: {', '.join(_words(item.field) for item in silent)}."
             )
+
+    def _bar(self, before: float, after: float, low: float, high: float) -> Text:
+        scale = self._bar_width / (high - low) if high > low else 0.0
+        zero, begin, end = (round((value - low) * scale) for value in (0.0, min(before, after), max(before, after)))
+        mark = "█" if after >= before else "░"
+        cells = "".join(
+            mark if begin <= index < end else "│" if index == zero else " " for index in range(self._bar_width + 1)
+        )
+        return Text(cells.rstrip(), style="green" if after >= before else "red")
 
 
 def odds(match_weight_bits: float) -> str:
@@ -169,14 +181,6 @@ def odds(match_weight_bits: float) -> str:
     else:
         text = f"{chance:.0f}"
     return f"{text} to 1" if match_weight_bits >= 0 else f"1 to {text}"
-
-
-def _bar(before: float, after: float, low: float, high: float) -> Text:
-    scale = _BAR_WIDTH / (high - low) if high > low else 0.0
-    zero, begin, end = (round((value - low) * scale) for value in (0.0, min(before, after), max(before, after)))
-    mark = "█" if after >= before else "░"
-    cells = "".join(mark if begin <= index < end else "│" if index == zero else " " for index in range(_BAR_WIDTH + 1))
-    return Text(cells.rstrip(), style="green" if after >= before else "red")
 
 
 def _cell(row: Row, field: str) -> Text:

@@ -47,7 +47,7 @@ def run_command(*arguments: str | Path) -> dict[str, Any]:
     )
     if result.returncode not in _FINE:
         said = (result.stderr or "").strip().splitlines()
-        why = said[-1] if said else f"it ended with exit code {result.returncode}"
+        why = said[-1].removeprefix("mdm: ") if said else f"it ended with exit code {result.returncode}"
         fail(f"{command_line(arguments)}: {why}")
     summary: dict[str, Any] = json.loads(result.stdout)
     return summary
