@@ -1,4 +1,4 @@
-"""Every bound of the service, each with its reason. Tests hold each at its boundary; the protos state the same numbers."""
+"""Every bound of the service, each with its reason. Tests hold each at its boundary; the protos state the same."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ WRITER_ANSWER_S_MAX = 30.0
 """A reader gives a write up after this; the writer may still commit it, and a retry with its request_id learns so."""
 
 RESTARTS_MAX = 5
-"""Failures of one process within RESTARTS_WINDOW_S after which the whole service gives up: it will not heal by itself."""
+"""Failures of one process within RESTARTS_WINDOW_S after which the service gives up: it will not heal by itself."""
 
 RESTARTS_WINDOW_S = 60.0
 """Window of RESTARTS_MAX: long enough that a writer which rebuilds before failing is seen to fail."""

@@ -29,7 +29,7 @@ def golden_id_changes(
                 kind = ChangeKind.CREATED if fact.is_minted else ChangeKind.JOINED
                 changes[fact.golden_id] = GoldenIdChange(fact.golden_id, kind)
             case ev.AnchorMoved():
-                changes.setdefault(fact.golden_id, GoldenIdChange(fact.golden_id, ChangeKind.LEFT))
+                changes.setdefault(fact.golden_id, GoldenIdChange(fact.golden_id, ChangeKind.ANCHOR_MOVED))
             case ev.GoldenIdRetired():
                 changes[fact.golden_id] = GoldenIdChange(fact.golden_id, ChangeKind.RETIRED)
             case ev.RecordsRegrouped():
@@ -50,3 +50,4 @@ def _regrouped(state: IdentityView, group: ev.Group, changes: dict[GoldenId, Gol
             # It redirected here before.
             continue
         changes[absorbed] = GoldenIdChange(absorbed, ChangeKind.MERGED, group.golden_id)
+        changes[group.golden_id] = GoldenIdChange(group.golden_id, ChangeKind.ABSORBED)

@@ -8,7 +8,7 @@ import msgspec
 
 from mdm import errors
 from mdm.domain.events import Cause
-from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.records import SourceRecord
 from mdm.errors import InvalidGoldenIdError, InvalidInputError, MdmError
 from mdm.linkage.features import FieldIssue
@@ -46,8 +46,10 @@ class ChangeKind(enum.StrEnum):
     """A record left it."""
     MERGED = "merged"
     """Now redirects to `successor`."""
-    RESTORED = "restored"
-    """A redirect that answers for itself again."""
+    ABSORBED = "absorbed"
+    """Another golden ID now redirects to it."""
+    ANCHOR_MOVED = "anchor_moved"
+    """Stands for another of its records now; answers as before."""
     RETIRED = "retired"
 
 
@@ -142,6 +144,8 @@ class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink
     """Share of live golden IDs that may change (0 to 1); None switches the gate off."""
     memory_limit_bytes: int = 0
     """0 leaves the default."""
+    kind: EntityKind | None = None
+    """The only kind to link; None for both."""
 
 
 class CancelRelink(msgspec.Struct, frozen=True, array_like=True, tag="CancelRelink"):
@@ -167,6 +171,8 @@ class WriteAnswer(msgspec.Struct, frozen=True, array_like=True, tag="WriteAnswer
     is_repeated: bool = False
     """The first answer to the same request_id."""
     ordinal: int = 0
+    match_weight_bits: float | None = None
+    """Weight of the pair that decided; None when nothing came near or nothing was decided."""
 
 
 class RunAnswer(msgspec.Struct, frozen=True, array_like=True, tag="RunAnswer"):

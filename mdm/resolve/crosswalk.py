@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mdm.domain.keys import SourceKey
+from mdm.domain.keys import EntityKind, SourceKey
+from mdm.limits import CROSSWALK_CHUNK_ROWS
 from mdm.store.layout import CrosswalkStatus
 from mdm.store.view import IndexView
 
@@ -20,30 +21,43 @@ class CrosswalkChunk(msgspec.Struct, frozen=True):
     golden_ids: list[str]
 
 
+class CrosswalkFilter(msgspec.Struct, frozen=True):
+    """Which rows to export."""
+
+    registries: frozenset[str] = frozenset()
+    """Empty means all."""
+    kinds: frozenset[EntityKind] = frozenset(EntityKind)
+    is_pending_included: bool = False
+    """Whether pending records get a row, with an empty golden ID."""
+
+
 class CrosswalkExport:
-    """One row for each live, resolved record.
+    """One row for each live, resolved record, and on request for each pending one.
 
     Attributes:
         seq: Position at which the rows hold.
-        pending_count: Records left out because they are not resolved yet; final once the rows were read.
+        pending_count: Records asked for that are not resolved yet, sent or left out; final once the rows were read.
     """
 
-    def __init__(self, view: IndexView, chunk_rows: int) -> None:
+    def __init__(self, view: IndexView, wanted: CrosswalkFilter) -> None:
         """Read from this view, which must stay open."""
         self._view = view
-        self._chunk_rows = chunk_rows
+        self._wanted = wanted
         self.seq = view.applied_seq
         self.pending_count = 0
 
     def __iter__(self) -> Iterator[CrosswalkChunk]:
-        """Yield chunks of at most `chunk_rows` rows."""
+        """Yield chunks of at most `CROSSWALK_CHUNK_ROWS` rows."""
+        wanted = self._wanted
         rows: list[tuple[SourceKey, str]] = []
         for key, entry in self._view.iter_crosswalk():
-            if entry.status is CrosswalkStatus.PENDING:
-                self.pending_count += 1
-            elif entry.golden_id is not None:
-                rows.append((key, entry.golden_id))
-                if len(rows) == self._chunk_rows:
+            if (wanted.registries and key.registry not in wanted.registries) or key.kind not in wanted.kinds:
+                continue
+            is_pending = entry.status is CrosswalkStatus.PENDING
+            self.pending_count += is_pending
+            if entry.golden_id is not None or (is_pending and wanted.is_pending_included):
+                rows.append((key, entry.golden_id or ""))
+                if len(rows) == CROSSWALK_CHUNK_ROWS:
                     yield _chunk(rows)
                     rows = []
         if rows:

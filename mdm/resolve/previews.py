@@ -33,7 +33,8 @@ def preview_write(
     is_new_bearer = own is not None and is_another_bearer(view, engine, own, description.features)
     considered = consider(view, engine, description, own, is_new_bearer=is_new_bearer)
     ranked = _ranked(view, engine, description, considered, limit)
-    match = MatchResult(ranked, len(considered.scored), considered.truncated, view.applied_seq)
+    compared = len({pair.golden_id for pair in considered.evidence})
+    match = MatchResult(ranked, compared, len(considered.scored), considered.truncated, view.applied_seq)
     outcome, golden_id = WriteOutcome(considered.decision.outcome.value), _golden_id_after(view, considered)
     entry = view.record(own) if own is not None else None
     if entry is not None and own is not None:
@@ -96,6 +97,7 @@ def _ranked(
                     FieldDifference(step.comparison, step.level, step.bits + step.term_frequency_bits) for step in steps
                 ),
                 pair.number,
+                len(golden.members) if (golden := view.golden(golden_id)) else 0,
             )
         )
     return tuple(ranked)

@@ -16,17 +16,18 @@ from mdm.config import Configuration
 from mdm.domain import survivorship
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
-from mdm.domain.state import GoldenEntry
+from mdm.domain.state import GoldenEntry, pair_of
 from mdm.errors import NotFreshEnoughError, UnknownGoldenIdError, UnknownRecordError, WriterUnavailableError
-from mdm.limits import CANDIDATES_MAX, CROSSWALK_CHUNK_ROWS, FRESHNESS_POLL_S
+from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
 from mdm.linkage.identification import identifier_keys, stated_identifiers
 from mdm.resolve.commands import Proposal
-from mdm.resolve.crosswalk import CrosswalkExport
+from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.payloads import decode_payload, updated_at_us
 from mdm.resolve.previews import preview_write
 from mdm.resolve.views import (
+    GoldenMember,
     GoldenRecord,
     GoldenState,
     IdentifierHolder,
@@ -201,15 +202,24 @@ class Reader:
             surviving = entry.survivor or requested
             golden = view.golden(surviving) or entry
             members = [member for number in golden.members if (member := _member(view, opened, number)) is not None]
-            keys = tuple(member.record.key for member in members)
+            asked = {
+                pair_of(number, other)
+                for number in golden.members
+                if (record := view.record(number)) is not None
+                for other in record.potential_matches
+            }
             return GoldenRecord(
                 requested,
                 None if entry.is_retired else surviving,
                 _golden_state(entry),
                 kind_of(requested),
                 tuple(survivorship.golden_values(members, _pins(view, opened.journal, golden.members))),
-                keys,
+                tuple(
+                    GoldenMember(each.record.key, each.record.updated_at, is_anchor=each.number == golden.anchor)
+                    for each in members
+                ),
                 golden.absorbed,
+                len(asked),
                 view.applied_seq,
             )
 
@@ -264,13 +274,13 @@ class Reader:
             return translated, view.applied_seq
 
     @contextmanager
-    def crosswalk(self) -> Iterator[CrosswalkExport]:
+    def crosswalk(self, wanted: CrosswalkFilter) -> Iterator[CrosswalkExport]:
         """Yield the crosswalk at one seq, read from a copy so that no transaction stays open."""
         with tempfile.TemporaryDirectory(dir=self._directory.path, prefix="export-") as scratch:
             path = Path(scratch) / "index"
             self._opened.index.copy(path)
             with Index.open(path, readonly=True) as copy, copy.read() as view:
-                yield CrosswalkExport(view, CROSSWALK_CHUNK_ROWS)
+                yield CrosswalkExport(view, wanted)
 
     @property
     def relinks_path(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 import time
@@ -85,10 +86,14 @@ class RelinkControl:
         self._require_idle()
         state = new_run(
             self._directory.relinks,
-            {"is_commit_wanted": command.is_committed, "churn_share_max": command.churn_share_max},
+            {
+                "is_commit_wanted": command.is_committed,
+                "churn_share_max": command.churn_share_max,
+                "kind": command.kind,
+            },
         )
         run = self._directory.relinks / state.run_id
-        arguments = [str(self._directory.path), state.run_id, str(command.memory_limit_bytes)]
+        arguments = [str(os.getpid()), str(self._directory.path), state.run_id, str(command.memory_limit_bytes)]
         with (run / "log.jsonl").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603  (our own module, arguments of our own making)
                 [sys.executable, "-m", "mdm.resolve.relink_process", *arguments],

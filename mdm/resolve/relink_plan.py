@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from mdm.domain.keys import GoldenId, RecordNumber
+from mdm.domain import events as ev
+from mdm.domain.keys import GoldenId, RecordNumber, golden_id
+from mdm.domain.rules import regroup
+from mdm.domain.state import IdentityView
 from mdm.resolve.relink_runs import Component, Question, RegistryImpact, Report
 
 Cluster = tuple[RecordNumber, ...]
@@ -61,8 +66,8 @@ def components(
         changed.append(cluster)
         old = sorted(golden_id for golden_id in golden_ids if golden_id is not None)
         touched.update(old)
-        for golden_id in old[1:]:
-            parent[root(golden_id)] = root(old[0])
+        for other in old[1:]:
+            parent[root(other)] = root(old[0])
 
     grouped: dict[GoldenId | RecordNumber, list[Cluster]] = {}
     for cluster in changed:
@@ -108,71 +113,61 @@ def question_changes(
     return closed, opened
 
 
-def impact(
-    standings: Mapping[RecordNumber, Standing],
-    changed: Iterable[Component],
-    survivors: Mapping[GoldenId, RecordNumber],
-) -> Report:
-    """Return what a plan changes.
+def impact(view: IdentityView, standings: Mapping[RecordNumber, Standing], changed: Iterable[Component]) -> Report:
+    """Return what a plan changes for one kind, as the commit would carry it out.
 
     Args:
-        standings: Every live record.
+        view: The state that the plan was made on.
+        standings: Every live record of the kind.
         changed: The plan's components.
-        survivors: Live golden ID → its anchor, which decides where the ID goes.
     """
     before = {standing.golden_id for standing in standings.values() if standing.golden_id is not None}
-    counts = dict.fromkeys(("new", "merged", "split", "moved", "after_changed", "before_changed"), 0)
-    impacts: dict[tuple[str, str], list[int]] = {}
+    sizes = Counter(standing.golden_id for standing in standings.values() if standing.golden_id is not None)
+    registries = {(each.registry, each.kind): [0, 0, 0] for each in standings.values()}
     for standing in standings.values():
-        impacts.setdefault((standing.registry, standing.kind), [0, 0, 0])[0] += 1
-    disturbed: set[GoldenId] = set()
+        registries[standing.registry, standing.kind][0] += 1
+    new = restored = moved = 0
+    merged: set[GoldenId] = set()
+    split: set[GoldenId] = set()
     for component in changed:
-        old = {standings[n].golden_id for cluster in component.clusters for n in cluster} - {None}
-        counts["before_changed"] += len(old)
-        counts["after_changed"] += len(component.clusters)
-        for cluster in component.clusters:
-            _count_cluster(standings, cluster, survivors, counts, impacts, disturbed)
-    after = len(before) - counts["before_changed"] + counts["after_changed"]
+        groups = _groups(view, component)
+        survivors = {group.golden_id for group in groups}
+        for group in groups:
+            new += group.is_minted
+            restored += not group.is_minted and group.golden_id not in before
+            for number in group.numbers:
+                standing = standings[number]
+                if standing.golden_id is None:
+                    registries[standing.registry, standing.kind][1] += 1
+                elif standing.golden_id != group.golden_id:
+                    registries[standing.registry, standing.kind][2] += 1
+                    moved += 1
+                    (split if standing.golden_id in survivors else merged).add(standing.golden_id)
+                    sizes[standing.golden_id] -= 1
+            sizes[group.golden_id] = len(group.numbers)
     return Report(
         record_count=len(standings),
         pending_record_count=sum(standing.golden_id is None for standing in standings.values()),
         golden_before_count=len(before),
-        golden_after_count=after,
-        unchanged_count=len(before - disturbed),
-        new_count=counts["new"],
-        merged_count=counts["merged"],
-        split_count=counts["split"],
-        moved_record_count=counts["moved"],
-        churn_share=len(disturbed) / len(before) if before else 0.0,
-        registries=tuple(RegistryImpact(*key, *numbers) for key, numbers in sorted(impacts.items())),
+        golden_after_count=len(before) - len(merged) + new + restored,
+        unchanged_count=len(before - merged - split),
+        new_count=new,
+        merged_count=len(merged),
+        split_count=len(split),
+        restored_count=restored,
+        moved_record_count=moved,
+        largest_member_count=max(sizes.values(), default=0),
+        churn_share=len(merged | split) / len(before) if before else 0.0,
+        registries=tuple(RegistryImpact(*key, *counts) for key, counts in sorted(registries.items())),
     )
 
 
-def _count_cluster(
-    standings: Mapping[RecordNumber, Standing],
-    cluster: Cluster,
-    survivors: Mapping[GoldenId, RecordNumber],
-    counts: dict[str, int],
-    impacts: dict[tuple[str, str], list[int]],
-    disturbed: set[GoldenId],
-) -> None:
-    inside = set(cluster)
-    old = sorted({gid for number in cluster if (gid := standings[number].golden_id) is not None})
-    # An ID whose anchor is here answers here, or redirects here when an older one does.
-    anchored = [golden_id for golden_id in old if survivors.get(golden_id) in inside]
-    keeper = min(anchored, key=lambda golden_id: survivors[golden_id], default=None)
-    counts["new"] += keeper is None
-    counts["merged"] += max(len(anchored) - 1, 0)
-    disturbed.update(golden_id for golden_id in anchored if golden_id != keeper)
-    for golden_id in old:
-        if golden_id not in anchored:
-            counts["split"] += 1
-            disturbed.add(golden_id)
-    for number in cluster:
-        standing = standings[number]
-        tally = impacts[standing.registry, standing.kind]
-        if standing.golden_id is None:
-            tally[1] += 1
-        elif standing.golden_id != keeper:
-            tally[2] += 1
-            counts["moved"] += 1
+def _groups(view: IdentityView, component: Component) -> tuple[ev.Group, ...]:
+    placeholders = itertools.count()
+    facts = regroup(
+        view,
+        component.clusters,
+        lambda kind: golden_id(kind, next(placeholders)),
+        reason=ev.RegroupReason.RELINK,
+    )
+    return next((fact.groups for fact in facts if isinstance(fact, ev.RecordsRegrouped)), ())

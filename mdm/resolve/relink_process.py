@@ -8,21 +8,23 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from mdm.domain.events import Verdict
-from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.domain.state import pair_of
 from mdm.errors import DataDirectoryError
 from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_MEMORY_BYTES
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.blocking import posting_keys
 from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.model import Model
 from mdm.linkage.snapshot import write_snapshot
+from mdm.processes import die_with
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.relink_linkage import Linked, People, Records, link
@@ -45,6 +47,7 @@ from mdm.resolve.relink_runs import (
 from mdm.store.data_directory import DataDirectory
 from mdm.store.files import sync_directory, sync_file
 from mdm.store.index import Index
+from mdm.store.journal import artefact_digest
 from mdm.store.view import IndexView
 
 _log = structlog.get_logger()
@@ -114,8 +117,8 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
     models: dict[str, bytes] = {}
     epochs: dict[str, bytes] = {}
     items: list[Iterable[PlanItem]] = []
-    reports: list[Report] = []
-    for kind in EntityKind:
+    reports: dict[str, Report] = {}
+    for kind in (run.state.kind,) if run.state.kind else EntityKind:
         found = _read(run, view, kind)
         if not found.standings:
             continue
@@ -140,12 +143,26 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
         models[kind.value], epochs[kind.value] = model.to_bytes(), linked.epoch.to_bytes()
         changed, questions, report = _changes(view, found, linked)
         items += [changed, questions]
-        reports.append(msgspec.structs.replace(report, models={kind.value: verdict}))
+        reports[kind.value] = msgspec.structs.replace(
+            report,
+            models={kind.value: verdict},
+            model_digest=artefact_digest(models[kind.value]),
+            epoch_digest=artefact_digest(epochs[kind.value]),
+            is_shipped_model_kept=model.digest == Model.default(kind).digest,
+        )
     run.tell(Phase.PLANNING)
     # All components before all questions: a question stands between golden records that exist.
     plan = [item for kind_items in (items[::2], items[1::2]) for each in kind_items for item in each]
     digest = _write_plan(run.path / PLAN_FILE, PlanHeader(view.applied_seq, len(plan), models, epochs), plan)
-    run.tell(Phase.PLANNED, len(plan), len(plan), read_seq=view.applied_seq, report=_sum(reports), plan_digest=digest)
+    run.tell(
+        Phase.PLANNED,
+        len(plan),
+        len(plan),
+        read_seq=view.applied_seq,
+        report=_sum(reports.values()),
+        impacts=reports,
+        plan_digest=digest,
+    )
 
 
 def _read(run: _Run, view: IndexView, kind: EntityKind) -> _Kind:
@@ -213,11 +230,7 @@ def _changes(view: IndexView, found: _Kind, linked: Linked) -> tuple[list[PlanIt
     size = QUESTIONS_PER_ITEM_MAX
     questions: list[PlanItem] = [QuestionChanges(tuple(closed[at : at + size])) for at in range(0, len(closed), size)]
     questions += [QuestionChanges((), tuple(opened[at : at + size])) for at in range(0, len(opened), size)]
-    survivors: dict[GoldenId, RecordNumber] = {}
-    for golden_id, golden in view.iter_goldens():
-        if golden.members and golden.anchor is not None:
-            survivors[golden_id] = golden.anchor
-    report = impact(found.standings, [item for item in changed if isinstance(item, Component)], survivors)
+    report = impact(view, found.standings, [item for item in changed if isinstance(item, Component)])
     report = msgspec.structs.replace(
         report,
         question_opened_count=len(opened),
@@ -242,19 +255,24 @@ def _write_plan(path: Path, header: PlanHeader, items: list[PlanItem]) -> str:
     return plan_digest(path)
 
 
-def _sum(reports: list[Report]) -> Report:
+def _sum(reports: Collection[Report]) -> Report:
     """Return the impact on all kinds together."""
     total = Report()
     for report in reports:
         changes: dict[str, object] = {}
         for field in msgspec.structs.fields(Report):
             mine, other = getattr(total, field.name), getattr(report, field.name)
-            changes[field.name] = {**mine, **other} if isinstance(mine, dict) else mine + other
+            if isinstance(mine, dict):
+                changes[field.name] = mine | other
+            elif not isinstance(mine, str | bool):  # a digest stands for one kind alone
+                changes[field.name] = mine + other
         total = msgspec.structs.replace(total, **changes)
     disturbed = sum(report.churn_share * report.golden_before_count for report in reports)
     share = disturbed / total.golden_before_count if total.golden_before_count else 0.0
-    return msgspec.structs.replace(total, churn_share=share)
+    largest = max((report.largest_member_count for report in reports), default=0)
+    return msgspec.structs.replace(total, churn_share=share, largest_member_count=largest)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    die_with(int(sys.argv[1]))
+    main(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from mdm.domain.events import MatchReason
-from mdm.domain.keys import RecordNumber
+from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.errors import UnknownRunError
 
 STATE_FILE = "state.json"
@@ -70,17 +70,24 @@ class Report(msgspec.Struct, frozen=True):
     new_count: int = 0
     merged_count: int = 0
     split_count: int = 0
+    restored_count: int = 0
+    """Redirects that answer for themselves again."""
     moved_record_count: int = 0
     question_opened_count: int = 0
     question_closed_count: int = 0
     compared_pair_count: int = 0
     linked_pair_count: int = 0
     refused_pair_count: int = 0
+    largest_member_count: int = 0
+    """Records in the largest golden record after."""
     churn_share: float = 0.0
     """Share of the golden IDs before that are merged, split or lose a record."""
     registries: tuple[RegistryImpact, ...] = ()
     dropped_component_count: int = 0
     """Filled by the commit: components in which something changed meanwhile."""
+    model_digest: str = ""
+    epoch_digest: str = ""
+    is_shipped_model_kept: bool = False
     models: dict[str, str] = {}
     """Kind → whether m and u were learned anew or why the active model was kept."""
 
@@ -99,6 +106,11 @@ class RunState(msgspec.Struct, frozen=True):
     error: str = ""
     """Class name of what failed; never a value."""
     report: Report | None = None
+    """Impact on both kinds together."""
+    impacts: dict[str, Report] = {}
+    """Kind → impact on it."""
+    kind: EntityKind | None = None
+    """The only kind to link; None for both."""
     plan_digest: str = ""
 
 

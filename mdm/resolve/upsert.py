@@ -80,12 +80,14 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     stored = _Stored(number, engine, cause, description, is_new_bearer, _scores(group, command))
     if command.choice is not None:
         _note_choice(group, stored, command.choice)
-    outcome = resolve(group, stored)
+    decision = resolve(group, stored)
     group.index.put_match_state(number, description.encoded, description.keys)
-    answer = _answer(group, number, outcome, description.issues)
+    answer = _answer(group, number, WriteOutcome(decision.outcome.value), description.issues)
     was_in = entry.golden_id if entry and entry.golden_id != answer.golden_id else None
     changes = golden_id_changes(group.facts(first_fact), group.index, left=was_in)
-    return msgspec.structs.replace(answer, changes=changes, is_new_bearer=is_new_bearer)
+    return msgspec.structs.replace(
+        answer, changes=changes, is_new_bearer=is_new_bearer, match_weight_bits=decision.match_weight_bits
+    )
 
 
 def unwritten_outcome(
@@ -132,7 +134,7 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
     return WriteAnswer(WriteOutcome.DELETED, group.last_seq, None, changes)
 
 
-def resolve(group: Group, stored: _Stored) -> WriteOutcome:
+def resolve(group: Group, stored: _Stored) -> Decision:
     """Decide for a stored record and draft what follows."""
     index, number = group.index, stored.number
     considered = consider(
@@ -145,7 +147,7 @@ def resolve(group: Group, stored: _Stored) -> WriteOutcome:
     )
     _settle(group, stored, considered)
     _ask(group, stored, considered.decision)
-    return WriteOutcome(considered.decision.outcome.value)
+    return considered.decision
 
 
 def resolve_stored(group: Group, number: RecordNumber, cause: ev.Cause) -> None:

@@ -62,6 +62,7 @@ class MatchCandidate(msgspec.Struct, frozen=True):
     differences: tuple[FieldDifference, ...]
     partner: RecordNumber
     """The member whose evidence is strongest."""
+    member_count: int
 
 
 class TruncatedBlock(msgspec.Struct, frozen=True):
@@ -76,6 +77,8 @@ class MatchResult(msgspec.Struct, frozen=True):
     """Ranked candidates for one query, best first."""
 
     candidates: tuple[MatchCandidate, ...]
+    candidate_count: int
+    """Golden records that were compared, those that are not shown included."""
     scored_count: int
     """Records compared."""
     truncated: tuple[TruncatedBlock, ...]
@@ -103,6 +106,16 @@ class StoredRecord(msgspec.Struct, frozen=True):
     changed_seq: int
 
 
+class GoldenMember(msgspec.Struct, frozen=True):
+    """One source record of a golden record."""
+
+    key: SourceKey
+    updated_at: str
+    """As its registry wrote it."""
+    is_anchor: bool
+    """Whether the golden ID stands for this record."""
+
+
 class GoldenRecord(msgspec.Struct, frozen=True):
     """A golden ID's answer."""
 
@@ -112,8 +125,11 @@ class GoldenRecord(msgspec.Struct, frozen=True):
     state: GoldenState
     kind: EntityKind
     values: tuple[GoldenValue, ...]
-    members: tuple[SourceKey, ...]
+    members: tuple[GoldenMember, ...]
+    """In the order in which their keys were first stored."""
     absorbed: tuple[GoldenId, ...]
+    potential_match_count: int
+    """Questions about its members that wait for a steward."""
     read_seq: int
 
 

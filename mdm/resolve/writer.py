@@ -27,6 +27,7 @@ from mdm.resolve.commands import (
     Delete,
     FinishLoad,
     Refusal,
+    Request,
     RunAnswer,
     StartRelink,
     Upsert,
@@ -40,7 +41,7 @@ from mdm.resolve.projection import close_index, open_index
 from mdm.resolve.relink_control import RelinkControl
 from mdm.store.data_directory import DataDirectory
 from mdm.store.index import Index
-from mdm.store.journal import Journal
+from mdm.store.journal import Journal, StoredAnswer
 
 SYSTEM = ev.Cause(actor="service", method="start")
 Write = Upsert | Delete | FinishLoad
@@ -48,6 +49,7 @@ Write = Upsert | Delete | FinishLoad
 
 _log = structlog.get_logger()
 _answers = msgspec.msgpack.Decoder(WriteAnswer)
+_run_ids = msgspec.msgpack.Decoder(str)
 
 
 class Writer:
@@ -140,7 +142,12 @@ class Writer:
 
     def _steer_run(self, command: StartRelink | CommitRelink | CancelRelink) -> Answer:
         """Start, commit or cancel a re-linkage: outside of a group, because it writes transactions of its own."""
+        request, method = command.request, type(command).__name__
+        guard = (request.cause.actor, method, request.request_id)
         try:
+            known = self._first_answer(guard, request)
+            if known is not None:
+                return RunAnswer(_run_ids.decode(known.response), known.seq)
             match command:
                 case StartRelink():
                     run_id = self._relink.start(command)
@@ -150,6 +157,10 @@ class Writer:
                 case _:
                     run_id = command.run_id
                     self._relink.cancel(run_id)
+            if request.request_id:
+                batch = self._journal.begin(_now_us())
+                batch.answer(*guard, self._journal.fingerprint(request.content_hash), msgspec.msgpack.encode(run_id))
+                self._journal.commit(batch)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  (no plan that breaks may end the writer)
@@ -209,19 +220,31 @@ class Writer:
         key.checked()
         request, method = command.request, type(command).__name__
         guard = (request.cause.actor, method, request.request_id)
-        if request.request_id:
-            known = group.batch.answers.get(guard) or self._journal.answer(*guard)
-            if known is not None:
-                if known.content_hash != self._journal.fingerprint(request.content_hash):
-                    raise RequestIdReusedError("request_id came before with other content")
-                answer = _answers.decode(known.response)
-                return msgspec.structs.replace(answer, is_repeated=True, ordinal=command.ordinal)
+        known = self._first_answer(guard, request, group)
+        if known is not None:
+            answer = _answers.decode(known.response)
+            return msgspec.structs.replace(answer, is_repeated=True, ordinal=command.ordinal)
         answer = use_case.upsert(group, command) if isinstance(command, Upsert) else use_case.delete(group, command)
         answer = msgspec.structs.replace(answer, seq=group.last_seq, ordinal=command.ordinal)
         if request.request_id:
             response = msgspec.msgpack.encode(answer)
             group.batch.answer(*guard, self._journal.fingerprint(request.content_hash), response)
         return answer
+
+    def _first_answer(
+        self, guard: tuple[str, str, str], request: Request, group: Group | None = None
+    ) -> StoredAnswer | None:
+        """Return the answer that this request id got before.
+
+        Raises:
+            RequestIdReusedError: It came with other content.
+        """
+        if not request.request_id:
+            return None
+        known = (group.batch.answers.get(guard) if group else None) or self._journal.answer(*guard)
+        if known is not None and known.content_hash != self._journal.fingerprint(request.content_hash):
+            raise RequestIdReusedError("request_id came before with other content")
+        return known
 
     def _activate_defaults(self, group: Group) -> None:
         """Journal the configuration when it changed, and the shipped models where none is active yet."""

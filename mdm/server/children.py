@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,13 +13,13 @@ import msgspec
 import structlog
 
 from mdm.limits import RESTARTS_MAX, RESTARTS_WINDOW_S, START_S_MAX
+from mdm.processes import die_with
 from mdm.server.options import ChildOptions
 
 BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 5.0
 EXIT_HOPELESS = 78
 """A child's exit status when another start cannot help (as EX_CONFIG of sysexits.h)."""
-_PR_SET_PDEATHSIG = 1
 _KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
 
@@ -132,12 +131,7 @@ def live_as_child(options: ChildOptions) -> None:
 
     Ctrl-C reaches the whole process group: only the supervisor acts on it, so that it can end its children in order.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != options.parent_pid:
-        # The supervisor ended before the line above took effect.
-        os._exit(1)
+    die_with(options.parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -12,7 +12,7 @@ import grpc
 from mdm.domain.keys import EntityKind
 from mdm.errors import InvalidInputError
 from mdm.limits import BATCH_LOOKUP_KEYS_MAX
-from mdm.resolve.crosswalk import CrosswalkChunk
+from mdm.resolve.crosswalk import CrosswalkChunk, CrosswalkFilter
 from mdm.resolve.reader import Reader
 from mdm.server.calls import await_freshness, token_at
 from mdm.server.wire_records import KINDS, kind_number
@@ -35,19 +35,15 @@ class ExportService(ExportServiceServicer):
         for name in request.registries:
             if name not in known:
                 raise InvalidInputError("registries", f"must be of {', '.join(sorted(known))}")
-        if request.include_pending:
-            raise InvalidInputError("include_pending", "pending records have no golden ID yet; relink first")
         await_freshness(self._reader, request, context)
-        registries = frozenset(request.registries)
-        kinds = {KINDS[request.entity_kind]} if request.entity_kind else set(EntityKind)
+        kinds = frozenset({KINDS[request.entity_kind]} if request.entity_kind else EntityKind)
+        wanted = CrosswalkFilter(frozenset(request.registries), kinds, request.include_pending)
         row_count = 0
-        with self._reader.crosswalk() as export:
+        with self._reader.crosswalk(wanted) as export:
             header = wire.ExportHeader(token=token_at(self._reader, export.seq))
             yield wire.ExportCrosswalkResponse(header=header)
             for chunk in export:
                 for part in _parts(chunk):
-                    if (registries and part.registry not in registries) or KINDS[part.entity_kind] not in kinds:
-                        continue
                     row_count += len(part.record_ids)
                     yield wire.ExportCrosswalkResponse(chunk=part)
             trailer = wire.ExportTrailer(row_count=row_count, pending_record_count=export.pending_count)

@@ -11,11 +11,13 @@ import grpc
 from google.protobuf import timestamp_pb2
 
 from mdm import errors
-from mdm.errors import InvalidInputError, PlanOutdatedError, UnknownRunError
+from mdm.domain.keys import EntityKind
+from mdm.errors import PlanOutdatedError, UnknownRunError
 from mdm.resolve.commands import CancelRelink, CommitRelink, RunAnswer, StartRelink, WriteAnswer
 from mdm.resolve.reader import Reader
 from mdm.resolve.relink_runs import Phase, Report, RunState, read_state, run_ids
 from mdm.server.calls import cause_of, request_of, token_at, write
+from mdm.server.wire_records import KINDS, kind_number
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import relink_service_pb2 as wire
 from mdm.v1.relink_service_pb2_grpc import RelinkServiceServicer
@@ -50,10 +52,14 @@ class RelinkService(RelinkServiceServicer):
         self, request: wire.RelinkServicePlanRequest, context: grpc.ServicerContext
     ) -> wire.RelinkServicePlanResponse:
         """Start a run that changes nothing."""
-        if request.entity_kind:
-            raise InvalidInputError("entity_kind", "must be left out: both kinds are linked in one run")
         cause = cause_of(context, request.caller, "Plan")
-        answer = _ran(write(self._link, StartRelink(request_of(cause, request.request_id, request)), context))
+        answer = _ran(
+            write(
+                self._link,
+                StartRelink(request_of(cause, request.request_id, request), kind=KINDS.get(request.entity_kind)),
+                context,
+            )
+        )
         return wire.RelinkServicePlanResponse(run=self._run(answer.run_id))
 
     def Commit(
@@ -111,7 +117,7 @@ class RelinkService(RelinkServiceServicer):
     ) -> wire.RelinkServiceGetReportResponse:
         """Return what a plan would change."""
         state = self._state(request.run_id)
-        impacts = [] if state.report is None else [_impact(state.report)]
+        impacts = [_impact(EntityKind(kind), report) for kind, report in sorted(state.impacts.items())]
         return wire.RelinkServiceGetReportResponse(run=self._message(state), impacts=impacts)
 
     def _state(self, run_id: str) -> RunState:
@@ -155,9 +161,9 @@ def _reason(error: str) -> str:
     return str(getattr(family, "reason", errors.MdmError.reason))
 
 
-def _impact(report: Report) -> wire.RelinkImpact:
-    """Return the impact on both kinds together."""
+def _impact(kind: EntityKind, report: Report) -> wire.RelinkImpact:
     return wire.RelinkImpact(
+        entity_kind=kind_number(kind),
         record_count=report.record_count,
         pending_record_count=report.pending_record_count,
         golden_record_count_before=report.golden_before_count,
@@ -169,4 +175,9 @@ def _impact(report: Report) -> wire.RelinkImpact:
         potential_match_count=report.question_opened_count,
         scored_pair_count=report.compared_pair_count,
         refused_link_count=report.refused_pair_count,
+        restored_golden_id_count=report.restored_count,
+        model_digest=report.model_digest,
+        epoch_digest=report.epoch_digest,
+        is_shipped_model_kept=report.is_shipped_model_kept,
+        largest_member_count=report.largest_member_count,
     )

@@ -7,7 +7,7 @@ from functools import cache
 
 import msgspec
 
-from mdm.domain.keys import EntityKind, GoldenId
+from mdm.domain.keys import EntityKind
 from mdm.domain.records import Address, Identifier, Relation
 from mdm.domain.survivorship import GoldenValue
 from mdm.limits import PAGE_SIZE_MAX
@@ -46,7 +46,8 @@ _CHANGES = {
     ChangeKind.JOINED: common.GOLDEN_ID_CHANGE_TYPE_LINKED,
     ChangeKind.LEFT: common.GOLDEN_ID_CHANGE_TYPE_LEFT,
     ChangeKind.MERGED: common.GOLDEN_ID_CHANGE_TYPE_MERGED,
-    ChangeKind.RESTORED: common.GOLDEN_ID_CHANGE_TYPE_RESTORED,
+    ChangeKind.ABSORBED: common.GOLDEN_ID_CHANGE_TYPE_ABSORBED,
+    ChangeKind.ANCHOR_MOVED: common.GOLDEN_ID_CHANGE_TYPE_ANCHOR_MOVED,
     ChangeKind.RETIRED: common.GOLDEN_ID_CHANGE_TYPE_RETIRED,
 }
 _AGREEMENTS = {
@@ -83,17 +84,15 @@ def upsert_message(answer: WriteAnswer, reader: Reader) -> registry.UpsertRecord
         changes=change_messages(answer.changes),
         token=common.JournalToken(value=reader.token(answer.seq)),
         value_issues=issue_messages(answer.issues),
+        match_weight_bits=answer.match_weight_bits,
     )
 
 
-def match_message(
-    match: MatchResult, kind: EntityKind, reader: Reader, issues: Sequence[FieldIssue] = ()
-) -> common.MatchResult:
+def match_message(match: MatchResult, kind: EntityKind, issues: Sequence[FieldIssue] = ()) -> common.MatchResult:
     """Return ranked candidates with their comparisons."""
-    members = _member_counts(match, reader)
     return common.MatchResult(
-        candidates=[_candidate(candidate, kind, members) for candidate in match.candidates],
-        candidate_count=len(match.candidates),
+        candidates=[_candidate(candidate, kind) for candidate in match.candidates],
+        candidate_count=match.candidate_count,
         scored_count=match.scored_count,
         truncated_blocks=[
             common.TruncatedBlock(rule=block.rule, holder_count=block.total_count, scored_count=block.read_count)
@@ -122,19 +121,19 @@ def golden_message(record: GoldenRecord, members: Sequence[golden.Member]) -> go
         members=members[:PAGE_SIZE_MAX],
         member_count=len(members),
         absorbed_golden_ids=record.absorbed,
+        potential_match_count=record.potential_match_count,
     )
 
 
 def member_messages(record: GoldenRecord) -> list[golden.Member]:
     """Return all members in the order in which their keys were first stored."""
-    return [golden.Member(key=key_message(key)) for key in record.members]
+    return [
+        golden.Member(key=key_message(each.key), updated_at=each.updated_at, is_anchor=each.is_anchor)
+        for each in record.members
+    ]
 
 
-def _member_counts(match: MatchResult, reader: Reader) -> dict[GoldenId, int]:
-    return {each.golden_id: len(reader.golden(each.golden_id).members) for each in match.candidates}
-
-
-def _candidate(candidate: MatchCandidate, kind: EntityKind, members: dict[GoldenId, int]) -> common.MatchCandidate:
+def _candidate(candidate: MatchCandidate, kind: EntityKind) -> common.MatchCandidate:
     # What is no comparison of the model is where the sum starts: the prior.
     compared = [each for each in candidate.differences if (each.comparison, each.level) in _meanings(kind)]
     compared_bits = sum(difference.match_weight_bits for difference in compared)
@@ -145,7 +144,7 @@ def _candidate(candidate: MatchCandidate, kind: EntityKind, members: dict[Golden
         match_probability=candidate.match_probability,
         starting_weight_bits=candidate.match_weight_bits - compared_bits,
         comparisons=[_comparison(each, kind) for each in sorted(compared, key=_distinction)],
-        member_count=members[candidate.golden_id],
+        member_count=candidate.member_count,
         veto=candidate.held_back,
     )
 

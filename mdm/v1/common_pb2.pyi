@@ -278,22 +278,20 @@ class _WriteOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteOut
     WRITE_OUTCOME_CREATED: _WriteOutcome.ValueType  # 1
     """No candidate came near: the record got a golden ID of its own."""
     WRITE_OUTCOME_LINKED: _WriteOutcome.ValueType  # 2
-    """The record joined a golden record that existed."""
+    """The record belongs to a golden record with other members."""
     WRITE_OUTCOME_REVIEW: _WriteOutcome.ValueType  # 3
     """The record got a golden ID of its own, and at least one potential match waits for a steward."""
-    WRITE_OUTCOME_UPDATED: _WriteOutcome.ValueType  # 4
-    """The record's values changed and it stayed in its golden record."""
-    WRITE_OUTCOME_UNCHANGED: _WriteOutcome.ValueType  # 5
+    WRITE_OUTCOME_UNCHANGED: _WriteOutcome.ValueType  # 4
     """The record was identical to the stored one; nothing was written."""
-    WRITE_OUTCOME_STALE: _WriteOutcome.ValueType  # 6
+    WRITE_OUTCOME_STALE: _WriteOutcome.ValueType  # 5
     """The record was older by updated_at than the stored one; nothing was written."""
-    WRITE_OUTCOME_PENDING: _WriteOutcome.ValueType  # 7
+    WRITE_OUTCOME_PENDING: _WriteOutcome.ValueType  # 6
     """The record is stored without a golden ID until the next re-linkage."""
-    WRITE_OUTCOME_DELETED: _WriteOutcome.ValueType  # 8
+    WRITE_OUTCOME_DELETED: _WriteOutcome.ValueType  # 7
     """The record was withdrawn and left its golden record."""
-    WRITE_OUTCOME_ABSENT: _WriteOutcome.ValueType  # 9
+    WRITE_OUTCOME_ABSENT: _WriteOutcome.ValueType  # 8
     """There was no live record to delete; nothing was written."""
-    WRITE_OUTCOME_REJECTED: _WriteOutcome.ValueType  # 10
+    WRITE_OUTCOME_REJECTED: _WriteOutcome.ValueType  # 9
     """The operation cannot be a record or breaks a rule; nothing was written. Only within IngestRecords."""
 
 class WriteOutcome(_WriteOutcome, metaclass=_WriteOutcomeEnumTypeWrapper):
@@ -304,22 +302,20 @@ WRITE_OUTCOME_UNSPECIFIED: WriteOutcome.ValueType  # 0
 WRITE_OUTCOME_CREATED: WriteOutcome.ValueType  # 1
 """No candidate came near: the record got a golden ID of its own."""
 WRITE_OUTCOME_LINKED: WriteOutcome.ValueType  # 2
-"""The record joined a golden record that existed."""
+"""The record belongs to a golden record with other members."""
 WRITE_OUTCOME_REVIEW: WriteOutcome.ValueType  # 3
 """The record got a golden ID of its own, and at least one potential match waits for a steward."""
-WRITE_OUTCOME_UPDATED: WriteOutcome.ValueType  # 4
-"""The record's values changed and it stayed in its golden record."""
-WRITE_OUTCOME_UNCHANGED: WriteOutcome.ValueType  # 5
+WRITE_OUTCOME_UNCHANGED: WriteOutcome.ValueType  # 4
 """The record was identical to the stored one; nothing was written."""
-WRITE_OUTCOME_STALE: WriteOutcome.ValueType  # 6
+WRITE_OUTCOME_STALE: WriteOutcome.ValueType  # 5
 """The record was older by updated_at than the stored one; nothing was written."""
-WRITE_OUTCOME_PENDING: WriteOutcome.ValueType  # 7
+WRITE_OUTCOME_PENDING: WriteOutcome.ValueType  # 6
 """The record is stored without a golden ID until the next re-linkage."""
-WRITE_OUTCOME_DELETED: WriteOutcome.ValueType  # 8
+WRITE_OUTCOME_DELETED: WriteOutcome.ValueType  # 7
 """The record was withdrawn and left its golden record."""
-WRITE_OUTCOME_ABSENT: WriteOutcome.ValueType  # 9
+WRITE_OUTCOME_ABSENT: WriteOutcome.ValueType  # 8
 """There was no live record to delete; nothing was written."""
-WRITE_OUTCOME_REJECTED: WriteOutcome.ValueType  # 10
+WRITE_OUTCOME_REJECTED: WriteOutcome.ValueType  # 9
 """The operation cannot be a record or breaks a rule; nothing was written. Only within IngestRecords."""
 Global___WriteOutcome: _TypeAlias = WriteOutcome  # noqa: Y015
 
@@ -373,8 +369,6 @@ class _GoldenIdChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Go
     """Another of its records became the one that it stands for; the golden ID answers as before."""
     GOLDEN_ID_CHANGE_TYPE_RETIRED: _GoldenIdChangeType.ValueType  # 9
     """Its last member left; it names nobody any more."""
-    GOLDEN_ID_CHANGE_TYPE_UPDATED: _GoldenIdChangeType.ValueType  # 10
-    """Values of one of its members changed."""
 
 class GoldenIdChangeType(_GoldenIdChangeType, metaclass=_GoldenIdChangeTypeEnumTypeWrapper):
     """What happened to a golden ID."""
@@ -399,8 +393,6 @@ GOLDEN_ID_CHANGE_TYPE_ANCHOR_MOVED: GoldenIdChangeType.ValueType  # 8
 """Another of its records became the one that it stands for; the golden ID answers as before."""
 GOLDEN_ID_CHANGE_TYPE_RETIRED: GoldenIdChangeType.ValueType  # 9
 """Its last member left; it names nobody any more."""
-GOLDEN_ID_CHANGE_TYPE_UPDATED: GoldenIdChangeType.ValueType  # 10
-"""Values of one of its members changed."""
 Global___GoldenIdChangeType: _TypeAlias = GoldenIdChangeType  # noqa: Y015
 
 class _MatchGrade:

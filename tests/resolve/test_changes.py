@@ -31,9 +31,9 @@ def test_a_merge_names_the_ids_that_it_redirects_and_not_those_redirected_before
             tell(fact)
         return [(each.golden_id, each.kind, each.successor) for each in golden_id_changes(facts, state)]
 
-    assert merge(2, 3) == [(IDS[2], ChangeKind.JOINED, None), (IDS[3], ChangeKind.MERGED, IDS[2])]
-    assert merge(1, 2, 3)[:1] == [(IDS[1], ChangeKind.JOINED, None)]
+    assert merge(2, 3) == [(IDS[2], ChangeKind.ABSORBED, None), (IDS[3], ChangeKind.MERGED, IDS[2])]
+    assert merge(1, 2, 3)[:1] == [(IDS[1], ChangeKind.ABSORBED, None)]
     assert {state.goldens[IDS[2]].survivor, state.goldens[IDS[3]].survivor} == {IDS[1]}
     tell(ev.RecordUpserted(RecordNumber(4), "hospital", EntityKind.CITIZEN, 4, b""))
     tell(ev.RecordResolved(RecordNumber(4), IDS[0], True, ev.Outcome.CREATED))
-    assert merge(1, 2, 3, 4) == [(IDS[1], ChangeKind.JOINED, None), (IDS[0], ChangeKind.MERGED, IDS[1])]
+    assert merge(1, 2, 3, 4) == [(IDS[1], ChangeKind.ABSORBED, None), (IDS[0], ChangeKind.MERGED, IDS[1])]

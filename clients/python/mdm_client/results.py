@@ -43,7 +43,6 @@ class WriteOutcome(StrEnum):
     CREATED = "created"
     LINKED = "linked"
     REVIEW = "review"
-    UPDATED = "updated"
     UNCHANGED = "unchanged"
     STALE = "stale"
     PENDING = "pending"
@@ -67,7 +66,6 @@ class GoldenIdChangeType(StrEnum):
     RESTORED = "restored"
     ANCHOR_MOVED = "anchor_moved"
     RETIRED = "retired"
-    UPDATED = "updated"
 
 
 class MatchGrade(StrEnum):
