@@ -1,4 +1,5 @@
 """Measurements on the running service; `python -m benchmarks SUITE` prints JSON.
 
-`recovery` kills processes under load and counts what was lost. `serving` measures lookups and loading over gRPC.
+`city` does the main job on a synthetic city and scores it against the truth. `recovery` kills processes under load and
+counts what was lost. `serving` measures lookups and loading over gRPC.
 """

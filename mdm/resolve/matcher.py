@@ -264,9 +264,10 @@ def decide_for(
         golden = state.golden(golden_id)
         members = golden.members if golden else ()
         entry = state.record(own) if own is not None else None
-        for other in entry.judged if entry is not None and own is not None else ():
-            if other in members and state.judgement(pair_of(own, other)) is ev.Verdict.DIFFERENT:
-                return "steward_different"
+        if entry is not None and own is not None:
+            for other in entry.judged:
+                if other in members and state.judgement(pair_of(own, other)) is ev.Verdict.DIFFERENT:
+                    return "steward_different"
         if same.intersection(members):
             return ""
         # Hundreds of visits to one desk say the same: what is equal need be decoded and compared but once.

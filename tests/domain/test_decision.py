@@ -44,99 +44,99 @@ def shown(decision: Decision) -> tuple[str, str, dict[int, str]]:
     return decision.outcome.value, joined, {each.number: each.reason.value for each in decision.questions}
 
 
-@pytest.mark.parametrize(
-    ("pairs", "options", "expected", "reason"),
-    [
-        ([], {}, ("created", "", {}), "nobody near"),
-        ([("A", 1, 1.0, NONE)], {}, ("created", "", {}), "a candidate below review asks no steward"),
-        ([("A", 1, 12.0, LINK)], {}, ("linked", "A", {}), "one clear candidate"),
-        ([("A", 1, 5.0, REVIEW)], {}, ("review", "", {1: "weight"}), "the review band"),
-        ([("A", 1, 5.0, REVIEW), ("A", 2, 12.0, LINK)], {}, ("linked", "A", {}), "the best member speaks"),
-        (
-            [("A", 1, 20.0, REVIEW), ("A", 2, 12.0, LINK)],
-            {},
-            ("linked", "A", {}),
-            "a member that may link speaks even where another weighs more but is held back",
-        ),
-        ([("A", 1, 12.0, LINK)], {"vetoed": "A"}, ("review", "", {1: "veto"}), "a veto by any member holds back"),
-        (
-            [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK)],
-            {"vetoed": "A"},
-            ("linked", "B", {1: "veto"}),
-            "a vetoed candidate is no rival, but a steward sees it",
-        ),
-        ([("A", 1, 12.0, LINK), ("B", 2, 11.0, LINK)], {}, ("linked", "AB", {}), "fragments of one bearer close"),
-        (
-            [("A", 1, 12.0, LINK), ("B", 2, 11.0, LINK)],
-            {"exclusive": ["AB"]},
-            ("review", "", {1: "ambiguous", 2: "ambiguous"}),
-            "two that exclude each other lie too close",
-        ),
-        (
-            [("A", 1, 14.0, LINK), ("B", 2, 11.0, LINK)],
-            {"exclusive": ["AB"]},
-            ("linked", "A", {2: "ambiguous"}),
-            "a lead of exactly three bits is clear",
-        ),
-        (
-            [("A", 1, 12.0, LINK), ("B", 2, 11.0, REVIEW)],
-            {"exclusive": ["AB"]},
-            ("review", "", {1: "ambiguous", 2: "ambiguous"}),
-            "a rival may lie in the review band",
-        ),
-        (
-            [("A", 1, 12.0, LINK), ("B", 2, 11.0, REVIEW)],
-            {},
-            ("linked", "A", {2: "weight"}),
-            "a neighbour in review that excludes nobody is a question, not a rival",
-        ),
-        (
-            [("A", 1, 20.0, LINK), ("B", 2, 15.0, LINK), ("C", 3, 14.0, LINK)],
-            {"exclusive": ["BC"]},
-            ("linked", "AB", {3: "ambiguous"}),
-            "of two that exclude each other the stronger is the fragment",
-        ),
-        ([], {"current": "A"}, ("linked", "A", {}), "a record whose evidence is gone stays where it is"),
-        ([("A", 1, 2.0, NONE)], {"current": "A"}, ("linked", "A", {}), "and below review"),
-        (
-            [("A", 1, 5.0, REVIEW)],
-            {"current": "A", "vetoed": "A"},
-            ("review", "", {1: "weight"}),
-            "a veto that comes to light among one golden record's members parts them",
-        ),
-        (
-            [("A", 1, 12.0, LINK)],
-            {"current": "A", "vetoed": "A"},
-            ("review", "", {1: "veto"}),
-            "even where the weight would link",
-        ),
-        ([], {"current": "A", "vetoed": "A"}, ("created", "", {}), "even where nothing else is near"),
-        (
-            [("A", 1, 12.0, LINK), ("B", 2, 13.0, LINK)],
-            {"current": "A", "exclusive": ["AB"]},
-            ("linked", "A", {2: "ambiguous"}),
-            "a slight lead moves nobody",
-        ),
-        (
-            [("A", 1, 5.0, REVIEW), ("B", 2, 10.9, LINK)],
-            {"current": "A", "exclusive": ["AB"]},
-            ("linked", "A", {2: "ambiguous"}),
-            "a move needs the margin past the link threshold",
-        ),
-        (
-            [("A", 1, 5.0, REVIEW), ("B", 2, 11.0, LINK)],
-            {"current": "A", "exclusive": ["AB"]},
-            ("linked", "B", {}),
-            "with margin and lead it moves, and asks nothing about what it left",
-        ),
-        (
-            [("A", 1, 12.0, LINK), ("B", 2, 12.0, LINK)],
-            {"current": "A"},
-            ("linked", "AB", {}),
-            "a fragment found later joins the golden record that holds it",
-        ),
-    ],
-)
+CASES = [
+    ([], {}, ("created", "", {}), "nobody near"),
+    ([("A", 1, 1.0, NONE)], {}, ("created", "", {}), "a candidate below review asks no steward"),
+    ([("A", 1, 12.0, LINK)], {}, ("linked", "A", {}), "one clear candidate"),
+    ([("A", 1, 5.0, REVIEW)], {}, ("review", "", {1: "weight"}), "the review band"),
+    ([("A", 1, 5.0, REVIEW), ("A", 2, 12.0, LINK)], {}, ("linked", "A", {}), "the best member speaks"),
+    (
+        [("A", 1, 20.0, REVIEW), ("A", 2, 12.0, LINK)],
+        {},
+        ("linked", "A", {}),
+        "a member that may link speaks even where another weighs more but is held back",
+    ),
+    ([("A", 1, 12.0, LINK)], {"vetoed": "A"}, ("review", "", {1: "veto"}), "a veto by any member holds back"),
+    (
+        [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK)],
+        {"vetoed": "A"},
+        ("linked", "B", {1: "veto"}),
+        "a vetoed candidate is no rival, but a steward sees it",
+    ),
+    ([("A", 1, 12.0, LINK), ("B", 2, 11.0, LINK)], {}, ("linked", "AB", {}), "fragments of one bearer close"),
+    (
+        [("A", 1, 12.0, LINK), ("B", 2, 11.0, LINK)],
+        {"exclusive": ["AB"]},
+        ("review", "", {1: "ambiguous", 2: "ambiguous"}),
+        "two that exclude each other lie too close",
+    ),
+    (
+        [("A", 1, 14.0, LINK), ("B", 2, 11.0, LINK)],
+        {"exclusive": ["AB"]},
+        ("linked", "A", {2: "ambiguous"}),
+        "a lead of exactly three bits is clear",
+    ),
+    (
+        [("A", 1, 12.0, LINK), ("B", 2, 11.0, REVIEW)],
+        {"exclusive": ["AB"]},
+        ("review", "", {1: "ambiguous", 2: "ambiguous"}),
+        "a rival may lie in the review band",
+    ),
+    (
+        [("A", 1, 12.0, LINK), ("B", 2, 11.0, REVIEW)],
+        {},
+        ("linked", "A", {2: "weight"}),
+        "a neighbour in review that excludes nobody is a question, not a rival",
+    ),
+    (
+        [("A", 1, 20.0, LINK), ("B", 2, 15.0, LINK), ("C", 3, 14.0, LINK)],
+        {"exclusive": ["BC"]},
+        ("linked", "AB", {3: "ambiguous"}),
+        "of two that exclude each other the stronger is the fragment",
+    ),
+    ([], {"current": "A"}, ("linked", "A", {}), "a record whose evidence is gone stays where it is"),
+    ([("A", 1, 2.0, NONE)], {"current": "A"}, ("linked", "A", {}), "and below review"),
+    (
+        [("A", 1, 5.0, REVIEW)],
+        {"current": "A", "vetoed": "A"},
+        ("review", "", {1: "weight"}),
+        "a veto that comes to light among one golden record's members parts them",
+    ),
+    (
+        [("A", 1, 12.0, LINK)],
+        {"current": "A", "vetoed": "A"},
+        ("review", "", {1: "veto"}),
+        "even where the weight would link",
+    ),
+    ([], {"current": "A", "vetoed": "A"}, ("created", "", {}), "even where nothing else is near"),
+    (
+        [("A", 1, 12.0, LINK), ("B", 2, 13.0, LINK)],
+        {"current": "A", "exclusive": ["AB"]},
+        ("linked", "A", {2: "ambiguous"}),
+        "a slight lead moves nobody",
+    ),
+    (
+        [("A", 1, 5.0, REVIEW), ("B", 2, 10.9, LINK)],
+        {"current": "A", "exclusive": ["AB"]},
+        ("linked", "A", {2: "ambiguous"}),
+        "a move needs the margin past the link threshold",
+    ),
+    (
+        [("A", 1, 5.0, REVIEW), ("B", 2, 11.0, LINK)],
+        {"current": "A", "exclusive": ["AB"]},
+        ("linked", "B", {}),
+        "with margin and lead it moves, and asks nothing about what it left",
+    ),
+    (
+        [("A", 1, 12.0, LINK), ("B", 2, 12.0, LINK)],
+        {"current": "A"},
+        ("linked", "AB", {}),
+        "a fragment found later joins the golden record that holds it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pairs", "options", "expected", "reason"), CASES)
 def test_decisions(
     pairs: list[Pair], options: dict[str, str], expected: tuple[str, str, dict[int, str]], reason: str
 ) -> None:
