@@ -72,7 +72,8 @@ class _Lines:
 
     def __call__(self, stage: str, done: int, whole: int | None) -> None:
         now_s = time.monotonic()
-        is_due = stage != self._said[0] or done == whole or now_s - self._said_s >= LINE_INTERVAL_S
+        # The whole may grow with what is done: "all done" is only worth a line when nothing follows at once.
+        is_due = stage != self._said[0] or now_s - self._said_s >= LINE_INTERVAL_S
         if not is_due or self._said == (stage, done):
             return
         self._said, self._said_s = (stage, done), now_s

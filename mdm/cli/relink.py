@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdm.cli.output import connected, fail, progress, show
+from mdm.cli.output import ExitCode, connected, fail, progress, show
 
 if TYPE_CHECKING:
     from mdm_client import Client
@@ -23,7 +23,15 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
-def relink(context: typer.Context, server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> None:
+def relink(
+    context: typer.Context,
+    max_churn: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Stop when more than this percentage of the golden IDs would change."),
+    ] = None,
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
+) -> None:
     """Link all records anew and change only what must change; plan and commit in one.
 
     \b
@@ -31,11 +39,21 @@ def relink(context: typer.Context, server: _Server = _DEFAULT_SERVER, as_json: _
       mdm relink                      pending records get their golden IDs, fragments close
       mdm relink plan                 says what would change and prints the plan's name
       mdm relink commit RUN           commits that plan exactly as reviewed
+
+    A plan that --max-churn stops stays and can be committed by name; the exit code is then 4.
     """
     if context.invoked_subcommand is not None:
         return
     with connected(server) as client:
         planned = _watched(client, client.relink.plan())
+        planned_report = client.relink.report(planned.run_id)
+        if max_churn is not None and _churn_percent(planned_report) > max_churn:
+            show(_report(planned_report), as_json=as_json)
+            command = f"mdm relink commit {planned.run_id} --server {server}"
+            fail(
+                f"more than --max-churn {max_churn:g} % would change; commit it with: {command}",
+                ExitCode.STOPPED_BY_GATE,
+            )
         committed = _watched(client, client.relink.commit(planned.run_id, planned.plan_digest))
         show(_report(client.relink.report(committed.run_id)), as_json=as_json)
 
@@ -69,6 +87,13 @@ def _watched(client: Client, run: RelinkRun) -> RelinkRun:
     if run.state.value in {"failed", "cancelled"}:
         fail(f"re-linkage {run.run_id} {run.state}{': ' if run.error_reason else ''}{run.error_reason}")
     return run
+
+
+def _churn_percent(report: RelinkReport) -> float:
+    """Return how many of the golden IDs before would be merged or lose members, in per cent."""
+    before = sum(impact.golden_record_count_before for impact in report.impacts)
+    changed = sum(impact.merged_golden_id_count + impact.split_golden_id_count for impact in report.impacts)
+    return 100 * changed / before if before else 0.0
 
 
 def _report(report: RelinkReport) -> dict[str, Any]:

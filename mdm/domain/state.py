@@ -326,9 +326,7 @@ def _regroup(state: IdentityState, seq: int, fact: ev.RecordsRegrouped) -> None:
         for number in members:
             entry = _known_record(state, number)
             if entry.golden_id != group.golden_id:
-                state.put_record(
-                    number, msgspec.structs.replace(entry, golden_id=group.golden_id, changed_seq=seq)
-                )
+                state.put_record(number, msgspec.structs.replace(entry, golden_id=group.golden_id, changed_seq=seq))
     for number in group_of:
         _close_answered(state, number)
 

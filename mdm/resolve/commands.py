@@ -136,12 +136,9 @@ class CommitRelink(msgspec.Struct, frozen=True, array_like=True, tag="CommitReli
 
 
 class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink"):
-    """Make a plan; with `is_committed` commit it when done, unless the churn gate stops it."""
+    """Make a plan; committing it is a command of its own."""
 
     request: Request
-    is_committed: bool = False
-    churn_share_max: float | None = None
-    """Share of live golden IDs that may change (0 to 1); None switches the gate off."""
     memory_limit_bytes: int = 0
     """0 leaves the default."""
     kind: EntityKind | None = None

@@ -19,7 +19,7 @@ from mdm.domain.rules import regroup
 from mdm.domain.state import pair_of
 from mdm.errors import PlanOutdatedError, RelinkRunningError, StoreError
 from mdm.limits import RELINK_STEP_S
-from mdm.resolve.commands import CommitRelink, Request, StartRelink
+from mdm.resolve.commands import CommitRelink, StartRelink
 from mdm.resolve.engines import Engines
 from mdm.resolve.group import Group
 from mdm.resolve.relink_runs import (
@@ -72,7 +72,7 @@ class RelinkControl:
         self._journal = journal
         self._index = index
         self._process: subprocess.Popen[bytes] | None = None
-        self._planning: tuple[str, Request] | None = None
+        self._planning: str | None = None
         self._commit: _Commit | None = None
         self.has_new_engines = False
         self._take_up()
@@ -84,14 +84,7 @@ class RelinkControl:
             RelinkRunningError: Another run is not finished.
         """
         self._require_idle()
-        state = new_run(
-            self._directory.relinks,
-            {
-                "is_commit_wanted": command.is_committed,
-                "churn_share_max": command.churn_share_max,
-                "kind": command.kind,
-            },
-        )
+        state = new_run(self._directory.relinks, {"kind": command.kind})
         run = self._directory.relinks / state.run_id
         arguments = [str(os.getpid()), str(self._directory.path), state.run_id, str(command.memory_limit_bytes)]
         with (run / "log.jsonl").open("wb") as log:
@@ -101,7 +94,7 @@ class RelinkControl:
                 stdout=log,
                 stderr=log,
             )
-        self._planning = (state.run_id, command.request)
+        self._planning = state.run_id
         return state.run_id
 
     def commit(self, command: CommitRelink) -> None:
@@ -114,7 +107,7 @@ class RelinkControl:
         """
         state = read_state(self._directory.relinks, command.run_id)
         self._require_idle()
-        if state.phase not in {Phase.PLANNED, Phase.STOPPED}:
+        if state.phase is not Phase.PLANNED:
             raise PlanOutdatedError(f"the run is {state.phase.value}; only a planned one can be committed")
         self._begin_commit(state, command.request.cause)
 
@@ -125,7 +118,7 @@ class RelinkControl:
             UnknownRunError: No such run.
         """
         state = read_state(self._directory.relinks, run_id)
-        if self._planning is not None and self._planning[0] == run_id:
+        if self._planning == run_id:
             self._stop_process()
             self._planning = None
         elif self._commit is not None and self._commit.state.run_id == run_id:
@@ -136,14 +129,14 @@ class RelinkControl:
                 group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
                 group.add(ev.Cause(method="CancelRelink"), finished)
                 self._journal.commit(group.batch)
-        elif state.phase.is_final and state.phase not in {Phase.PLANNED, Phase.STOPPED}:
+        elif state.phase.is_final and state.phase is not Phase.PLANNED:
             return
         self._write(state, phase=Phase.CANCELLED)
 
     def step(self, engines: Engines) -> bool:
         """Do at most `RELINK_STEP_S` of work; returns whether more waits."""
         if self._planning is not None and self._process is not None and self._process.poll() is not None:
-            self._planned(*self._planning)
+            self._planned(self._planning)
         if self._commit is None:
             return False
         if self.has_new_engines:
@@ -158,16 +151,16 @@ class RelinkControl:
         if self._commit is not None:
             self._commit.plan.close()
         if self._planning is not None:
-            state = read_state(self._directory.relinks, self._planning[0])
+            state = read_state(self._directory.relinks, self._planning)
             self._write(state, phase=Phase.CANCELLED)
 
     def _require_idle(self) -> None:
         if self._planning is not None and self._process is not None:
-            state = read_state(self._directory.relinks, self._planning[0])
-            if state.phase.is_final and not state.is_commit_wanted:
+            state = read_state(self._directory.relinks, self._planning)
+            if state.phase.is_final:
                 # Whoever watches the run knows already that it is done; its process needs moments to end.
                 self._process.wait()
-                self._planned(*self._planning)
+                self._planned(self._planning)
         if self._planning is not None or self._commit is not None:
             raise RelinkRunningError("a re-linkage is running; wait for it or cancel it")
 
@@ -177,7 +170,7 @@ class RelinkControl:
             self._process.wait()
         self._process = None
 
-    def _planned(self, run_id: str, request: Request) -> None:
+    def _planned(self, run_id: str) -> None:
         code = self._process.returncode if self._process else 0
         self._process, self._planning = None, None
         state = read_state(self._directory.relinks, run_id)
@@ -185,14 +178,6 @@ class RelinkControl:
             error = state.error or f"process ended with {code}"
             self._write(state, phase=Phase.FAILED, error=error)
             _log.error("relink_failed", run_id=run_id, error=error)
-            return
-        if not state.is_commit_wanted:
-            return
-        churn = state.report.churn_share if state.report else 0.0
-        if state.churn_share_max is not None and churn > state.churn_share_max:
-            self._write(state, phase=Phase.STOPPED)
-            return
-        self._begin_commit(state, request.cause)
 
     def _begin_commit(self, state: RunState, cause: ev.Cause) -> None:
         run = self._directory.relinks / state.run_id

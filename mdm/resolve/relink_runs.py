@@ -25,7 +25,7 @@ _LENGTH = struct.Struct(">I")
 
 
 class Phase(enum.StrEnum):
-    """Where a run stands. The last five are final, PLANNED until it is committed."""
+    """Where a run stands. The last four are final, PLANNED until it is committed."""
 
     STARTING = "starting"
     SNAPSHOT = "snapshot"
@@ -36,15 +36,13 @@ class Phase(enum.StrEnum):
     COMMITTING = "committing"
     PLANNED = "planned"
     COMMITTED = "committed"
-    STOPPED = "stopped"
-    """The churn gate held the commit back; the plan may still be committed by name."""
     CANCELLED = "cancelled"
     FAILED = "failed"
 
     @property
     def is_final(self) -> bool:
         """Whether nothing more happens by itself."""
-        return self in {Phase.PLANNED, Phase.COMMITTED, Phase.STOPPED, Phase.CANCELLED, Phase.FAILED}
+        return self in {Phase.PLANNED, Phase.COMMITTED, Phase.CANCELLED, Phase.FAILED}
 
 
 class RegistryImpact(msgspec.Struct, frozen=True):
@@ -101,8 +99,6 @@ class RunState(msgspec.Struct, frozen=True):
     read_seq: int = 0
     done_count: int = 0
     total_count: int = 0
-    is_commit_wanted: bool = False
-    churn_share_max: float | None = None
     error: str = ""
     """Class name of what failed; never a value."""
     report: Report | None = None

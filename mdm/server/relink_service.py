@@ -32,7 +32,6 @@ _STATES = {
     Phase.CLUSTERING: wire.RELINK_STATE_PLANNING,
     Phase.PLANNING: wire.RELINK_STATE_PLANNING,
     Phase.PLANNED: wire.RELINK_STATE_PLANNED,
-    Phase.STOPPED: wire.RELINK_STATE_PLANNED,
     Phase.COMMITTING: wire.RELINK_STATE_COMMITTING,
     Phase.COMMITTED: wire.RELINK_STATE_COMMITTED,
     Phase.CANCELLED: wire.RELINK_STATE_CANCELLED,
@@ -105,7 +104,7 @@ class RelinkService(RelinkServiceServicer):
     ) -> wire.RelinkServiceCancelResponse:
         """Stop a run; what is committed stays."""
         state = self._state(request.run_id)
-        if state.phase.is_final and state.phase not in {Phase.PLANNED, Phase.STOPPED}:
+        if state.phase.is_final and state.phase is not Phase.PLANNED:
             return wire.RelinkServiceCancelResponse(run=self._message(state))
         cause = cause_of(context, request.caller, "Cancel")
         command = CancelRelink(request_of(cause, request.request_id, request), request.run_id)

@@ -26,6 +26,7 @@ from mdm.resolve.commands import (
     Answer,
     ClerkChoice,
     Command,
+    CommitRelink,
     Delete,
     Refusal,
     Request,
@@ -170,8 +171,13 @@ class Office:
         return self.writer._journal.last_seq
 
     def relink(self, *, commit: bool = True, until: Callable[[RunState], bool] | None = None) -> RunState:
-        (started,) = self.execute(StartRelink(Request(self.cause), is_committed=commit))
+        (started,) = self.execute(StartRelink(Request(self.cause)))
         assert isinstance(started, RunAnswer), started
+        state = self.follow(started.run_id, until)
+        if not commit or state.phase is not Phase.PLANNED or (until is not None and until(state)):
+            return state
+        (committed,) = self.execute(CommitRelink(Request(self.cause), started.run_id))
+        assert isinstance(committed, RunAnswer), committed
         return self.follow(started.run_id, until)
 
     def follow(self, run_id: str, until: Callable[[RunState], bool] | None = None) -> RunState:
@@ -182,8 +188,7 @@ class Office:
             state = read_state(self.directory.relinks, run_id)
             if until is not None and until(state):
                 return state
-            is_waiting = state.phase is Phase.PLANNED and state.is_commit_wanted
-            if state.phase.is_final and not more and not is_waiting:
+            if state.phase.is_final and not more:
                 return state
             if not more:
                 time.sleep(0.02)

@@ -223,17 +223,15 @@ def test_a_poisoned_item_is_dropped_alone_and_the_run_ends(office: Office, monke
     assert [office.id_of(person) is None for person in people] == [False, True, False, False]
 
 
-def test_the_churn_gate_holds_a_commit_back_until_it_is_named(office: Office) -> None:
+def test_a_plan_says_how_much_of_the_city_it_changes(office: Office) -> None:
     pair = [citizen(name, "Nguyễn Thị Thúy", phone="", address="") for name in ("A", "B")]
     office.put_all(pair)
     ids = [office.id_of(record) for record in pair]
     assert ids[0] != ids[1]
     office.judge(pair[0].key, pair[1].key, Verdict.SAME)
-    (started,) = office.execute(StartRelink(Request(office.cause), is_committed=True, churn_share_max=0.4))
-    assert isinstance(started, RunAnswer)
-    state = office.follow(started.run_id)
+    state = office.relink(commit=False)
 
-    assert state.phase is Phase.STOPPED
+    assert state.phase is Phase.PLANNED
     assert state.report is not None
     assert (state.report.churn_share, state.report.merged_count) == (0.5, 1)
     assert [office.id_of(record) for record in pair] == ids
@@ -244,7 +242,7 @@ def test_the_churn_gate_holds_a_commit_back_until_it_is_named(office: Office) ->
 
 def test_a_running_plan_can_be_cancelled_and_another_started(office: Office) -> None:
     office.put(citizen("A"), later=True)
-    (started,) = office.execute(StartRelink(Request(office.cause), is_committed=True))
+    (started,) = office.execute(StartRelink(Request(office.cause)))
     assert isinstance(started, RunAnswer)
     assert office.refused(StartRelink(Request(office.cause))) == "RelinkRunningError"
     office.execute(CancelRelink(Request(office.cause), started.run_id))
@@ -280,7 +278,7 @@ def test_a_plan_is_committed_once(office: Office) -> None:
 
 def test_a_writer_that_starts_finds_a_run_it_never_finished_failed(office: Office) -> None:
     office.put(citizen("A"), later=True)
-    (started,) = office.execute(StartRelink(Request(office.cause), is_committed=True))
+    (started,) = office.execute(StartRelink(Request(office.cause)))
     assert isinstance(started, RunAnswer)
     office.kill()
     office.reopen()
