@@ -238,6 +238,18 @@ def test_the_index_is_verified_and_rebuilt_once_the_service_has_stopped(mdm: Run
     assert (verified.returncode, summary(verified)["is_equal"]) == (0, True)
 
 
+def test_a_plan_that_would_change_too_much_is_held_back_until_it_is_named(mdm: Run, tmp_path: Path) -> None:
+    mdm("synth", "--citizens", 400, "--seed", 27, "--difficulty", "hard", "city")
+    with running_server(tmp_path / "data") as served:
+        for feed in ("hospital.patients", "household.residents", "social_security.insured"):
+            assert mdm("load", feed, f"city/{feed}.csv", "--server", served.address).returncode == 0
+        held = mdm("relink", "--max-churn", 0, "--server", served.address, "--json")
+        assert summary(held)["citizen"]["merged_golden_id_count"] > 0, "the city must give the gate something to hold"
+        assert (held.returncode, summary(held)["state"]) == (4, "planned")
+        named = mdm("relink", "commit", summary(held)["run"], "--server", served.address, "--json")
+        assert (named.returncode, summary(named)["state"]) == (0, "committed")
+
+
 def test_a_service_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     command = ["serve", "--data", "data", "--listen", "127.0.0.1:0", "--metrics", "off", "--ready-file", str(ready)]
