@@ -226,7 +226,13 @@ class RelinkControl:
             report = commit.state.report
             if report is not None:
                 report = msgspec.structs.replace(report, dropped_component_count=commit.dropped_count)
-            self._write(commit.state, phase=Phase.COMMITTED, done_count=commit.done_count, report=report)
+            self._write(
+                commit.state,
+                phase=Phase.COMMITTED,
+                done_count=commit.done_count,
+                report=report,
+                commit_seq=self._journal.last_seq,
+            )
         else:
             commit.state = self._write(commit.state, done_count=commit.done_count)
 

@@ -162,6 +162,7 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
         report=_sum(reports.values()),
         impacts=reports,
         plan_digest=digest,
+        component_count=sum(isinstance(item, Component) for item in plan),
     )
 
 

@@ -108,6 +108,12 @@ class RunState(msgspec.Struct, frozen=True):
     kind: EntityKind | None = None
     """The only kind to link; None for both."""
     plan_digest: str = ""
+    component_count: int = 0
+    """Components of the plan; its items hold the questions besides."""
+    ended_us: int = 0
+    """When the run came to rest: planned, committed, cancelled or failed; 0 before."""
+    commit_seq: int = 0
+    """Journal position at which the commit was complete; 0 before."""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -177,6 +183,8 @@ def new_run(relinks: Path, state_of: dict[str, object]) -> RunState:
 
 def write_state(run: Path, state: RunState) -> None:
     """Replace the state file in one step, so that a watcher never reads half of it."""
+    if state.phase.is_final:
+        state = msgspec.structs.replace(state, ended_us=time.time_ns() // 1000)
     temporary = run / f"{STATE_FILE}.{os.getpid()}"
     temporary.write_bytes(msgspec.json.encode(state))
     temporary.replace(run / STATE_FILE)
