@@ -24,6 +24,8 @@ class WriteOutcome(enum.StrEnum):
     """Resolved; belongs to a golden record with other members."""
     REVIEW = "review"
     """Resolved; a golden ID of its own and a potential match for a steward."""
+    UPDATED = "updated"
+    """Was known already; its values changed and its golden ID did not."""
     PENDING = "pending"
     """Stored for a following re-linkage."""
     UNCHANGED = "unchanged"

@@ -233,6 +233,9 @@ def _hear_people(
             )
         elif pair.golden_id == chosen and pair.band is Band.REVIEW and pair.reason is not ev.MatchReason.VETO:
             evidence[number] = msgspec.structs.replace(pair, band=Band.LINK, detail="clerk_chosen")
+        elif number == entry.chosen and pair.band is Band.NONE:
+            # Values that hardly fit do not link on a clerk's word, but a steward hears it.
+            evidence[number] = msgspec.structs.replace(pair, band=Band.REVIEW, detail="clerk_chosen")
     for other in entry.judged:
         golden_id = _golden_of(state, other)
         if golden_id is None:

@@ -43,6 +43,8 @@ def preview_write(
         )
         if unwritten is not None:
             outcome, golden_id = unwritten, entry.golden_id
+        elif entry.golden_id is not None and golden_id == entry.golden_id:
+            outcome = WriteOutcome.UPDATED
     return Preview(description.features, description.issues, match, outcome.value, golden_id)
 
 

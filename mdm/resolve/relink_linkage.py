@@ -21,7 +21,7 @@ from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
 from mdm.linkage.cluster import Clustering, Edge, cluster
 from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import assess, compatible
+from mdm.linkage.evidence import assess, compatible, veto
 from mdm.linkage.features import Features
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import Scorer, compile_scorer
@@ -143,6 +143,7 @@ def link(
         shift = epoch.prior_bits - scored_under.prior_bits
         progress("clustering", 0, prediction.kept_pairs)
         bands = _bands(_pairs(pairs, shift, len(model.specification.comparisons)), records, model, epoch, people)
+        bands.questions += _chosen_against_the_evidence(bands, records, scorer, people)
         edges = _unambiguous(bands, records, scorer, model.thresholds.lead_bits, people)
         clustering = cluster(
             edges, records.features, scorer, same=sorted(people.same), different=sorted(people.different)
@@ -189,6 +190,18 @@ def _bands(
         elif band is Band.REVIEW:
             found.questions.append(Question(*pair, reason, bits, detail))
     return found
+
+
+def _chosen_against_the_evidence(bands: _Bands, records: Records, scorer: Scorer, people: People) -> list[Question]:
+    """Return the questions that clerks raised about pairs whose values hardly fit."""
+    seen = {(edge.left, edge.right) for edge in bands.edges} | {(each.left, each.right) for each in bands.questions}
+    questions = []
+    for left, right in sorted(people.chosen - people.same - people.different - seen):
+        one, other = records.features(left), records.features(right)
+        if veto(one, other) is None:
+            bits = scorer.score(one, [other])[0].match_weight_bits
+            questions.append(Question(left, right, MatchReason.WEIGHT, bits, "clerk_chosen"))
+    return questions
 
 
 def _unambiguous(bands: _Bands, records: Records, scorer: Scorer, lead_bits: float, people: People) -> list[Edge]:

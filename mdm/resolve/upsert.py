@@ -83,6 +83,8 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     decision = resolve(group, stored)
     group.index.put_match_state(number, description.encoded, description.keys)
     answer = _answer(group, number, WriteOutcome(decision.outcome.value), description.issues)
+    if entry is not None and entry.golden_id == answer.golden_id:
+        answer = msgspec.structs.replace(answer, outcome=WriteOutcome.UPDATED)
     was_in = entry.golden_id if entry and entry.golden_id != answer.golden_id else None
     changes = golden_id_changes(group.facts(first_fact), group.index, left=was_in)
     return msgspec.structs.replace(

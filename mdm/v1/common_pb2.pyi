@@ -293,6 +293,8 @@ class _WriteOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteOut
     """There was no live record to delete; nothing was written."""
     WRITE_OUTCOME_REJECTED: _WriteOutcome.ValueType  # 9
     """The operation cannot be a record or breaks a rule; nothing was written. Only within IngestRecords."""
+    WRITE_OUTCOME_UPDATED: _WriteOutcome.ValueType  # 10
+    """The record was known already; its values changed and its golden ID did not."""
 
 class WriteOutcome(_WriteOutcome, metaclass=_WriteOutcomeEnumTypeWrapper):
     """What a write made of one source record."""
@@ -317,6 +319,8 @@ WRITE_OUTCOME_ABSENT: WriteOutcome.ValueType  # 8
 """There was no live record to delete; nothing was written."""
 WRITE_OUTCOME_REJECTED: WriteOutcome.ValueType  # 9
 """The operation cannot be a record or breaks a rule; nothing was written. Only within IngestRecords."""
+WRITE_OUTCOME_UPDATED: WriteOutcome.ValueType  # 10
+"""The record was known already; its values changed and its golden ID did not."""
 Global___WriteOutcome: _TypeAlias = WriteOutcome  # noqa: Y015
 
 class _ResolveTime:

@@ -8,6 +8,7 @@ import pytest
 from mdm.domain.events import MatchReason, Verdict
 from mdm.domain.records import Assurance, Identifier, IdentifierType, SourceRecord
 from mdm.resolve.commands import ChangeKind, ClerkChoice, WriteOutcome
+from mdm.resolve.relink_runs import Phase
 from tests.resolve.office import Office, business, citizen
 
 CREATED, LINKED, REVIEW = WriteOutcome.CREATED, WriteOutcome.LINKED, WriteOutcome.REVIEW
@@ -273,6 +274,18 @@ def test_a_clerks_choice_never_outweighs_a_veto(office: Office) -> None:
     assert first is not None
     answer = office.put(doubtful("B", OTHER_ID), choice=ClerkChoice(first, (first,)))
     assert answer.golden_id != first
+
+
+def test_a_clerks_choice_against_the_evidence_goes_to_a_steward_and_outlives_a_relinkage(office: Office) -> None:
+    first = office.put(doubtful("A")).golden_id
+    assert first is not None
+    stranger = citizen("B", "Đặng Hoàng Long", "1969-10-20", sex="M", phone="", address="")
+    answer = office.put(stranger, choice=ClerkChoice(first, (first,)))
+    assert (answer.outcome, answer.golden_id != first) == (REVIEW, True)
+    asked = office.questions()
+    assert len(asked) == 1
+    assert office.relink().phase is Phase.COMMITTED
+    assert office.questions() == asked
 
 
 def test_none_of_those_shown_keeps_a_record_apart_until_a_steward_says_otherwise(office: Office) -> None:

@@ -73,13 +73,13 @@ def test_an_older_row_is_stale_unless_it_is_allowed(office: Office) -> None:
 
     assert office.put(older).outcome is WriteOutcome.STALE
     assert office.seq == seq
-    assert office.put(older, allow_older=True).outcome is CREATED
+    assert office.put(older, allow_older=True).outcome is WriteOutcome.UPDATED
     assert office.seq > seq
 
 
 def test_an_undated_row_is_never_stale(office: Office) -> None:
     office.put(citizen("H1", phone="0903000001", updated_at="2025-02-01"))
-    assert office.put(citizen("H1", phone="0903000002")).outcome is CREATED
+    assert office.put(citizen("H1", phone="0903000002")).outcome is WriteOutcome.UPDATED
 
 
 def test_a_repeated_request_gets_the_first_answer_and_writes_nothing(office: Office) -> None:
@@ -223,4 +223,4 @@ def test_pending_records_have_no_golden_id_until_they_are_written_now(office: Of
 
 def test_a_resolved_record_is_never_deferred(office: Office) -> None:
     office.put(citizen("H1"))
-    assert office.put(citizen("H1", phone="0903999999"), later=True).outcome is CREATED
+    assert office.put(citizen("H1", phone="0903999999"), later=True).outcome is WriteOutcome.UPDATED

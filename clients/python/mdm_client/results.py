@@ -43,6 +43,7 @@ class WriteOutcome(StrEnum):
     CREATED = "created"
     LINKED = "linked"
     REVIEW = "review"
+    UPDATED = "updated"
     UNCHANGED = "unchanged"
     STALE = "stale"
     PENDING = "pending"
