@@ -10,7 +10,7 @@ import msgspec
 from mdm.domain.keys import EntityKind
 from mdm.linkage import blocking, businesses, citizens
 from mdm.linkage.comparisons import Comparison, Level
-from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
+from mdm.linkage.features import BusinessFeatures, CitizenFeatures
 from mdm.linkage.predicates import sql
 
 SPECIFICATION_VERSION = 1
@@ -62,11 +62,6 @@ Parameters = Callable[[Comparison, Level], tuple[float, float]]
 def specification_of(kind: EntityKind) -> Specification:
     """Return the specification of this entity kind."""
     return CITIZEN_SPECIFICATION if kind is EntityKind.CITIZEN else BUSINESS_SPECIFICATION
-
-
-def kind_of_features(features: Features) -> EntityKind:
-    """Return the entity kind that these features describe."""
-    return EntityKind.CITIZEN if isinstance(features, CitizenFeatures) else EntityKind.BUSINESS
 
 
 def held(level: Level, m: float, u: float) -> tuple[float, float]:

@@ -57,7 +57,7 @@ class Group:
         while True:
             minted = golden_id(kind, secrets.randbits(GOLDEN_ID_RANDOM_BITS))
             # One fact may mint several, and only a folded one stands in the index.
-            if self.index.golden(minted) is None and minted not in self._minted:
+            if not self.index.is_issued(minted) and minted not in self._minted:
                 self._minted.add(minted)
                 self.minted[kind] += 1
                 return minted

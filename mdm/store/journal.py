@@ -23,7 +23,7 @@ from mdm.domain.keys import RecordNumber
 from mdm.errors import FencedError, JournalFailedError
 from mdm.limits import JOURNAL_CHUNK_EVENTS, RECORD_KEYS_CACHED_MAX, WAL_PAGES_MAX
 from mdm.store import journal_file
-from mdm.store.sealing import SealedPayload, new_record_key, payload_hash, seal, unseal
+from mdm.store.sealing import SealedPayload, new_record_key, seal, unseal
 from mdm.store.token import JournalToken
 
 
@@ -195,11 +195,6 @@ class JournalReader:
                 key = bytes(row[0])
                 self._remember_key(number, key)
             return key
-
-    def hash_of(self, number: RecordNumber, plain: bytes) -> bytes | None:
-        """Return what `payload_hash` would be for these values of the record; None for a record without a key."""
-        key = self.record_key(number)
-        return None if key is None else payload_hash(key, plain)
 
     def fingerprint(self, content: bytes) -> bytes:
         """Return a 16-byte keyed hash of a request's content, for `Batch.answer`: it gives nothing of it away."""

@@ -146,11 +146,6 @@ class IndexView:
         """Return the record's features, or None for a record without match state (pending, deleted, erased)."""
         return self._txn.get(layout.number_bytes(number), db=self._db.features)
 
-    def features_many(self, numbers: Iterable[RecordNumber]) -> list[bytes | None]:
-        """Return the features of each record, in order."""
-        get, features = self._txn.get, self._db.features
-        return [get(number.to_bytes(layout.NUMBER_BYTES, "big"), db=features) for number in numbers]
-
     def posting_keys(self, number: RecordNumber) -> tuple[bytes, ...]:
         """Return the keys under which the record is posted, sorted."""
         packed = self._txn.get(layout.number_bytes(number), b"", db=self._db.posting_keys)
@@ -184,20 +179,6 @@ class IndexView:
         for key, value in self._iter_numbers(self._db.records, start, stop):
             yield layout.number_of(key), layout.decode_record(value)
 
-    def iter_features(
-        self, start: RecordNumber = FIRST_NUMBER, stop: RecordNumber | None = None
-    ) -> Iterator[tuple[RecordNumber, bytes]]:
-        """Yield the match state of records with `start` <= number < `stop`, in order."""
-        for key, value in self._iter_numbers(self._db.features, start, stop):
-            yield layout.number_of(key), value
-
-    def iter_raw(
-        self, start: RecordNumber = FIRST_NUMBER, stop: RecordNumber | None = None
-    ) -> Iterator[tuple[RecordNumber, bytes]]:
-        """Yield the payloads of records with `start` <= number < `stop`, in order."""
-        for key, value in self._iter_numbers(self._db.raw, start, stop):
-            yield layout.number_of(key), value
-
     def iter_crosswalk(self) -> Iterator[tuple[SourceKey, CrosswalkEntry]]:
         """Yield the whole crosswalk, grouped by registry and kind, record ids in byte order."""
         for key, value in self._iter(self._db.crosswalk):
@@ -220,11 +201,6 @@ class IndexView:
         """Yield all standing judgements."""
         for key, value in self._iter(self._db.judgements):
             yield layout.pair_of_bytes(key), layout.decode_verdict(value)
-
-    def iter_settings(self) -> Iterator[tuple[str, str]]:
-        """Yield all settings."""
-        for key, value in self._iter(self._db.settings):
-            yield key.decode(), value.decode()
 
     def iter_entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield the bytes of one named database, for comparison."""

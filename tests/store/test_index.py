@@ -135,7 +135,6 @@ def test_posting_keys_follow_the_record_as_its_values_change(index: Index) -> No
         assert txn.posting_keys(one) == (posting(1), posting(2))
 
         txn.put_match_state(one, b"new", [posting(2), posting(3)])
-        assert txn.features_many([one, two, RecordNumber(3)]) == [b"new", b"other", None]
         assert [txn.postings(posting(each), 9)[0] for each in (1, 2, 3)] == [[], [2, 1], [1]]
 
         txn.drop_match_state(one)
@@ -179,8 +178,6 @@ def test_records_are_read_in_ranges(index: Index) -> None:
         assert [number for number, _ in view.iter_records(RecordNumber(250), RecordNumber(260))] == list(
             range(250, 260)
         )
-        assert [number for number, _ in view.iter_raw(RecordNumber(299))] == [299, 300]
-        assert [number for number, _ in view.iter_features(stop=RecordNumber(3))] == [1, 2]
         assert {key.record_id: entry.number for key, entry in view.iter_crosswalk()} == {
             f"BN{number}": number for number in range(1, 301)
         }
@@ -208,7 +205,7 @@ def test_open_questions_judgements_and_settings_come_back_and_go(index: Index) -
         assert view.potential_match(pair) == match
         assert list(view.iter_potential_matches()) == [(pair, match)]
         assert list(view.iter_judgements()) == [(pair, Verdict.DIFFERENT)]
-        assert list(view.iter_settings()) == [("model:citizen", "digest")]
+        assert view.setting("model:citizen") == "digest"
     with index.write() as txn:
         txn.put_potential_match(pair, None)
         txn.put_judgement(pair, None)

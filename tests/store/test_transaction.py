@@ -168,7 +168,7 @@ def check(view: IndexView, state: MemoryState) -> None:
     assert dict(view.iter_goldens()) == state.goldens
     assert dict(view.iter_potential_matches()) == state.potential_matches
     assert dict(view.iter_judgements()) == state.judgements
-    assert dict(view.iter_settings()) == state.settings
+    assert {name.decode(): value.decode() for name, value in view.iter_entries("settings")} == state.settings
     assert len(list(view.iter_crosswalk())) == len(state.records)
     for number, entry in state.records.items():
         row = view.crosswalk(source_key(number, entry.kind))
