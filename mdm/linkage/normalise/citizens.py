@@ -9,7 +9,7 @@ from mdm.domain.records import Assurance, CitizenAttributes, Identifier, Identif
 from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.features import CitizenFeatures
 from mdm.linkage.normalise.contacts import ordered, phone_numbers, places
-from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, PartialDate, parse_date
+from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, PartialDate, is_after, parse_date
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.identifiers import (
     HEALTH_CARD_CHARACTERS,
@@ -39,11 +39,18 @@ _PERSON_RELATIONS = frozenset({RelationType.MOTHER, RelationType.FATHER, Relatio
 
 
 def citizen_features(
-    key: SourceKey, attributes: CitizenAttributes, updated_at: str, findings: Findings
+    key: SourceKey, attributes: CitizenAttributes, written_on: PartialDate | None, findings: Findings
 ) -> CitizenFeatures:
-    """Return the features of one citizen record; what was wrong goes into `findings`."""
+    """Return the features of one citizen record; what was wrong goes into `findings`.
+
+    `written_on` is the day on which the source last changed the record. It stands for "now": features must not change
+    because a clock moved on.
+    """
     name = _name("full_name", attributes.full_name, findings)
     born = _date("birth_date", attributes.birth_date, findings)
+    if born is not None and written_on is not None and is_after(born, written_on):
+        findings.add("birth_date", "lies after the record was updated")
+        born = None
     _date("died_on", attributes.died_on, findings)
     sex = _sex(attributes.sex, findings)
     nation = nationality(findings.text("nationality", attributes.nationality, VALUE_CHARACTERS_MAX))
@@ -52,7 +59,7 @@ def citizen_features(
         born=born,
         sex=sex,
         nation=nation,
-        is_child=name.is_newborn_alias or _is_child(born, updated_at),
+        is_child=name.is_newborn_alias or _is_child(born, written_on),
         relative_ids=relations.ids,
         findings=findings,
     )
@@ -128,10 +135,8 @@ def _folded(text: str) -> str:
     return fold(text)
 
 
-def _is_child(born: PartialDate | None, updated_at: str) -> bool:
-    # The source's own time stands for "now": features must not change because a clock moved on.
-    written = parse_date(updated_at[:10].strip()) if updated_at and born else None
-    return bool(born and written and written.year - born.year < CHILD_YEARS_MAX)
+def _is_child(born: PartialDate | None, written_on: PartialDate | None) -> bool:
+    return born is not None and written_on is not None and written_on.year - born.year < CHILD_YEARS_MAX
 
 
 def _other_names(value: str, name: PersonName, findings: Findings) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Nothing is completed: a bare year stays a bare year, because an invented 1 Janua
 from __future__ import annotations
 
 import calendar
+import datetime as dt
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,6 +17,11 @@ YEAR_MAX = 2100
 """No clock here: a date beyond it is a slip in any year that this runs."""
 
 IMPOSSIBLE_DATE = "is not a possible date"
+NOT_A_TIME = "is not a time"
+
+_CITY_ZONE = dt.timezone(dt.timedelta(hours=7))
+_COMPACT_TIME = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})?(\d{2})?(\d{2})?")
+_DAY_FIRST_TIME = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?)?")
 
 _FORMATS = (
     re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?:[T ]\d{2}:\d{2}.*)?"),
@@ -73,6 +79,45 @@ def parse_date(text: str) -> PartialDate | None:
         if date is not None:
             return date
     return None
+
+
+def parse_time(text: str) -> dt.datetime | None:
+    """Return the time at which a source says that it changed a record, None when it states none or nothing readable.
+
+    Formats: ISO 8601 dates and times, yyyymmdd[HH[MM[SS]]], dd/mm/yyyy[ HH:MM[:SS]]. Without a zone in the text the
+    result has none: it is local to the source.
+    """
+    stated = text.strip()
+    if not stated:
+        return None
+    try:
+        if compact := _COMPACT_TIME.fullmatch(stated):
+            moment = _local_time(*(int(part) for part in compact.groups(default="0")))
+        elif day_first := _DAY_FIRST_TIME.fullmatch(stated):
+            day, month, year, *clock = (int(part) for part in day_first.groups(default="0"))
+            moment = _local_time(year, month, day, *clock)
+        else:
+            moment = dt.datetime.fromisoformat(stated)
+    except ValueError:
+        return None
+    # Beyond it, as with a filler of 9999, no later version of the record would ever count as newer.
+    return moment if YEAR_MIN <= moment.year <= YEAR_MAX else None
+
+
+def city_date(moment: dt.datetime) -> PartialDate:
+    """Return the day of a time in Ho Chi Minh City; without a zone it is taken to be local."""
+    local = moment if moment.tzinfo is None else moment.astimezone(_CITY_ZONE)
+    return PartialDate(local.year, local.month, local.day)
+
+
+def is_after(date: PartialDate, day: PartialDate) -> bool:
+    """Return whether all of `date`, as far as it is known, lies after `day`, which is known to the day."""
+    known = tuple(part for part in date if part is not None)
+    return known > tuple(day)[: len(known)]
+
+
+def _local_time(year: int, month: int, day: int, hour: int, minute: int, second: int) -> dt.datetime:
+    return dt.datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 – the source states no zone
 
 
 def _checked(year: int, month: int, day: int) -> PartialDate | None:

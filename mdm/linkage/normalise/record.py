@@ -7,10 +7,11 @@ from typing import assert_never
 from mdm.domain.records import BusinessAttributes, CitizenAttributes, SourceRecord
 from mdm.linkage.features import Features, Normalised
 from mdm.linkage.normalise.citizens import citizen_features
+from mdm.linkage.normalise.dates import NOT_A_TIME, PartialDate, city_date, parse_time
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.firms import business_features
 
-NORMALISER_VERSION = 1
+NORMALISER_VERSION = 2
 """Goes up with every change that gives any record other features: the index is then built anew from raw values."""
 
 
@@ -22,12 +23,22 @@ def normalise(record: SourceRecord) -> Normalised:
     """
     findings = Findings()
     attributes = record.attributes
+    written_on = _written_on(record.updated_at, findings)
     features: Features
     match attributes:
         case CitizenAttributes():
-            features = citizen_features(record.key, attributes, record.updated_at, findings)
+            features = citizen_features(record.key, attributes, written_on, findings)
         case BusinessAttributes():
             features = business_features(attributes, findings)
         case _:
             assert_never(attributes)
     return Normalised(features, findings.issues())
+
+
+def _written_on(updated_at: str, findings: Findings) -> PartialDate | None:
+    moment = parse_time(updated_at)
+    if moment is None:
+        if updated_at.strip():
+            findings.add("updated_at", NOT_A_TIME)
+        return None
+    return city_date(moment)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdm.linkage.normalise.dates import PartialDate, parse_date
+from mdm.linkage.normalise.dates import PartialDate, city_date, is_after, parse_date, parse_time
 
 DATES = [
     ("2001-02-03", PartialDate(2001, 2, 3), "ISO"),
@@ -60,3 +60,53 @@ def test_every_full_date_in_range_survives_each_format(date: object) -> None:
         f"{year:04}{month:02}{day:02}0815",
     ):
         assert parse_date(text) == expected
+
+
+TIMES = [
+    ("2025-03-01", "2025-03-01T00:00:00", "ISO date"),
+    ("2025-03-01T08:15:30", "2025-03-01T08:15:30", "ISO time without a zone"),
+    ("2025-03-01T08:15:30+07:00", "2025-03-01T08:15:30+07:00", "ISO time with a zone"),
+    ("20250301", "2025-03-01T00:00:00", "compact"),
+    ("202503010815", "2025-03-01T08:15:00", "hospital, to the minute"),
+    ("01/03/2025", "2025-03-01T00:00:00", "day first"),
+    ("1/3/2025 8:15", "2025-03-01T08:15:00", "day first with a time"),
+    (" 2025-03-01 ", "2025-03-01T00:00:00", "blanks around"),
+    ("", None, "not stated"),
+    ("2025", None, "a year is no time"),
+    ("30/02/2025", None, "no such day"),
+    ("2025-03-01T25:00", None, "no such hour"),
+    ("9999-12-31T23:59Z", None, "a filler would outdate every later version"),
+    ("0001-01-01T00:00+14:00", None, "before any registry"),
+    ("yesterday", None, "words"),
+]
+
+
+@pytest.mark.parametrize(("text", "moment", "reason"), TIMES, ids=[case[0] for case in TIMES])
+def test_a_time_of_change_is_read(text: str, moment: str | None, reason: str) -> None:
+    found = parse_time(text)
+    assert (found.isoformat() if found else None) == moment, reason
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [("2025-03-01T20:00:00Z", 2), ("2025-03-01T20:00:00+07:00", 1), ("2025-03-01T20:00:00", 1)],
+)
+def test_the_day_of_a_time_is_the_city_s(text: str, day: int) -> None:
+    moment = parse_time(text)
+    assert moment is not None
+    assert city_date(moment) == PartialDate(2025, 3, day)
+
+
+@pytest.mark.parametrize(
+    ("date", "expected", "reason"),
+    [
+        (PartialDate(2025, 3, 2), True, "the next day"),
+        (PartialDate(2025, 3, 1), False, "the same day: a newborn"),
+        (PartialDate(2025, 4), True, "the next month"),
+        (PartialDate(2025, 3), False, "the same month may be before"),
+        (PartialDate(2026), True, "the next year"),
+        (PartialDate(2025), False, "the same year may be before"),
+    ],
+)
+def test_a_date_lies_after_a_day_only_if_all_of_it_does(date: PartialDate, expected: bool, reason: str) -> None:  # noqa: FBT001
+    assert is_after(date, PartialDate(2025, 3, 1)) is expected, reason

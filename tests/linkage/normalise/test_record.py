@@ -397,6 +397,33 @@ BUSINESSES = st.builds(
 )
 
 
+@pytest.mark.parametrize("birth_date", ["2026-01-02", "02/2026", "2027"])
+def test_nobody_is_born_after_the_record_was_updated(birth_date: str) -> None:
+    features, issues = citizen(full_name="Nguyễn Thị Hoà", birth_date=birth_date, updated_at="2026-01-01T10:00:00")
+    assert issues == (FieldIssue("birth_date", "lies after the record was updated"),)
+    assert (features.birth_date, features.birth_year, features.birth_month) == (None, None, None)
+    assert features.is_filler_birth_date is False
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "updated_at"), [("2026-01-01", "20260101"), ("2026", "2026-01-01"), ("2027", "")]
+)
+def test_a_birth_up_to_the_update_or_without_one_is_evidence(birth_date: str, updated_at: str) -> None:
+    features, issues = citizen(birth_date=birth_date, updated_at=updated_at)
+    assert issues == ()
+    assert features.birth_year == int(birth_date[:4])
+
+
+@pytest.mark.parametrize("updated_at", ["last week", "2025-02-30", "9999-12-31"])
+def test_a_time_of_change_that_is_none_is_an_issue_and_nothing_else(updated_at: str) -> None:
+    unstated, _ = citizen(birth_date="2027-01-01", updated_at="")
+    features, issues = citizen(birth_date="2027-01-01", updated_at=updated_at)
+    assert issues == (FieldIssue("updated_at", "is not a time"),)
+    assert features == unstated
+    key = SourceKey("company", EntityKind.BUSINESS, "r1")
+    assert normalise(SourceRecord(key, BusinessAttributes(), updated_at)).issues == issues
+
+
 @given(st.one_of(CITIZENS, BUSINESSES), NASTY)
 def test_no_text_makes_it_fail_and_features_can_be_stored(
     attributes: CitizenAttributes | BusinessAttributes, updated_at: str
