@@ -187,3 +187,7 @@ under 256 KiB."""
 
 POPULATION_GROWTH_MAX = 2
 """Growth of a kind's golden records over its epoch's population before a new epoch: one bit of the prior."""
+
+FREE_DISK_BYTES_MIN = 64 * 1024 * 1024
+"""Free space without which a service does not start: the WAL's 16 MiB twice over, as much for the index, and the
+mapped files of all processes, whose missing pages are a signal and no error."""

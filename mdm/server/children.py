@@ -20,6 +20,8 @@ BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 5.0
 EXIT_HOPELESS = 78
 """A child's exit status when another start cannot help (as EX_CONFIG of sysexits.h)."""
+EXIT_DISK_FULL = 74
+"""A child's exit status when the disk that holds the data is full (as EX_IOERR of sysexits.h)."""
 _KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
 

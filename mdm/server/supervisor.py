@@ -15,8 +15,8 @@ import msgspec
 
 from mdm.config import Configuration
 from mdm.errors import InvalidInputError, MdmError
-from mdm.server import metrics
-from mdm.server.children import Child
+from mdm.server import disk_space, metrics
+from mdm.server.children import EXIT_DISK_FULL, Child
 from mdm.server.frames import RUN_DIRECTORY
 from mdm.server.listening import address_of, join_address, parse_address, require_loopback, reserve_port
 from mdm.server.logs import configure_logs, logger
@@ -34,13 +34,15 @@ def serve(options: ServeOptions) -> int:
 
     Raises:
         InvalidInputError: An address that cannot be used; nothing was started.
-        DataDirectoryError: The directory is in use, of another version, or not ours; nothing was started.
+        DataDirectoryError: The directory is in use, of another version, or not ours, or its disk is full; nothing was
+            started.
         ConfigurationError: The registries file breaks its schema; nothing was started.
     """
     configure_logs("supervisor")
     host, port = parse_address(options.listen, "--listen")
     require_loopback(host, "--listen", is_insecure=options.is_insecure)
     Configuration.load(options.registries)
+    disk_space.require(options.data)
     with contextlib.closing(reserve_port(host, port)) as holder:
         directory = DataDirectory.open(options.data, create=True, exclusive=True)
         try:
@@ -103,6 +105,8 @@ class _Supervisor:
             if status is not None and pid is not None:
                 logger().warning("child_ended", child=child.name, pid=pid, status=status)
                 metrics.forget_process(pid, self._metrics_directory)
+            if status is not None and self._is_for_want_of_space(status):
+                return disk_space.advice(self._options.data)
             if child.is_hopeless:
                 return f"{child.name} cannot be kept running; its log lines above say why"
             if child.is_stuck:
@@ -115,6 +119,11 @@ class _Supervisor:
         if not self._is_announced and all(child.is_ready for child in (self._writer, *self._readers)):
             self._announce()
         return ""
+
+    def _is_for_want_of_space(self, status: int) -> bool:
+        """Return whether a child ended because the disk is full; a mapped page that it cannot hold is a signal."""
+        is_broken = status not in {0, -signal.SIGKILL, -signal.SIGTERM}
+        return status == EXIT_DISK_FULL or (is_broken and disk_space.is_short(self._options.data))
 
     def _announce(self) -> None:
         self._is_announced = True

@@ -18,15 +18,16 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from mdm.config import Configuration
 from mdm.errors import ConfigurationError, DataDirectoryError, FencedError, MdmError, StoreError
 from mdm.limits import GROUP_COMMIT_RECORDS_MAX
 from mdm.resolve.commands import Answer, Command
 from mdm.resolve.writer import Writer
-from mdm.server import frames, metrics
-from mdm.server.children import EXIT_HOPELESS, live_as_child, tell_ready
-from mdm.server.logs import configure_logs, log_failure, logger, new_error_id
+from mdm.server import disk_space, frames, metrics
+from mdm.server.children import EXIT_DISK_FULL, EXIT_HOPELESS, live_as_child, tell_ready
+from mdm.server.logs import configure_logs, log_failure, logger, new_error_id, places
 from mdm.server.options import ChildOptions, decode_child_options
 from mdm.store.data_directory import DataDirectory
 
@@ -62,8 +63,9 @@ _Asked = tuple[_Connection, frames.Question]
 class _WriterServer:
     """Serves one open `Writer`. `run` is the only thread that touches it."""
 
-    def __init__(self, writer: Writer, listener: socket.socket) -> None:
+    def __init__(self, writer: Writer, listener: socket.socket, data: Path) -> None:
         self._writer = writer
+        self._data = data
         self._listener = listener
         # Bounded by the readers' pools: each of their threads waits for what it asked.
         self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
@@ -87,8 +89,14 @@ class _WriterServer:
                 return
             metrics.writer_queue.set(self._asked.qsize())
             if not self._is_stopping and (not gathered or time.monotonic() >= background_due_s):
-                is_more_waiting = self._writer.background_step()
+                is_more_waiting = self._step()
                 background_due_s = time.monotonic() + _BACKGROUND_EVERY_S
+
+    def _step(self) -> bool:
+        try:
+            return self._writer.background_step()
+        except Exception as error:  # noqa: BLE001 – whatever it is, a new writer takes up what is on disk
+            end_without_answer(error, self._data)
 
     def _gather(self, wait_s: float) -> list[_Asked]:
         gathered: list[_Asked] = []
@@ -132,7 +140,7 @@ class _WriterServer:
         except StoreError as error:
             # Nothing of this group is acknowledged, and nothing after a failed sync may be: end at once, without the
             # clean mark. The supervisor starts a new writer on what is on disk.
-            end_without_answer(error)
+            end_without_answer(error, self._data)
         except Exception as error:  # noqa: BLE001 – logged; only these callers fail
             self._error_id = log_failure("group_failed", error, commands=len(commands))
             return None
@@ -156,12 +164,25 @@ class _WriterServer:
             connection.close()
 
 
-def end_without_answer(error: StoreError) -> None:
+def end_without_answer(error: Exception, data: Path) -> NoReturn:
     """End this process now, as a crash would, because the state on disk can no longer be trusted to this one."""
-    kind = "fenced" if isinstance(error, FencedError) else "store_failed"
-    logger().critical(kind, error_type=type(error).__name__, error_id=new_error_id())
+    is_full = disk_space.is_cause_of(error, data)
+    match error:
+        case FencedError():
+            event = "fenced"
+        case StoreError():
+            event = "store_failed"
+        case _:
+            event = "store_failed" if is_full else "background_failed"
+    logger().critical(
+        event,
+        cause="disk full" if is_full else disk_space.cause_of(error),
+        error_type=type(error).__name__,
+        places=places(error),
+        error_id=new_error_id(),
+    )
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(EXIT_DISK_FULL if is_full else 1)
 
 
 def main(text: str) -> None:
@@ -171,7 +192,7 @@ def main(text: str) -> None:
     configure_logs(options.name)
     with contextlib.closing(_listen(options)) as listener:
         writer = _open(options)
-        server = _WriterServer(writer, listener)
+        server = _WriterServer(writer, listener, options.data)
         signal.signal(signal.SIGTERM, server.stop)
         tell_ready(options)
         server.run()
@@ -181,12 +202,19 @@ def main(text: str) -> None:
 
 def _open(options: ChildOptions) -> Writer:
     try:
+        disk_space.require(options.data)
         return Writer.open(DataDirectory.open(options.data), Configuration.load(options.registries))
-    except MdmError as error:
-        # Our own texts name files, versions and rules, never a value.
-        logger().critical("start_failed", error_type=type(error).__name__, reason=error.reason, text=str(error))
+    except (MdmError, OSError) as error:
+        is_full = disk_space.is_cause_of(error, options.data)
+        logger().critical(
+            "start_failed",
+            cause="disk full" if is_full else disk_space.cause_of(error),
+            # Our own texts name files, versions and rules, never a value.
+            text=str(error) if isinstance(error, MdmError) else "",
+        )
         sys.stderr.flush()
-        sys.exit(EXIT_HOPELESS if isinstance(error, DataDirectoryError | ConfigurationError) else 1)
+        status = EXIT_HOPELESS if isinstance(error, DataDirectoryError | ConfigurationError) else 1
+        sys.exit(EXIT_DISK_FULL if is_full else status)
 
 
 def _listen(options: ChildOptions) -> socket.socket:

@@ -1,0 +1,76 @@
+"""A full disk: refused before anything is opened on it, and told apart from every other failure of the store.
+
+Both engines and the metrics map files. Where the disk has no page for a mapped one, the process gets a signal instead
+of an error, so the free space counts beside what the error says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mdm.errors import DataDirectoryError
+from mdm.limits import FREE_DISK_BYTES_MIN
+
+_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+# How SQLite and LMDB say it; only the store may import them.
+_FULL_ERROR_NAMES = frozenset({"FullError", "DiskError"})
+_MIB = 1 << 20
+
+
+def free_bytes(data: Path) -> int:
+    """Return the free space of the disk that holds `data`, or would hold it."""
+    found = data.absolute()
+    while not found.exists():
+        found = found.parent
+    free = os.statvfs(found)
+    return free.f_bavail * free.f_frsize
+
+
+def is_short(data: Path) -> bool:
+    """Return whether less is free than a service needs to start. Cost: 2 us."""
+    return free_bytes(data) < FREE_DISK_BYTES_MIN
+
+
+def require(data: Path) -> None:
+    """Return if a service may start on `data`.
+
+    Raises:
+        DataDirectoryError: Less than `FREE_DISK_BYTES_MIN` is free.
+    """
+    if is_short(data):
+        free, needed = free_bytes(data) // _MIB, FREE_DISK_BYTES_MIN // _MIB
+        raise DataDirectoryError(f"{advice(data)} ({free} MiB are free, {needed} MiB are needed)")
+
+
+def advice(data: Path) -> str:
+    """Return what an operator reads of a full disk."""
+    return f"the disk that holds {data} is full: free space and start again"
+
+
+def is_cause_of(error: BaseException, data: Path) -> bool:
+    """Return whether an error of the store comes from a full disk."""
+    says_so = any(
+        type(each).__name__ in _FULL_ERROR_NAMES or (isinstance(each, OSError) and each.errno in _FULL_ERRNOS)
+        for each in _chain(error)
+    )
+    return says_so or is_short(data)
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what an error came from, as class names and names of errno, the first cause last; never a text."""
+    return " < ".join(
+        f"{type(each).__name__} {errno.errorcode.get(each.errno, '')}".strip()
+        if isinstance(each, OSError) and each.errno
+        else type(each).__name__
+        for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    each: BaseException | None = error
+    while each is not None:
+        yield each
+        each = each.__cause__
