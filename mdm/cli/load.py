@@ -7,16 +7,31 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from mdm.cli.absent import AbsentRecords, absent_records, check_is_whole, deletes, say_away
 from mdm.cli.output import ExitCode, Progress, connected, fail, note, progress, show
 
 _INDEX = re.compile(r"\[\d+\]")
 _ROWS_REMEMBERED = 8192
 """Rows whose outcome may still come: more than the service lets be under way."""
+
+_OUTCOMES = {
+    "already_loaded": "stored by an earlier run of this load",
+    "confirmed": "confirmed (stored; the answer that said more was lost with a connection)",
+    "created": "created (a golden ID of their own)",
+    "linked": "linked (to somebody known)",
+    "review": "review (a golden ID of their own until a steward says)",
+    "updated": "updated (values changed, the golden ID did not)",
+    "stale": "stale (older than what is stored; nothing written)",
+    "pending": "pending (stored; the next relink gives the golden ID)",
+    "absent": "absent (to be deleted, but not stored)",
+}
+"""Outcomes whose name alone does not say it."""
 
 
 def load(
@@ -34,6 +49,12 @@ def load(
         Path | None, typer.Option(help="Where set-aside rows go; by default FEED.rejects.csv in the current directory.")
     ] = None,
     allow_older: Annotated[bool, typer.Option("--allow-older", help="Let older rows replace newer records.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="The file is the whole feed: records that it lacks are deleted at the end.")
+    ] = False,
+    max_deletes: Annotated[
+        float, typer.Option(min=0, max=100, help="With --full: delete nothing if it is more than this percentage.")
+    ] = 0.5,
     registries: Annotated[Path | None, typer.Option(help="Registries file; without it, the one that ships.")] = None,
     server: Annotated[str, typer.Option(help="HOST:PORT of the service.")] = "127.0.0.1:50051",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -43,95 +64,109 @@ def load(
     \b
     Examples:
       mdm load household.residents household.residents.csv
+      mdm load household.residents household.residents.csv --full --dry-run
       mdm load hospital.patients export.parquet --mapping his.toml --dry-run
       mdm load social_security.insured insured.csv --resolve later && mdm relink
 
-    Interrupted, it goes on where it stopped when run again with the same file. Exit code 3 when rows were set aside, 4
-    when too many were.
+    Interrupted, it goes on where it stopped when run again with the same file. Without --full, records that the file
+    lacks are left alone; with it, let nothing else write for that registry meanwhile. Exit code 3 when rows were set
+    aside, 4 when too many were or when --full could delete nothing.
     """
     from mdm.config import Configuration
     from mdm.feeds.mapping import RowMapper, read_column_names
-    from mdm.feeds.reading import open_feed, survey
+    from mdm.feeds.reading import open_feed
     from mdm.feeds.rejects import RejectsFile
 
     configuration = Configuration.load(registries)
     names = read_column_names(mapping, configuration.feed(feed)) if mapping else {}
     configuration.feed(feed)
+    if full:
+        check_is_whole(configuration, feed)
     opened = open_feed(file)
     mapper = RowMapper(configuration, feed, opened.columns, names)
     if mapper.unknown_columns:
         note("unknown columns are ignored", columns=", ".join(mapper.unknown_columns))
     with RejectsFile(rejects or Path(f"{feed}.rejects.csv")) as rejects_file:
-        job = _Load(feed, mapper, opened, rejects_file, max_rejects / 100)
+        gates = _Gates(max_rejects / 100, max_deletes / 100 if full else None)
+        job = _Load(feed, mapper, opened, rejects_file, gates)
         if dry_run:
-            result = job.profile()
+            result = job.profile(server)
         else:
-            digest, line_count = survey(file)
-            identity = "\0".join((feed, digest, repr(sorted(names.items())), configuration.digest))
-            load_id = hashlib.sha256(identity.encode()).hexdigest()[:40]
-            whole = opened.row_count if opened.row_count is not None else line_count - 1
-            with connected(server) as client, progress() as say:
-                result = job.send(client, load_id, say, whole, is_later=resolve == "later", allow_older=allow_older)
-    show({"feed": feed, "file": file.name, **result}, as_json=as_json)
-    raise typer.Exit(job.exit_code())
+            identity = repr((sorted(names.items()), configuration.digest))
+            result = job.send(server, file, identity, is_later=resolve == "later", allow_older=allow_older)
+    show({"feed": feed, "file": file.name, **(result if as_json else _in_words(result))}, as_json=as_json)
+    if job.stopped:
+        fail(job.stopped, ExitCode.STOPPED_BY_GATE)
+    raise typer.Exit(ExitCode.DONE_WITH_REJECTS if rejects_file.count else ExitCode.DONE)
 
 
 class _GateClosedError(Exception):
     """Too many rows were set aside."""
 
 
-class _Load:
-    """One run over one file."""
+@dataclass(frozen=True, slots=True)
+class _Gates:
+    """What stops a load, as shares from 0 to 1. `deletes_share_max` is None for a delta."""
 
-    def __init__(self, feed: str, mapper: Any, file: Any, rejects: Any, share_max: float) -> None:
+    rejects_share_max: float
+    deletes_share_max: float | None
+
+
+class _Load:
+    """One run over one file. `stopped` says which gate stopped it, if one did."""
+
+    def __init__(self, feed: str, mapper: Any, file: Any, rejects: Any, gates: _Gates) -> None:
+        self.stopped = ""
         self._feed = feed
         self._mapper = mapper
         self._file = file
         self._rejects = rejects
-        self._share_max = share_max
+        self._gates = gates
         self._row_count = 0
         self._sent: deque[tuple[int, Any]] = deque(maxlen=_ROWS_REMEMBERED)
-        self._is_stopped = False
         self._rules: Counter[str] = Counter()
+        self._issues: dict[str, Counter[str]] = {}
 
-    def profile(self) -> dict[str, Any]:
-        """Return what the file holds."""
+    def profile(self, server: str) -> dict[str, Any]:
+        """Return what the file holds; for a whole feed, the service is asked what it would delete."""
         import msgspec
 
         from mdm.feeds.profile import profile_feed
 
         found = profile_feed(self._file, self._mapper, self._rejects)
         self._row_count = found.row_count
-        self._is_stopped = self._is_over(is_end=True)
+        self._judge()
         facts: dict[str, Any] = msgspec.to_builtins(found)
-        return facts | self._rejects_note()
+        if self._gates.deletes_share_max is not None:
+            with connected(server) as client:
+                absent = absent_records(client, self._mapper, "")
+            self._judge_deletes(absent)
+            facts |= {"would_delete": len(absent.keys), "live_records": absent.live_count}
+        return facts | self._ending()
 
-    def send(
-        self, client: Any, load_id: str, say: Progress, whole: int, *, is_later: bool, allow_older: bool
-    ) -> dict[str, Any]:
+    def send(self, server: str, path: Path, identity: str, *, is_later: bool, allow_older: bool) -> dict[str, Any]:
         """Stream the file to the service and return the summary."""
+        from mdm.feeds.reading import survey
         from mdm_client import Load
 
+        digest, line_count = survey(path)
+        load_id = hashlib.sha256(f"{self._feed}\0{digest}\0{identity}".encode()).hexdigest()[:40]
+        whole = self._file.row_count if self._file.row_count is not None else line_count - 1
+        is_full = self._gates.deletes_share_max is not None
+        load = Load(load_id, self._feed, is_later, allow_older, is_continued=is_full, on_away=say_away)
         started_s = time.monotonic()
-        issues: dict[str, Counter[str]] = {}
-        ingest = client.ingest(
-            self._operations(), Load(load_id, self._feed, is_resolved_later=is_later, allow_older=allow_older)
-        )
-        try:
-            for outcome in ingest:
-                if outcome.outcome.value == "rejected":
-                    self._set_aside(outcome)
-                else:
-                    for issue in outcome.value_issues:
-                        issues.setdefault(_INDEX.sub("", issue.field), Counter())[issue.rule] += 1
-                # The row of an ordinal: what is shown as done is durable.
-                say(self._feed, (outcome.ordinal - 1) // self._mapper.record_count_max + 1, max(whole, self._row_count))
-            say(self._feed, self._row_count, self._row_count)
-            self._is_stopped = self._is_over(is_end=True)
-        except _GateClosedError:
-            self._is_stopped = True
-        except KeyboardInterrupt:
-            fail("interrupted; run the same command again to go on from here", ExitCode.INTERRUPTED)
+        deleted: Counter[str] = Counter()
+        with connected(server) as client, progress() as say:
+            ingest = client.ingest(self._operations(), load)
+            try:
+                self._take(ingest, say, whole)
+                self._judge()
+                if is_full:
+                    deleted = self._delete_absent(client, replace(load, is_continued=False), ingest.token, say)
+            except _GateClosedError:
+                self._judge()
+            except KeyboardInterrupt:
+                fail("interrupted; run the same command again to go on from here", ExitCode.INTERRUPTED)
         seconds = time.monotonic() - started_s
         counts = {str(outcome): count for outcome, count in sorted(ingest.counts.items())}
         counts.pop("rejected", None)
@@ -139,20 +174,39 @@ class _Load:
             "load_id": load_id,
             "rows": self._row_count,
             "records": {"already_loaded": ingest.skipped_count} | counts if ingest.skipped_count else counts,
+            "deleted": deleted["deleted"] + deleted["confirmed"],
             "rejected": self._rejects.count,
             "rejected_by_rule": dict(sorted(self._rules.items())),
-            "invalid_values": {field: dict(sorted(rules.items())) for field, rules in sorted(issues.items())},
+            "invalid_values": {field: dict(sorted(rules.items())) for field, rules in sorted(self._issues.items())},
             "seconds": round(seconds, 2),
-            "records_per_s": round(sum(counts.values()) / seconds, 1) if seconds else 0.0,
+            "records_per_s": round((sum(counts.values()) + deleted.total()) / seconds, 1) if seconds else 0.0,
             "token": ingest.token,
             "unknown_columns": list(self._mapper.unknown_columns),
-        } | self._rejects_note()
+        } | self._ending()
 
-    def exit_code(self) -> ExitCode:
-        """Return how the run ended."""
-        if self._is_stopped:
-            return ExitCode.STOPPED_BY_GATE
-        return ExitCode.DONE_WITH_REJECTS if self._rejects.count else ExitCode.DONE
+    def _take(self, ingest: Any, say: Progress, whole: int) -> None:
+        for outcome in ingest:
+            if outcome.outcome.value == "rejected":
+                self._set_aside(outcome)
+            else:
+                for issue in outcome.value_issues:
+                    self._issues.setdefault(_INDEX.sub("", issue.field), Counter())[issue.rule] += 1
+            # The row of an ordinal: what is shown as done is durable.
+            say(self._feed, (outcome.ordinal - 1) // self._mapper.record_count_max + 1, max(whole, self._row_count))
+        say(self._feed, self._row_count, self._row_count)
+
+    def _delete_absent(self, client: Any, load: Any, fresh: str, say: Progress) -> Counter[str]:
+        """Withdraw what the file lacks, unless something speaks against it; ends the load either way."""
+        absent = absent_records(client, self._mapper, fresh)
+        self._judge_deletes(absent)
+        keys = [] if self.stopped else absent.keys
+        last = self._row_count * self._mapper.record_count_max
+        found: Counter[str] = Counter()
+        ingest = client.ingest(deletes(keys, last, lambda: ingest.durable_ordinal), load)
+        for outcome in ingest:
+            found[outcome.outcome.value] += 1
+            say("deletes", found.total(), len(keys))
+        return found
 
     def _operations(self) -> Iterator[Any]:
         from mdm.cli.attributes import client_key, client_record
@@ -185,18 +239,60 @@ class _Load:
             self._sent.popleft()
         line, cells = (self._sent[0][1].line, self._sent[0][1].cells) if self._sent else (0, ())
         issue = outcome.value_issues[0] if outcome.value_issues else None
-        self._add(Reject(line, issue.field if issue else "record", issue.rule if issue else "refused", cells))
+        field, rule = (issue.field, issue.rule) if issue else ("record", "refused")
+        self._add(Reject(line, field, rule, cells, is_record_known=True))
 
     def _add(self, reject: Any) -> None:
         self._rejects.add(reject)
         self._rules[f"{reject.field}: {reject.reason}"] += 1
-        if self._is_over(is_end=False):
+        if self._is_over():
             raise _GateClosedError
 
-    def _is_over(self, *, is_end: bool) -> bool:
+    def _is_over(self) -> bool:
         from mdm.feeds.rejects import is_gate_closed
 
-        return is_gate_closed(self._row_count, self._rejects.count, self._share_max, is_end=is_end)
+        return is_gate_closed(self._row_count, self._rejects.count, self._gates.rejects_share_max)
 
-    def _rejects_note(self) -> dict[str, Any]:
-        return {"rejects_file": str(self._rejects.path) if self._rejects.count else "", "is_stopped": self._is_stopped}
+    def _judge(self) -> None:
+        if self._is_over():
+            self.stopped = (
+                f"{self._rejects.count:,} of {self._row_count:,} rows were set aside, more than --max-rejects "
+                f"{100 * self._gates.rejects_share_max:g} %; {self._rejects.path} lists them"
+            )
+
+    def _judge_deletes(self, absent: AbsentRecords) -> None:
+        share_max = self._gates.deletes_share_max or 0.0
+        if self.stopped:
+            reason = self.stopped
+        elif not self._row_count:
+            reason = "the file has no rows"
+        elif self._rejects.unknown_record_count:
+            reason = (
+                f"which record {self._rejects.unknown_record_count:,} set-aside rows are about is not known; mend "
+                f"the rows that {self._rejects.path} lists, and load the file again"
+            )
+        elif absent.is_over(share_max):
+            reason = (
+                f"the file lacks {len(absent.keys):,} of {absent.live_count:,} records, more than --max-deletes "
+                f"{100 * share_max:g} %; if they are to go, run again with --max-deletes {absent.percent:g}"
+            )
+        else:
+            return
+        self.stopped = f"nothing is deleted: {reason}"
+
+    def _ending(self) -> dict[str, Any]:
+        return {
+            "rejects_file": str(self._rejects.path) if self._rejects.count else "",
+            "is_stopped": bool(self.stopped),
+            "stopped": self.stopped,
+        }
+
+
+def _in_words(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a summary for a reader: without what only programs use."""
+    shown = {name: value for name, value in result.items() if name not in {"is_stopped", "stopped", "token", "load_id"}}
+    if "records" in shown:
+        shown["records"] = {_OUTCOMES.get(name, name): count for name, count in shown["records"].items()}
+    if not shown.get("deleted"):
+        shown.pop("deleted", None)
+    return shown

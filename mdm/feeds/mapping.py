@@ -125,6 +125,7 @@ class RowMapper:
         self._updated_at = self._cell(feed.updated_at)
         self._kind = self._cell(ENTITY_KIND_COLUMN)
         self._seen = _SeenIds()
+        self._set_aside = _SeenIds()
 
     def operations(self, row: Row) -> tuple[Operation, ...] | Reject:
         """Return what to do for a row, or why it is set aside. Call it once for each row, in order."""
@@ -134,10 +135,10 @@ class RowMapper:
             return Reject(row.line, "record_id", "must not be empty", row.cells)
         operation = self._operation(cells).strip().lower()
         if operation not in {"", "upsert", "delete"}:
-            return Reject(row.line, "operation", "must be upsert or delete", row.cells)
+            return self._rejected(row, record_id, "operation", "must be upsert or delete")
         stated_kind = self._kind(cells).strip().lower()
         if stated_kind and stated_kind not in self._builders:
-            return Reject(row.line, "entity_kind", f"must be one of {', '.join(sorted(self._builders))}", row.cells)
+            return self._rejected(row, record_id, "entity_kind", f"must be one of {', '.join(sorted(self._builders))}")
         kinds = (EntityKind(stated_kind),) if stated_kind else tuple(self._builders)
         keys = [SourceKey(self.registry, kind, record_id) for kind in kinds]
         try:
@@ -145,11 +146,25 @@ class RowMapper:
         except InvalidSourceKeyError as error:
             return Reject(row.line, error.field, error.rule, row.cells)
         if not self._seen.add(f"{stated_kind}\0{record_id}"):
-            return Reject(row.line, "record_id", "stands in an earlier row of this file too", row.cells)
+            return self._rejected(row, record_id, "record_id", "stands in an earlier row of this file too")
         if operation == "delete":
             return tuple(DeleteOperation(key) for key in keys)
         updated_at = self._updated_at(cells)
         return tuple(self._builders[key.kind].operation(key, cells, updated_at) for key in keys)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Entity kinds that the feed yields."""
+        return frozenset(self._builders)
+
+    def has_seen(self, kind: str, record_id: str) -> bool:
+        """Return whether a row so far was about this record, set-aside rows whose record id is known included."""
+        texts = (f"\0{record_id}", f"{kind}\0{record_id}")
+        return any(text in self._seen for text in texts) or record_id in self._set_aside
+
+    def _rejected(self, row: Row, record_id: str, field: str, reason: str) -> Reject:
+        self._set_aside.add(record_id)
+        return Reject(row.line, field, reason, row.cells, is_record_known=True)
 
     def _cell(self, column: str) -> _Cell:
         position = self.positions.get(column, -1) if column else -1
@@ -264,25 +279,31 @@ class _SeenIds:
 
     def add(self, text: str) -> bool:
         """Add a text; returns whether it was new."""
-        # 0 marks a free slot, so it is no digest.
-        digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") or 1
-        is_new = self._put(digest)
+        is_new = self._put(_digest(text))
         if is_new:
             self._count += 1
             if 2 * self._count > len(self._slots):
                 self._grow()
         return is_new
 
+    def __contains__(self, text: str) -> bool:
+        digest = _digest(text)
+        return self._slots[self._place(digest)] == digest
+
     def _put(self, digest: int) -> bool:
+        position = self._place(digest)
+        is_new = self._slots[position] != digest
+        self._slots[position] = digest
+        return is_new
+
+    def _place(self, digest: int) -> int:
+        """Return the slot that holds the digest, or the free one where it belongs."""
         slots = self._slots
         mask = len(slots) - 1
         position = digest & mask
-        while (held := slots[position]) != 0:
-            if held == digest:
-                return False
+        while slots[position] not in (0, digest):
             position = position + 1 & mask
-        slots[position] = digest
-        return True
+        return position
 
     def _grow(self) -> None:
         old = self._slots
@@ -290,6 +311,11 @@ class _SeenIds:
         for digest in old:
             if digest:
                 self._put(digest)
+
+
+def _digest(text: str) -> int:
+    # 0 marks a free slot, so it is no digest.
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") or 1
 
 
 def _address_reader(declared: AddressColumns, cell: Callable[[str], _Cell]) -> Callable[[_Cells], Address | None]:

@@ -25,6 +25,8 @@ class Reject(msgspec.Struct, frozen=True):
     """The rule that was broken, never the value."""
     row: tuple[str, ...] = ()
     """The row as read, for the rejects file alone; undecodable bytes as surrogate escapes."""
+    is_record_known: bool = False
+    """Whether the record id could be read: otherwise any record of the feed may be the one that the row is about."""
 
 
 class RejectsFile:
@@ -36,6 +38,8 @@ class RejectsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
+        self.unknown_record_count = 0
+        """Rows of which it is not known which record they are about."""
         self._file: TextIO | None = None
 
     def add(self, reject: Reject) -> None:
@@ -45,6 +49,7 @@ class RejectsFile:
             csv.writer(self._file).writerow(COLUMNS)
         csv.writer(self._file).writerow((reject.line, reject.field, reject.reason, _as_csv(reject.row)))
         self.count += 1
+        self.unknown_record_count += not reject.is_record_known
 
     def __enter__(self) -> Self:
         return self
@@ -56,16 +61,16 @@ class RejectsFile:
             self._file.close()
 
 
-def is_gate_closed(row_count: int, reject_count: int, share_max: float, *, is_end: bool) -> bool:
+def is_gate_closed(row_count: int, reject_count: int, share_max: float) -> bool:
     """Return whether so many rows were set aside that a load must stop.
 
     Args:
         row_count: Rows read so far, set-aside ones included.
         reject_count: Rows set aside so far.
-        share_max: Largest share that is still well, from 0 to 1.
-        is_end: Whether the whole file was read; before that, the first `REJECT_GATE_ROWS_MIN` rows never stop it.
+        share_max: Largest share that is still well, from 0 to 1. It says nothing of fewer than `REJECT_GATE_ROWS_MIN`
+            rows: these never stop a load, nor does a file that has no more.
     """
-    return (is_end or row_count >= REJECT_GATE_ROWS_MIN) and reject_count > share_max * row_count
+    return row_count >= REJECT_GATE_ROWS_MIN and reject_count > share_max * row_count
 
 
 def _as_csv(row: Sequence[str]) -> str:

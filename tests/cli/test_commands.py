@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -97,7 +98,14 @@ def test_a_poisoned_load_stops(mdm: Run, server: RunningServer, tmp_path: Path) 
     file = patients(tmp_path, "poison", 200, extra=",,,,,\n" * 50)
     done = mdm("load", "hospital.patients", file, "--server", server.address, "--json")
     assert (done.returncode, summary(done)["is_stopped"]) == (4, True)
+    assert "rows were set aside, more than --max-rejects 1 %; hospital.patients.rejects.csv lists them" in done.stderr
     assert mdm("load", "hospital.patients", file, "--server", server.address, "--max-rejects", "30").returncode == 3
+
+
+def test_a_small_file_with_one_bad_row_is_loaded_whole(mdm: Run, server: RunningServer, tmp_path: Path) -> None:
+    file = patients(tmp_path, "small", 59, extra=",,,,,\n")
+    done = mdm("load", "hospital.patients", file, "--server", server.address, "--json")
+    assert (done.returncode, summary(done)["rejected"], summary(done)["is_stopped"]) == (3, 1, False)
 
 
 def test_a_dry_run_sends_nothing(mdm: Run, tmp_path: Path) -> None:
@@ -219,6 +227,23 @@ def test_an_interrupted_load_says_so_and_goes_on_when_run_again(
     assert sum(records.values()) == 4000
 
 
+def test_a_load_says_that_the_service_is_away(tmp_path: Path) -> None:
+    file = patients(tmp_path, "away", 4000)
+    with running_server(tmp_path / "data") as served:
+        command = [sys.executable, "-m", "mdm", "load", "hospital.patients", str(file), "--server", served.address]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process:
+            assert process.stderr is not None
+            assert "progress" in process.stderr.readline()
+            served.stop()
+            said = next(line for line in process.stderr if "away" in line)
+            process.send_signal(signal.SIGINT)
+            _, rest = process.communicate(timeout=30)
+    assert re.search(r"service away, retrying for up to 1[01]\d s", said)
+    assert "away" not in rest
+
+
 def test_the_index_is_verified_and_rebuilt_once_the_service_has_stopped(mdm: Run, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running_server(data) as served:
@@ -244,7 +269,8 @@ def test_a_plan_that_would_change_too_much_is_held_back_until_it_is_named(mdm: R
         for feed in ("hospital.patients", "household.residents", "social_security.insured"):
             assert mdm("load", feed, f"city/{feed}.csv", "--server", served.address).returncode == 0
         held = mdm("relink", "--max-churn", 0, "--server", served.address, "--json")
-        assert summary(held)["citizen"]["merged_golden_id_count"] > 0, "the city must give the gate something to hold"
+        merged_count = summary(held)["citizen"]["merged_golden_id_count"]  # type: ignore[index]
+        assert merged_count > 0, "the city must give the gate something to hold"
         assert (held.returncode, summary(held)["state"]) == (4, "planned")
         named = mdm("relink", "commit", summary(held)["run"], "--server", served.address, "--json")
         assert (named.returncode, summary(named)["state"]) == (0, "committed")

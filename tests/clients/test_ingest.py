@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from mdm.v1 import common_pb2, registry_service_pb2
@@ -23,7 +24,7 @@ from mdm_client import (
     Upsert,
     WriteOutcome,
 )
-from mdm_client.ingest import OPERATION_BYTES_MAX, IngestFlow, Operation
+from mdm_client.ingest import OPERATION_BYTES_MAX, IngestFlow, Operation, Retry
 from tests.serving import RunningServer, running_server
 
 CITIZEN = EntityKind.CITIZEN
@@ -98,6 +99,29 @@ def test_ordinals_that_fall_are_refused(client: Client) -> None:
     one, two = records("fall", 2)
     with pytest.raises(ValueError, match="larger"):
         list(client.ingest([Upsert(one, 5), Upsert(two, 5)], Load("fall-1", "hospital.patients")))
+
+
+def test_a_load_is_continued_by_a_later_call(client: Client) -> None:
+    one, two = records("continued", 2)
+    load = Load("continued-1", "hospital.patients", is_continued=True)
+    assert [outcome.ordinal for outcome in client.ingest([one], load)] == [1]
+    rest = client.ingest([Upsert(one, 1), Upsert(two, 2)], replace(load, is_continued=False))
+    assert [outcome.ordinal for outcome in rest] == [2]
+    assert (rest.durable_ordinal, rest.skipped_count) == (1, 1)
+
+
+def test_an_outage_is_told_of_once_and_the_next_one_again() -> None:
+    # One reading at the beginning and at each error and success.
+    clock = iter((0.0, 1.0, 2.9, 3.0, 10.0, 10.0, 12.0, 14.0))
+    told: list[float] = []
+    retry = Retry(120.0, clock=lambda: next(clock), on_away=told.append)
+    away = UnavailableError(grpc.StatusCode.UNAVAILABLE, "away")
+    for _ in range(4):
+        retry.delay_s(away)
+    retry.progress()
+    for _ in range(2):
+        retry.delay_s(away)
+    assert told == [117.0, 116.0]
 
 
 def test_an_empty_load_ends(client: Client) -> None:

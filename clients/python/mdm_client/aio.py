@@ -341,7 +341,7 @@ class AsyncIngest:
             UnavailableError: The service stayed away for longer than the load's `give_up_s`.
             ServiceError: The service refused the load.
         """
-        retry = Retry(self.flow.load.give_up_s)
+        retry = Retry(self.flow.load.give_up_s, on_away=self.flow.load.on_away)
         while not self.flow.is_finished:
             try:
                 async for outcome in self._attempt():
@@ -360,11 +360,12 @@ class AsyncIngest:
                     await _write(call, request)
                 for outcome in flow.local_outcomes():
                     yield outcome
-                response = await call.read()
-                if response is grpc.aio.EOF:
-                    raise broken_off()
-                for outcome in flow.receive(response):
-                    yield outcome
+                if not flow.is_finished:
+                    response = await call.read()
+                    if response is grpc.aio.EOF:
+                        raise broken_off()
+                    for outcome in flow.receive(response):
+                        yield outcome
         except grpc.RpcError as error:
             raise service_error(error) from None
         finally:

@@ -34,6 +34,9 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 GIVE_UP_S = 120.0
 """How long a load is tried again without any progress, unless the caller says otherwise."""
 
+AWAY_SAID_S = 3.0
+"""A service that restarts is back sooner; from then on a person who watches wants to know what is waited for."""
+
 _BACKOFF_S_MAX = 2.0
 _RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 _RETRIED_EXHAUSTED = frozenset({"OVERLOADED", "STREAMS_EXHAUSTED"})
@@ -68,6 +71,10 @@ class Load:
     is_resolved_later: bool = False
     allow_older: bool = False
     give_up_s: float = GIVE_UP_S
+    is_continued: bool = False
+    """More operations follow in a later call under the same `load_id`: what is durable stays known to the service."""
+    on_away: Callable[[float], None] | None = None
+    """Told once in each outage of more than 3 s for how many more seconds the load is tried again."""
 
 
 class IngestFlow:
@@ -124,7 +131,11 @@ class IngestFlow:
         if batch:
             operations = registry_service_pb2.IngestOperations(operations=batch)
             return registry_service_pb2.IngestRecordsRequest(operations=operations)
-        if self._is_exhausted and not self._unacknowledged and not self._is_end_sent:
+        if not self._is_exhausted or self._unacknowledged:
+            return None
+        if self.load.is_continued:
+            self.is_finished = True
+        elif not self._is_end_sent:
             self._is_end_sent = True
             return registry_service_pb2.IngestRecordsRequest(end=registry_service_pb2.IngestEnd())
         return None
@@ -153,6 +164,11 @@ class IngestFlow:
         self._rejected_here.clear()
         self.counts.update(outcome.outcome for outcome in outcomes)
         return outcomes
+
+    @property
+    def durable_ordinal(self) -> int:
+        """Last ordinal that was durable when the connection was made."""
+        return self._durable_before
 
     def _accept(self, accepted: registry_service_pb2.IngestAccepted) -> list[IngestOutcome]:
         self._credit = accepted.credit_operation_count
@@ -205,24 +221,35 @@ class IngestFlow:
 class Retry:
     """When to try again: backing off from 0.1 s to 2 s, until `give_up_s` have passed without progress."""
 
-    def __init__(self, give_up_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start counting now."""
+    def __init__(
+        self,
+        give_up_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        on_away: Callable[[float], None] | None = None,
+    ) -> None:
+        """Start counting now. `on_away` is told once, after `AWAY_SAID_S`, how many seconds are left."""
         self._give_up_s = give_up_s
         self._clock = clock
+        self._on_away = on_away
         self.progress()
 
     def progress(self) -> None:
         """Start anew: the service answered."""
         self._since = self._clock()
         self._delay_s = 0.1
+        self._is_away_said = False
 
     def delay_s(self, error: ServiceError) -> float:
         """Return how long to wait before the next attempt; raise the error if there is to be none."""
         is_retried = error.code in _RETRIED and (
             error.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or error.reason in _RETRIED_EXHAUSTED
         )
-        if not is_retried or self._clock() - self._since > self._give_up_s:
+        waited_s = self._clock() - self._since
+        if not is_retried or waited_s > self._give_up_s:
             raise error
+        if self._on_away is not None and waited_s >= AWAY_SAID_S and not self._is_away_said:
+            self._is_away_said = True
+            self._on_away(self._give_up_s - waited_s)
         delay_s = max(self._delay_s * random.uniform(0.5, 1.0), error.retry_after_s or 0.0)
         self._delay_s = min(2 * self._delay_s, _BACKOFF_S_MAX)
         return delay_s
@@ -251,6 +278,11 @@ class Ingest:
         return self._flow.skipped_count
 
     @property
+    def durable_ordinal(self) -> int:
+        """Last ordinal that was durable when the service accepted the load; known once it takes operations."""
+        return self._flow.durable_ordinal
+
+    @property
     def token(self) -> str:
         """Position of the last write; a read that carries it sees the whole load."""
         return self._flow.token
@@ -262,7 +294,8 @@ class Ingest:
             UnavailableError: The service stayed away for longer than the load's `give_up_s`.
             ServiceError: The service refused the load.
         """
-        retry = Retry(self._flow.load.give_up_s)
+        load = self._flow.load
+        retry = Retry(load.give_up_s, on_away=load.on_away)
         while not self._flow.is_finished:
             try:
                 for outcome in self._attempt():
@@ -286,7 +319,8 @@ class Ingest:
                     while not inbox.empty():
                         yield from flow.receive(_answer(inbox))
                 yield from flow.local_outcomes()
-                yield from flow.receive(_answer(inbox))
+                if not flow.is_finished:
+                    yield from flow.receive(_answer(inbox))
         finally:
             outbox.put(None)
             call.cancel()
