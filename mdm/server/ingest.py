@@ -19,13 +19,15 @@ from mdm.config import Feed
 from mdm.domain.events import Cause
 from mdm.errors import InvalidInputError, LimitExceededError
 from mdm.limits import INGEST_IN_FLIGHT_GROUPS, INGEST_PROPOSAL_RECORDS, INGEST_WINDOW_RECORDS, WRITER_ANSWER_S_MAX
+from mdm.linkage.features import FieldIssue
+from mdm.linkage.normalise.record import normalise
 from mdm.resolve.commands import Answer, Delete, FinishLoad, Refusal, Request, Upsert, WriteAnswer
 from mdm.resolve.reader import Reader
 from mdm.server import frames, metrics
 from mdm.server.errors import InvalidRequestError
 from mdm.server.logs import log_failure
 from mdm.server.validation import violations_of
-from mdm.server.wire_answers import OUTCOMES, change_messages, issue_messages
+from mdm.server.wire_answers import OUTCOMES, change_messages, issue_messages, issues_of
 from mdm.server.wire_records import source_key, source_record
 from mdm.server.writer_link import WriterLink, answers_of, refused, wait_for
 from mdm.v1 import common_pb2 as common
@@ -40,6 +42,8 @@ class _Sent(msgspec.Struct):
     ordinals: list[int]
     rejections: dict[int, _Violations]
     """By index in `ordinals`."""
+    issues: dict[int, tuple[FieldIssue, ...]]
+    """Of deferred records, by index in `ordinals`: the writer does not look into their values."""
     answer: Future[frames.Reply] | None
 
 
@@ -171,6 +175,7 @@ class _Intake:
     def _send(self, operations: Iterable[wire.IngestOperation]) -> _Sent:
         ordinals: list[int] = []
         rejections: dict[int, _Violations] = {}
+        issues: dict[int, tuple[FieldIssue, ...]] = {}
         commands: list[Upsert | Delete] = []
         with metrics.stages.labels("propose").time():
             for index, operation in enumerate(operations):
@@ -179,10 +184,13 @@ class _Intake:
                 self._last_ordinal = operation.ordinal
                 ordinals.append(operation.ordinal)
                 try:
-                    commands.append(_command(self._reader, self._load, operation))
+                    command = _command(self._reader, self._load, operation)
+                    if isinstance(command, Upsert) and command.is_deferred:
+                        issues[index] = normalise(command.record).issues
+                    commands.append(command)
                 except Exception as error:  # noqa: BLE001 – one bad record never ends a load
                     rejections[index] = _rules_of(error)
-        return _Sent(ordinals, rejections, self._link.send(commands) if commands else None)
+        return _Sent(ordinals, rejections, issues, self._link.send(commands) if commands else None)
 
 
 def _load(reader: Reader, link: WriterLink, header: wire.IngestHeader, cause: Cause) -> _Load:
@@ -250,7 +258,7 @@ def _outcomes(sent: _Sent, answers: Iterable[Answer]) -> list[wire.IngestOutcome
                         ordinal=ordinal,
                         outcome=OUTCOMES[answer.outcome],
                         golden_id=answer.golden_id or "",
-                        value_issues=issue_messages(answer.issues),
+                        value_issues=issue_messages(issues_of(answer, sent.issues.get(index, ()))),
                         changes=change_messages(answer.changes),
                     )
                 )

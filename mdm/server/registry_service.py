@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import grpc
 
 from mdm.domain.events import Cause
+from mdm.linkage.normalise.record import normalise
 from mdm.resolve.commands import Delete, RunAnswer, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.matcher import describe
 from mdm.resolve.reader import Reader
@@ -48,10 +49,9 @@ class RegistryService(RegistryServiceServicer):
         record = source_record(request.record)
         self._reader.configuration.check(record.key.registry, record.key.kind)
         is_deferred = request.resolve == common.RESOLVE_TIME_LATER
-        proposal = None
-        if not is_deferred:
-            with metrics.stages.labels("propose").time():
-                proposal = self._reader.propose(record)
+        with metrics.stages.labels("propose").time():
+            proposal = None if is_deferred else self._reader.propose(record)
+            issues = normalise(record).issues if is_deferred else ()
         cause = cause_of(context, request.caller, "UpsertRecord")
         content = wire.UpsertRecordRequest(
             record=request.record, allow_older=request.allow_older, resolve=request.resolve
@@ -63,7 +63,7 @@ class RegistryService(RegistryServiceServicer):
             allow_older=request.allow_older,
             proposal=proposal,
         )
-        return upsert_message(written(write(self._link, command, context)), self._reader)
+        return upsert_message(written(write(self._link, command, context)), self._reader, issues)
 
     def DeleteRecord(
         self, request: wire.DeleteRecordRequest, context: grpc.ServicerContext

@@ -76,14 +76,21 @@ def change_messages(changes: Iterable[GoldenIdChange]) -> list[common.GoldenIdCh
     ]
 
 
-def upsert_message(answer: WriteAnswer, reader: Reader) -> registry.UpsertRecordResponse:
-    """Return the answer to an upsert."""
+def issues_of(answer: WriteAnswer, deferred: Sequence[FieldIssue]) -> Sequence[FieldIssue]:
+    """Return a written record's issues: the writer's, or what the reader found in a record that is now pending."""
+    return deferred if answer.outcome is WriteOutcome.PENDING else answer.issues
+
+
+def upsert_message(
+    answer: WriteAnswer, reader: Reader, deferred: Sequence[FieldIssue] = ()
+) -> registry.UpsertRecordResponse:
+    """Return the answer to an upsert; `deferred` as in `issues_of`."""
     return registry.UpsertRecordResponse(
         outcome=OUTCOMES[answer.outcome],
         golden_id=answer.golden_id or "",
         changes=change_messages(answer.changes),
         token=common.JournalToken(value=reader.token(answer.seq)),
-        value_issues=issue_messages(answer.issues),
+        value_issues=issue_messages(issues_of(answer, deferred)),
         match_weight_bits=answer.match_weight_bits,
     )
 

@@ -154,6 +154,23 @@ def test_records_to_be_resolved_later_are_pending(channel: grpc.Channel) -> None
     assert (found.status, found.golden_id) == (common.RECORD_STATUS_PENDING, "")
 
 
+def test_bad_values_of_a_pending_record_are_reported_as_if_it_were_resolved(channel: grpc.Channel) -> None:
+    bad = citizen("LATER-2", birth_date="31/02/1990", personal_id="12", updated_at="soon")
+    later = registry.IngestRecordsRequest(
+        header=registry.IngestHeader(load_id="load-bad", feed="hospital.patients", resolve=common.RESOLVE_TIME_LATER)
+    )
+    parts = [operation(1, citizen("LATER-3")), registry.IngestOperation(ordinal=2, upsert={}), operation(3, bad)]
+    good, rejected, pending = outcomes(load(channel, later, operations(*parts), end()))
+    bad.key.record_id = "LATER-4"
+    alone = upsert(channel, bad, resolve=common.RESOLVE_TIME_LATER)
+    bad.key.record_id = "NOW-1"
+    now = upsert(channel, bad)
+    assert {issue.field for issue in now.value_issues} == {"birth_date", "personal_id", "updated_at"}
+    assert pending.outcome == alone.outcome == common.WRITE_OUTCOME_PENDING
+    assert list(pending.value_issues) == list(alone.value_issues) == list(now.value_issues)
+    assert (list(good.value_issues), rejected.outcome) == ([], common.WRITE_OUTCOME_REJECTED)
+
+
 def test_a_caller_that_keeps_to_its_credit_is_never_refused(channel: grpc.Channel) -> None:
     credit: queue.SimpleQueue[int] = queue.SimpleQueue()
     total = 1500
