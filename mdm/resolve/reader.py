@@ -239,14 +239,21 @@ class Reader:
                 surviving.append("" if entry is None or entry.is_retired else entry.survivor or requested)
             return surviving, states, view.applied_seq
 
-    def holders(self, type_: IdentifierType, value: str, kind: EntityKind) -> list[IdentifierHolder]:
-        """Return every golden record with a member that states this identifier, in the order of golden IDs."""
+    def holders(self, type_: IdentifierType, value: str, kind: EntityKind) -> tuple[list[IdentifierHolder], bool, int]:
+        """Return the golden records with a member that states this identifier, in the order of their IDs.
+
+        Besides, whether some may be missing, and the seq: of records that share a key of the identifier, only the
+        latest `CANDIDATES_MAX` are read.
+        """
         found: dict[GoldenId, list[Assurance]] = {}
         wanted = identifier_keys(kind, type_, value)
         with self._opened.index.read() as view:
             numbers: dict[RecordNumber, None] = {}
+            is_truncated = False
             for key in wanted:
-                numbers.update(dict.fromkeys(view.postings(key, CANDIDATES_MAX)[0]))
+                stating, total = view.postings(key, CANDIDATES_MAX)
+                is_truncated = is_truncated or len(stating) < total
+                numbers.update(dict.fromkeys(stating))
             for number in numbers:
                 entry, payload = view.record(number), view.raw(number)
                 if entry is None or entry.golden_id is None or payload is None:
@@ -254,11 +261,13 @@ class Reader:
                 stated = stated_identifiers(decode_payload(payload), type_, value)
                 if stated:
                     found.setdefault(entry.golden_id, []).extend(stated)
+            read_seq = view.applied_seq
         order = list(Assurance)
-        return [
+        holders = [
             IdentifierHolder(golden_id, type_, min(stated, key=order.index), len(stated))
             for golden_id, stated in sorted(found.items())
         ]
+        return holders, is_truncated, read_seq
 
     def translate(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str], target_registry: str

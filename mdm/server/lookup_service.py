@@ -10,7 +10,7 @@ import grpc
 
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import Assurance, IdentifierType
-from mdm.limits import CANDIDATES_PER_KEY_MAX
+from mdm.limits import IDENTIFIER_HOLDERS_MAX
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import IdentifierHolder
 from mdm.server.calls import await_freshness, remaining_s, token_at
@@ -19,9 +19,8 @@ from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as wire
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceServicer
 
-_KINDS_OF_TYPE = {
-    type_: (EntityKind.BUSINESS,) if type_ is IdentifierType.TAX_CODE else (EntityKind.CITIZEN,)
-    for type_ in IdentifierType
+_KIND_OF_TYPE = {
+    type_: EntityKind.BUSINESS if type_ is IdentifierType.TAX_CODE else EntityKind.CITIZEN for type_ in IdentifierType
 }
 _ASSURANCE_ORDER = list(Assurance)
 _DEADLINE_CHECK_VALUES = 256
@@ -69,8 +68,7 @@ class LookupService(LookupServiceServicer):
     ) -> wire.LookupByIdentifierResponse:
         """Return every golden record that holds an identifier."""
         await_freshness(self._reader, request, context)
-        seq = self._reader.applied_seq()
-        holders = self._holders(IDENTIFIER_TYPES[request.type], request.value)
+        holders, is_truncated, seq = self._holders(IDENTIFIER_TYPES[request.type], request.value)
         return wire.LookupByIdentifierResponse(
             holders=[
                 wire.IdentifierHolder(
@@ -78,9 +76,10 @@ class LookupService(LookupServiceServicer):
                     assurance=assurance_number(holder.assurance),
                     record_count=holder.member_count,
                 )
-                for holder in holders[:CANDIDATES_PER_KEY_MAX]
+                for holder in holders[:IDENTIFIER_HOLDERS_MAX]
             ],
             holder_count=len(holders),
+            is_truncated=is_truncated or len(holders) > IDENTIFIER_HOLDERS_MAX,
             read_at=token_at(self._reader, seq),
         )
 
@@ -94,7 +93,9 @@ class LookupService(LookupServiceServicer):
         for index, value in enumerate(request.values):
             if index % _DEADLINE_CHECK_VALUES == 0:
                 remaining_s(context, 1.0)
-            holders = self._holders(type_, value)[:CANDIDATES_PER_KEY_MAX]
+            found, is_truncated, _ = self._holders(type_, value)
+            holders = found[:IDENTIFIER_HOLDERS_MAX]
+            response.truncated.append(is_truncated or len(found) > len(holders))
             response.holder_counts.append(len(holders))
             response.golden_ids.extend(holder.golden_id for holder in holders)
             response.assurances.extend(assurance_number(holder.assurance) for holder in holders)
@@ -106,10 +107,8 @@ class LookupService(LookupServiceServicer):
         """Return the same bearers' keys in another registry."""
         kind = KINDS[request.entity_kind]
         self._reader.configuration.check(request.target_registry, kind)
-        _, states, _ = self._lookup_many(request.source_registry, kind, request.record_ids, request, context)
-        targets, seq = self._reader.translate(
-            request.source_registry, kind, request.record_ids, request.target_registry
-        )
+        _, states, seq = self._lookup_many(request.source_registry, kind, request.record_ids, request, context)
+        targets, _ = self._reader.translate(request.source_registry, kind, request.record_ids, request.target_registry)
         return wire.TranslateKeysResponse(
             statuses=states,  # type: ignore[arg-type]
             target_counts=[len(target) for target in targets],
@@ -129,6 +128,7 @@ class LookupService(LookupServiceServicer):
         await_freshness(self._reader, request, context)
         return self._reader.lookup_many(registry, kind, record_ids)
 
-    def _holders(self, type_: IdentifierType, value: str) -> list[IdentifierHolder]:
-        found = [holder for kind in _KINDS_OF_TYPE[type_] for holder in self._reader.holders(type_, value, kind)]
-        return sorted(found, key=lambda holder: (_ASSURANCE_ORDER.index(holder.assurance), holder.golden_id))
+    def _holders(self, type_: IdentifierType, value: str) -> tuple[list[IdentifierHolder], bool, int]:
+        found, is_truncated, seq = self._reader.holders(type_, value, _KIND_OF_TYPE[type_])
+        found.sort(key=lambda holder: (_ASSURANCE_ORDER.index(holder.assurance), holder.golden_id))
+        return found, is_truncated, seq

@@ -16,7 +16,7 @@ from mdm.server import metrics
 from mdm.server.calls import await_freshness, cause_of, remaining_s, request_of, token_at, write
 from mdm.server.registry_service import CANDIDATES_DEFAULT, written
 from mdm.server.wire_answers import GRADES, OUTCOMES, change_messages, match_message
-from mdm.server.wire_records import attributes, kind_of, source_key
+from mdm.server.wire_records import described, kind_of, source_key
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import match_service_pb2 as wire
@@ -42,7 +42,7 @@ class MatchService(MatchServiceServicer):
     def Match(self, request: wire.MatchRequest, context: grpc.ServicerContext) -> wire.MatchResponse:
         """Return ranked candidates."""
         await_freshness(self._reader, request, context)
-        result, seq = self._match(request.attributes, request.candidate_count_max)
+        result, seq = self._match(_query(request.attributes), request.candidate_count_max)
         return wire.MatchResponse(result=result, read_at=token_at(self._reader, seq))
 
     def BatchMatch(self, request: wire.BatchMatchRequest, context: grpc.ServicerContext) -> wire.BatchMatchResponse:
@@ -50,9 +50,11 @@ class MatchService(MatchServiceServicer):
         await_freshness(self._reader, request, context)
         seq = self._reader.applied_seq()
         results = []
-        for described in request.attributes:
+        # All are checked before the first is searched for.
+        queries = [_query(each, f"attributes[{index}]") for index, each in enumerate(request.attributes)]
+        for query in queries:
             remaining_s(context, 1.0)
-            results.append(self._match(described, request.candidate_count_max)[0])
+            results.append(self._match(query, request.candidate_count_max)[0])
         return wire.BatchMatchResponse(results=results, read_at=token_at(self._reader, seq))
 
     def Resolve(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
@@ -62,8 +64,7 @@ class MatchService(MatchServiceServicer):
             return self._found(request)
         return self._created(request, context)
 
-    def _match(self, message: common.Attributes, count_max: int) -> tuple[common.MatchResult, int]:
-        record = _query(message)
+    def _match(self, record: SourceRecord, count_max: int) -> tuple[common.MatchResult, int]:
         preview = self._reader.preview(record, count_max or CANDIDATES_DEFAULT)
         return match_message(preview.match, record.key.kind, preview.issues), preview.match.read_seq
 
@@ -82,7 +83,7 @@ class MatchService(MatchServiceServicer):
     def _created(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
         key = source_key(request.key)
         self._reader.configuration.check(key.registry, key.kind)
-        found = attributes(request.attributes)
+        found = described(request.attributes)
         if kind_of(found) is not key.kind:
             raise InvalidInputError("key.entity_kind", "must be the kind of the attributes")
         record = SourceRecord(key, found, request.updated_at)
@@ -108,9 +109,9 @@ class MatchService(MatchServiceServicer):
         )
 
 
-def _query(message: common.Attributes) -> SourceRecord:
+def _query(message: common.Attributes, field: str = "attributes") -> SourceRecord:
     """Return a record that stands under no key of any registry."""
-    found = attributes(message)
+    found = described(message, field)
     return SourceRecord(SourceKey(_QUERY_REGISTRY, kind_of(found), _QUERY_RECORD_ID), found)
 
 

@@ -133,17 +133,19 @@ class RelinkService(RelinkServiceServicer):
             stage=state.phase.value,
             progress_fraction=float(state.phase.is_final) if is_done else state.done_count / state.total_count,
             plan_digest=state.plan_digest,
-            started_at=timestamp_pb2.Timestamp(
-                seconds=state.started_us // 1_000_000, nanos=state.started_us % 1_000_000 * 1000
-            ),
+            started_at=_timestamp(state.started_us),
+            component_count=state.component_count,
             error_reason=_reason(state.error),
         )
+        if state.ended_us and state.phase.is_final and state.phase is not Phase.PLANNED:
+            run.ended_at.CopyFrom(_timestamp(state.ended_us))
         if state.read_seq:
             run.snapshot_token.CopyFrom(token_at(self._reader, state.read_seq))
-        if state.phase in {Phase.COMMITTING, Phase.COMMITTED}:
-            run.component_count = state.total_count
-            run.committed_component_count = state.done_count
-            run.dropped_component_count = state.report.dropped_component_count if state.report else 0
+        if state.commit_seq:
+            run.token.CopyFrom(token_at(self._reader, state.commit_seq))
+        dropped_count = state.report.dropped_component_count if state.report else 0
+        run.dropped_component_count = dropped_count
+        run.committed_component_count = max(_taken_count(state) - dropped_count, 0)
         return run
 
 
@@ -151,6 +153,18 @@ def _ran(answer: WriteAnswer | RunAnswer) -> RunAnswer:
     if not isinstance(answer, RunAnswer):
         raise TypeError(type(answer).__name__)
     return answer
+
+
+def _taken_count(state: RunState) -> int:
+    """Return the components that a commit has committed or dropped."""
+    # A plan is whole when its commit begins: less than all is done only of one whose commit has begun.
+    is_begun = state.phase in {Phase.COMMITTING, Phase.COMMITTED} or state.done_count < state.total_count
+    # The plan's items hold the questions besides, behind all components.
+    return min(state.done_count, state.component_count) if is_begun else 0
+
+
+def _timestamp(time_us: int) -> timestamp_pb2.Timestamp:
+    return timestamp_pb2.Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)
 
 
 def _reason(error: str) -> str:

@@ -18,7 +18,7 @@ _validator = Validator()
 
 def violations_of(message: Message) -> list[tuple[str, str]]:
     """Return the path of each field that breaks a rule, with the rule and never the value; the first twenty."""
-    return [_named(violation) for violation in _validator.collect_violations(message)[:VIOLATIONS_MAX]]
+    return [_named(violation, message) for violation in _validator.collect_violations(message)[:VIOLATIONS_MAX]]
 
 
 def validate(message: Message) -> None:
@@ -32,7 +32,7 @@ def validate(message: Message) -> None:
         raise InvalidRequestError(violations)
 
 
-def _named(violation: Violation) -> tuple[str, str]:
+def _named(violation: Violation, message: Message) -> tuple[str, str]:
     proto = violation.proto
     path = ""
     for element in proto.field.elements if proto.field is not None else ():
@@ -40,4 +40,11 @@ def _named(violation: Violation) -> tuple[str, str]:
         subscript = element.subscript
         if subscript is not None and subscript.field == "index":
             path += f"[{subscript.value}]"
-    return path, proto.message or proto.rule_id
+    rule = proto.message or proto.rule_id
+    if not path:
+        # A rule over several fields has no path; its text begins with the one to mend.
+        path, _, rest = rule.partition(" ")
+        if path in message.DESCRIPTOR.fields_by_name:
+            return path, rest
+        path = "request"
+    return path, rule

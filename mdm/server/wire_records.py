@@ -6,6 +6,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+import msgspec
+
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import (
     Address,
@@ -109,6 +111,18 @@ def attributes(message: common.Attributes) -> Attributes:
         addresses=_addresses(business.addresses),
         relations=_relations(business.relations),
     )
+
+
+def described(message: common.Attributes, field: str = "attributes") -> Attributes:
+    """Return attributes to search by.
+
+    Raises:
+        InvalidInputError: They state nothing, so that they would describe everybody and find nobody.
+    """
+    found = attributes(message)
+    if not _states_something(found):
+        raise InvalidInputError(field, "must state at least one value")
+    return found
 
 
 def key_message(key: SourceKey) -> common.SourceKey:
@@ -216,3 +230,17 @@ def _relations(messages: Iterable[common.Relation]) -> tuple[Relation, ...]:
         )
         for each in messages
     )
+
+
+def _states_something(value: object) -> bool:
+    match value:
+        case enum.Enum():
+            return False
+        case str():
+            return bool(value.strip())
+        case tuple():
+            return any(_states_something(each) for each in value)
+        case msgspec.Struct():
+            return any(_states_something(getattr(value, name)) for name in value.__struct_fields__)
+        case _:
+            return False

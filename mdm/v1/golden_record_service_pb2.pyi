@@ -287,7 +287,7 @@ class BatchGetGoldenRecordsResponse(_message.Message):
 
     @_builtins.property
     def read_at(self) -> _common_pb2.JournalToken:
-        """Position that the whole answer was read at."""
+        """A position that every golden record above includes; later ones may include more."""
 
     def __init__(
         self,

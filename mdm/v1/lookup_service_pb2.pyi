@@ -278,8 +278,13 @@ class LookupByIdentifierResponse(_message.Message):
     HOLDERS_FIELD_NUMBER: _builtins.int
     HOLDER_COUNT_FIELD_NUMBER: _builtins.int
     READ_AT_FIELD_NUMBER: _builtins.int
+    IS_TRUNCATED_FIELD_NUMBER: _builtins.int
     holder_count: _builtins.int
-    """Holders in all, those beyond the first 200 included."""
+    """Holders found, those beyond the first 200 included."""
+    is_truncated: _builtins.bool
+    """Whether holders are missing above: there are more than 200, or more than 500 records state the identifier and only
+    the latest 500 were read. An identifier that so many state is most likely a filler.
+    """
     @_builtins.property
     def holders(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentifierHolder]:
         """Every holder, the best assured first, then by golden ID; at most 200."""
@@ -294,10 +299,11 @@ class LookupByIdentifierResponse(_message.Message):
         holders: _abc.Iterable[Global___IdentifierHolder] | None = ...,
         holder_count: _builtins.int = ...,
         read_at: _common_pb2.JournalToken | None = ...,
+        is_truncated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder_count", b"holder_count", "holders", b"holders", "read_at", b"read_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder_count", b"holder_count", "holders", b"holders", "is_truncated", b"is_truncated", "read_at", b"read_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -377,6 +383,7 @@ class BatchLookupByIdentifierResponse(_message.Message):
     GOLDEN_IDS_FIELD_NUMBER: _builtins.int
     ASSURANCES_FIELD_NUMBER: _builtins.int
     READ_AT_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def holder_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """For each identifier of the request, how many entries of the columns below are its own, in order; at most 200."""
@@ -391,7 +398,11 @@ class BatchLookupByIdentifierResponse(_message.Message):
 
     @_builtins.property
     def read_at(self) -> _common_pb2.JournalToken:
-        """Position that the whole answer was read at."""
+        """A position that every part of the answer includes; later parts may include more."""
+
+    @_builtins.property
+    def truncated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """For each identifier of the request, whether holders are missing, as in LookupByIdentifierResponse."""
 
     def __init__(
         self,
@@ -400,10 +411,11 @@ class BatchLookupByIdentifierResponse(_message.Message):
         golden_ids: _abc.Iterable[_builtins.str] | None = ...,
         assurances: _abc.Iterable[_common_pb2.Assurance.ValueType] | None = ...,
         read_at: _common_pb2.JournalToken | None = ...,
+        truncated: _abc.Iterable[_builtins.bool] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurances", b"assurances", "golden_ids", b"golden_ids", "holder_counts", b"holder_counts", "read_at", b"read_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurances", b"assurances", "golden_ids", b"golden_ids", "holder_counts", b"holder_counts", "read_at", b"read_at", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -475,7 +487,7 @@ class TranslateKeysResponse(_message.Message):
 
     @_builtins.property
     def read_at(self) -> _common_pb2.JournalToken:
-        """Position that the whole answer was read at."""
+        """A position that statuses and keys include; the keys may include more."""
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ class MatchRequest(_message.Message):
     """Most candidates to return, at most 50; 0 means 10."""
     @_builtins.property
     def attributes(self) -> _common_pb2.Attributes:
-        """What is known of the bearer."""
+        """What is known of the bearer; must state at least one value."""
 
     @_builtins.property
     def at_least_as_fresh(self) -> _common_pb2.JournalToken:
@@ -153,7 +153,7 @@ class BatchMatchRequest(_message.Message):
     """Most candidates to return for each, at most 50; 0 means 10."""
     @_builtins.property
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Attributes]:
-        """What is known of each bearer, 1 to 500."""
+        """What is known of each bearer, 1 to 500; each must state at least one value."""
 
     @_builtins.property
     def at_least_as_fresh(self) -> _common_pb2.JournalToken:
@@ -188,7 +188,7 @@ class BatchMatchResponse(_message.Message):
 
     @_builtins.property
     def read_at(self) -> _common_pb2.JournalToken:
-        """Position that the answer was read at."""
+        """A position that every result above includes; later ones may include more."""
 
     def __init__(
         self,
@@ -233,7 +233,7 @@ class ResolveRequest(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _common_pb2.Attributes:
-        """What is known of the bearer."""
+        """What is known of the bearer; must state at least one value."""
 
     @_builtins.property
     def clerk_choice(self) -> Global___ClerkChoice:

@@ -85,13 +85,13 @@ class RelinkRun(_message.Message):
     state: Global___RelinkState.ValueType
     """How far it has come."""
     stage: _builtins.str
-    """What it is doing, for example `predict citizen`."""
+    """What it is doing, for example `comparing`."""
     progress_fraction: _builtins.float
     """Share of the current state that is done, from 0 to 1."""
     plan_digest: _builtins.str
     """SHA-256 of the plan in lower-case hexadecimal; empty until planned."""
     component_count: _builtins.int
-    """Components of the plan."""
+    """Components of the plan; 0 until planned."""
     committed_component_count: _builtins.int
     """Components committed so far."""
     dropped_component_count: _builtins.int
@@ -108,11 +108,11 @@ class RelinkRun(_message.Message):
 
     @_builtins.property
     def ended_at(self) -> _timestamp_pb2.Timestamp:
-        """When it ended; unset until then."""
+        """When it was committed or cancelled, or failed; unset until then."""
 
     @_builtins.property
     def token(self) -> _common_pb2.JournalToken:
-        """Position of the last write of the commit; unset until there is one."""
+        """Position at which the commit was complete; unset until then."""
 
     def __init__(
         self,

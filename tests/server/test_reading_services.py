@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from mdm.limits import IDENTIFIER_HOLDERS_MAX
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import export_service_pb2 as export
 from mdm.v1 import golden_record_service_pb2 as golden
@@ -18,7 +21,7 @@ from mdm.v1.golden_record_service_pb2_grpc import GoldenRecordServiceStub
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
-from tests.server.records import citizen, key
+from tests.server.records import citizen, details_of, end, header, info_of, key, operations
 
 DEADLINE_S = 5
 NAME = "Huỳnh Thị Kim Liên"
@@ -80,6 +83,41 @@ def test_an_identifier_is_answered_with_every_holder(channel: grpc.Channel, gold
     )
     assert list(batch.holder_counts) == [0, 1]
     assert list(batch.golden_ids) == [golden_id]
+
+
+def test_holders_beyond_the_bound_are_counted_and_said_to_be_missing(channel: grpc.Channel) -> None:
+    number = "079182000999"
+    count = IDENTIFIER_HOLDERS_MAX + 20
+    parts = []
+    for ordinal in range(1, count + 1):
+        # People with little in common but the number; a few may still be taken for one.
+        record = citizen(
+            f"HOLDER-{ordinal}",
+            f"{'Lê Trần Vũ Đỗ'.split()[ordinal % 4]} {chr(65 + ordinal % 26)}{ordinal}",
+            birth_date=f"{1930 + ordinal % 70}-0{ordinal % 9 + 1}-1{ordinal % 10}",
+            personal_id=f"0790{ordinal % 100:02}{ordinal:06}",
+        )
+        record.attributes.citizen.ClearField("phones")
+        record.attributes.citizen.identifiers.add(
+            type=common.IDENTIFIER_TYPE_OLD_PERSONAL_ID, value=number, assurance=common.ASSURANCE_STATED
+        )
+        parts.append(registry.IngestOperation(ordinal=ordinal, upsert=record))
+    list(
+        RegistryServiceStub(channel).IngestRecords(
+            iter([header("holders"), operations(*parts), end()]),
+            timeout=60,
+        )
+    )
+    stub = LookupServiceStub(channel)
+    type_ = common.IDENTIFIER_TYPE_OLD_PERSONAL_ID
+    answer = stub.LookupByIdentifier(lookup.LookupByIdentifierRequest(type=type_, value=number), timeout=DEADLINE_S)
+    assert (len(answer.holders), answer.is_truncated) == (IDENTIFIER_HOLDERS_MAX, True)
+    assert IDENTIFIER_HOLDERS_MAX < answer.holder_count <= count
+    batch = stub.BatchLookupByIdentifier(
+        lookup.BatchLookupByIdentifierRequest(type=type_, values=["079182000998", number]), timeout=DEADLINE_S
+    )
+    assert list(batch.holder_counts) == [0, IDENTIFIER_HOLDERS_MAX]
+    assert list(batch.truncated) == [False, True]
 
 
 def test_keys_are_translated_into_another_registrys(channel: grpc.Channel, golden_id: str) -> None:
@@ -160,6 +198,59 @@ def test_resolve_finds_without_writing_and_creates_when_asked(channel: grpc.Chan
     assert created.outcome == match.RESOLVE_OUTCOME_CREATED
     assert created.golden_id
     assert created.golden_id != golden_id
+
+
+NOTHING = [
+    common.Attributes(citizen=common.CitizenAttributes()),
+    common.Attributes(business=common.BusinessAttributes(legal_name=" ")),
+    common.Attributes(
+        citizen=common.CitizenAttributes(
+            identifiers=[common.Identifier(type=common.IDENTIFIER_TYPE_PERSONAL_ID, value=" ")]
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("attributes", NOTHING, ids=["no value", "a blank", "a blank number"])
+def test_a_search_that_states_nothing_is_refused(channel: grpc.Channel, attributes: common.Attributes) -> None:
+    stub = MatchServiceStub(channel)
+    known = common.Attributes(citizen=common.CitizenAttributes(full_name=NAME))
+    searches: list[tuple[str, Callable[[], object]]] = [
+        ("attributes", lambda: stub.Match(match.MatchRequest(attributes=attributes), timeout=DEADLINE_S)),
+        (
+            "attributes[1]",
+            lambda: stub.BatchMatch(match.BatchMatchRequest(attributes=[known, attributes]), timeout=DEADLINE_S),
+        ),
+        (
+            "attributes",
+            lambda: stub.Resolve(
+                match.ResolveRequest(mode=match.RESOLVE_MODE_FIND_ONLY, attributes=attributes), timeout=DEADLINE_S
+            ),
+        ),
+        (
+            "attributes",
+            lambda: stub.Resolve(
+                match.ResolveRequest(mode=match.RESOLVE_MODE_FIND_OR_CREATE, key=key("NOTHING"), attributes=attributes),
+                timeout=DEADLINE_S,
+            ),
+        ),
+    ]
+    for field, search in searches:
+        with pytest.raises(grpc.RpcError) as caught:
+            search()
+        info = info_of(caught.value)
+        assert (info.reason, info.metadata["field"]) == ("INVALID_FIELD", field)
+
+
+def test_creating_without_a_key_names_the_key(channel: grpc.Channel) -> None:
+    attributes = common.Attributes(citizen=common.CitizenAttributes(full_name=NAME))
+    with pytest.raises(grpc.RpcError) as caught:
+        MatchServiceStub(channel).Resolve(
+            match.ResolveRequest(mode=match.RESOLVE_MODE_FIND_OR_CREATE, attributes=attributes), timeout=DEADLINE_S
+        )
+    info = info_of(caught.value)
+    assert (info.reason, info.metadata["field"]) == ("INVALID_FIELD", "key")
+    assert details_of(caught.value) == "key: is required with RESOLVE_MODE_FIND_OR_CREATE"
 
 
 def test_the_export_is_framed_and_holds_every_resolved_record(channel: grpc.Channel, golden_id: str) -> None:

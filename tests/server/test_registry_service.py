@@ -159,7 +159,7 @@ def test_bad_values_of_a_pending_record_are_reported_as_if_it_were_resolved(chan
     later = registry.IngestRecordsRequest(
         header=registry.IngestHeader(load_id="load-bad", feed="hospital.patients", resolve=common.RESOLVE_TIME_LATER)
     )
-    parts = [operation(1, citizen("LATER-3")), registry.IngestOperation(ordinal=2, upsert={}), operation(3, bad)]
+    parts = [operation(1, citizen("LATER-3")), registry.IngestOperation(ordinal=2), operation(3, bad)]
     good, rejected, pending = outcomes(load(channel, later, operations(*parts), end()))
     bad.key.record_id = "LATER-4"
     alone = upsert(channel, bad, resolve=common.RESOLVE_TIME_LATER)

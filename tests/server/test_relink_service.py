@@ -52,7 +52,11 @@ def test_a_plan_is_watched_committed_as_reviewed_and_gives_pending_records_their
     second = wire.RelinkServicePlanRequest(request_id="second")
     assert reason_of(lambda: stub.Plan(second, timeout=DEADLINE_S)) == "RELINK_RUNNING"
     states = [each.run for each in stub.Watch(wire.RelinkServiceWatchRequest(run_id=run.run_id), timeout=100)]
-    assert states[-1].state == wire.RELINK_STATE_PLANNED, states[-1]
+    planned = states[-1]
+    assert planned.state == wire.RELINK_STATE_PLANNED, planned
+    assert (planned.component_count, planned.committed_component_count) == (20, 0)
+    assert not planned.HasField("ended_at"), "it waits"
+    assert not planned.HasField("token"), "nothing is written yet"
     report = stub.GetReport(wire.RelinkServiceGetReportRequest(run_id=run.run_id), timeout=DEADLINE_S)
     assert sum(impact.pending_record_count for impact in report.impacts) == 40
 
@@ -61,8 +65,15 @@ def test_a_plan_is_watched_committed_as_reviewed_and_gives_pending_records_their
     commit = wire.RelinkServiceCommitRequest(run_id=run.run_id, plan_digest=states[-1].plan_digest)
     stub.Commit(commit, timeout=DEADLINE_S)
     states = [each.run for each in stub.Watch(wire.RelinkServiceWatchRequest(run_id=run.run_id), timeout=100)]
-    assert states[-1].state == wire.RELINK_STATE_COMMITTED, states[-1]
-    found = LookupServiceStub(channel).Lookup(lookup.LookupRequest(key=key("R-1")), timeout=DEADLINE_S)
+    committed = states[-1]
+    assert committed.state == wire.RELINK_STATE_COMMITTED, committed
+    assert (committed.component_count, committed.committed_component_count) == (20, 20)
+    assert committed.dropped_component_count == 0
+    assert committed.ended_at.ToMicroseconds() > committed.started_at.ToMicroseconds() > 0
+    after_commit = lookup.LookupRequest(key=key("R-1"), at_least_as_fresh=committed.token)
+    found = LookupServiceStub(channel).Lookup(after_commit, timeout=DEADLINE_S)
+    assert committed.token.value
+    assert found.read_at == committed.token
     same = LookupServiceStub(channel).Lookup(
         lookup.LookupRequest(key=key("R-1", "social_security")), timeout=DEADLINE_S
     )
@@ -78,5 +89,7 @@ def test_a_cancelled_plan_cannot_be_committed(channel: grpc.Channel) -> None:
     stub.Cancel(wire.RelinkServiceCancelRequest(run_id=run.run_id), timeout=DEADLINE_S)
     states = [each.run for each in stub.Watch(wire.RelinkServiceWatchRequest(run_id=run.run_id), timeout=100)]
     assert states[-1].state == wire.RELINK_STATE_CANCELLED
+    assert states[-1].HasField("ended_at")
+    assert states[-1].committed_component_count == 0
     commit = wire.RelinkServiceCommitRequest(run_id=run.run_id)
     assert reason_of(lambda: stub.Commit(commit, timeout=DEADLINE_S)) == "RELINK_PLAN_OUTDATED"
