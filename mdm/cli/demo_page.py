@@ -130,6 +130,8 @@ class Page:
             table.add_column(Text(REGISTRY_TITLES[row.key.registry]), overflow="fold", ratio=1)
         table.add_row("record id", *(Text(row.key.record_id, style="dim") for row in story.rows))
         for field in story.rows[0].cells:
+            if not any(row.cells[field].text for row in story.rows):
+                continue
             table.add_row(field, *(_cell(row, field) for row in story.rows))
         self._console.print(table)
 

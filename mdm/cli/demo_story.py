@@ -42,6 +42,7 @@ _FIELDS: dict[str, Difference] = {
     "name": name_difference,
     "born": birth_difference,
     "personal ID": number_difference,
+    "old personal ID": number_difference,
     "social insurance": number_difference,
     "health card": card_difference,
     "phone": phone_difference,
@@ -227,11 +228,14 @@ def _values(attributes: CitizenAttributes) -> dict[str, tuple[str, ...]]:
     numbers: dict[IdentifierType, list[str]] = defaultdict(list)
     for identifier in attributes.identifiers:
         numbers[identifier.type].append(identifier.value)
-    personal = numbers[IdentifierType.PERSONAL_ID] + numbers[IdentifierType.OLD_PERSONAL_ID]
+    old = numbers[IdentifierType.OLD_PERSONAL_ID]
+    # Others may state the old number as their personal ID; the row below then shows what it is the same as.
+    personal = [*numbers[IdentifierType.PERSONAL_ID], *old] if numbers[IdentifierType.PERSONAL_ID] else []
     return {
         "name": (attributes.full_name,) if attributes.full_name else (),
         "born": (attributes.birth_date,) if attributes.birth_date else (),
         "personal ID": tuple(personal),
+        "old personal ID": tuple(old),
         "social insurance": tuple(numbers[IdentifierType.SOCIAL_INSURANCE_NUMBER]),
         "health card": tuple(numbers[IdentifierType.HEALTH_CARD]),
         "phone": attributes.phones,

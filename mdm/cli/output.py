@@ -47,7 +47,11 @@ class Progress(Protocol):
 def progress() -> Iterator[Progress]:
     """Yield what shows progress for the length of the block."""
     if not sys.stderr.isatty():
-        yield _Lines()
+        lines = _Lines()
+        try:
+            yield lines
+        finally:
+            lines.finish()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -66,18 +70,27 @@ def progress() -> Iterator[Progress]:
 
 
 class _Lines:
+    """A line every few seconds, and one with the last word on each stage."""
+
     def __init__(self) -> None:
-        self._said: tuple[str, int] = ("", 0)
-        self._said_s = 0.0
+        self._last: tuple[str, int, int | None] = ("", 0, None)
+        self._is_said = True
+        self._said_s = -LINE_INTERVAL_S
 
     def __call__(self, stage: str, done: int, whole: int | None) -> None:
-        now_s = time.monotonic()
-        # The whole may grow with what is done: "all done" is only worth a line when nothing follows at once.
-        is_due = stage != self._said[0] or now_s - self._said_s >= LINE_INTERVAL_S
-        if not is_due or self._said == (stage, done):
-            return
-        self._said, self._said_s = (stage, done), now_s
-        note("progress", stage=stage, done=done, whole=whole)
+        if stage != self._last[0]:
+            self.finish()
+        self._is_said = self._is_said and self._last == (stage, done, whole)
+        self._last = (stage, done, whole)
+        if time.monotonic() - self._said_s >= LINE_INTERVAL_S:
+            self.finish()
+
+    def finish(self) -> None:
+        """Say what was not said yet."""
+        if not self._is_said:
+            stage, done, whole = self._last
+            note("progress", stage=stage, done=done, whole=whole)
+            self._is_said, self._said_s = True, time.monotonic()
 
 
 def note(event: str, **facts: Any) -> None:

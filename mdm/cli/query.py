@@ -31,6 +31,8 @@ def lookup(
       mdm lookup hospital citizen BV006.26.106204
       mdm lookup company business DN83490564 DN83490565
       mdm lookup C-7K3M-9XQ2-4TAB-1
+
+    Exit code 1 when nothing was ever stored under any of the keys; pending and deleted records are found.
     """
     from mdm_client import EntityKind
 
@@ -48,6 +50,8 @@ def lookup(
         for record_id, golden_id, status in zip(record_ids, found.golden_ids, found.statuses, strict=True)
     }
     show({"records": answers, "read_at": found.read_at} if as_json else answers, as_json=as_json)
+    if all(status.value == "not_found" for status in found.statuses):
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def match(
@@ -87,6 +91,13 @@ def match(
         IdentifierType.HEALTH_CARD: health_card,
         IdentifierType.TAX_CODE: tax_code,
     }
+    if not any((full_name, birth_date, sex, *stated.values(), legal_name, phone, address, ward_code)):
+        fail(
+            "say whom to search for: --full-name, --birth-date, --sex, --personal-id, --social-insurance-no or "
+            "--health-card of a citizen, --legal-name or --tax-code of a business, --phone, --address or --ward-code "
+            "of either",
+            ExitCode.USAGE,
+        )
     is_business = bool(legal_name or tax_code)
     kind = AddressKind.HEAD_OFFICE if is_business else AddressKind.CONTACT
     lists: dict[str, Any] = {

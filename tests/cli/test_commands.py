@@ -138,6 +138,7 @@ def test_a_file_with_other_names_loads_through_a_mapping(mdm: Run, server: Runni
         (["lookup", "hospital", "citizen"], 2, "give a golden ID"),
         (["lookup", "hospital", "ship", "1"], 2, "citizen or business"),
         (["match", "--full-name", "A", "--tax-code", "1"], 2, "not both"),
+        (["match"], 2, "say whom to search for: --full-name, --birth-date"),
         (["export", "crosswalk", "x.xlsx"], 2, "must end in .csv or .parquet"),
         (["train", "model.json"], 2, "--feeds or --data"),
         (["synth", "city", "--citizens", "-3"], 1, "citizens"),
@@ -166,7 +167,8 @@ def test_lookup_and_match_find_what_was_loaded(mdm: Run, server: RunningServer, 
     looked = mdm("lookup", "hospital", "citizen", "found1", "none", "--server", server.address, "--json")
     records = summary(looked)["records"]
     assert isinstance(records, dict)
-    assert records["none"] == "not_found"
+    assert (looked.returncode, records["none"]) == (0, "not_found")
+    assert mdm("lookup", "hospital", "citizen", "none", "--server", server.address).returncode == 1
     golden_id = records["found1"]
     shown = mdm("lookup", golden_id, "--server", server.address, "--json")
     assert summary(shown)["members"] == ["hospital citizen found1"]
@@ -272,8 +274,14 @@ def test_a_plan_that_would_change_too_much_is_held_back_until_it_is_named(mdm: R
         merged_count = summary(held)["citizen"]["merged_golden_id_count"]  # type: ignore[index]
         assert merged_count > 0, "the city must give the gate something to hold"
         assert (held.returncode, summary(held)["state"]) == (4, "planned")
-        named = mdm("relink", "commit", summary(held)["run"], "--server", served.address, "--json")
-        assert (named.returncode, summary(named)["state"]) == (0, "committed")
+        named = mdm("relink", "commit", summary(held)["run"], "--server", served.address)
+        assert (named.returncode, named.stderr.count("committed already")) == (0, 0)
+        assert "citizen, as planned\n" in named.stdout
+        assert f"  golden IDs merged into another: {merged_count:,}\n" in named.stdout
+        assert not re.search(r"_|: 0$", named.stdout, re.MULTILINE)
+        again = mdm("relink", "commit", summary(held)["run"], "--server", served.address, "--json")
+        assert (again.returncode, summary(again)["state"]) == (0, "committed")
+        assert json.loads(again.stderr)["event"] == f"{summary(held)['run']} was committed already"
 
 
 def test_a_service_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
