@@ -28,16 +28,20 @@ _IMPACT_WORDS = {
     "merged_golden_id_count": "golden IDs merged into another",
     "split_golden_id_count": "golden IDs that lose records",
     "restored_golden_id_count": "golden IDs that answer for themselves again",
-    "retired_golden_id_count": "golden IDs retired",
     "moved_record_count": "records that move to another golden ID",
     "potential_match_count": "questions opened for a steward",
     "scored_pair_count": "pairs of records weighed",
     "refused_link_count": "links refused, because a veto forbids them",
     "largest_member_count": "records in the largest golden record",
-    "is_shipped_model_kept": "shipped model kept, because the learnt one is not sane",
+    "is_shipped_model_kept": "shipped model kept, because the learnt one failed its checks",
     "model_digest": "model",
     "epoch_digest": "statistics",
 }
+
+_CHANGES = (
+    *("pending_record_count", "created_golden_id_count", "merged_golden_id_count", "split_golden_id_count"),
+    *("restored_golden_id_count", "retired_golden_id_count", "moved_record_count", "potential_match_count"),
+)
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -161,4 +165,5 @@ def _in_words(impact: RelinkImpact) -> dict[str, Any]:
     """Return what a reader asks first, in that order; a count of nothing says nothing."""
     facts = _counts(impact)
     shown = {words: facts[name] for name, words in _IMPACT_WORDS.items() if facts.get(name)}
-    return {words: "yes" if value is True else value for words, value in shown.items()}
+    changes = {} if any(facts[name] for name in _CHANGES) else {"changes": "none"}
+    return changes | {words: "yes" if value is True else value for words, value in shown.items()}

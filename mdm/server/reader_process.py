@@ -108,8 +108,7 @@ class _ReaderServer:
         try:
             self._reader.refresh()
             metrics.applied_seq.set(self._reader.applied_seq())
-        except Exception as error:  # noqa: BLE001 – see below
-            # The next second tries again; lookups go on from what is open.
+        except Exception as error:  # noqa: BLE001 – the next second tries again; lookups go on from what is open
             log_failure("refresh_failed", error)
 
     def _add_services(self) -> None:

@@ -141,7 +141,7 @@ class _WriterServer:
             # Nothing of this group is acknowledged, and nothing after a failed sync may be: end at once, without the
             # clean mark. The supervisor starts a new writer on what is on disk.
             end_without_answer(error, self._data)
-        except Exception as error:  # noqa: BLE001 – logged; only these callers fail
+        except Exception as error:  # noqa: BLE001 – a defect fails these callers, not the writer of all others
             self._error_id = log_failure("group_failed", error, commands=len(commands))
             return None
         metrics.group_seconds.observe(time.perf_counter() - started_s)
@@ -159,7 +159,7 @@ class _WriterServer:
                 self._asked.put((connection, frames.decode_question(body)))
         except OSError:
             connection.close()
-        except Exception as error:  # noqa: BLE001 – logged; only this connection ends
+        except Exception as error:  # noqa: BLE001 – a frame that cannot be read ends its connection alone
             log_failure("frame_unreadable", error)
             connection.close()
 

@@ -154,7 +154,6 @@ class RelinkImpact(_message.Message):
     MERGED_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
     SPLIT_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
     RESTORED_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
-    RETIRED_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
     MOVED_RECORD_COUNT_FIELD_NUMBER: _builtins.int
     POTENTIAL_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     SCORED_PAIR_COUNT_FIELD_NUMBER: _builtins.int
@@ -181,8 +180,6 @@ class RelinkImpact(_message.Message):
     """Golden IDs that would lose members to another."""
     restored_golden_id_count: _builtins.int
     """Golden IDs that redirected and would answer for themselves again."""
-    retired_golden_id_count: _builtins.int
-    """Golden IDs that would be retired."""
     moved_record_count: _builtins.int
     """Resolved records that would answer under another golden ID."""
     potential_match_count: _builtins.int
@@ -211,7 +208,6 @@ class RelinkImpact(_message.Message):
         merged_golden_id_count: _builtins.int = ...,
         split_golden_id_count: _builtins.int = ...,
         restored_golden_id_count: _builtins.int = ...,
-        retired_golden_id_count: _builtins.int = ...,
         moved_record_count: _builtins.int = ...,
         potential_match_count: _builtins.int = ...,
         scored_pair_count: _builtins.int = ...,
@@ -223,7 +219,7 @@ class RelinkImpact(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_golden_id_count", b"created_golden_id_count", "entity_kind", b"entity_kind", "epoch_digest", b"epoch_digest", "golden_record_count_after", b"golden_record_count_after", "golden_record_count_before", b"golden_record_count_before", "is_shipped_model_kept", b"is_shipped_model_kept", "largest_member_count", b"largest_member_count", "merged_golden_id_count", b"merged_golden_id_count", "model_digest", b"model_digest", "moved_record_count", b"moved_record_count", "pending_record_count", b"pending_record_count", "potential_match_count", b"potential_match_count", "record_count", b"record_count", "refused_link_count", b"refused_link_count", "restored_golden_id_count", b"restored_golden_id_count", "retired_golden_id_count", b"retired_golden_id_count", "scored_pair_count", b"scored_pair_count", "split_golden_id_count", b"split_golden_id_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_golden_id_count", b"created_golden_id_count", "entity_kind", b"entity_kind", "epoch_digest", b"epoch_digest", "golden_record_count_after", b"golden_record_count_after", "golden_record_count_before", b"golden_record_count_before", "is_shipped_model_kept", b"is_shipped_model_kept", "largest_member_count", b"largest_member_count", "merged_golden_id_count", b"merged_golden_id_count", "model_digest", b"model_digest", "moved_record_count", b"moved_record_count", "pending_record_count", b"pending_record_count", "potential_match_count", b"potential_match_count", "record_count", b"record_count", "refused_link_count", b"refused_link_count", "restored_golden_id_count", b"restored_golden_id_count", "scored_pair_count", b"scored_pair_count", "split_golden_id_count", b"split_golden_id_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -386,7 +386,6 @@ class RelinkImpact:
     merged_golden_id_count: int
     split_golden_id_count: int
     restored_golden_id_count: int
-    retired_golden_id_count: int
     moved_record_count: int
     potential_match_count: int
     scored_pair_count: int

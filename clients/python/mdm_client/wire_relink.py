@@ -100,7 +100,6 @@ def _impact_from_wire(message: relink_service_pb2.RelinkImpact) -> results.Relin
         merged_golden_id_count=message.merged_golden_id_count,
         split_golden_id_count=message.split_golden_id_count,
         restored_golden_id_count=message.restored_golden_id_count,
-        retired_golden_id_count=message.retired_golden_id_count,
         moved_record_count=message.moved_record_count,
         potential_match_count=message.potential_match_count,
         scored_pair_count=message.scored_pair_count,
