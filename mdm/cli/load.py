@@ -293,6 +293,9 @@ def _in_words(result: dict[str, Any]) -> dict[str, Any]:
     shown = {name: value for name, value in result.items() if name not in {"is_stopped", "stopped", "token", "load_id"}}
     if "records" in shown:
         shown["records"] = {_OUTCOMES.get(name, name): count for name, count in shown["records"].items()}
+    if "invalid_values" in shown:
+        issues = shown["invalid_values"].items()
+        shown["invalid_values"] = {f"{field} {rule}": count for field, rules in issues for rule, count in rules.items()}
     if not shown.get("deleted"):
         shown.pop("deleted", None)
     return shown

@@ -40,7 +40,7 @@ _IMPACT_WORDS = {
 
 _CHANGES = (
     *("pending_record_count", "created_golden_id_count", "merged_golden_id_count", "split_golden_id_count"),
-    *("restored_golden_id_count", "retired_golden_id_count", "moved_record_count", "potential_match_count"),
+    *("restored_golden_id_count", "moved_record_count", "potential_match_count"),
 )
 
 app = typer.Typer(rich_markup_mode=None)

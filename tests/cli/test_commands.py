@@ -92,6 +92,9 @@ def test_bad_values_are_counted_and_cost_no_record(mdm: Run, server: RunningServ
     invalid = summary(done)["invalid_values"]
     assert isinstance(invalid, dict)
     assert {"birth_date", "full_name"} <= set(invalid)
+    said = mdm("load", "hospital.patients", file, "--server", server.address).stdout
+    assert "  unchanged: 2\n" in said
+    assert not re.search(r"[{}]|token|is stopped", said)
 
 
 def test_a_poisoned_load_stops(mdm: Run, server: RunningServer, tmp_path: Path) -> None:
@@ -259,6 +262,7 @@ def test_the_index_is_verified_and_rebuilt_once_the_service_has_stopped(mdm: Run
         assert (linked.returncode, summary(linked)["state"]) == (0, "committed")
         planned = mdm("relink", "plan", "--server", served.address, "--json")
         assert (planned.returncode, summary(planned)["components"]) == (0, 0)
+        assert "  changes: none\n" in mdm("relink", "plan", "--server", served.address).stdout
     assert mdm("verify", "--data", data).returncode == 0
     assert mdm("rebuild", "--data", data).returncode == 0
     verified = mdm("verify", "--data", data, "--json")
