@@ -117,6 +117,14 @@ def test_an_empty_file_deletes_nothing(feed: Feed) -> None:
     assert feed.live() == {("citizen", "P0")}
 
 
+def test_a_load_that_too_many_bad_rows_stop_deletes_nothing(feed: Feed) -> None:
+    feed.write([*people(1), *([("P2", "Lê Văn Hai", "1950", "replace")] * 120)])
+    code, summary, said = feed.load("--full", "--max-deletes", "100")
+    assert (code, summary["is_stopped"], summary["deleted"]) == (4, True, 0)
+    assert "more than --max-rejects 1 %" in said
+    assert ("citizen", "P0") in feed.live()
+
+
 def test_a_row_of_a_company_stands_for_its_representative_too(mdm: Run, server: RunningServer, tmp_path: Path) -> None:
     companies = Feed(mdm, server.address, tmp_path, "company.businesses")
     header = ("record_id", "legal_name", "representative_name")
