@@ -29,6 +29,7 @@ from mdm.resolve.relink_runs import (
     PlanItem,
     PlanReader,
     QuestionChanges,
+    Report,
     RunState,
     new_run,
     plan_digest,
@@ -129,6 +130,7 @@ class RelinkControl:
                 group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
                 group.add(ev.Cause(method="CancelRelink"), finished)
                 self._journal.commit(group.batch)
+            state = msgspec.structs.replace(state, report=_with_dropped(commit))
         elif state.phase.is_final and state.phase is not Phase.PLANNED:
             return
         self._write(state, phase=Phase.CANCELLED)
@@ -223,18 +225,15 @@ class RelinkControl:
         if is_finished:
             self._commit = None
             commit.plan.close()
-            report = commit.state.report
-            if report is not None:
-                report = msgspec.structs.replace(report, dropped_component_count=commit.dropped_count)
             self._write(
                 commit.state,
                 phase=Phase.COMMITTED,
                 done_count=commit.done_count,
-                report=report,
+                report=_with_dropped(commit),
                 commit_seq=self._journal.last_seq,
             )
         else:
-            commit.state = self._write(commit.state, done_count=commit.done_count)
+            commit.state = self._write(commit.state, done_count=commit.done_count, report=_with_dropped(commit))
 
     def _commit_group(self, commit: _Commit, engines: Engines, taken: list[PlanItem]) -> bool:
         """Commit items until the step's time is up, listing them in `taken`; returns whether they were the last."""
@@ -278,7 +277,8 @@ class RelinkControl:
                 state = self._write(state, phase=Phase.COMMITTING, done_count=done)
                 self._commit = _Commit(run, state, ev.Cause(method="CommitRelink"), done, dropped)
             elif progress == "finished" and state.phase is Phase.COMMITTING:
-                self._write(state, phase=Phase.COMMITTED, done_count=state.total_count)
+                seq = self._journal.last_seq
+                self._write(state, phase=Phase.COMMITTED, done_count=state.total_count, commit_seq=seq)
             elif not state.phase.is_final:
                 self._write(state, phase=Phase.FAILED, error="the service was restarted")
 
@@ -286,6 +286,11 @@ class RelinkControl:
         changed = msgspec.structs.replace(state, **changes)
         write_state(self._directory.relinks / state.run_id, changed)
         return changed
+
+
+def _with_dropped(commit: _Commit) -> Report | None:
+    report = commit.state.report
+    return report and msgspec.structs.replace(report, dropped_component_count=commit.dropped_count)
 
 
 def _commit_item(group: Group, commit: _Commit, item: PlanItem) -> int:

@@ -177,7 +177,9 @@ def lookup_by_identifier(kind: IdentifierType, value: str, fresh: str) -> Call[r
             results.IdentifierHolder(item.golden_id, wire.ASSURANCE.from_wire(item.assurance), item.record_count)
             for item in answer.holders
         )
-        return results.IdentifierHolders(holders, answer.holder_count, answer.read_at.value)
+        return results.IdentifierHolders(
+            holders, answer.holder_count, answer.read_at.value, is_truncated=answer.is_truncated
+        )
 
     return Call("LookupService", "LookupByIdentifier", request, decode)
 
@@ -192,11 +194,11 @@ def batch_lookup_by_identifier(
 
     def decode(answer: lookup_service_pb2.BatchLookupByIdentifierResponse) -> list[results.IdentifierHolders]:
         found, start = [], 0
-        for count in answer.holder_counts:
+        for count, is_truncated in zip(answer.holder_counts, answer.truncated, strict=True):
             rows = slice(start, start + count)
             pairs = zip(answer.golden_ids[rows], wire.ASSURANCE.column(answer.assurances[rows]), strict=True)
             holders = tuple(results.IdentifierHolder(golden_id, assurance) for golden_id, assurance in pairs)
-            found.append(results.IdentifierHolders(holders, count, answer.read_at.value))
+            found.append(results.IdentifierHolders(holders, count, answer.read_at.value, is_truncated=is_truncated))
             start += count
         return found
 

@@ -180,6 +180,8 @@ class IdentifierHolders:
     holders: tuple[IdentifierHolder, ...]
     holder_count: int
     read_at: str
+    is_truncated: bool = False
+    """Whether more records state it than were looked at, so that more golden records may hold it."""
 
     def one(self) -> IdentifierHolder:
         """Return the only holder.
