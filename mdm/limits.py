@@ -121,6 +121,9 @@ more proposals are void because a neighbour was written meanwhile."""
 INGEST_IN_FLIGHT_GROUPS = 2
 """Messages of one ingest stream that may wait for the writer: one being committed, one ready behind it."""
 
+LOADS_CLAIMED_MAX = 1024
+"""Loads whose present stream the writer remembers: far more than there are streams; a forgotten one only reconnects."""
+
 DEADLINE_S_MIN = 0.005
 """Below it a call would end in the handler: refused before any work is done."""
 

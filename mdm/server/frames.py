@@ -23,15 +23,25 @@ SOCKET_NAME = "writer.sock"
 _LENGTH = struct.Struct(">I")
 
 
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """A stream's right to write for a load: until another stream asks for it, or the writer or connection ends."""
+
+    load_id: str
+    call_id: int
+    """Of the `LoadOrdinalQuery` that it was taken by."""
+
+
 class Write(msgspec.Struct, frozen=True, array_like=True, tag="Write"):
     """Commands to execute in order. They may share their commit with those of others."""
 
     call_id: int
     commands: tuple[Command, ...]
+    claim: Claim | None = None
+    """For commands of a load."""
 
 
 class LoadOrdinalQuery(msgspec.Struct, frozen=True, array_like=True, tag="LoadOrdinalQuery"):
-    """Asks for the last durable ordinal of a load."""
+    """Claims a load and asks for its last durable ordinal."""
 
     call_id: int
     load_id: str
@@ -54,6 +64,12 @@ class LoadOrdinal(msgspec.Struct, frozen=True, array_like=True, tag="LoadOrdinal
     ordinal: int
 
 
+class Superseded(msgspec.Struct, frozen=True, array_like=True, tag="Superseded"):
+    """Nothing was executed: the claim does not hold, so the writer may never have seen what the load sent before."""
+
+    call_id: int
+
+
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag="Failed"):
     """The writer failed on this question alone; `error_id` stands in its log."""
 
@@ -61,7 +77,7 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="Failed"):
     error_id: str
 
 
-Reply = Written | LoadOrdinal | Failed
+Reply = Written | LoadOrdinal | Superseded | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 decode_question = msgspec.msgpack.Decoder(Question).decode

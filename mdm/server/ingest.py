@@ -55,6 +55,7 @@ class _Load(msgspec.Struct):
     feed: Feed
     is_deferred: bool
     allow_older: bool
+    claim: frames.Claim
     resumed_ordinal: int
     """Last ordinal that was durable when the stream began."""
 
@@ -70,7 +71,8 @@ def ingest(
     Raises:
         InvalidInputError: The messages do not come in the order that the proto states, or the feed is unknown.
         LimitExceededError: More operations are unacknowledged than were granted.
-        WriterUnavailableError: The writer is gone; what is acknowledged is durable, the rest is to be sent again.
+        WriterUnavailableError: The writer is gone, or another stream took the load over; what is acknowledged is
+            durable, the rest is to be sent again.
     """
     first = next(requests, None)
     if first is None or first.WhichOneof("part") != "header":
@@ -118,6 +120,7 @@ class _Intake:
         self._load = load
         self._requests = requests
         self._last_ordinal = load.resumed_ordinal
+        self._count_lock = threading.Lock()
         self._unacknowledged_count = 0
         self._places = threading.Semaphore(INGEST_IN_FLIGHT_GROUPS)
         self._sent: queue.SimpleQueue[_Sent | Exception | None] = queue.SimpleQueue()
@@ -133,7 +136,8 @@ class _Intake:
 
     def acknowledge(self, count: int) -> None:
         """Make place for another group."""
-        self._unacknowledged_count -= count
+        with self._count_lock:
+            self._unacknowledged_count -= count
         self._places.release()
 
     def stop(self) -> None:
@@ -163,8 +167,10 @@ class _Intake:
                 raise InvalidInputError("header", "must come once, before the operations")
 
     def _take_operations(self, operations: Sequence[wire.IngestOperation]) -> None:
-        self._unacknowledged_count += len(operations)
-        if self._unacknowledged_count > INGEST_WINDOW_RECORDS:
+        with self._count_lock:
+            self._unacknowledged_count += len(operations)
+            is_beyond = self._unacknowledged_count > INGEST_WINDOW_RECORDS
+        if is_beyond:
             raise LimitExceededError(f"at most {INGEST_WINDOW_RECORDS} operations may be unacknowledged")
         for start in range(0, len(operations), INGEST_PROPOSAL_RECORDS):
             self._places.acquire()
@@ -190,17 +196,20 @@ class _Intake:
                     commands.append(command)
                 except Exception as error:  # noqa: BLE001 – one bad record never ends a load
                     rejections[index] = _rules_of(error)
-        return _Sent(ordinals, rejections, issues, self._link.send(commands) if commands else None)
+        return _Sent(ordinals, rejections, issues, self._link.send(commands, self._load.claim) if commands else None)
 
 
 def _load(reader: Reader, link: WriterLink, header: wire.IngestHeader, cause: Cause) -> _Load:
+    feed = reader.configuration.feed(header.feed)
+    claim, resumed_ordinal = link.claim_load(header.load_id)
     return _Load(
         request=Request(cause),
         registry=header.feed.partition(".")[0],
-        feed=reader.configuration.feed(header.feed),
+        feed=feed,
         is_deferred=header.resolve == common.RESOLVE_TIME_LATER,
         allow_older=header.allow_older,
-        resumed_ordinal=link.load_ordinal(header.load_id),
+        claim=claim,
+        resumed_ordinal=resumed_ordinal,
     )
 
 

@@ -44,13 +44,15 @@ class WriterLink:
         self._waiting: dict[int, Future[frames.Reply]] = {}
         self._is_closed = False
 
-    def send(self, commands: Sequence[Command]) -> Future[frames.Reply]:
+    def send(self, commands: Sequence[Command], claim: frames.Claim | None = None) -> Future[frames.Reply]:
         """Send commands without waiting; `answers_of` takes the future's result apart.
+
+        Under a claim, nothing is executed behind a message of the same claim that was lost.
 
         Raises:
             WriterUnavailableError: No writer listens.
         """
-        return self._ask(frames.Write(next(self._call_ids), tuple(commands)))
+        return self._ask(frames.Write(next(self._call_ids), tuple(commands), claim))
 
     def write(self, command: Command, timeout_s: float = WRITER_ANSWER_S_MAX) -> WriteAnswer | RunAnswer:
         """Have one command executed and return its durable answer.
@@ -61,14 +63,15 @@ class WriterLink:
         """
         return accepted(answers_of(wait_for(self.send([command]), timeout_s))[0])
 
-    def load_ordinal(self, load_id: str) -> int:
-        """Return the last durable ordinal of a load, 0 if none.
+    def claim_load(self, load_id: str) -> tuple[frames.Claim, int]:
+        """Claim a load for one stream; returns the claim and the load's last durable ordinal, 0 if none.
 
         Raises:
             WriterUnavailableError: No answer came.
         """
-        reply = wait_for(self._ask(frames.LoadOrdinalQuery(next(self._call_ids), load_id)), WRITER_ANSWER_S_MAX)
-        return reply.ordinal if isinstance(reply, frames.LoadOrdinal) else 0
+        call_id = next(self._call_ids)
+        reply = wait_for(self._ask(frames.LoadOrdinalQuery(call_id, load_id)), WRITER_ANSWER_S_MAX)
+        return frames.Claim(load_id, call_id), reply.ordinal if isinstance(reply, frames.LoadOrdinal) else 0
 
     def close(self) -> None:
         """End the connection; later calls fail."""
@@ -130,12 +133,15 @@ def answers_of(reply: frames.Reply) -> tuple[Answer, ...]:
 
     Raises:
         DefectError: The whole group failed.
+        WriterUnavailableError: Nothing was executed, because the load was claimed anew or its connection ended.
     """
     match reply:
         case frames.Written(answers=answers):
             return answers
         case frames.Failed(error_id=error_id):
             raise DefectError(error_id)
+        case frames.Superseded():
+            raise WriterUnavailableError("the load's stream was interrupted or replaced by another; resume the load")
         case _:
             raise DefectError("")
 

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from mdm.config import Configuration
 from mdm.errors import ConfigurationError, DataDirectoryError, FencedError, MdmError, StoreError
-from mdm.limits import GROUP_COMMIT_RECORDS_MAX
+from mdm.limits import GROUP_COMMIT_RECORDS_MAX, LOADS_CLAIMED_MAX
 from mdm.resolve.commands import Answer, Command
 from mdm.resolve.writer import Writer
 from mdm.server import disk_space, frames, metrics
@@ -71,6 +71,8 @@ class _WriterServer:
         self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
         self._error_id = ""
         self._held: collections.deque[_Asked] = collections.deque()
+        self._claims: collections.OrderedDict[str, tuple[_Connection, int]] = collections.OrderedDict()
+        """By load id: who may write for it."""
         self._is_stopping = False
 
     def stop(self, _signal: int, _frame: object) -> None:
@@ -115,12 +117,22 @@ class _WriterServer:
 
     def _answer(self, gathered: list[_Asked]) -> None:
         commands: list[Command] = []
-        for _, question in gathered:
-            if isinstance(question, frames.Write):
-                commands.extend(question.commands)
-        answers = self._execute(commands)
-        position = 0
+        held: list[_Asked] = []
         for connection, question in gathered:
+            if isinstance(question, frames.LoadOrdinalQuery):
+                self._claim(question.load_id, connection, question.call_id)
+            elif not self._may_write(connection, question.claim):
+                connection.send(frames.Superseded(question.call_id))
+                continue
+            else:
+                commands.extend(question.commands)
+            held.append((connection, question))
+        answers = self._execute(commands)
+        if answers is None:
+            # The streams may have sent more behind what failed; only a new one knows where to go on.
+            self._claims.clear()
+        position = 0
+        for connection, question in held:
             match question:
                 case frames.Write(call_id=call_id, commands=own):
                     if answers is None:
@@ -130,6 +142,20 @@ class _WriterServer:
                     position += len(own)
                 case frames.LoadOrdinalQuery(call_id=call_id, load_id=load_id):
                     connection.send(frames.LoadOrdinal(call_id, self._writer.load_ordinal(load_id)))
+
+    def _claim(self, load_id: str, connection: _Connection, call_id: int) -> None:
+        self._claims[load_id] = (connection, call_id)
+        self._claims.move_to_end(load_id)
+        if len(self._claims) > LOADS_CLAIMED_MAX:
+            self._claims.popitem(last=False)
+
+    def _may_write(self, connection: _Connection, claim: frames.Claim | None) -> bool:
+        """Return whether all that was sent under the claim before has been executed.
+
+        A load's progress is its last ordinal: a group executed behind a lost one would pass the lost one off as
+        durable, and one that comes late would undo what a newer stream of the load has written.
+        """
+        return claim is None or self._claims.get(claim.load_id) == (connection, claim.call_id)
 
     def _execute(self, commands: list[Command]) -> list[Answer] | None:
         if not commands:
