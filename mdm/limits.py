@@ -87,6 +87,9 @@ JOURNAL_CHUNK_EVENTS = 4096
 RECORD_KEYS_CACHED_MAX = 65_536
 """Record keys that the journal keeps in memory: 32 bytes each, about 10 MiB with the dictionary."""
 
+WAL_RECOVERY_S_MAX = 10.0
+"""How long an opening waits while another process recovers the WAL of a crash: 16 MiB of it take 0.1 s."""
+
 WAL_PAGES_MAX = 4096
 """16 MiB of WAL before the writer checkpoints it: a checkpoint costs two more syncs, so not after each group."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 
 from mdm.errors import DataDirectoryError
+from mdm.limits import WAL_RECOVERY_S_MAX
 from mdm.store.files import sync_directory
 
 JOURNAL_VERSION = 1
@@ -75,7 +76,8 @@ def open_for_writing(path: Path, *, create: bool, vfs: str | None = None) -> aps
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
         connection = apsw.Connection(str(path), flags=flags, vfs=vfs)
-        connection.set_busy_timeout(0)
+        # Readers that start beside the writer after a crash may be the ones to recover the WAL.
+        connection.set_busy_timeout(round(WAL_RECOVERY_S_MAX * 1000))
         if create and not connection.execute("SELECT count(*) FROM sqlite_schema").get:
             _create(connection)
             sync_directory(path.parent)
@@ -88,6 +90,8 @@ def open_for_writing(path: Path, *, create: bool, vfs: str | None = None) -> aps
         connection.execute("PRAGMA secure_delete = ON")
         # SQLite swallows the errors of its automatic checkpoint; ours end the journal like every other error.
         connection.wal_autocheckpoint(0)
+        # From here on nobody else has any business with its locks.
+        connection.set_busy_timeout(0)
     except apsw.Error as error:
         raise _unusable(path, error) from error
     return connection
@@ -103,6 +107,7 @@ def open_for_reading(path: Path) -> apsw.Connection:
     _check_file(path)
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(round(WAL_RECOVERY_S_MAX * 1000))
         # Not SQLITE_OPEN_READONLY: the last connection of a crashed writer's file has to recover its WAL first.
         connection.execute("PRAGMA query_only = ON")
         connection.wal_autocheckpoint(0)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
@@ -360,3 +363,30 @@ def test_an_sqlite_that_may_lose_commits_is_refused(version: str, is_refused: bo
 def test_each_commit_is_synced_before_it_returns(journal: Journal) -> None:
     assert journal._connection.pragma("synchronous") == 2
     assert journal._connection.pragma("journal_mode") == "wal"
+
+
+def test_a_writer_and_readers_that_start_together_after_a_crash_all_open(tmp_path: Path) -> None:
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    with journal_file.open_for_writing(crashed / "journal", create=True) as connection:
+        rows = ((seq, seq, os.urandom(400)) for seq in range(1, 20_001))
+        connection.executemany("INSERT INTO events VALUES (?, ?, ?)", rows)
+    start = threading.Barrier(3)
+
+    def last_seq(path: Path, *, is_writer: bool) -> object:
+        start.wait()
+        opened = journal_file.open_for_writing(path, create=False) if is_writer else journal_file.open_for_reading(path)
+        seq = opened.execute("SELECT max(seq) FROM events").get
+        opened.close()
+        return seq
+
+    with ThreadPoolExecutor(3) as pool:
+        for attempt in range(5):
+            copy = tmp_path / str(attempt)
+            copy.mkdir()
+            # Without the shared memory file: the WAL has to be recovered, and one of the three does it.
+            for name in ("journal", "journal-wal"):
+                shutil.copy(crashed / name, copy / name)
+            opened = [pool.submit(last_seq, copy / "journal", is_writer=number == 0) for number in range(3)]
+            assert [each.result() for each in opened] == [20_000] * 3
+    connection.close()
