@@ -125,12 +125,14 @@ class RelinkControl:
         elif self._commit is not None and self._commit.state.run_id == run_id:
             commit, self._commit = self._commit, None
             commit.plan.close()
+            # First, because a kill behind the event would leave a run that looks like one committed to its end.
+            state = self._write(state, phase=Phase.CANCELLED, report=_with_dropped(commit))
             finished = ev.RelinkCommitFinished(run_id, commit.dropped_count)
             with self._index.write() as txn:
                 group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
                 group.add(ev.Cause(method="CancelRelink"), finished)
                 self._journal.commit(group.batch)
-            state = msgspec.structs.replace(state, report=_with_dropped(commit))
+            return
         elif state.phase.is_final and state.phase is not Phase.PLANNED:
             return
         self._write(state, phase=Phase.CANCELLED)

@@ -13,6 +13,7 @@ from mdm.domain.keys import SourceKey
 from mdm.domain.records import SourceRecord
 from mdm.resolve.commands import CancelRelink, CommitRelink, Request, RunAnswer, StartRelink, WriteOutcome
 from mdm.resolve.relink_runs import Phase, PlanReader, RunState, read_state
+from mdm.store.journal import Batch, Journal
 from tests.resolve.cities import city_records
 from tests.resolve.office import Office, citizen
 
@@ -262,6 +263,30 @@ def test_a_cancelled_commit_keeps_whole_items_and_is_not_taken_up_again(
     state = office.relink(until=lambda run: run.done_count == 2 and run.phase is Phase.COMMITTING)
     office.execute(CancelRelink(Request(office.cause), state.run_id))
     office.close()
+    office.reopen()
+    assert office.follow(state.run_id).phase is Phase.CANCELLED
+    assert sorted(office.id_of(person) is None for person in people) == [False, False, True, True]
+
+
+def test_a_kill_in_the_midst_of_a_cancellation_does_not_make_the_run_look_committed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["Lý Quốc Cường", "Đặng Hoàng Long", "Vũ Đình Khải", "Tạ Bích Loan"]
+    people = [citizen(f"P{n}", name, f"19{60 + n}-02-03", phone="", address="") for n, name in enumerate(names)]
+    office.put_all(people, later=True)
+    monkeypatch.setattr("mdm.resolve.relink_control.RELINK_STEP_S", 0.0)
+    state = office.relink(until=lambda run: run.done_count == 2 and run.phase is Phase.COMMITTING)
+    commit_batch = Journal.commit
+
+    def commit_and_die(journal: Journal, batch: Batch) -> None:
+        commit_batch(journal, batch)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "commit", commit_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            office.execute(CancelRelink(Request(office.cause), state.run_id))
+    office.kill()
     office.reopen()
     assert office.follow(state.run_id).phase is Phase.CANCELLED
     assert sorted(office.id_of(person) is None for person in people) == [False, False, True, True]
