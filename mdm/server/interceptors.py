@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from mdm.errors import UnavailableError
 from mdm.limits import (
     DEADLINE_BATCH_S_MAX,
     DEADLINE_S_MIN,
@@ -90,7 +91,13 @@ class Gate(grpc.ServerInterceptor):
         self._streams = streams
         self._administration = administration
         self._routes: dict[str, _Route] = {}
+        self._is_draining = False
+        self._draining = self._refusing(UnavailableError("this server is stopping; another one answers"), "draining")
         self._unknown = self._refusing(UnknownMethodError("this version has no such call"), "unknown")
+
+    def begin_draining(self) -> None:
+        """Refuse every new call but health checks from now on; those under way go on."""
+        self._is_draining = True
 
     def intercept_service(self, continuation: Callable[[_Details], _Handler | None], details: _Details) -> _Handler:
         """Return the handler of a call. Runs on gRPC's one polling thread, so it only looks up."""
@@ -100,6 +107,8 @@ class Gate(grpc.ServerInterceptor):
             if handler is None:
                 return self._unknown
             route = self._routes[details.method] = self._route(details.method, handler)
+        if self._is_draining and route.pool is not self._administration:
+            return self._draining
         if route.pool.is_full:
             return route.when_full
         return route.handler

@@ -52,6 +52,7 @@ SERVICES = tuple(
 ADMINISTRATION_WORKERS = 2
 _ADMINISTRATION_CALLS_MAX = 1024
 _REFRESH_S = 1.0
+_LAST_CALLS_S = 0.25
 _OPEN_WAIT_S = 60.0
 # Above our own bounds, so that a request which is too large gets a documented error.
 _RECEIVE_BYTES_MAX = 4 * REQUEST_BATCH_BYTES_MAX
@@ -82,7 +83,8 @@ class _ReaderServer:
         unary = CountingPool("unary", UNARY_WORKERS, QUEUE_CALLS_MAX)
         streams = CountingPool("stream", STREAM_WORKERS, STREAM_WORKERS)
         administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
-        self._server = grpc.server(unary, interceptors=[Gate(unary, streams, administration)], options=_CHANNEL_OPTIONS)
+        self._gate = Gate(unary, streams, administration)
+        self._server = grpc.server(unary, interceptors=[self._gate], options=_CHANNEL_OPTIONS)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
         self._add_services()
 
@@ -99,6 +101,10 @@ class _ReaderServer:
             self._refresh()
         # Balancers that watch health stop sending before the port closes.
         self._health.enter_graceful_shutdown()
+        # gRPC drops what it has read but not yet started when it stops, and tells the caller CANCELLED, which nobody
+        # retries: what is on its way now is refused with a reason to retry instead.
+        self._gate.begin_draining()
+        time.sleep(_LAST_CALLS_S)
         drained = self._server.stop(self._options.grace_s)
         drained.wait(self._options.grace_s + 1)
         self._link.close()
