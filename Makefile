@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Passed on to the command: make demo DEMO="--no-serve", make test TEST="-k golden", make bench BENCH="--help".
+# Passed on to the command: make demo DEMO="--no-serve", make test TEST="-k golden", make bench BENCH="recovery --kills 20".
 DEMO ?=
 TEST ?=
-BENCH ?=
+BENCH ?= city --citizens 2000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format bench protos lock clean
@@ -32,7 +32,7 @@ format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## Measure, and compare with the last run.
+bench: $(VENV)/.installed ## Measure; BENCH names the suite: city, recovery or serving, with its options.
 	$(BIN)/python -m benchmarks $(BENCH)
 
 protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md.
