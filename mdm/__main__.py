@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from mdm.cli.application import run
+import sys
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    try:
+        from mdm.cli.application import run  # noqa: PLC0415  (the base install is the client and lacks the engines)
+    except ModuleNotFoundError as error:
+        sys.exit(f"mdm: {error.name} is not installed; the commands need: pip install 'hcm-mdm[server]'")
     run()
 
 
