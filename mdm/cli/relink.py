@@ -33,7 +33,7 @@ _IMPACT_WORDS = {
     "scored_pair_count": "pairs of records weighed",
     "refused_link_count": "links refused, because a veto forbids them",
     "largest_member_count": "records in the largest golden record",
-    "is_shipped_model_kept": "shipped model kept, because the learnt one failed its checks",
+    "is_shipped_model_kept": "shipped model kept: too few records, or what was learnt failed its checks",
     "model_digest": "model",
     "epoch_digest": "statistics",
 }

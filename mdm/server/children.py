@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import faulthandler
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ EXIT_HOPELESS = 78
 """A child's exit status when another start cannot help (as EX_CONFIG of sysexits.h)."""
 EXIT_DISK_FULL = 74
 """A child's exit status when the disk that holds the data is full (as EX_IOERR of sysexits.h)."""
+_TESTIMONY_S = 0.2
 _KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
 
@@ -122,6 +124,9 @@ class Child:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             structlog.get_logger().warning("child_killed", child=self.name, waited_s=timeout_s)
+            # Its stacks go to the log, as files and lines: the only witness of what it hung in.
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(_TESTIMONY_S)
             self._process.kill()
             status = self._process.wait()
         self._process = None
@@ -134,6 +139,7 @@ def live_as_child(options: ChildOptions) -> None:
     Ctrl-C reaches the whole process group: only the supervisor acts on it, so that it can end its children in order.
     """
     die_with(options.parent_pid)
+    faulthandler.register(signal.SIGUSR1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -24,7 +24,8 @@ from mdm.server.options import ChildOptions, ServeOptions, decode_serve_options
 from mdm.store.data_directory import DataDirectory
 
 _POLL_S = 0.05
-_WRITER_CLOSE_S = 120.0
+# A writer that is killed while it closes leaves a synced journal and no clean mark: the next start catches up.
+_WRITER_CLOSE_S = 30.0
 
 
 def serve(options: ServeOptions) -> int:

@@ -193,7 +193,7 @@ class RelinkImpact(_message.Message):
     epoch_digest: _builtins.str
     """Digest of the statistics epoch."""
     is_shipped_model_kept: _builtins.bool
-    """Whether the model's sanity gates failed, so that the shipped model was kept."""
+    """Whether the shipped model was kept: too few records to learn from, or what was learned failed the sanity gates."""
     largest_member_count: _builtins.int
     """Records in the largest golden record after."""
     def __init__(

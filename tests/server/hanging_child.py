@@ -1,0 +1,24 @@
+"""A child process that serves and never ends by itself, for tests of its supervisor."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+from mdm.server.children import live_as_child, tell_ready
+from mdm.server.options import decode_child_options
+
+
+def hang_for_ever() -> None:
+    """Stand in a line that a stack can name."""
+    while True:
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    options = decode_child_options(sys.argv[1])
+    live_as_child(options)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    tell_ready(options)
+    hang_for_ever()
