@@ -2,7 +2,8 @@
 
 A prior for 20,000 people would link strangers among 400,000. So when the golden records of a kind outnumber the
 epoch's population twice, an epoch with the same names and the real population is activated, by event, before the next
-record is decided. Counted by record, not by clock or group: the same records in the same order decide alike.
+record is decided. Counted by record, not by clock or group. A restart counts anew and takes merges off, so it may
+come a little later then.
 """
 
 from __future__ import annotations

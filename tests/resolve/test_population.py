@@ -1,0 +1,25 @@
+"""The epoch's population follows a city that grows between re-linkages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mdm.domain.keys import EntityKind
+from mdm.resolve.engines import engine
+from tests.resolve.office import Office, citizen
+
+NAMES = ("Lý Quốc Cường", "Đặng Hoàng Long", "Vũ Đình Khải", "Tạ Bích Loan", "Phan Gia Huy", "Bùi Tấn Lộc")
+
+
+def test_a_kind_that_outgrows_its_epoch_gets_the_real_population_by_event(office: Office, tmp_path: Path) -> None:
+    present = office.writer._engines[EntityKind.CITIZEN]
+    small = engine(EntityKind.CITIZEN, present.model, present.epoch.with_population(2))
+    office.writer._engines[EntityKind.CITIZEN] = small
+    populations = []
+    for place, name in enumerate(NAMES):
+        office.put(citizen(f"P{place}", name, f"19{60 + place}-02-03", phone="", address=""))
+        populations.append(office.writer._engines[EntityKind.CITIZEN].epoch.population)
+    assert populations == [2, 2, 2, 2, 2, 5], "five are more than twice two, and count before the sixth is decided"
+    with office.writer._index.read() as view:
+        assert view.setting("epoch:citizen") == office.writer._engines[EntityKind.CITIZEN].epoch_digest
+    assert office.differences(tmp_path / "replay") == []
