@@ -1,7 +1,8 @@
 """Matching: the only owner of Splink and DuckDB.
 
-Read in this order: `features`, `normalise` (raw → features), `codec`, `predicates`, `comparisons`, `citizens`,
-`businesses`, `blocking` (`posting_keys`), `specification` (comparisons and blocking for both engines), `epoch`
+Read in this order: `features`, `normalise` (raw → features), `codec`, `predicates`, `comparisons`, `keys`, `rules` (the
+forms of comparisons, blocking rules and rules of evidence), `citizens` and `citizen_evidence`, `businesses` and
+`business_evidence`, `specification` (all of a kind together, for both engines), `blocking` (`posting_keys`), `epoch`
 (`StatisticsEpoch`), `model` (`Model`), `scorer` (`compile_scorer`, `Scorer`; online), `evidence` (`assess`, `veto`,
 `compatible`: pair → band), `snapshot`, `splink_engine`, `train`, `adaptation`, `cluster`, `identification`.
 """

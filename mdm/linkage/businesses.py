@@ -1,4 +1,4 @@
-"""How two business records are compared.
+"""How two business records are compared, and which are compared at all.
 
 The tax code is the key; names recur from ward to ward ("Hộ kinh doanh Hoa Mai") and owners hold several firms, so
 neither carries a link without the other evidence.
@@ -6,8 +6,12 @@ neither carries a link without the other evidence.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mdm.linkage.citizens import JARO_WINKLER_CLOSE
 from mdm.linkage.comparisons import Comparison, Level, Meaning
+from mdm.linkage.features import BusinessFeatures
+from mdm.linkage.keys import Rule, each, joined, word_order_free
 from mdm.linkage.predicates import (
     DamerauWithin,
     EitherEmpty,
@@ -102,3 +106,23 @@ REPRESENTATIVE = Comparison(
 )
 
 COMPARISONS = (TAX_CODE, NAME, LEGAL_FORM, PHONE, ADDRESS, REPRESENTATIVE)
+
+
+def _first_word(name: str | None) -> str | None:
+    return name.split(maxsplit=1)[0] if name and name.strip() else None
+
+
+def _ids_and_wards(features: BusinessFeatures) -> Iterator[str]:
+    for ward in features.wards:
+        yield from each(features.representative_ids, ward)
+
+
+BLOCKING_RULES: tuple[Rule, ...] = (
+    ("tax_code", lambda f: each(f.tax_codes)),
+    ("name", lambda f: each([word_order_free(name) for name in (f.name, *f.other_names) if name])),
+    ("distinct_name_and_ward", lambda f: each(f.wards, f.name_distinct)),
+    ("phone", lambda f: each(f.phones)),
+    ("premises_and_word", lambda f: each(f.premises, _first_word(f.name_distinct or f.name))),
+    ("representative_id_and_ward", _ids_and_wards),
+    ("representative_and_word", lambda f: joined(f.representative_name, _first_word(f.name_distinct or f.name))),
+)

@@ -1,4 +1,4 @@
-"""How two citizen records are compared.
+"""How two citizen records are compared, and which are compared at all.
 
 Names and dates carry the weight; what a household shares (phone, address, parents) is bounded, because it does not
 tell its members apart. Term frequencies stand on the full name: surnames say nothing when a third are Nguyễn.
@@ -7,6 +7,8 @@ tell its members apart. Term frequencies stand on the full name: surnames say no
 from __future__ import annotations
 
 from mdm.linkage.comparisons import Comparison, Level, Meaning
+from mdm.linkage.features import CitizenFeatures
+from mdm.linkage.keys import Rule, each, joined, word_order_free
 from mdm.linkage.predicates import (
     DamerauWithin,
     Differ,
@@ -179,3 +181,35 @@ EMPLOYER = Comparison(
 )
 
 COMPARISONS = (NAME, DIACRITICS, BIRTH, SEX, PERSONAL_ID, INSURANCE_NUMBER, PHONE, ADDRESS, FAMILY, EMPLOYER)
+
+
+def _month(features: CitizenFeatures) -> str | None:
+    return features.birth_date[:7] if features.birth_date else None
+
+
+def _day_of_year(features: CitizenFeatures) -> str | None:
+    if features.birth_date is None or features.is_filler_birth_date:
+        return None
+    return features.birth_date[5:]
+
+
+def _names(features: CitizenFeatures) -> list[str]:
+    own = [features.name_sorted] if features.name_sorted else []
+    return own + [word_order_free(name) for name in features.other_names]
+
+
+BLOCKING_RULES: tuple[Rule, ...] = (
+    ("personal_id", lambda f: each(f.personal_ids)),
+    ("insurance_number", lambda f: each(f.insurance_numbers)),
+    ("name_and_year", lambda f: each(_names(f), f.birth_year)),
+    ("name_and_day", lambda f: each(_names(f), _day_of_year(f))),
+    ("short_name_and_birth_date", lambda f: joined(f.name_short, f.birth_date)),
+    ("given_name_and_birth_date", lambda f: joined(f.given, f.birth_date)),
+    ("sound_ward_and_year", lambda f: each(f.wards, f.name_phonetic, f.birth_year)),
+    ("name_and_premises", lambda f: each(f.premises, f.given)),
+    ("phone_and_name", lambda f: each(f.phones, f.given)),
+    ("phone_and_year", lambda f: each(f.phones, f.birth_year)),
+    ("relative_id_and_month", lambda f: each(f.relative_ids, _month(f))),
+    ("mother_and_month", lambda f: joined(f.mother_name, _month(f))),
+    ("household_and_name", lambda f: joined(f.household, f.given)),
+)

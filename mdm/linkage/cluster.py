@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mdm.linkage.evidence import compatible
-from mdm.linkage.features import Features
+from mdm.linkage.features import AnyFeatures
 from mdm.linkage.scorer import Scorer
 
 
@@ -31,7 +31,7 @@ class Clustering(NamedTuple):
 
 def cluster(
     edges: Iterable[Edge],
-    features_of: Callable[[int], Features],
+    features_of: Callable[[int], AnyFeatures],
     scorer: Scorer,
     *,
     same: Iterable[tuple[int, int]] = (),

@@ -1,7 +1,7 @@
-"""The statistics epoch: how many citizens or businesses there are, and how common each name is among them.
+"""The statistics epoch: how many citizens or businesses there are, and how common each value is among them.
 
 Frozen from a snapshot and named by its digest in every decision, so that batch and online judge a name alike
-while the counts go on growing. Names stand in it as 64-bit hashes: the epoch reveals no one.
+while the counts go on growing. Values stand in it as 64-bit hashes: the epoch reveals no one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib import resources
 
@@ -18,10 +18,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm.domain.keys import EntityKind
 from mdm.errors import ConfigurationError
-from mdm.linkage.features import Features
-from mdm.linkage.specification import STRANGERS_BIRTHDAY_COUNT
+from mdm.linkage.features import AnyFeatures
+from mdm.linkage.specification import STRANGERS_BIRTHDAY_COUNT, specification_of
 
 PRIOR_MAX = 1e-3
 """Below a thousand bearers the prior stands still: a service that has just started must not link on a surname."""
@@ -29,20 +28,27 @@ PRIOR_MAX = 1e-3
 PRIOR_MIN = 1e-8
 """Ten times the country's population."""
 
-NAME_CACHE_ENTRIES = 65_536
-"""Names whose frequency a process remembers: the lookup is 5 µs, the memory about 10 MB."""
+CACHED_VALUES_MAX = 65_536
+"""Values of a column whose share a process remembers: the lookup is 5 µs, the memory about 10 MB."""
+
+
+class _Column(msgspec.Struct, frozen=True, array_like=True):
+    """How often each value of a column occurs; hashes ascending as little-endian uint64, counts as uint32."""
+
+    name: str
+    stated_count: int
+    value_hashes: bytes
+    value_counts: bytes
+    token_hashes: bytes
+    token_counts: bytes
 
 
 class _Document(msgspec.Struct, frozen=True, array_like=True):
-    """The serialised form; hashes ascending as little-endian uint64, counts as uint32 beside them."""
+    """The serialised form."""
 
-    kind: EntityKind
+    kind: str
     population: int
-    named_count: int
-    name_hashes: bytes
-    name_counts: bytes
-    token_hashes: bytes
-    token_counts: bytes
+    columns: tuple[_Column, ...]
 
 
 def _hash(text: str) -> int:
@@ -71,38 +77,66 @@ class _CountTable:
         return int(self._counts[place]) if place < len(self._hashes) and self._hashes[place] == wanted else 0
 
 
+class _Frequencies:
+    """The shares of one column's values."""
+
+    def __init__(self, column: _Column) -> None:
+        self.stated_count = column.stated_count
+        self._values = _CountTable(column.value_hashes, column.value_counts)
+        self._tokens = _CountTable(column.token_hashes, column.token_counts)
+        self.share = lru_cache(CACHED_VALUES_MAX)(self._share)
+
+    @classmethod
+    def of(cls, name: str, values: Iterable[str]) -> _Column:
+        counts = Counter(values)
+        tokens: Counter[str] = Counter()
+        for value, count in counts.items():
+            words = set(value.split())
+            if len(words) > 1:
+                for word in words:
+                    tokens[word] += count
+        return _Column(name, counts.total(), *_table(counts, 2), *_table(tokens, 2))
+
+    def _share(self, value: str) -> float:
+        floor = 1.0 / (self.stated_count + 1)
+        known = self._values.count(value)
+        if known:
+            return known / self.stated_count
+        product = 1.0
+        for token in set(value.split()):
+            product *= max(self._tokens.count(token), 1) / max(self.stated_count, 1)
+        return max(product, floor)
+
+
 class StatisticsEpoch:
-    """Population, prior and name frequencies of one entity kind. Immutable; equal when the digests are equal."""
+    """Population, prior and value frequencies of one kind of record. Immutable; equal when the digests are equal."""
 
     def __init__(self, document: _Document) -> None:
         self._document = document
         self.kind = document.kind
         self.population = document.population
         """Live golden records of this kind."""
-        self.named_count = document.named_count
-        """Records that state a name; the denominator of every frequency."""
-        self._names = _CountTable(document.name_hashes, document.name_counts)
-        self._tokens = _CountTable(document.token_hashes, document.token_counts)
+        self._columns = {column.name: _Frequencies(column) for column in document.columns}
         self._body = msgspec.msgpack.encode(document)
         self.digest = hashlib.blake2b(self._body, digest_size=16).hexdigest()
-        self.name_frequency = lru_cache(NAME_CACHE_ENTRIES)(self._name_frequency)
-        """`name_frequency(name)`: the share of records that bear this full name, in (0, 1]."""
 
     @classmethod
-    def from_records(cls, kind: EntityKind, records: Iterable[Features], population: int) -> StatisticsEpoch:
-        """Count the names of `records`; a name borne once is not kept.
+    def from_records(cls, kind: str, records: Iterable[AnyFeatures], population: int) -> StatisticsEpoch:
+        """Count the values of the columns that have term frequencies; a value borne once is not kept.
 
         Args:
             kind: What the records describe.
             records: Features of every resolved record.
             population: Live golden records.
         """
-        names: Counter[str] = Counter(record.name for record in records if record.name)
-        tokens: Counter[str] = Counter()
-        for name, count in names.items():
-            for token in set(name.split()):
-                tokens[token] += count
-        return cls(_Document(kind, population, names.total(), *_table(names, 2), *_table(tokens, 2)))
+        columns = specification_of(kind).term_frequency_columns
+        values: dict[str, list[str]] = {column: [] for column in columns}
+        for record in records:
+            for column in columns:
+                value = getattr(record, column)
+                if value:
+                    values[column].append(value)
+        return cls(_Document(kind, population, tuple(_Frequencies.of(column, values[column]) for column in columns)))
 
     @classmethod
     def from_bytes(cls, body: bytes) -> StatisticsEpoch:
@@ -117,12 +151,12 @@ class StatisticsEpoch:
             raise ConfigurationError("epoch", "is not a statistics epoch of this version") from error
 
     @classmethod
-    def default(cls, kind: EntityKind) -> StatisticsEpoch:
+    def default(cls, kind: str) -> StatisticsEpoch:
         """Return the epoch that ships with the default model of this kind."""
         return cls.from_bytes((resources.files("mdm.linkage") / "models" / f"{kind}.epoch").read_bytes())
 
     def to_bytes(self) -> bytes:
-        """Return the serialised epoch, about 8 bytes a name."""
+        """Return the serialised epoch, about 8 bytes a value."""
         return zlib.compress(self._body, 6)
 
     def with_population(self, population: int) -> StatisticsEpoch:
@@ -145,16 +179,13 @@ class StatisticsEpoch:
         """The prior as Splink adds it: log2 of its odds."""
         return math.log2(self.prior / (1.0 - self.prior))
 
+    def share(self, column: str) -> Callable[[str], float]:
+        """Return the function from a value of this column to the share of records that state it, in (0, 1].
+
+        A value never seen is as common as its words are together, and not rarer than one in all records.
+        """
+        return self._columns[column].share
+
     def expected_strangers(self, name: str) -> float:
         """Return how many others bear this full name and one given birth date, on average."""
-        return self.population * self.name_frequency(name) / STRANGERS_BIRTHDAY_COUNT
-
-    def _name_frequency(self, name: str) -> float:
-        floor = 1.0 / (self.named_count + 1)
-        known = self._names.count(name)
-        if known:
-            return known / self.named_count
-        product = 1.0
-        for token in set(name.split()):
-            product *= max(self._tokens.count(token), 1) / max(self.named_count, 1)
-        return max(product, floor)
+        return self.population * self._columns["name"].share(name) / STRANGERS_BIRTHDAY_COUNT

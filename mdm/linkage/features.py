@@ -110,6 +110,9 @@ class BusinessFeatures(msgspec.Struct, frozen=True, array_like=True, tag="busine
 
 Features = CitizenFeatures | BusinessFeatures
 
+AnyFeatures = msgspec.Struct
+"""The features of any specification: columns as struct fields, of the types that `snapshot` knows."""
+
 
 class FieldIssue(msgspec.Struct, frozen=True, array_like=True):
     """A value that is kept raw but not used as evidence, or was cut: which field broke which rule."""

@@ -50,7 +50,7 @@ class Provenance(msgspec.Struct, frozen=True):
     libraries: dict[str, str] = {}
 
 
-DEFAULT_THRESHOLDS = {
+DEFAULT_THRESHOLDS: dict[str, Thresholds] = {
     EntityKind.CITIZEN: Thresholds(
         link_bits=7.0, review_bits=3.0, lead_bits=3.0, move_margin_bits=4.0, coincidence_max=5e-4
     ),
@@ -64,7 +64,7 @@ class Model(msgspec.Struct, frozen=True):
     """What the linker knows, without the statistics of the city at hand. Its digest names it in every decision."""
 
     format_version: int
-    kind: EntityKind
+    kind: str
     specification_version: int
     thresholds: Thresholds
     provenance: Provenance
@@ -74,7 +74,7 @@ class Model(msgspec.Struct, frozen=True):
     @classmethod
     def build(
         cls,
-        kind: EntityKind,
+        kind: str,
         parameters: Parameters = starting_parameters,
         thresholds: Thresholds | None = None,
         provenance: Provenance | None = None,
@@ -113,7 +113,7 @@ class Model(msgspec.Struct, frozen=True):
         return cls.from_bytes(path.read_bytes())
 
     @classmethod
-    def default(cls, kind: EntityKind) -> Model:
+    def default(cls, kind: str) -> Model:
         """Return the model that ships with the package."""
         return cls.from_bytes((resources.files("mdm.linkage") / "models" / f"{kind}.json").read_bytes())
 

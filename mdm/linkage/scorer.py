@@ -14,7 +14,7 @@ from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler, Levenshtein
 
 from mdm.linkage.comparisons import Comparison, Level, Meaning
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.features import Features
+from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.predicates import Equal, columns, left_sets, python
 from mdm.linkage.specification import Specification, learned_parameters
@@ -62,7 +62,7 @@ class Scorer:
         model: Model,
         epoch: StatisticsEpoch,
         weights: tuple[tuple[_Weights, ...], ...],
-        score: Callable[[Features, Sequence[Features]], list[ScoredPair]],
+        score: Callable[[AnyFeatures, Sequence[AnyFeatures]], list[ScoredPair]],
     ) -> None:
         self.model = model
         self.epoch = epoch
@@ -70,15 +70,15 @@ class Scorer:
         self._weights = weights
         self._score = score
 
-    def score(self, left: Features, candidates: Sequence[Features]) -> list[ScoredPair]:
+    def score(self, left: AnyFeatures, candidates: Sequence[AnyFeatures]) -> list[ScoredPair]:
         """Return levels and match weight of `left` with each candidate, in their order. About 5 µs a pair."""
         return self._score(left, candidates)
 
-    def levels(self, left: Features, right: Features) -> tuple[int, ...]:
+    def levels(self, left: AnyFeatures, right: AnyFeatures) -> tuple[int, ...]:
         """Return the comparison levels of one pair."""
         return self._score(left, (right,))[0].levels
 
-    def weight(self, levels: tuple[int, ...], left: Features, right: Features) -> float:
+    def weight(self, levels: tuple[int, ...], left: AnyFeatures, right: AnyFeatures) -> float:
         """Return the match weight in bits of a pair with these levels."""
         total = self.epoch.prior_bits
         for position, value in enumerate(levels):
@@ -89,7 +89,7 @@ class Scorer:
                 total += self._term_frequency_bits(weights, left, right)
         return total
 
-    def waterfall(self, left: Features, right: Features) -> list[Step]:
+    def waterfall(self, left: AnyFeatures, right: AnyFeatures) -> list[Step]:
         """Return what each comparison adds, the prior first; the bits add up to the match weight."""
         steps = [Step("prior", "population", Meaning.NEUTRAL, self.epoch.prior_bits, 0.0)]
         for comparison, value, weights in zip(
@@ -101,9 +101,10 @@ class Scorer:
             steps.append(Step(comparison.name, level.label, level.meaning, found.bits, frequency_bits))
         return steps
 
-    def _term_frequency_bits(self, weights: _Weights, left: Features, right: Features) -> float:
-        values = (getattr(left, str(weights.term_frequency_column)), getattr(right, str(weights.term_frequency_column)))
-        stated = [self.epoch.name_frequency(value) for value in values if value is not None]
+    def _term_frequency_bits(self, weights: _Weights, left: AnyFeatures, right: AnyFeatures) -> float:
+        column = str(weights.term_frequency_column)
+        values = (getattr(left, column), getattr(right, column))
+        stated = [self.epoch.share(column)(value) for value in values if value is not None]
         return weights.term_frequency_base_bits - math.log2(max(stated)) if stated else 0.0
 
 
@@ -115,7 +116,7 @@ def compile_scorer(model: Model, epoch: StatisticsEpoch) -> Scorer:
         "damerau": DamerauLevenshtein.distance,
         "levenshtein": Levenshtein.distance,
         "jaro_winkler": JaroWinkler.similarity,
-        "frequency": epoch.name_frequency,
+        **{f"share_of_{column}": epoch.share(column) for column in specification.term_frequency_columns},
         "log2": math.log2,
         "ScoredPair": ScoredPair,
         "prior_bits": epoch.prior_bits,
@@ -188,5 +189,6 @@ def _additions(weights: _Weights) -> list[str]:
     column = weights.term_frequency_column
     if column:
         # Term frequencies stand on levels that hold the column equal, so one side's value is both sides'.
-        lines.append(f"            bits += {weights.term_frequency_base_bits!r} - log2(frequency(l_{column}))")
+        share = f"share_of_{column}(l_{column})"
+        lines.append(f"            bits += {weights.term_frequency_base_bits!r} - log2({share})")
     return lines

@@ -12,9 +12,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mdm.domain.keys import EntityKind
 from mdm.linkage.blocking import POSTING_KEY_BYTES, posting_keys
-from mdm.linkage.features import Features
+from mdm.linkage.features import AnyFeatures
 from mdm.linkage.specification import specification_of
 
 SNAPSHOT_ROW_GROUP = 50_000
@@ -23,7 +22,7 @@ SNAPSHOT_ROW_GROUP = 50_000
 _SCALARS = {str: pa.string(), int: pa.int32(), bool: pa.bool_()}
 
 
-def snapshot_schema(kind: EntityKind) -> pa.Schema:
+def snapshot_schema(kind: str) -> pa.Schema:
     """Return the columns: number, registry, one for each feature, and the posting keys."""
     hints = get_type_hints(specification_of(kind).features_type)
     fields = [pa.field("number", pa.int64(), nullable=False), pa.field("registry", pa.string(), nullable=False)]
@@ -42,7 +41,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
     return _SCALARS[hint]
 
 
-def write_snapshot(path: Path, kind: EntityKind, rows: Iterable[tuple[int, str, Features]]) -> int:
+def write_snapshot(path: Path, kind: str, rows: Iterable[tuple[int, str, AnyFeatures]]) -> int:
     """Write the features of one entity kind, about 40,000 records a second.
 
     Args:

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from mdm.domain.keys import EntityKind
-from mdm.linkage import blocking, businesses, citizens
+from mdm.linkage import business_evidence, businesses, citizen_evidence, citizens
 from mdm.linkage.comparisons import Comparison, Level
-from mdm.linkage.features import BusinessFeatures, CitizenFeatures
+from mdm.linkage.features import AnyFeatures, BusinessFeatures, CitizenFeatures
+from mdm.linkage.keys import Rule
 from mdm.linkage.predicates import sql
+from mdm.linkage.rules import Rules
 
 SPECIFICATION_VERSION = 1
 """Raised with any change of comparisons or blocking rules: models and postings of another version are of no use."""
@@ -21,18 +23,26 @@ STRANGERS_BIRTHDAY_COUNT = 29_600
 
 
 class Specification(msgspec.Struct, frozen=True):
-    """Comparisons and blocking of one entity kind."""
+    """Comparisons, blocking and rules of evidence of one kind of record."""
 
-    kind: EntityKind
-    features_type: type[CitizenFeatures | BusinessFeatures]
+    kind: str
+    """An entity kind; another name for records of a kind that the service does not keep, see `declare`."""
+    features_type: type[AnyFeatures]
     comparisons: tuple[Comparison, ...]
-    blocking_rules: tuple[str, ...]
+    blocking_rules: tuple[Rule, ...]
+    rules: Rules
     training_rules: tuple[tuple[str, ...], ...]
     """Columns that expectation maximisation blocks on, one run each; together they leave every comparison free once."""
 
     def comparison(self, name: str) -> Comparison:
         """Return the comparison of this name."""
         return self.comparisons[self.position(name)]
+
+    @property
+    def term_frequency_columns(self) -> tuple[str, ...]:
+        """The columns whose values weigh more the rarer they are."""
+        columns = (level.term_frequency_column for each in self.comparisons for level in each.levels)
+        return tuple(dict.fromkeys(column for column in columns if column))
 
     def position(self, name: str) -> int:
         """Return the 0-based place of the comparison of this name."""
@@ -43,7 +53,8 @@ CITIZEN_SPECIFICATION = Specification(
     EntityKind.CITIZEN,
     CitizenFeatures,
     citizens.COMPARISONS,
-    tuple(name for name, _ in blocking.CITIZEN_RULES),
+    citizens.BLOCKING_RULES,
+    citizen_evidence.RULES,
     (("birth_date", "sex"), ("name",), ("personal_id",)),
 )
 
@@ -51,7 +62,8 @@ BUSINESS_SPECIFICATION = Specification(
     EntityKind.BUSINESS,
     BusinessFeatures,
     businesses.COMPARISONS,
-    tuple(name for name, _ in blocking.BUSINESS_RULES),
+    businesses.BLOCKING_RULES,
+    business_evidence.RULES,
     (("tax_code",), ("name_sorted",)),
 )
 
@@ -59,9 +71,31 @@ Parameters = Callable[[Comparison, Level], tuple[float, float]]
 """Gives m and u of a level."""
 
 
-def specification_of(kind: EntityKind) -> Specification:
-    """Return the specification of this entity kind."""
-    return CITIZEN_SPECIFICATION if kind is EntityKind.CITIZEN else BUSINESS_SPECIFICATION
+_BY_KIND: dict[str, Specification] = {}
+_BY_TYPE: dict[type[AnyFeatures], Specification] = {}
+
+
+def declare(specification: Specification) -> None:
+    """Make a specification known under its kind and its features' type.
+
+    The service's two are; a third is for records of other people's making, such as public data sets with a truth.
+    """
+    _BY_KIND[specification.kind] = specification
+    _BY_TYPE[specification.features_type] = specification
+
+
+declare(CITIZEN_SPECIFICATION)
+declare(BUSINESS_SPECIFICATION)
+
+
+def specification_of(kind: str) -> Specification:
+    """Return the specification of this kind."""
+    return _BY_KIND[kind]
+
+
+def specification_for(features: AnyFeatures) -> Specification:
+    """Return the specification of these features."""
+    return _BY_TYPE[type(features)]
 
 
 def held(level: Level, m: float, u: float) -> tuple[float, float]:

@@ -69,7 +69,7 @@ class Workspace:
     def linker(self, settings: dict[str, Any], epoch: StatisticsEpoch) -> Linker:
         """Return a Splink linker whose term frequencies are the epoch's."""
         linker = Linker(self.records, settings, log_level=logging.ERROR)
-        for column in _term_frequency_columns(self.specification):
+        for column in self.specification.term_frequency_columns:
             table = f"frequencies_of_{column}"
             if not self.count(f"SELECT count(*) FROM duckdb_tables() WHERE table_name = '{table}'"):  # noqa: S608
                 self._create_frequencies(table, column, epoch)
@@ -82,10 +82,11 @@ class Workspace:
             value
             for (value,) in self.run(f'SELECT DISTINCT "{column}" FROM records WHERE "{column}" IS NOT NULL')  # noqa: S608
         ]
+        share = epoch.share(column)
         arrow = pa.table(
             {
                 column: pa.array(values, pa.string()),
-                f"tf_{column}": pa.array([epoch.name_frequency(value) for value in values], pa.float64()),
+                f"tf_{column}": pa.array([share(value) for value in values], pa.float64()),
             }
         )
         self.connection.register("arrow_frequencies", arrow)
@@ -213,14 +214,3 @@ def _score_chunk(
     predictions.drop_table_from_database_and_remove_from_cache()
     workspace.run(f"DROP TABLE IF EXISTS pairs_{chunk} CASCADE")
     return table
-
-
-def _term_frequency_columns(specification: Specification) -> list[str]:
-    return list(
-        dict.fromkeys(
-            level.term_frequency_column
-            for comparison in specification.comparisons
-            for level in comparison.levels
-            if level.term_frequency_column
-        )
-    )

@@ -70,10 +70,8 @@ def active_engines(state: IdentityView, artefact: Callable[[str], bytes | None])
     engines = {}
     for kind in EntityKind:
         model = usable_model(state, kind, artefact)
-        digest = state.setting(f"epoch:{kind}")
-        body = artefact(digest) if digest else None
-        epoch = StatisticsEpoch.from_bytes(body) if body else StatisticsEpoch.default(kind)
-        engines[kind] = engine(kind, model or Model.default(kind), epoch)
+        epoch = _usable_epoch(state, kind, artefact)
+        engines[kind] = engine(kind, model or Model.default(kind), epoch or StatisticsEpoch.default(kind))
     return engines
 
 
@@ -84,4 +82,16 @@ def usable_model(state: IdentityView, kind: EntityKind, artefact: Callable[[str]
     try:
         return Model.from_bytes(body) if body else None
     except ConfigurationError:
+        return None
+
+
+def _usable_epoch(
+    state: IdentityView, kind: EntityKind, artefact: Callable[[str], bytes | None]
+) -> StatisticsEpoch | None:
+    digest = state.setting(f"epoch:{kind}")
+    body = artefact(digest) if digest else None
+    try:
+        return StatisticsEpoch.from_bytes(body) if body else None
+    except ConfigurationError:
+        # Written by another release; the shipped one serves, with the real population, until the next re-linkage.
         return None

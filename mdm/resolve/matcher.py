@@ -111,7 +111,7 @@ def candidates_of(state: MatchState, kind: EntityKind, keys: Iterable[bytes], ow
             if number != own:
                 found[number] = None
         if read < total:
-            truncated.append(TruncatedBlock(rules[key[0]], total, read))
+            truncated.append(TruncatedBlock(rules[key[0]][0], total, read))
     return Candidates(tuple(found), tuple(truncated))
 
 

@@ -34,7 +34,7 @@ EPOCH = StatisticsEpoch.from_records(EntityKind.CITIZEN, RECORDS, 10_000)
     ],
 )
 def test_name_frequency(name: str, expected: float, reason: str) -> None:
-    assert EPOCH.name_frequency(name) == pytest.approx(expected), reason
+    assert EPOCH.share("name")(name) == pytest.approx(expected), reason
 
 
 def test_expected_strangers_grow_with_the_population() -> None:
@@ -54,7 +54,7 @@ def test_an_epoch_survives_its_bytes_and_is_equal_by_content() -> None:
     again = StatisticsEpoch.from_bytes(EPOCH.to_bytes())
     assert again == EPOCH
     assert hash(again) == hash(EPOCH)
-    assert again.name_frequency("nguyen thi hoa") == EPOCH.name_frequency("nguyen thi hoa")
+    assert again.share("name")("nguyen thi hoa") == EPOCH.share("name")("nguyen thi hoa")
     assert again.with_population(9) != EPOCH
     reordered = StatisticsEpoch.from_records(EntityKind.CITIZEN, RECORDS[::-1], 10_000)
     assert reordered.digest == EPOCH.digest
@@ -74,5 +74,5 @@ def test_other_bytes_are_refused(body: bytes) -> None:
 @pytest.mark.parametrize("kind", EntityKind)
 def test_the_shipped_epoch_is_of_its_kind(kind: EntityKind) -> None:
     epoch = StatisticsEpoch.default(kind)
-    assert epoch.kind is kind
+    assert epoch.kind == kind
     assert epoch.population > 1_000

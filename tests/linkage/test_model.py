@@ -20,7 +20,7 @@ from mdm.linkage.specification import SPECIFICATION_VERSION, held, learned_param
 @pytest.mark.parametrize("kind", EntityKind)
 def test_the_shipped_model_says_where_it_comes_from_and_keeps_the_bounds(kind: EntityKind) -> None:
     model = Model.default(kind)
-    assert model.kind is kind
+    assert model.kind == kind
     assert model.specification_version == SPECIFICATION_VERSION
     assert model.provenance.record_count > 1_000
     assert set(model.provenance.libraries) == {"splink", "duckdb", "rapidfuzz"}

@@ -52,7 +52,7 @@ def test_a_rare_name_weighs_more_than_a_common_one() -> None:
     scorer = compile_scorer(Model.default(EntityKind.CITIZEN), epoch)
     rare = CitizenFeatures(name="rare 7")
     lead = scorer.score(rare, [rare])[0].match_weight_bits - scorer.score(common, [common])[0].match_weight_bits
-    assert math.isclose(lead, math.log2(epoch.name_frequency("nguyen thi hoa") / epoch.name_frequency("rare 7")))
+    assert math.isclose(lead, math.log2(epoch.share("name")("nguyen thi hoa") / epoch.share("name")("rare 7")))
 
 
 @pytest.mark.parametrize(("bits", "expected"), [(0.0, 0.5), (1.0, 2 / 3), (-1.0, 1 / 3), (2000.0, 1.0), (-2000.0, 0.0)])

@@ -1,0 +1,123 @@
+"""What a link of two citizen records needs beside its weight, and what forbids it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mdm.linkage.features import CitizenFeatures
+from mdm.linkage.rules import STRANGERS, Coincidence, Found, Rules, disjoint
+
+MOTHER_AGE_YEARS_MIN = 10
+"""A bearer of the mother's name born this long before the newborn is the mother, not the child."""
+
+PERSONAL_NUMBERS_MAX = 3
+"""12-digit numbers in one person's records: their own, a re-issued or mistyped one, and a relative's."""
+
+
+def veto(left: CitizenFeatures, right: CitizenFeatures) -> str | None:
+    """Return the name of what forbids that both are one person. About 1 µs."""
+    if (
+        left.verified_ids
+        and right.verified_ids
+        and disjoint(left.verified_ids, right.verified_ids)
+        # One number written in both records is an alias chain: a re-issued card beside the old one.
+        and disjoint(left.personal_ids, right.personal_ids)
+    ):
+        return "verified_ids_differ"
+    if (
+        left.birth_order is not None
+        and right.birth_order is not None
+        and left.birth_order != right.birth_order
+        and left.birth_date is not None
+        and left.birth_date == right.birth_date
+    ):
+        return "twin_order"
+    if _is_mother(left, right) or _is_mother(right, left):
+        return "mother_of_newborn"
+    return None
+
+
+def _is_mother(adult: CitizenFeatures, newborn: CitizenFeatures) -> bool:
+    if not newborn.is_newborn_alias or adult.is_newborn_alias or adult.name is None:
+        return False
+    if adult.birth_year is None or newborn.birth_year is None:
+        return adult.name == newborn.mother_name
+    return newborn.birth_year - adult.birth_year >= MOTHER_AGE_YEARS_MIN
+
+
+def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidence: Coincidence) -> str | None:
+    """Return what a link lacks, None if nothing."""
+    if found["family"].label == "newborn":
+        return _missing_of_newborns(found, left, right)
+    if found.agrees("personal_id") or found.agrees("insurance_number"):
+        return _missing_beside_number(found)
+    if found["name"].label == "different" or found.conflicts("birth"):
+        return STRANGERS
+    if found.conflicts("name") and not found.agrees("birth"):
+        return STRANGERS
+    if found["diacritics"].label != "agree" and (left.birth_order is None) != (right.birth_order is None):
+        # One of twins, and marks are often all that tells Anh from Ánh.
+        return "twin_order"
+    contacts = found.count("phone", "address", "family", "employer")
+    # Another 12-digit number is another person's, unless two further items say otherwise.
+    needed = 2 if found.conflicts("personal_id") else 1
+    if found.agrees("name") and not found.conflicts("diacritics"):
+        if found.agrees("birth") and (contacts >= needed or found.is_close("personal_id")):
+            return None
+        if found.agrees("birth"):
+            strangers = coincidence.expected_strangers(left.name) if left.name is not None else 1.0
+            is_improbable = strangers < coincidence.strangers_max
+            return None if is_improbable and not _is_contradicted(found) else "name_and_birth_date_only"
+        needed += found.conflicts("family") + found.conflicts("insurance_number") + found.conflicts("sex")
+        return None if found.is_close("birth") and contacts >= needed else "birth_date"
+    needed += found.conflicts("family")
+    is_shortened = found["name"].label == "middle_dropped"
+    is_unnamed = found["name"].is_missing and found.agrees("family") and not found.conflicts("sex")
+    # A household's phone, address and parents do not tell twins apart: any other name that is off needs a number.
+    fits = found.agrees("birth") and contacts >= needed and (is_shortened or (is_unnamed and contacts > needed))
+    return None if fits else "name"
+
+
+def _is_contradicted(found: Found) -> bool:
+    """Return whether anything speaks against two records that share no more than a name and a birth date."""
+    if any(found.conflicts(name) for name in ("personal_id", "insurance_number", "family", "sex")):
+        return True
+    return found["phone"].label == "different" or found["address"].label == "different"
+
+
+def _missing_beside_number(found: Found) -> str | None:
+    """Return what a link lacks beside a shared number, which may be a relative's or one digit off a stranger's."""
+    name, birth = found["name"], found["birth"]
+    if birth.label == "different":
+        return "number_without_birth_date"
+    if found.conflicts("birth"):
+        # A year off is a clerk's slip if the name agrees in full.
+        return None if found.agrees("name") else "number_without_birth_date"
+    if name.label in {"different", "similar"}:
+        # Twins share a birth date and sometimes a card, but hardly both numbers.
+        both = found.agrees("personal_id") and found.agrees("insurance_number")
+        return None if both and found.agrees("birth") else "number_without_name"
+    if name.is_missing and found.conflicts("sex"):
+        return "number_without_name"
+    fits = found.agrees("birth") or found.is_close("birth") or found.agrees("name")
+    return None if fits else "number_without_name"
+
+
+def _missing_of_newborns(found: Found, left: CitizenFeatures, right: CitizenFeatures) -> str | None:
+    if found.conflicts("sex"):
+        return "sex"
+    if (left.birth_order is None) != (right.birth_order is None):
+        return "twin_order"
+    return None
+
+
+def excess(members: Sequence[CitizenFeatures]) -> str | None:
+    """Return whether these hold more personal numbers than one person comes by.
+
+    A chain of records each one digit off the next would else join hundreds.
+    """
+    numbers = {each.personal_id for each in members if each.personal_id is not None}
+    return "too_many_numbers" if len(numbers) > PERSONAL_NUMBERS_MAX else None
+
+
+RULES = Rules(veto, lack, excess, frozenset({"twin_order", "mother_of_newborn"}))
