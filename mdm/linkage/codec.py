@@ -23,4 +23,4 @@ def decode_features(kind: EntityKind, body: bytes) -> Features:
     Raises:
         msgspec.DecodeError: Not features of this kind.
     """
-    return _CITIZEN_DECODER.decode(body) if kind is EntityKind.CITIZEN else _BUSINESS_DECODER.decode(body)
+    return _CITIZEN_DECODER.decode(body) if kind == EntityKind.CITIZEN else _BUSINESS_DECODER.decode(body)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mdm.domain.keys import EntityKind
+from mdm.errors import ConfigurationError
 from mdm.linkage import business_evidence, businesses, citizen_evidence, citizens
 from mdm.linkage.comparisons import Comparison, Level
 from mdm.linkage.features import AnyFeatures, BusinessFeatures, CitizenFeatures
@@ -89,7 +90,13 @@ declare(BUSINESS_SPECIFICATION)
 
 
 def specification_of(kind: str) -> Specification:
-    """Return the specification of this kind."""
+    """Return the specification of this kind.
+
+    Raises:
+        ConfigurationError: Nobody declared one.
+    """
+    if kind not in _BY_KIND:
+        raise ConfigurationError("kind", "is none that records are linked of")
     return _BY_KIND[kind]
 
 

@@ -66,7 +66,11 @@ BROKEN: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("Splink settings without levels", _no_levels, "not a Splink model"),
     ("a later file format", lambda document: document.update(format_version=99), "format_version"),
     ("another specification", lambda document: document.update(specification_version=0), "train again"),
-    ("an entity kind that we do not know", lambda document: document.update(kind="vehicle"), "not a linkage model"),
+    (
+        "an entity kind that we do not know",
+        lambda document: document.update(kind="vehicle"),
+        "none that records are linked of",
+    ),
 ]
 
 
