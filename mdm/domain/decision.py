@@ -124,8 +124,12 @@ def _standings(evidence: Iterable[Evidence], veto: Callable[[GoldenId], str]) ->
             best[pair.golden_id] = pair
     standings = []
     for golden_id, pair in best.items():
-        detail = veto(golden_id) if pair.band is Band.LINK else ""
-        if detail:
+        is_open = pair.band is not Band.NONE and pair.reason is not MatchReason.VETO
+        detail = veto(golden_id) if is_open or pair.band is Band.LINK else ""
+        if detail and pair.band is Band.REVIEW:
+            # Another member tells the two apart: "same" would be no possible answer.
+            standings.append(_Standing(golden_id, msgspec.structs.replace(pair, band=Band.NONE), is_linkable=False))
+        elif detail:
             held = msgspec.structs.replace(pair, band=Band.REVIEW, reason=MatchReason.VETO, detail=detail)
             standings.append(_Standing(golden_id, held, is_linkable=False))
         else:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mdm.linkage.features import CitizenFeatures
-from mdm.linkage.rules import STRANGERS, Coincidence, Found, Rules, disjoint
+from mdm.linkage.rules import SOLE, STRANGERS, Coincidence, Found, Rules, disjoint
+
+_NAME_AND_BIRTH_DATE_ONLY = "name_and_birth_date_only"
 
 MOTHER_AGE_YEARS_MIN = 10
 """A bearer of the mother's name born this long before the newborn is the mother, not the child."""
+
+UNLISTED_SHARE_MAX = 0.2
+"""A register of residents that lacks more than a fifth of them does not tell that a bearer is the only one."""
+
+_WRITTEN_OTHERWISE = frozenset({"regional", "slip", "middle_dropped", "words_dropped", "initials"})
+"""Levels of a name that is off, but could not be the name of a twin."""
 
 PERSONAL_NUMBERS_MAX = 3
 """12-digit numbers in one person's records: their own, a re-issued or mistyped one, and a relative's."""
@@ -55,6 +63,9 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
         return STRANGERS
     if found.conflicts("name") and not found.agrees("birth"):
         return STRANGERS
+    if is_listed(left) and is_listed(right) and left.household != right.household:
+        # A register of residents lists each once; who moved keeps the number.
+        return "listed_twice" if found.count("phone", "address", "family") > 1 else STRANGERS
     if found["diacritics"].label != "agree" and (left.birth_order is None) != (right.birth_order is None):
         # One of twins, and marks are often all that tells Anh from Ánh.
         return "twin_order"
@@ -65,24 +76,38 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
         if found.agrees("birth") and (contacts >= needed or found.is_close("personal_id")):
             return None
         if found.agrees("birth"):
-            strangers = coincidence.expected_strangers(left.name) if left.name is not None else 1.0
-            is_improbable = strangers < coincidence.strangers_max
-            return None if is_improbable and not _is_contradicted(found) else "name_and_birth_date_only"
+            return _missing_beside_name_and_birth_date(found, left, right, coincidence)
         needed += found.conflicts("family") + found.conflicts("insurance_number") + found.conflicts("sex")
         return None if found.is_close("birth") and contacts >= needed else "birth_date"
     needed += found.conflicts("family")
-    is_shortened = found["name"].label == "middle_dropped"
+    is_same_but_for_writing = found["name"].label in _WRITTEN_OTHERWISE
     is_unnamed = found["name"].is_missing and found.agrees("family") and not found.conflicts("sex")
-    # A household's phone, address and parents do not tell twins apart: any other name that is off needs a number.
-    fits = found.agrees("birth") and contacts >= needed and (is_shortened or (is_unnamed and contacts > needed))
+    # A household's phone, address and parents do not tell twins apart: what may be another name needs a number.
+    fits = (
+        found.agrees("birth") and contacts >= needed and (is_same_but_for_writing or (is_unnamed and contacts > needed))
+    )
     return None if fits else "name"
 
 
-def _is_contradicted(found: Found) -> bool:
-    """Return whether anything speaks against two records that share no more than a name and a birth date."""
+def _missing_beside_name_and_birth_date(
+    found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidence: Coincidence
+) -> str | None:
+    """Return what a link lacks where no more is shared than a name and a birth date, which strangers may share too."""
     if any(found.conflicts(name) for name in ("personal_id", "insurance_number", "family", "sex")):
-        return True
-    return found["phone"].label == "different" or found["address"].label == "different"
+        return _NAME_AND_BIRTH_DATE_ONLY
+    strangers = coincidence.expected_strangers(left.name) if left.name is not None else 1.0
+    has_moved = found["phone"].label == "different" or found["address"].label == "different"
+    if strangers < coincidence.strangers_max and not has_moved:
+        return None
+    # One who shares both would have to be missing from the register of residents as well, for it shows only one.
+    unlisted = coincidence.unlisted_share
+    is_known_to_be_rare = unlisted <= UNLISTED_SHARE_MAX and strangers * unlisted < coincidence.strangers_max
+    return SOLE if is_known_to_be_rare and not (is_listed(left) and is_listed(right)) else _NAME_AND_BIRTH_DATE_ONLY
+
+
+def is_listed(features: CitizenFeatures) -> bool:
+    """Return whether the record comes from a register of residents: only those name the household of each."""
+    return features.household is not None
 
 
 def _missing_beside_number(found: Found) -> str | None:
@@ -93,6 +118,8 @@ def _missing_beside_number(found: Found) -> str | None:
     if found.conflicts("birth"):
         # A year off is a clerk's slip if the name agrees in full.
         return None if found.agrees("name") else "number_without_birth_date"
+    if name.label == "garbled":
+        return None if found.agrees("birth") else "number_without_name"
     if name.label in {"different", "similar"}:
         # Twins share a birth date and sometimes a card, but hardly both numbers.
         both = found.agrees("personal_id") and found.agrees("insurance_number")
@@ -120,4 +147,4 @@ def excess(members: Sequence[CitizenFeatures]) -> str | None:
     return "too_many_numbers" if len(numbers) > PERSONAL_NUMBERS_MAX else None
 
 
-RULES = Rules(veto, lack, excess, frozenset({"twin_order", "mother_of_newborn"}))
+RULES = Rules(veto, lack, excess, frozenset({"twin_order", "mother_of_newborn"}), is_listed)

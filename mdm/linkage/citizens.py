@@ -10,6 +10,7 @@ from mdm.linkage.comparisons import Comparison, Level, Meaning
 from mdm.linkage.features import CitizenFeatures
 from mdm.linkage.keys import Rule, each, joined, word_order_free
 from mdm.linkage.predicates import (
+    Contains,
     DamerauWithin,
     Differ,
     EitherEmpty,
@@ -28,18 +29,53 @@ from mdm.linkage.predicates import (
 JARO_WINKLER_CLOSE = 0.9199
 """Just below 0.92, which is a rational value of the measure: the engines may round it apart."""
 
+JARO_WINKLER_GARBLED = 0.8599
+"""Where one name holds a word that is none, this likeness is enough to take it for a slip."""
+
 NAME = Comparison(
     "name",
     (
         Level("missing", Meaning.MISSING, EitherMissing("name")),
-        Level("same", Meaning.AGREES, Equal("name"), 0.90, 4e-5, term_frequency_column="name"),
-        Level("swapped", Meaning.AGREES, Equal("name_sorted"), 0.005, 2e-6),
+        Level("same", Meaning.AGREES, Equal("name"), 0.88, 4e-5, term_frequency_column="name"),
+        Level(
+            "swapped",
+            Meaning.AGREES,
+            any_of(MemberAcross("name", "name_rotated"), all_of(Equal("name_sorted"), Equal("nationality"))),
+            0.005,
+            2e-6,
+        ),
         Level("other_name", Meaning.AGREES, MemberAcross("name", "other_names"), 0.005, 1e-5),
-        Level("typo", Meaning.CLOSE, DamerauWithin("name", 1), 0.03, 3e-4),
-        Level("middle_dropped", Meaning.CLOSE, EqualAcross("name", "name_short"), 0.025, 5e-5),
+        Level("regional", Meaning.CLOSE, Equal("name_regional"), 0.003, 2e-5, bits_max=9.0),
+        # A word that no name is made of is a slip; a brother's or sister's name would be a name.
+        Level(
+            "slip",
+            Meaning.CLOSE,
+            all_of(DamerauWithin("name", 1), EitherTrue("is_misspelt")),
+            0.03,
+            3e-5,
+            bits_max=11.0,
+        ),
+        Level("typo", Meaning.CLOSE, DamerauWithin("name", 1), 0.01, 3e-4),
+        Level(
+            "middle_dropped",
+            Meaning.CLOSE,
+            any_of(EqualAcross("name", "name_short"), all_of(Equal("name_short"), Contains("name_words"))),
+            0.025,
+            1e-4,
+        ),
+        Level("words_dropped", Meaning.CLOSE, Contains("name_words"), 0.002, 5e-5, bits_max=6.0),
+        Level("initials", Meaning.CLOSE, MemberAcross("name", "name_abbreviated"), 0.01, 1e-4, bits_max=9.0),
         # People go by the given name; the measure alone rewards "nguyen thi", which says nothing.
         Level(
             "close", Meaning.CLOSE, all_of(JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), Equal("given")), 0.01, 5e-4
+        ),
+        Level(
+            "garbled",
+            Meaning.NEUTRAL,
+            all_of(EitherTrue("is_misspelt"), JaroWinklerAtLeast("name", JARO_WINKLER_GARBLED)),
+            0.005,
+            1e-3,
+            bits_max=4.0,
         ),
         Level("middle_differs", Meaning.NEUTRAL, Equal("name_short"), 0.008, 2e-3, bits_max=2.0),
         Level("similar", Meaning.NEUTRAL, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.005, 6e-3, bits_max=0.0),
@@ -58,7 +94,9 @@ DIACRITICS = Comparison(
             Meaning.MISSING,
             any_of(EitherMissing("name_accented"), EitherMissing("name"), Differ("name")),
         ),
-        Level("conflict", Meaning.CONFLICTS, None, 0.03, 0.30, bits_max=-1.0),
+        # Twins are told apart by their given names; a mark missing in the middle is a clerk's.
+        Level("given_agrees", Meaning.NEUTRAL, Equal("given_accented"), 0.02, 0.05, bits_max=0.0, bits_min=-2.0),
+        Level("conflict", Meaning.CONFLICTS, None, 0.01, 0.25, bits_max=-1.0),
     ),
 )
 
@@ -125,8 +163,19 @@ PHONE = Comparison(
     "phone",
     (
         Level("missing", Meaning.MISSING, EitherEmpty("phones")),
-        Level("same", Meaning.AGREES, Overlap("phones"), 0.7, 2e-4, bits_max=7.0),
-        Level("different", Meaning.NEUTRAL, None, 0.3, 0.9998, bits_min=-2.0),
+        # A household's number stands in some eight records, a clinic's in hundreds.
+        Level(
+            "same",
+            Meaning.AGREES,
+            Equal("phone"),
+            0.6,
+            2e-4,
+            bits_max=7.0,
+            term_frequency_column="phone",
+            sharers_free_max=8,
+        ),
+        Level("shared", Meaning.AGREES, Overlap("phones"), 0.1, 2e-4, bits_max=5.0),
+        Level("different", Meaning.NEUTRAL, None, 0.3, 0.9996, bits_min=-2.0),
     ),
 )
 
@@ -209,6 +258,8 @@ BLOCKING_RULES: tuple[Rule, ...] = (
     ("name_and_premises", lambda f: each(f.premises, f.given)),
     ("phone_and_name", lambda f: each(f.phones, f.given)),
     ("phone_and_year", lambda f: each(f.phones, f.birth_year)),
+    ("premises_and_birth_date", lambda f: each(f.premises, f.birth_date)),
+    ("surname_ward_and_birth_date", lambda f: each(f.wards, f.surname, f.birth_date)),
     ("relative_id_and_month", lambda f: each(f.relative_ids, _month(f))),
     ("mother_and_month", lambda f: joined(f.mother_name, _month(f))),
     ("household_and_name", lambda f: joined(f.household, f.given)),

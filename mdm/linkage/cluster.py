@@ -27,6 +27,17 @@ class Clustering(NamedTuple):
 
     clusters: list[list[int]]
     refused: list[Edge]
+    ambiguous: list[Edge]
+    """Links on name and birth date alone that several listed bearers share."""
+
+
+class Namesakes(NamedTuple):
+    """Pairs that share name and birth date and little else."""
+
+    sole: list[Edge]
+    """Those that link if the register of residents knows only one such bearer."""
+    pairs: list[tuple[int, int]]
+    """All of them."""
 
 
 def cluster(
@@ -34,6 +45,7 @@ def cluster(
     features_of: Callable[[int], AnyFeatures],
     scorer: Scorer,
     *,
+    namesakes: Namesakes | None = None,
     same: Iterable[tuple[int, int]] = (),
     different: Iterable[tuple[int, int]] = (),
 ) -> Clustering:
@@ -43,6 +55,7 @@ def cluster(
         edges: Pairs that may link on their own. Any order: they are taken by falling weight, ties by the numbers.
         features_of: Gives a record's features.
         scorer: Judges whether two clusters contradict each other.
+        namesakes: Looked at when all else is joined.
         same: Pairs that a steward judged the same bearer; they join whatever the evidence says.
         different: Pairs that a steward judged different; never in one cluster, unless `same` forces it.
 
@@ -52,6 +65,18 @@ def cluster(
     forest = _Forest(different)
     for left, right in sorted(same):
         forest.join(left, right)
+    refused = _grow(forest, edges, features_of, scorer)
+    ambiguous: list[Edge] = []
+    if namesakes is not None:
+        clear, ambiguous = _sole_bearers(forest, namesakes, features_of, scorer)
+        refused += _grow(forest, clear, features_of, scorer)
+    return Clustering(forest.clusters(), refused, ambiguous)
+
+
+def _grow(
+    forest: _Forest, edges: Iterable[Edge], features_of: Callable[[int], AnyFeatures], scorer: Scorer
+) -> list[Edge]:
+    """Join along the edges in falling weight; return those that would put a contradiction inside a cluster."""
     refused: list[Edge] = []
     for edge in sorted(edges, key=lambda edge: (-edge.match_weight_bits, edge.left, edge.right)):
         left, right = forest.root(edge.left), forest.root(edge.right)
@@ -65,7 +90,41 @@ def cluster(
             refused.append(edge)
         else:
             forest.join(left, right)
-    return Clustering(forest.clusters(), refused)
+    return refused
+
+
+def _sole_bearers(
+    forest: _Forest, namesakes: Namesakes, features_of: Callable[[int], AnyFeatures], scorer: Scorer
+) -> tuple[list[Edge], list[Edge]]:
+    """Part the sole edges between clusters into those that link and those that several bearers may claim.
+
+    Among clusters of one name and birth date at most one may be listed, and at most one may hold several records:
+    several that found each other but not the register are somebody whom it lacks.
+    """
+    groups = _Forest(())
+    for left, right in namesakes.pairs:
+        groups.join(forest.root(left), forest.root(right))
+    is_listed = scorer.specification.rules.is_listed
+    listed: dict[int, bool] = {}
+    sole: dict[int, bool] = {}
+
+    def lists(root: int) -> bool:
+        if root not in listed:
+            listed[root] = any(is_listed(features_of(number)) for number in forest.members(root))
+        return listed[root]
+
+    clear: list[Edge] = []
+    ambiguous: list[Edge] = []
+    for edge in namesakes.sole:
+        left, right = forest.root(edge.left), forest.root(edge.right)
+        if left == right or (lists(left) and lists(right)):
+            continue
+        group = groups.root(left)
+        if group not in sole:
+            roots = groups.members(group)
+            sole[group] = sum(map(lists, roots)) <= 1 and sum(len(forest.members(root)) > 1 for root in roots) <= 1
+        (clear if sole[group] else ambiguous).append(edge)
+    return clear, ambiguous
 
 
 class _Forest:

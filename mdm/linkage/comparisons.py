@@ -39,6 +39,9 @@ class Level(msgspec.Struct, frozen=True):
     bits_min: float = -12.0
     bits_max: float = 20.0
     term_frequency_column: str | None = None
+    """A column that the level holds equal: the rarer its value, the more the level weighs."""
+    sharers_free_max: int = 0
+    """Records that may share the value before the level weighs less, a bit with each doubling; 0: as rare as it is."""
 
     @property
     def is_missing(self) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdm.errors import ConfigurationError
+from mdm.linkage.comparisons import Level
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.specification import STRANGERS_BIRTHDAY_COUNT, specification_of
 
@@ -27,6 +28,9 @@ PRIOR_MAX = 1e-3
 
 PRIOR_MIN = 1e-8
 """Ten times the country's population."""
+
+UNLISTED_SHARE_MIN = 0.02
+"""The best register of residents lacks 2 to 3 % of those who live in the city."""
 
 CACHED_VALUES_MAX = 65_536
 """Values of a column whose share a process remembers: the lookup is 5 µs, the memory about 10 MB."""
@@ -49,6 +53,7 @@ class _Document(msgspec.Struct, frozen=True, array_like=True):
     kind: str
     population: int
     columns: tuple[_Column, ...]
+    listed_count: int = 0
 
 
 def _hash(text: str) -> int:
@@ -129,14 +134,18 @@ class StatisticsEpoch:
             records: Features of every resolved record.
             population: Live golden records.
         """
-        columns = specification_of(kind).term_frequency_columns
+        columns = [str(level.term_frequency_column) for _, level in specification_of(kind).term_frequency_levels]
         values: dict[str, list[str]] = {column: [] for column in columns}
+        is_listed = specification_of(kind).rules.is_listed
+        listed_count = 0
         for record in records:
+            listed_count += is_listed(record)
             for column in columns:
                 value = getattr(record, column)
                 if value:
                     values[column].append(value)
-        return cls(_Document(kind, population, tuple(_Frequencies.of(column, values[column]) for column in columns)))
+        frequencies = tuple(_Frequencies.of(column, values[column]) for column in columns)
+        return cls(_Document(kind, population, frequencies, listed_count))
 
     @classmethod
     def from_bytes(cls, body: bytes) -> StatisticsEpoch:
@@ -179,12 +188,30 @@ class StatisticsEpoch:
         """The prior as Splink adds it: log2 of its odds."""
         return math.log2(self.prior / (1.0 - self.prior))
 
+    @property
+    def unlisted_share(self) -> float:
+        """Share of the population that no register of residents lists, at least `UNLISTED_SHARE_MIN`."""
+        return max(1.0 - self._document.listed_count / max(self.population, 1), UNLISTED_SHARE_MIN)
+
     def share(self, column: str) -> Callable[[str], float]:
         """Return the function from a value of this column to the share of records that state it, in (0, 1].
 
         A value never seen is as common as its words are together, and not rarer than one in all records.
         """
         return self._columns[column].share
+
+    def term_frequency(self, level: Level, u: float) -> Callable[[str], float]:
+        """Return the function from a value of the level's column to the probability that strangers share it.
+
+        Args:
+            level: With a term-frequency column.
+            u: Of the level, which stands for all values that not too many share, where the level says so.
+        """
+        frequencies = self._columns[str(level.term_frequency_column)]
+        free_share = level.sharers_free_max / max(frequencies.stated_count, 1)
+        if not free_share:
+            return frequencies.share
+        return lambda value: u * max(frequencies.share(value) / free_share, 1.0)
 
     def expected_strangers(self, name: str) -> float:
         """Return how many others bear this full name and one given birth date, on average."""

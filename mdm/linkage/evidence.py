@@ -14,7 +14,7 @@ from mdm.domain.events import MatchReason
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
-from mdm.linkage.rules import STRANGERS, Coincidence, Found
+from mdm.linkage.rules import SHARED_BY_NAMESAKES, SOLE, STRANGERS, Coincidence, Found
 from mdm.linkage.scorer import Scorer
 from mdm.linkage.specification import specification_for, specification_of
 
@@ -34,8 +34,19 @@ class Assessment(NamedTuple):
     reason: MatchReason | None = None
     detail: str = ""
 
+    @property
+    def is_namesake(self) -> bool:
+        """Whether the two share name and birth date and little else."""
+        return self.detail in SHARED_BY_NAMESAKES
+
+    @property
+    def is_sole(self) -> bool:
+        """Whether the link holds only while nobody else listed bears this name and birth date."""
+        return self.band is Band.LINK and self.detail == SOLE
+
 
 _LINK = Assessment(Band.LINK)
+_SOLE = Assessment(Band.LINK, None, SOLE)
 _NONE = Assessment(Band.NONE)
 
 
@@ -71,18 +82,21 @@ def assess(
         return _NONE
     specification = specification_of(kind)
     rules = specification.rules
-    coincidence = Coincidence(epoch.expected_strangers, thresholds.coincidence_max)
+    coincidence = Coincidence(epoch.expected_strangers, thresholds.coincidence_max, epoch.unlisted_share)
     missing = rules.lack(Found(specification.comparisons, levels), left, right, coincidence)
     if missing == STRANGERS:
         return _NONE
     forbidden = veto(left, right)
     if forbidden is not None:
         # A veto is worth a steward's time only where a link would else have been made.
-        if bits < thresholds.link_bits or forbidden == _ENTITY_KIND or forbidden in rules.plain_facts:
+        would_link = bits >= thresholds.link_bits and missing is None
+        if not would_link or forbidden == _ENTITY_KIND or forbidden in rules.plain_facts:
             return _NONE
         return Assessment(Band.REVIEW, MatchReason.VETO, forbidden)
     if bits < thresholds.link_bits:
         return Assessment(Band.REVIEW, MatchReason.WEIGHT, missing or "")
+    if missing == SOLE:
+        return _SOLE
     return _LINK if missing is None else Assessment(Band.REVIEW, MatchReason.THIN_EVIDENCE, missing)
 
 

@@ -16,9 +16,9 @@ class CitizenFeatures(msgspec.Struct, frozen=True, array_like=True, tag="citizen
     name: str | None = None
     """Full name folded, "nguyen thi hoa"; None for a newborn alias."""
     name_accented: str | None = None
-    """Canonical lower-case NFC with tone placement settled; None when the source wrote no diacritics at all."""
+    """Its marks where they tell names apart; None when the source wrote no diacritics at all. See `PersonName`."""
     name_sorted: str | None = None
-    """Words of `name` in alphabetical order: order swapped, foreigners."""
+    """Words of `name` in alphabetical order: for blocking, and for foreigners, whose names come in any order."""
     name_short: str | None = None
     """Surname and given name, the middle dropped."""
     surname: str | None = None
@@ -69,6 +69,19 @@ class CitizenFeatures(msgspec.Struct, frozen=True, array_like=True, tag="citizen
     """1 or 2 (…) among twins; None for a single birth or when not stated."""
     nationality: str | None = None
     """Folded; None for Vietnamese or not stated."""
+    name_regional: str | None = None
+    """`name` with southern and northern forms of the surname as one: Huỳnh and Hoàng, Võ and Vũ."""
+    given_accented: str | None = None
+    """The given name's part of `name_accented`."""
+    name_rotated: tuple[str, ...] = ()
+    """`name` with the surname last or the given name first."""
+    name_words: tuple[str, ...] = ()
+    name_abbreviated: tuple[str, ...] = ()
+    """`name` with initials in place of the middle words, and of the surname too."""
+    is_misspelt: bool = False
+    """`name` holds a word that no name is made of: a slip, and no twin is called so."""
+    phone: str | None = None
+    """The first phone that the record states as the bearer's own; weighs by how many share it."""
 
 
 class BusinessFeatures(msgspec.Struct, frozen=True, array_like=True, tag="business"):

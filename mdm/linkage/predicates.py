@@ -65,6 +65,12 @@ class Overlap(_Atom, frozen=True):
     column: str
 
 
+class Contains(_Atom, frozen=True):
+    """One of the two lists holds every element of the other, and neither is empty."""
+
+    column: str
+
+
 class LengthsDiffer(_Atom, frozen=True):
     """Both sides state the text `column`, in different lengths."""
 
@@ -124,6 +130,7 @@ Atom = (
     | EqualAcross
     | MemberAcross
     | Overlap
+    | Contains
     | LengthsDiffer
     | NumberWithin
     | DamerauWithin
@@ -173,6 +180,8 @@ def _atom_sql(atom: Atom) -> str:
             text = f'(list_contains("{elements}_r", {left}) OR list_contains("{elements}_l", {right}))'
         case Overlap():
             text = f"list_has_any({left}, {right})"
+        case Contains():
+            text = f"(list_has_all({left}, {right}) OR list_has_all({right}, {left}))"
         case LengthsDiffer():
             text = f"len({left}) <> len({right})"
         case NumberWithin(_, distance):
@@ -191,8 +200,8 @@ def _atom_sql(atom: Atom) -> str:
 def python(predicate: Predicate) -> str:
     """Return a Python expression over locals `l_<column>` and `r_<column>`, truthy where the predicate holds.
 
-    Lists that `Overlap` reads also stand as `s_<column>`, the left side as a frozenset. The functions `damerau`,
-    `levenshtein` and `jaro_winkler` are rapidfuzz's. See `left_sets` and `columns` for what to bind.
+    Lists that `Overlap` and `Contains` read also stand as `s_<column>`, the left side as a frozenset. The functions
+    `damerau`, `levenshtein` and `jaro_winkler` are rapidfuzz's. See `left_sets` and `columns` for what to bind.
     """
     match predicate:
         case And(parts):
@@ -223,6 +232,9 @@ def _atom_python(atom: Atom) -> str:
             text = f"({left} in r_{elements} or {right} in l_{elements})"
         case Overlap():
             text = f"(not s_{atom.column}.isdisjoint({right}))"
+        case Contains():
+            subset = f"s_{atom.column}.issubset({right}) or s_{atom.column}.issuperset({right})"
+            text = f"({left} and {right} and ({subset}))"
         case LengthsDiffer():
             text = f"({stated} and len({left}) != len({right}))"
         case NumberWithin(_, distance):
@@ -258,7 +270,7 @@ def left_sets(predicate: Predicate) -> tuple[str, ...]:
     match predicate:
         case And(parts) | Or(parts):
             return tuple(dict.fromkeys(column for part in parts for column in left_sets(part)))
-        case Overlap(column):
+        case Overlap(column) | Contains(column):
             return (column,)
         case _:
             return ()

@@ -12,6 +12,12 @@ from mdm.linkage.comparisons import Comparison, Level, Meaning
 STRANGERS = "strangers"
 """Not even worth a review: what agrees is shared by a household, what tells its members apart differs."""
 
+SOLE = "sole_bearer"
+"""A link on name and birth date alone: good only if the register of residents knows nobody else of both."""
+
+SHARED_BY_NAMESAKES = frozenset({SOLE, "name_and_birth_date_only"})
+"""Details of pairs that share name and birth date and little else."""
+
 PairRule = Callable[[Any, Any], str | None]
 """Names what forbids that the bearers of two records' features are one, or None. Symmetric."""
 
@@ -54,10 +60,17 @@ class Coincidence(msgspec.Struct, frozen=True):
     """Others in the population that bear this full name and one given birth date, on average."""
     strangers_max: float
     """Below it a name and a birth date may link on their own."""
+    unlisted_share: float
+    """Share of the population that no register of residents lists."""
 
 
 Lack = Callable[[Found, Any, Any, Coincidence], str | None]
 """Names what a link of this pair lacks, None if nothing; `STRANGERS` where not even a question is due. Symmetric."""
+
+
+def never(_features: Any) -> bool:
+    """Return False: there is no such register."""
+    return False
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -68,6 +81,8 @@ class Rules(msgspec.Struct, frozen=True):
     excess: SetRule
     plain_facts: Collection[str] = frozenset()
     """Vetoes that no steward need look at: the two are known to be different."""
+    is_listed: Callable[[Any], bool] = never
+    """Whether the record stands in a register that means to list every bearer once."""
 
 
 def disjoint(left: tuple[str, ...], right: tuple[str, ...]) -> bool:

@@ -7,7 +7,7 @@ Splink's order, so that both engines give a pair the same levels and the same ma
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler, Levenshtein
@@ -62,12 +62,14 @@ class Scorer:
         model: Model,
         epoch: StatisticsEpoch,
         weights: tuple[tuple[_Weights, ...], ...],
+        frequencies: Mapping[str, Callable[[str], float]],
         score: Callable[[AnyFeatures, Sequence[AnyFeatures]], list[ScoredPair]],
     ) -> None:
         self.model = model
         self.epoch = epoch
         self.specification: Specification = model.specification
         self._weights = weights
+        self._frequencies = frequencies
         self._score = score
 
     def score(self, left: AnyFeatures, candidates: Sequence[AnyFeatures]) -> list[ScoredPair]:
@@ -104,7 +106,7 @@ class Scorer:
     def _term_frequency_bits(self, weights: _Weights, left: AnyFeatures, right: AnyFeatures) -> float:
         column = str(weights.term_frequency_column)
         values = (getattr(left, column), getattr(right, column))
-        stated = [self.epoch.share(column)(value) for value in values if value is not None]
+        stated = [self._frequencies[column](value) for value in values if value is not None]
         return weights.term_frequency_base_bits - math.log2(max(stated)) if stated else 0.0
 
 
@@ -112,11 +114,16 @@ def compile_scorer(model: Model, epoch: StatisticsEpoch) -> Scorer:
     """Generate the scoring function of `model` under `epoch`. Takes about 5 ms; keep the result."""
     specification = model.specification
     weights = _weights(model, specification)
+    learned = learned_parameters(model.splink)
+    frequencies = {
+        str(level.term_frequency_column): epoch.term_frequency(level, _trained(learned, comparison, level)[1])
+        for comparison, level in specification.term_frequency_levels
+    }
     scope: dict[str, Any] = {
         "damerau": DamerauLevenshtein.distance,
         "levenshtein": Levenshtein.distance,
         "jaro_winkler": JaroWinkler.similarity,
-        **{f"share_of_{column}": epoch.share(column) for column in specification.term_frequency_columns},
+        **{f"frequency_of_{column}": frequency for column, frequency in frequencies.items()},
         "log2": math.log2,
         "ScoredPair": ScoredPair,
         "prior_bits": epoch.prior_bits,
@@ -124,7 +131,7 @@ def compile_scorer(model: Model, epoch: StatisticsEpoch) -> Scorer:
     source = _source(specification, weights)
     # The source is made of our own specification and of numbers alone; nothing of a record or a request enters it.
     exec(compile(source, f"<scorer of {model.kind}>", "exec"), scope)  # noqa: S102
-    return Scorer(model, epoch, weights, scope["score"])
+    return Scorer(model, epoch, weights, frequencies, scope["score"])
 
 
 def _weights(model: Model, specification: Specification) -> tuple[tuple[_Weights, ...], ...]:
@@ -189,6 +196,6 @@ def _additions(weights: _Weights) -> list[str]:
     column = weights.term_frequency_column
     if column:
         # Term frequencies stand on levels that hold the column equal, so one side's value is both sides'.
-        share = f"share_of_{column}(l_{column})"
-        lines.append(f"            bits += {weights.term_frequency_base_bits!r} - log2({share})")
+        frequency = f"frequency_of_{column}(l_{column})"
+        lines.append(f"            bits += {weights.term_frequency_base_bits!r} - log2({frequency})")
     return lines

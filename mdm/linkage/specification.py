@@ -16,7 +16,7 @@ from mdm.linkage.keys import Rule
 from mdm.linkage.predicates import sql
 from mdm.linkage.rules import Rules
 
-SPECIFICATION_VERSION = 1
+SPECIFICATION_VERSION = 2
 """Raised with any change of comparisons or blocking rules: models and postings of another version are of no use."""
 
 STRANGERS_BIRTHDAY_COUNT = 29_600
@@ -40,10 +40,14 @@ class Specification(msgspec.Struct, frozen=True):
         return self.comparisons[self.position(name)]
 
     @property
-    def term_frequency_columns(self) -> tuple[str, ...]:
-        """The columns whose values weigh more the rarer they are."""
-        columns = (level.term_frequency_column for each in self.comparisons for level in each.levels)
-        return tuple(dict.fromkeys(column for column in columns if column))
+    def term_frequency_levels(self) -> tuple[tuple[Comparison, Level], ...]:
+        """The levels whose weight depends on how common the value is, each of a column of its own."""
+        return tuple(
+            (comparison, level)
+            for comparison in self.comparisons
+            for level in comparison.levels
+            if level.term_frequency_column
+        )
 
     def position(self, name: str) -> int:
         """Return the 0-based place of the comparison of this name."""

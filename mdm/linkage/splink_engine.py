@@ -18,7 +18,7 @@ from splink import DuckDBAPI, Linker
 from mdm.limits import CANDIDATES_PER_KEY_MAX
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model
-from mdm.linkage.specification import Specification
+from mdm.linkage.specification import Specification, learned_parameters
 
 CHUNK_PAIRS = 4_000_000
 """Candidate pairs scored at a time: some 600 MB at the widest, and 10 s between two reports of progress."""
@@ -69,28 +69,28 @@ class Workspace:
     def linker(self, settings: dict[str, Any], epoch: StatisticsEpoch) -> Linker:
         """Return a Splink linker whose term frequencies are the epoch's."""
         linker = Linker(self.records, settings, log_level=logging.ERROR)
-        for column in self.specification.term_frequency_columns:
+        known = learned_parameters(settings)
+        for comparison, level in self.specification.term_frequency_levels:
+            column, (_, u) = str(level.term_frequency_column), known[comparison.name, level.label]
             table = f"frequencies_of_{column}"
-            if not self.count(f"SELECT count(*) FROM duckdb_tables() WHERE table_name = '{table}'"):  # noqa: S608
-                self._create_frequencies(table, column, epoch)
+            self._create_frequencies(table, column, epoch.term_frequency(level, u or level.u))
             frame = self.api.register(table, dataset_display_name=f"{table}_{linker._cache_uid}")  # noqa: SLF001
             linker.table_management.register_term_frequency_lookup(frame, column)
         return linker
 
-    def _create_frequencies(self, table: str, column: str, epoch: StatisticsEpoch) -> None:
+    def _create_frequencies(self, table: str, column: str, frequency: Callable[[str], float]) -> None:
         values = [
             value
             for (value,) in self.run(f'SELECT DISTINCT "{column}" FROM records WHERE "{column}" IS NOT NULL')  # noqa: S608
         ]
-        share = epoch.share(column)
         arrow = pa.table(
             {
                 column: pa.array(values, pa.string()),
-                f"tf_{column}": pa.array([share(value) for value in values], pa.float64()),
+                f"tf_{column}": pa.array([frequency(value) for value in values], pa.float64()),
             }
         )
         self.connection.register("arrow_frequencies", arrow)
-        self.run(f"CREATE TABLE {table} AS SELECT * FROM arrow_frequencies")  # noqa: S608
+        self.run(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM arrow_frequencies")  # noqa: S608
         self.connection.unregister("arrow_frequencies")
 
 

@@ -22,6 +22,7 @@ from mdm.linkage.codec import decode_features, encode_features
 from mdm.linkage.evidence import assess, compatible, contradiction
 from mdm.linkage.features import Features, FieldIssue
 from mdm.linkage.normalise.record import normalise
+from mdm.linkage.rules import SOLE
 from mdm.linkage.specification import specification_of
 from mdm.resolve.commands import Proposal, ScoredCandidate
 from mdm.resolve.engines import Engine
@@ -199,6 +200,7 @@ def evidence_of(
     """
     weak = engine.model.thresholds.review_bits
     evidence: dict[RecordNumber, Evidence] = {}
+    namesakes: dict[RecordNumber, Features] = {}
     for candidate in scored:
         other = state.record(candidate.number)
         if other is None or other.golden_id is None:
@@ -211,13 +213,43 @@ def evidence_of(
             if other_features is None:
                 continue
             found = assess(engine.kind, candidate.levels, features, other_features, bits, engine.model, engine.epoch)
+            if found.is_namesake:
+                namesakes[candidate.number] = other_features
             pair = Evidence(
                 candidate.number, other.golden_id, found.band, bits, found.reason or ev.MatchReason.WEIGHT, found.detail
             )
         evidence[candidate.number] = pair
+    if namesakes and not _is_sole(state, engine, features, evidence, namesakes):
+        evidence = {number: _held_back(pair) for number, pair in evidence.items()}
     if entry is not None and own is not None:
         _hear_people(state, entry, own, evidence)
     return list(evidence.values())
+
+
+def _is_sole(
+    state: IdentityView,
+    engine: Engine,
+    features: Features,
+    evidence: Mapping[RecordNumber, Evidence],
+    namesakes: Mapping[RecordNumber, Features],
+) -> bool:
+    """Return whether name and birth date may link: all who share them can be one bearer (see `cluster`)."""
+    if any(pair.band is Band.LINK and pair.detail != SOLE for pair in evidence.values()):
+        # With a surer link the record is no lone one.
+        return False
+    is_listed = engine.scorer.specification.rules.is_listed
+    golden_ids = {evidence[number].golden_id for number in namesakes}
+    listed = {evidence[number].golden_id for number, other in namesakes.items() if is_listed(other)}
+    goldens = [state.golden(golden_id) for golden_id in golden_ids]
+    several_count = sum(golden is not None and len(golden.members) > 1 for golden in goldens)
+    return len(listed) + is_listed(features) <= 1 and several_count <= 1
+
+
+def _held_back(pair: Evidence) -> Evidence:
+    """Turn a link on name and birth date alone into a question."""
+    if pair.band is not Band.LINK or pair.detail != SOLE:
+        return pair
+    return msgspec.structs.replace(pair, band=Band.REVIEW, reason=ev.MatchReason.AMBIGUOUS)
 
 
 def _hear_people(

@@ -18,12 +18,13 @@ from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
-from mdm.linkage.cluster import Clustering, Edge, cluster
+from mdm.linkage.cluster import Clustering, Edge, Namesakes, cluster
 from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import assess, compatible, veto
+from mdm.linkage.evidence import assess, compatible, contradiction, veto
 from mdm.linkage.features import Features
 from mdm.linkage.model import Model
+from mdm.linkage.rules import SOLE
 from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.splink_engine import PredictionReport, predict
 from mdm.resolve.relink_plan import Cluster, Weakest
@@ -87,6 +88,7 @@ class Linked(msgspec.Struct, frozen=True):
 class _Bands(msgspec.Struct):
     edges: list[Edge]
     questions: list[Question]
+    namesakes: Namesakes
 
 
 class Records:
@@ -146,14 +148,19 @@ def link(
         bands.questions += _chosen_against_the_evidence(bands, records, scorer, people)
         edges = _unambiguous(bands, records, scorer, model.thresholds.lead_bits, people)
         clustering = cluster(
-            edges, records.features, scorer, same=sorted(people.same), different=sorted(people.different)
+            edges,
+            records.features,
+            scorer,
+            namesakes=bands.namesakes,
+            same=sorted(people.same),
+            different=sorted(people.different),
         )
         population = len(records.encoded) - sum(len(members) - 1 for members in clustering.clusters)
         if abs(population - epoch.population) <= POPULATION_SETTLED_SHARE * epoch.population:
             break
         epoch = epoch.with_population(population)
     pairs.unlink(missing_ok=True)
-    return _linked(records, clustering, edges, bands.questions, epoch, prediction)
+    return _linked(records, clustering, [*edges, *bands.namesakes.sole], bands.questions, epoch, prediction)
 
 
 def _pairs(path: Path, shift_bits: float, level_count: int) -> Iterator[tuple[int, int, float, tuple[int, ...]]]:
@@ -173,7 +180,7 @@ def _bands(
     epoch: StatisticsEpoch,
     people: People,
 ) -> _Bands:
-    found = _Bands([], [])
+    found = _Bands([], [], Namesakes([], []))
     for left, right, bits, levels in pairs:
         pair = (RecordNumber(left), RecordNumber(right))
         if bits < model.thresholds.review_bits or pair in people.different or pair in people.same:
@@ -181,11 +188,15 @@ def _bands(
         assessed = assess(records.kind, levels, records.features(left), records.features(right), bits, model, epoch)
         reason, detail = assessed.reason or MatchReason.WEIGHT, assessed.detail
         band = assessed.band
-        if band is Band.REVIEW and pair in people.chosen and reason is not MatchReason.VETO:
-            band = Band.LINK
+        if pair in people.chosen and reason is not MatchReason.VETO and band is not Band.NONE:
+            band, detail = Band.LINK, ""
         elif band is Band.LINK and pair in people.rejected:
             band, reason, detail = Band.REVIEW, MatchReason.VETO, "clerk_rejected"
-        if band is Band.LINK:
+        if assessed.is_namesake:
+            found.namesakes.pairs.append((left, right))
+        if band is Band.LINK and detail == SOLE:
+            found.namesakes.sole.append(Edge(left, right, bits))
+        elif band is Band.LINK:
             found.edges.append(Edge(left, right, bits))
         elif band is Band.REVIEW:
             found.questions.append(Question(*pair, reason, bits, detail))
@@ -260,11 +271,11 @@ def _linked(
     grouped = {number: members for members in clusters for number in members}
     clusters.extend((number,) for number in records.encoded if number not in grouped)
     clusters.sort()
-    refused = {(edge.left, edge.right) for edge in clustering.refused}
+    apart = {(edge.left, edge.right) for edge in (*clustering.refused, *clustering.ambiguous)}
     weakest: dict[RecordNumber, Weakest] = {}
     for edge in edges:
         left, right = RecordNumber(edge.left), RecordNumber(edge.right)
-        if (edge.left, edge.right) in refused or grouped.get(left) is not grouped.get(right):
+        if (edge.left, edge.right) in apart or grouped.get(left) is not grouped.get(right):
             continue
         first = grouped[left][0]
         if first not in weakest or edge.match_weight_bits < weakest[first].match_weight_bits:
@@ -275,12 +286,27 @@ def _linked(
             Question(
                 RecordNumber(edge.left),
                 RecordNumber(edge.right),
-                MatchReason.REFUSED_EDGE,
+                reason,
                 edge.match_weight_bits,
                 "",
             )
-            for edge in clustering.refused
+            for reason, edges_left in (
+                (MatchReason.REFUSED_EDGE, clustering.refused),
+                (MatchReason.AMBIGUOUS, clustering.ambiguous),
+            )
+            for edge in edges_left
         ),
     ]
+    asked = [question for question in asked if _may_be_answered(question, records, grouped)]
     asked.sort(key=lambda question: (question.left, question.right))
-    return Linked(clusters, weakest, asked, epoch, prediction, len(edges), len(refused))
+    return Linked(clusters, weakest, asked, epoch, prediction, len(edges), len(clustering.refused))
+
+
+def _may_be_answered(question: Question, records: Records, grouped: Mapping[RecordNumber, Cluster]) -> bool:
+    """Return whether "same" is a possible answer: nothing else tells the two clusters apart already."""
+    if question.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}:
+        return True
+    left, right = (
+        [records.features(number) for number in grouped.get(end, (end,))] for end in (question.left, question.right)
+    )
+    return contradiction(left, right) is None

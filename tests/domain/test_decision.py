@@ -57,6 +57,7 @@ CASES = [
         "a member that may link speaks even where another weighs more but is held back",
     ),
     ([("A", 1, 12.0, LINK)], {"vetoed": "A"}, ("review", "", {1: "veto"}), "a veto by any member holds back"),
+    ([("A", 1, 5.0, REVIEW)], {"vetoed": "A"}, ("created", "", {}), "nor is asked what another member answers"),
     (
         [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK)],
         {"vetoed": "A"},
@@ -99,8 +100,8 @@ CASES = [
     (
         [("A", 1, 5.0, REVIEW)],
         {"current": "A", "vetoed": "A"},
-        ("review", "", {1: "weight"}),
-        "a veto that comes to light among one golden record's members parts them",
+        ("created", "", {}),
+        "a veto that comes to light among one golden record's members parts them, and leaves nothing to ask",
     ),
     (
         [("A", 1, 12.0, LINK)],

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.domain.keys import EntityKind
-from mdm.linkage.cluster import Edge, cluster
+from mdm.linkage.cluster import Clustering, Edge, Namesakes, cluster
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import veto
 from mdm.linkage.features import CitizenFeatures
@@ -103,3 +103,40 @@ def test_no_cluster_holds_a_veto_and_the_order_of_edges_does_not_matter(
     for edge in ordered:
         together = joined.get(edge.left) is not None and joined.get(edge.left) == joined.get(edge.right)
         assert together or edge in found.refused
+
+
+LISTED = msgspec.structs.replace(PERSON, household="household:1")
+ALSO_LISTED = msgspec.structs.replace(PERSON, household="household:2")
+
+
+def clustered_namesakes(records: dict[int, CitizenFeatures], strong: list[tuple[int, int]]) -> Clustering:
+    """Cluster records that all share name and birth date, some pairs of them more."""
+    numbers = sorted(records)
+    pairs = [(left, right) for left in numbers for right in numbers if left < right and (left, right) not in strong]
+    sole = [Edge(left, right, 12.0) for left, right in pairs]
+    edges = [Edge(left, right, 25.0) for left, right in strong]
+    return cluster(edges, records.__getitem__, SCORER, namesakes=Namesakes(sole, pairs))
+
+
+def test_name_and_birth_date_link_where_the_register_knows_one_bearer_of_both() -> None:
+    found = clustered_namesakes({1: LISTED, 2: PERSON, 3: PERSON, 4: PERSON}, [(1, 4)])
+    assert found.clusters == [[1, 2, 3, 4]]
+    assert not found.ambiguous
+
+
+def test_name_and_birth_date_do_not_choose_between_two_listed_bearers() -> None:
+    found = clustered_namesakes({1: LISTED, 2: ALSO_LISTED, 3: PERSON}, [])
+    assert found.clusters == []
+    assert {(edge.left, edge.right) for edge in found.ambiguous} == {(1, 3), (2, 3)}, "two listed ones are two people"
+
+
+def test_records_that_found_each_other_but_not_the_register_are_somebody_else() -> None:
+    found = clustered_namesakes({1: LISTED, 2: PERSON, 3: PERSON, 4: PERSON, 5: PERSON}, [(1, 2), (3, 4)])
+    assert found.clusters == [[1, 2], [3, 4]], "and the lone record may be of either"
+    assert found.ambiguous
+
+
+def test_a_surer_link_decides_before_name_and_birth_date_are_asked() -> None:
+    found = clustered_namesakes({1: LISTED, 2: ALSO_LISTED, 3: PERSON}, [(1, 3)])
+    assert found.clusters == [[1, 3]]
+    assert not found.ambiguous

@@ -9,9 +9,9 @@ import pytest
 
 from mdm.domain.keys import EntityKind
 from mdm.errors import ConfigurationError
-from mdm.linkage.epoch import PRIOR_MAX, StatisticsEpoch
+from mdm.linkage.epoch import PRIOR_MAX, UNLISTED_SHARE_MIN, StatisticsEpoch
 from mdm.linkage.features import CitizenFeatures, Features
-from mdm.linkage.specification import STRANGERS_BIRTHDAY_COUNT
+from mdm.linkage.specification import CITIZEN_SPECIFICATION, STRANGERS_BIRTHDAY_COUNT
 
 RECORDS: list[Features] = [
     *[CitizenFeatures(name="nguyen thi hoa")] * 6,
@@ -76,3 +76,25 @@ def test_the_shipped_epoch_is_of_its_kind(kind: EntityKind) -> None:
     epoch = StatisticsEpoch.default(kind)
     assert epoch.kind == kind
     assert epoch.population > 1_000
+
+
+def test_the_register_of_residents_says_how_much_of_the_population_it_lacks() -> None:
+    listed = [CitizenFeatures(name="le thi sau", household=f"household:{number}") for number in range(90)]
+    epoch = StatisticsEpoch.from_records(EntityKind.CITIZEN, [*listed, *RECORDS], 100)
+    assert epoch.unlisted_share == pytest.approx(0.1)
+    assert epoch.with_population(1000).unlisted_share == pytest.approx(0.91)
+    assert epoch.with_population(80).unlisted_share == UNLISTED_SHARE_MIN, "no register is complete"
+    assert EPOCH.unlisted_share == 1.0, "without a register nobody is listed"
+    assert StatisticsEpoch.from_bytes(epoch.to_bytes()).unlisted_share == epoch.unlisted_share
+
+
+def test_a_phone_weighs_less_the_more_records_share_it_beyond_a_household() -> None:
+    family = [CitizenFeatures(phone="84901")] * 8
+    clinic = [CitizenFeatures(phone="84902")] * 64
+    level = CITIZEN_SPECIFICATION.comparison("phone").levels[1]
+    epoch = StatisticsEpoch.from_records(EntityKind.CITIZEN, [*family, *clinic], 72)
+    frequency = epoch.term_frequency(level, 1e-3)
+    assert level.sharers_free_max == 8
+    assert frequency("84901") == pytest.approx(1e-3)
+    assert frequency("84902") == pytest.approx(8e-3), "three doublings, three bits"
+    assert frequency("84903") == pytest.approx(1e-3), "never seen"

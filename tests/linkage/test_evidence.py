@@ -67,10 +67,25 @@ FIRM = BusinessFeatures(
 )
 ID, OTHER_ID, CMND = "079190000001", "079190000002", "023456789"
 HOME: dict[str, Any] = {"premises": ("12|le loi",), "wards": ("26740",)}
+AWAY: dict[str, Any] = {"premises": ("7|hai ba trung",), "wards": ("1",)}
 
 
 def varied(features: Features, changes: dict[str, Any]) -> Any:
     return msgspec.structs.replace(features, **changes)
+
+
+def written(name: str) -> dict[str, Any]:
+    """The features of HOA's name in another spelling."""
+    words = name.split()
+    return {
+        "name": name,
+        "name_accented": None,
+        "name_sorted": " ".join(sorted(words)),
+        "name_short": f"{words[0]} {words[-1]}",
+        "name_words": tuple(sorted(words)),
+        "surname": words[0],
+        "given": words[-1],
+    }
 
 
 def epoch_of(features: Features) -> StatisticsEpoch:
@@ -183,8 +198,29 @@ BANDS: list[tuple[str, Features, dict[str, Any], dict[str, Any], Assessment]] = 
      Assessment(Band.REVIEW, THIN, "name_and_birth_date_only")),
     ("the same with the home", HOA, HOME, HOME, LINK),
     ("a rare name and a birth date", RARE, {}, {}, LINK),
-    ("a rare name and a birth date, but another home", RARE, HOME, {"premises": ("7|hai ba trung",), "wards": ("1",)},
+    ("a rare name and a birth date, but another home", RARE, HOME, AWAY,
      Assessment(Band.REVIEW, THIN, "name_and_birth_date_only")),
+    ("two rows of the register of residents, apart", RARE, {"household": "household:1"},
+     {"household": "household:2"}, NONE),
+    ("two such rows that share more", HOA, {"household": "household:1", **HOME, "phones": ("849",), "phone": "849"},
+     {"household": "household:2", **HOME, "phones": ("849",), "phone": "849"},
+     Assessment(Band.REVIEW, THIN, "listed_twice")),
+    ("a slip that no twin is called by", HOA, HOME, {**HOME, **written("nguyen thi hpa"), "is_misspelt": True}, LINK),
+    ("a letter that another name differs by", HOA, HOME, {**HOME, **written("nguyen thi hoi")},
+     Assessment(Band.REVIEW, THIN, "name")),
+    ("a middle word left off", HOA, HOME, {**HOME, **written("nguyen hoa")}, LINK),
+    ("initials for surname and middle", HOA, {**HOME, "name_abbreviated": ("n t hoa",)},
+     {**HOME, **written("n t hoa"), "name_short": "n hoa"}, LINK),
+    ("the surname in its northern form", varied(HOA, written("huynh hoa")), {**HOME, "name_regional": "huynh hoa"},
+     {**HOME, **written("hoang hoa"), "name_regional": "huynh hoa"}, LINK),
+    ("initials and a bare year: one contact is not enough", HOA, {**HOME, "name_abbreviated": ("n t hoa",)},
+     {**HOME, **written("n t hoa"), "name_short": "n hoa", "birth_date": None},
+     Assessment(Band.REVIEW, MatchReason.WEIGHT, "name")),
+    ("a garbled name beside a number and the birth date", HOA, {"personal_ids": (ID,), **HOME},
+     {"personal_ids": (ID,), **HOME, **written("ngiyen thi hoaa"), "is_misspelt": True}, LINK),
+    ("marks of the middle word alone differ", HOA,
+     {**HOME, "name_accented": "nguyen thi thũy hoa", "given_accented": "hoa"},
+     {**HOME, "name_accented": "nguyen thi thuy hoa", "given_accented": "hoa"}, LINK),
     (
         "twins of one home: letters alike, marks not",
         HOA,
@@ -245,3 +281,27 @@ def test_a_chain_of_numbers_each_one_digit_off_is_not_one_person() -> None:
     people = [CitizenFeatures(name="nguyen van an", personal_id=f"07908000000{digit}") for digit in range(4)]
     assert contradiction(people[:2], people[2:3]) is None
     assert contradiction(people[:2], people[2:]) == "too_many_numbers"
+
+
+def test_a_name_and_a_birth_date_link_where_the_register_of_residents_would_know_another_bearer() -> None:
+    residents = [
+        varied(HOA, {"name": HOA.name if number < 4 else f"ho {number // 2}", "household": f"household:{number}"})
+        for number in range(19_400)
+    ]
+    epoch = StatisticsEpoch.from_records(EntityKind.CITIZEN, residents, 20_000)
+    model = Model.default(EntityKind.CITIZEN)
+
+    def judged(left: dict[str, Any], right: dict[str, Any]) -> Assessment:
+        one, other = varied(HOA, left), varied(HOA, right)
+        levels, bits = compile_scorer(model, epoch).score(one, [other])[0]
+        return assess(EntityKind.CITIZEN, levels, one, other, bits, model, epoch)
+
+    listed = {"household": "household:1"}
+    assert judged({**listed, **HOME}, AWAY).is_sole
+    assert judged(HOME, AWAY).is_sole
+    assert not judged({**listed, **HOME}, {**listed, **AWAY}).is_sole, "the register lists each once"
+    assert not judged({**listed, "personal_id": ID}, {"personal_id": OTHER_ID}).is_sole
+    large = epoch.with_population(14_000_000)
+    levels, bits = compile_scorer(model, large).score(varied(RARE, HOME), [varied(RARE, AWAY)])[0]
+    judged_large = assess(EntityKind.CITIZEN, levels, varied(RARE, HOME), varied(RARE, AWAY), bits, model, large)
+    assert not judged_large.is_sole, "a register that lists a thousandth of the city proves nothing"

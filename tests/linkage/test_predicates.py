@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler, Levenshtein
 
 from mdm.linkage.predicates import (
+    Contains,
     DamerauWithin,
     Differ,
     EitherEmpty,
@@ -54,6 +55,7 @@ ATOMS: list[Predicate] = [
     EqualAcross("a", "b"),
     MemberAcross("a", "items"),
     Overlap("items"),
+    Contains("items"),
     LengthsDiffer("a"),
     NumberWithin("n", 1),
     DamerauWithin("a", 1),

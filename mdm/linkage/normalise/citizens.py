@@ -98,6 +98,13 @@ def citizen_features(
         is_newborn_alias=name.is_newborn_alias,
         birth_order=_birth_order(attributes.birth_order, name, findings),
         nationality=nation,
+        name_regional=name.regional,
+        given_accented=name.given_accented,
+        name_rotated=name.rotated,
+        name_words=name.words,
+        name_abbreviated=name.abbreviated,
+        is_misspelt=name.is_misspelt,
+        phone=phones[0] if phones else None,
     )
 
 

@@ -7,7 +7,10 @@ such a name says nothing about its bearer and a lot about the mother.
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
+from importlib import resources
 
 import msgspec
 
@@ -25,6 +28,12 @@ SURNAMES = frozenset(
     truong cam lo ro thoi cong au duong
     """.split()
 )
+NAME_WORDS = "name_words.txt"
+_FIXED_MARKS = frozenset({"thi", "van"})
+"""Words of nearly every name, always written with the same marks: what a clerk leaves off there tells nobody apart."""
+_HOOKS = re.compile("\u0309")
+_TILDE = "\u0303"
+"""Southern speech has one tone for both."""
 _SURNAMES_OR_SHORT = SURNAMES | {"ng"}
 _COMPOUND_SURNAMES = (
     ("cong", "tang", "ton", "nu"),
@@ -75,11 +84,25 @@ class PersonName(msgspec.Struct, frozen=True):
 
     name: str | None = None
     accented: str | None = None
+    """Marks where they tell names apart: surname, Thị and Văn folded, hook and tilde as one; None if it has no mark."""
+    given_accented: str | None = None
+    """The given name's part of `accented`."""
     sorted: str | None = None
     short: str | None = None
     surname: str | None = None
     given: str | None = None
     phonetic: str | None = None
+    regional: str | None = None
+    """Folded, southern and northern forms of the surname as one. Given names in both forms are brothers' names."""
+    words: tuple[str, ...] = ()
+    """Sorted, each once; none of a name of one word."""
+    rotated: tuple[str, ...] = ()
+    """The name in the orders of other languages: surname last, given name first. Not every order: Tuấn Anh has a
+    brother Anh Tuấn."""
+    abbreviated: tuple[str, ...] = ()
+    """What clerks make of the name: "n t hoa", "nguyen t hoa"."""
+    is_misspelt: bool = False
+    """Some word is none that Vietnamese names are made of, among others that are."""
     is_newborn_alias: bool = False
     parent_name: str | None = None
     """Folded name of the parent that a newborn alias names."""
@@ -112,19 +135,66 @@ def person_name(text: str) -> PersonName:
 def _from_words(words: list[Word]) -> PersonName:
     folded = [word.folded for word in words]
     name = " ".join(folded)
-    accented = " ".join(word.accented for word in words)
     surname_words = _surname_words(folded)
+    has_marks = any(not word.accented.isascii() for word in words)
+    marks = list(_telling_marks(words, surname_words))
     surname = " ".join(folded[:surname_words]) if surname_words else None
     given = folded[-1]
     return PersonName(
         name=name,
-        accented=None if accented.isascii() else accented,
+        accented=" ".join(marks) if has_marks else None,
+        given_accented=marks[-1] if has_marks else None,
         sorted=" ".join(sorted(folded)),
         short=f"{surname} {given}" if surname else given,
         surname=surname,
         given=given,
         phonetic=" ".join(word.phonetic for word in words),
+        regional=" ".join([word.regional for word in words[:surname_words]] + folded[surname_words:]),
+        words=tuple(sorted(set(folded))) if len(folded) > 1 else (),
+        rotated=_rotated(folded),
+        abbreviated=_abbreviated(folded, surname_words),
+        is_misspelt=_is_misspelt(folded),
     )
+
+
+def _telling_marks(words: list[Word], surname_words: int) -> Iterator[str]:
+    for place, word in enumerate(words):
+        is_fixed = place < surname_words or word.folded in _FIXED_MARKS
+        if is_fixed:
+            yield word.folded
+        else:
+            hooks_as_tildes = _HOOKS.sub(_TILDE, unicodedata.normalize("NFD", word.accented))
+            yield unicodedata.normalize("NFC", hooks_as_tildes)
+
+
+def _abbreviated(folded: list[str], surname_words: int) -> tuple[str, ...]:
+    if len(folded) < 2:  # noqa: PLR2004  (there is nothing before the given name)
+        return ()
+    surname, middle, given = folded[:surname_words], folded[surname_words:-1], folded[-1]
+    initials = [word[0] for word in middle]
+    short = " ".join([*(word[0] for word in surname), *initials, given])
+    shorter = " ".join([*surname, *initials, given])
+    return tuple(sorted({short, shorter} - {" ".join(folded)}))
+
+
+def _rotated(folded: list[str]) -> tuple[str, ...]:
+    first, last = folded[:1], folded[-1:]
+    orders = ([*folded[1:], *first], [*last, *folded[:-1]], [*last, *folded[1:-1], *first])
+    return tuple(sorted({" ".join(order) for order in orders} - {" ".join(folded)})) if len(folded) > 1 else ()
+
+
+def _is_misspelt(folded: list[str]) -> bool:
+    whole = [word for word in folded if len(word) > 1]
+    unknown = sum(word not in name_words() for word in whole)
+    # More strange words than familiar ones make a foreign name, not a slip.
+    return 0 < unknown <= len(whole) - unknown
+
+
+@lru_cache(maxsize=1)
+def name_words() -> frozenset[str]:
+    """Return the folded words that names in public counts are made of, surnames included."""
+    text = (resources.files("mdm.data") / NAME_WORDS).read_text(encoding="utf-8")
+    return SURNAMES.union(text.split())
 
 
 def _surname_words(folded: list[str]) -> int:

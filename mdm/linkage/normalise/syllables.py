@@ -47,6 +47,8 @@ class Word(NamedTuple):
     folded: str
     phonetic: str
     """Southern speech: sounds that a southern clerk cannot tell apart fall together. For blocking only."""
+    regional: str
+    """Folded, southern and northern forms of one character ("huynh", "hoang") as one."""
     is_legal: bool
     """Whether it is a Vietnamese syllable, with or without its marks."""
 
@@ -105,6 +107,8 @@ def place_tone(base: str, tone: str) -> str:
     return unicodedata.normalize("NFC", base[: place + 1] + tone + base[place + 1 :])
 
 
+# "Quình" is "Quỳnh" as "Mĩ" is "Mỹ": after a glide the two letters are one vowel.
+_CLOSED_QUI = re.compile(r"^qui(?=nh?$|t$)")
 _OPEN_Y = re.compile(r"^(?:[bcdđghklmnprstvx]|th|ph|kh|tr|ch|nh|qu)y$")
 
 
@@ -115,7 +119,7 @@ def _settled(word: str) -> str:
     base, tone = parts
     if _OPEN_Y.match(base):
         base = base[:-1] + "i"
-    return place_tone(base, tone)
+    return place_tone(_CLOSED_QUI.sub("quy", base), tone)
 
 
 # Southern speech, source: the spelling slips seen in public name lists of the city (d/gi/v, s/x, ch/tr, n/ng, t/c).
@@ -163,19 +167,24 @@ def _phonetic(folded: str) -> str:
     return sound.replace("y", "i")
 
 
+def _folded(lowered: str) -> str:
+    return _CLOSED_QUI.sub("quy", fold(lowered).replace(" ", ""))
+
+
 @lru_cache(maxsize=65536)
 def word_of(token: str) -> Word:
     """Return the forms of one token of cleaned text; any string is accepted."""
     lowered = token.lower().translate(_D_VARIANTS)
-    folded = fold(lowered).replace(" ", "")
+    folded = _folded(lowered)
+    regional = _REGIONAL.get(folded, folded)
     if lowered.isascii():
         is_legal = is_syllable(lowered)
-        return Word(_settled(lowered) if is_legal else lowered, folded, _phonetic(folded), is_legal)
+        return Word(_settled(lowered) if is_legal else lowered, folded, _phonetic(folded), regional, is_legal)
     lowered = unicodedata.normalize("NFC", lowered)
     parts = split_tone(lowered)
     # A mark on the wrong vowel ("hòan") is legal once it is moved.
     is_legal = is_syllable(lowered) if parts is None else is_syllable(place_tone(*parts))
-    return Word(_settled(lowered) if is_legal else lowered, folded, _phonetic(folded), is_legal)
+    return Word(_settled(lowered) if is_legal else lowered, folded, _phonetic(folded), regional, is_legal)
 
 
 @lru_cache(maxsize=8192)

@@ -37,22 +37,25 @@ ALIKE = [
     ("TRA6M2 THANH2 D9U7C1", "Trầm Thành Đức", "VNI typing needs no known surname"),
     ("NGUYỄN VĂN HOÀNG - CŨ", "Nguyễn Văn Hoàng", "a note behind a dash"),
     ("Văn V. Hoàng", "Văn V Hoàng", "an initial is no legacy font"),
+    ("Huynh Khắc Huy", "Huỳnh Khắc Huy", "a mark left off a surname tells nobody apart"),
+    ("Nguyễn Thi Mỷ Hãi", "Nguyễn Thị Mỹ Hải", "hook and tilde are one tone in the south"),
+    ("Nguyễn Quình Như", "Nguyễn Quỳnh Như", "i for y in a closed syllable"),
 ]
 
 FORMS = [
     ("NGUYEN THI HOA", HOA, None, "nguyen", "hoa", "no marks written: none claimed"),
-    ("Nguyễn Thị Hòa", HOA, "nguyễn thị hòa", "nguyen", "hoa", "marks written"),
+    ("Nguyễn Thị Hòa", HOA, "nguyen thi hòa", "nguyen", "hoa", "marks written"),
     ("NguyenVanA", "nguyen van a", None, "nguyen", "a", "glued"),
     ("N.T.Hoa", "n t hoa", None, "n", "hoa", "initials"),
-    ("Tôn Nữ Thị Ninh", "ton nu thi ninh", "tôn nữ thị ninh", "ton nu", "ninh", "compound surname"),
-    ("Âu Dương Hải", "au duong hai", "âu dương hải", "au duong", "hai", "compound surname"),
-    ("Ông Cao Thắng", "ong cao thang", "ông cao thắng", "ong", "thang", "Ông is a surname too"),
-    ("Bế Văn Đàn", "be van dan", "bế văn đàn", "be", "dan", "Bế is a surname, not Bé"),
-    ("Côn Văn An", "con van an", "côn văn an", "con", "an", "Côn is not Con"),
+    ("Tôn Nữ Thị Ninh", "ton nu thi ninh", "ton nu thi ninh", "ton nu", "ninh", "compound surname"),
+    ("Âu Dương Hải", "au duong hai", "au duong hãi", "au duong", "hai", "compound surname"),
+    ("Ông Cao Thắng", "ong cao thang", "ong cao thắng", "ong", "thang", "Ông is a surname too"),
+    ("Bế Văn Đàn", "be van dan", "be van đàn", "be", "dan", "Bế is a surname, not Bé"),
+    ("Côn Văn An", "con van an", "con van an", "con", "an", "Côn is not Con"),
     ("H' Hen Niê", "h hen nie", "h hen niê", "h", "nie", "highland name"),
     ("Y Bhin Niê", "y bhin nie", "y bhin niê", "y", "nie", "highland name"),
     ("Luis Max", "luis max", None, "luis", "max", "a foreign name is not unfinished typing"),
-    ("José Müller", "jose muller", "josé müller", "jose", "muller", "nor legacy text"),
+    ("José Müller", "jose muller", "jose müller", "jose", "muller", "nor legacy text"),
     ("Madonna", "madonna", None, None, "madonna", "one word"),
 ]
 
@@ -125,3 +128,41 @@ def test_what_holds_no_letters_is_no_name(text: str) -> None:
 def test_father_and_son_or_twins_stay_apart() -> None:
     assert parse("Nguyễn Minh Anh").accented != parse("Nguyễn Minh Ánh").accented
     assert parse("Mai Hòa").accented != parse("Mai Hoa Thị").accented
+
+
+@pytest.mark.parametrize(
+    ("text", "regional", "reason"),
+    [
+        ("Hoàng Văn Nam", "huynh van nam", "a northern surname"),
+        ("Huỳnh Văn Nam", "huynh van nam", "the same in the south"),
+        ("Vũ Minh Hoàng", "vo minh hoang", "a given name is another name: brothers bear both forms"),
+    ],
+)
+def test_surnames_of_north_and_south_are_one(text: str, regional: str, reason: str) -> None:
+    assert parse(text).regional == regional, reason
+
+
+def test_a_name_knows_how_clerks_abbreviate_and_turn_it() -> None:
+    name = parse("Mai Ngô Thanh Thảo")
+    assert name.abbreviated == ("m n t thao", "mai n t thao")
+    assert name.rotated == ("ngo thanh thao mai", "thao mai ngo thanh", "thao ngo thanh mai")
+    assert name.words == ("mai", "ngo", "thanh", "thao")
+    assert parse("M.N.T. Thảo").name in name.abbreviated
+    assert parse("Tuấn Anh Nguyễn").name in parse("Nguyễn Tuấn Anh").rotated
+    assert parse("Nguyễn Anh Tuấn").name not in parse("Nguyễn Tuấn Anh").rotated
+    one_word = parse("Madonna")
+    assert (one_word.abbreviated, one_word.rotated, one_word.words) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_misspelt", "reason"),
+    [
+        ("Nguyễn Thị Hằng", False, "every word is a name's"),
+        ("nguyn thi hang", True, "no syllable"),
+        ("Huỳnh Việt Hiu", True, "a syllable, but nobody's name"),
+        ("N. B. Trân", False, "initials are no slip"),
+        ("Hye Jin Jung", False, "a foreign name has more strange words than familiar ones"),
+    ],
+)
+def test_a_slip_is_told_from_another_name(text: str, is_misspelt: bool, reason: str) -> None:  # noqa: FBT001
+    assert parse(text).is_misspelt is is_misspelt, reason

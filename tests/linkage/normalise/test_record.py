@@ -86,7 +86,7 @@ def test_a_full_record_becomes_evidence() -> None:
     assert issues == (FieldIssue("phone", "is no telephone number, or a filler"),)
     assert features == CitizenFeatures(
         name="nguyen thi hoa",
-        name_accented="nguyễn thị hòa",
+        name_accented="nguyen thi hòa",
         name_sorted="hoa nguyen thi",
         name_short="nguyen hoa",
         surname="nguyen",
@@ -111,6 +111,12 @@ def test_a_full_record_becomes_evidence() -> None:
         relative_ids=("079160000001",),
         household="household:H-1",
         employer="household:E-9",
+        name_regional="nguyen thi hoa",
+        given_accented="hòa",
+        name_rotated=("hoa nguyen thi", "hoa thi nguyen", "thi hoa nguyen"),
+        name_words=("hoa", "nguyen", "thi"),
+        name_abbreviated=("n t hoa", "nguyen t hoa"),
+        phone="84912345678",
     )
     assert "27487" in features.wards
 
