@@ -122,6 +122,8 @@ class Linkage:
     """Whatever else a reader should know: model digest, versions, settings. JSON values."""
     describe: Callable[[int], Mapping[str, str]] | None = None
     """Raw values of a record, for examples. None for real people's data."""
+    explain: Callable[[int, int], Mapping[str, str]] | None = None
+    """Comparison → level and bits of a pair of records, for examples."""
 
 
 class Workshop(NamedTuple):

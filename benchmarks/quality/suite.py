@@ -1,0 +1,81 @@
+"""How right linkage is: cities and public sets, linked in batch and online, against the truth and against peers.
+
+Examples:
+  python -m benchmarks quality
+  python -m benchmarks quality --sets city:20000:7:default city:20000:7:hard --out results
+  python -m benchmarks quality --sets city:100000:7:default --online-citizens-max 0 --save run.json
+  python -m benchmarks quality --compare run.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality import sets
+from benchmarks.quality.datasets import SkippedError, Workshop
+from benchmarks.quality.environment import environment
+from benchmarks.quality.evaluation import evaluate
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the suite can be told."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    known = "\n".join(f"  {each.help}" for each in sets.PIPELINES.values())
+    parser.description = f"{__doc__}\nData sets:\n{known}\n"
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        default=list(sets.DEFAULT_SETS),
+        metavar="SET",
+        help=f"default: {' '.join(sets.DEFAULT_SETS)}",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of samples, bootstrap and loading order (default 1)")
+    parser.add_argument("--memory-limit", default="2GB", help="of DuckDB's buffers (default 2GB)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the result as JSON")
+
+
+def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """Return the figures, and whether both engines agreed on every pair that was compared."""
+    result: dict[str, Any] = {"suite": "quality", "environment": environment(), "seed": options.seed, "sets": {}}
+    skipped: dict[str, str] = {}
+    for name in options.sets:
+        try:
+            result["sets"][name] = _measured(name, options)
+        except SkippedError as reason:
+            skipped[name] = str(reason)
+    result["skipped"] = skipped
+    if options.save is not None:
+        options.save.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return result, all(_is_kept(figures) for ways in _ways(result) for figures in ways.values())
+
+
+def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return subject → way → figures of one data set."""
+    began = time.monotonic()
+
+    def say(stage: str) -> None:
+        print(f"{time.monotonic() - began:7.1f} s  {name}: {stage}", file=sys.stderr)
+
+    data_set, argument = sets.split_name(name)
+    subjects: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="mdm-quality-") as scratch:
+        workshop = Workshop(Path(scratch), sets.shared_data(), options, say)
+        for linkage in data_set.pipeline(argument, workshop):
+            say(f"{linkage.subject}: measuring {linkage.way}")
+            subjects.setdefault(linkage.subject, {})[linkage.way] = evaluate(linkage, options.seed)
+    return subjects
+
+
+def _ways(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [ways for subjects in result["sets"].values() for ways in subjects.values()]
+
+
+def _is_kept(figures: dict[str, Any]) -> bool:
+    parity = figures.get("parity")
+    return parity is None or (parity["level_mismatches"], parity["weight_mismatches"]) == (0, 0)
