@@ -16,6 +16,8 @@ import numpy as np
 
 from benchmarks.quality.batch import link_batch
 from benchmarks.quality.datasets import Linkage, Mask, Stratum, Truth, Workshop
+from benchmarks.quality.peers.rows import plain_rows
+from benchmarks.quality.peers.runs import link_with_peers
 from mdm.config import Configuration
 from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.domain.records import Assurance, BusinessAttributes, CitizenAttributes, IdentifierType, SourceRecord
@@ -79,7 +81,7 @@ def link_city(argument: str, workshop: Workshop) -> Iterator[Linkage]:
     write_city(workshop.scratch / "city", name.citizens, name.seed, difficulty=name.difficulty)
     workshop.say("reading it")
     city = read_city(workshop.scratch / "city")
-    for content in city.values():
+    for kind, content in city.items():
         registries = [source.key.registry for source in content.sources]
         yield link_batch(
             content.records,
@@ -88,6 +90,7 @@ def link_city(argument: str, workshop: Workshop) -> Iterator[Linkage]:
             workshop,
             content.describe,
         )
+        yield from link_with_peers(kind, plain_rows(kind, content.sources), content.truth, workshop)
 
 
 def read_city(directory: Path) -> dict[EntityKind, CityKind]:

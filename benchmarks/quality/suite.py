@@ -21,6 +21,7 @@ from benchmarks.quality import sets
 from benchmarks.quality.datasets import SkippedError, Workshop
 from benchmarks.quality.environment import environment
 from benchmarks.quality.evaluation import evaluate
+from benchmarks.quality.peers.runs import PEERS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"default: {' '.join(sets.DEFAULT_SETS)}",
     )
     parser.add_argument("--seed", type=int, default=1, help="of samples, bootstrap and loading order (default 1)")
+    parser.add_argument(
+        "--peers",
+        nargs="+",
+        default=list(PEERS),
+        choices=[*PEERS, "none"],
+        help="other linkers to run on the same rows (default: all that are installed)",
+    )
+    parser.add_argument("--peer-seconds-max", type=float, default=1800.0, help="ends a peer that takes longer")
     parser.add_argument("--memory-limit", default="2GB", help="of DuckDB's buffers (default 2GB)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the result as JSON")
 
