@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.quality.batch import link_batch
 from benchmarks.quality.datasets import Linkage, Mask, Stratum, Truth, Workshop
+from benchmarks.quality.online import Subject, link_online
 from benchmarks.quality.peers.rows import plain_rows
 from benchmarks.quality.peers.runs import link_with_peers
 from mdm.config import Configuration
@@ -81,16 +82,17 @@ def link_city(argument: str, workshop: Workshop) -> Iterator[Linkage]:
     write_city(workshop.scratch / "city", name.citizens, name.seed, difficulty=name.difficulty)
     workshop.say("reading it")
     city = read_city(workshop.scratch / "city")
+    subjects: dict[EntityKind, Subject] = {}
     for kind, content in city.items():
         registries = [source.key.registry for source in content.sources]
-        yield link_batch(
-            content.records,
-            registries,
-            content.truth,
-            workshop,
-            content.describe,
-        )
+        batch = link_batch(content.records, registries, content.truth, workshop, content.describe)
+        subjects[kind] = Subject(content.sources, content.truth, batch.clusters)
+        yield batch
         yield from link_with_peers(kind, plain_rows(kind, content.sources), content.truth, workshop)
+    if name.citizens <= workshop.options.online_citizens_max:
+        yield from link_online(subjects, workshop)
+    else:
+        workshop.say(f"not loaded online: more than --online-citizens-max {workshop.options.online_citizens_max}")
 
 
 def read_city(directory: Path) -> dict[EntityKind, CityKind]:

@@ -45,6 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="other linkers to run on the same rows (default: all that are installed)",
     )
     parser.add_argument("--peer-seconds-max", type=float, default=1800.0, help="ends a peer that takes longer")
+    parser.add_argument(
+        "--online-citizens-max",
+        type=int,
+        default=5_000,
+        metavar="COUNT",
+        help="larger cities are linked in batch alone: the writer takes some 1,000 records a second (default 5000)",
+    )
     parser.add_argument("--memory-limit", default="2GB", help="of DuckDB's buffers (default 2GB)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the result as JSON")
 
