@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.quality.blocking import blocking_quality
 from benchmarks.quality.datasets import Linkage, Truth
+from benchmarks.quality.examples import examples
 from benchmarks.quality.intervals import Estimate, interval, ratio, resampled_sums, wilson
 from benchmarks.quality.metrics import Agreement, pair_quality
 from benchmarks.quality.missed import MissedPairs, Stage, missed_pairs
@@ -21,8 +22,14 @@ CLUSTER_SIZES_MAX = 20
 """Sizes beyond it are counted together."""
 
 
-def evaluate(linkage: Linkage, seed: int) -> dict[str, Any]:
-    """Return all figures that the linkage has the arrays for."""
+def evaluate(linkage: Linkage, seed: int, *, with_examples: bool = False) -> dict[str, Any]:
+    """Return all figures that the linkage has the arrays for, as JSON values.
+
+    Args:
+        linkage: To be measured.
+        seed: Of the bootstrap.
+        with_examples: Whether to show some of the errors, where the data may be shown.
+    """
     truth = linkage.truth
     agreement = Agreement(truth, linkage.clusters)
     missed = missed_pairs(linkage)
@@ -46,6 +53,8 @@ def evaluate(linkage: Linkage, seed: int) -> dict[str, Any]:
         figures["levels"] = linkage.levels
     if linkage.parity is not None:
         figures["parity"] = linkage.parity
+    if with_examples:
+        figures["examples"] = examples(linkage, missed, seed)
     if linkage.link_bits is not None and linkage.review_bits is not None:
         figures["thresholds"] = {"link_bits": linkage.link_bits, "review_bits": linkage.review_bits}
     return {name: plain(value) for name, value in figures.items()}

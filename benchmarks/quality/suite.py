@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality import sets
+from benchmarks.quality.comparison import differences
 from benchmarks.quality.datasets import SkippedError, Workshop
 from benchmarks.quality.environment import environment
 from benchmarks.quality.evaluation import evaluate
 from benchmarks.quality.peers.runs import PEERS
+from benchmarks.quality.report import page
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,11 +55,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="larger cities are linked in batch alone: the writer takes some 1,000 records a second (default 5000)",
     )
     parser.add_argument("--memory-limit", default="2GB", help="of DuckDB's buffers (default 2GB)")
+    parser.add_argument("--examples", action="store_true", help="show five errors of each kind, of synthetic data only")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write quality.json and quality.html")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="name what changed since this saved result")
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Return the figures, and whether both engines agreed on every pair that was compared."""
+    before = None if options.compare is None else json.loads(options.compare.read_text(encoding="utf-8"))
     result: dict[str, Any] = {"suite": "quality", "environment": environment(), "seed": options.seed, "sets": {}}
     skipped: dict[str, str] = {}
     for name in options.sets:
@@ -66,8 +72,15 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         except SkippedError as reason:
             skipped[name] = str(reason)
     result["skipped"] = skipped
+    if before is not None:
+        result["differences"] = differences(before, result)
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     if options.save is not None:
-        options.save.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        options.save.write_text(text, encoding="utf-8")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "quality.json").write_text(text, encoding="utf-8")
+        (options.out / "quality.html").write_text(page(result, result.get("differences", ())), encoding="utf-8")
     return result, all(_is_kept(figures) for ways in _ways(result) for figures in ways.values())
 
 
@@ -84,7 +97,9 @@ def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
         workshop = Workshop(Path(scratch), sets.shared_data(), options, say)
         for linkage in data_set.pipeline(argument, workshop):
             say(f"{linkage.subject}: measuring {linkage.way}")
-            subjects.setdefault(linkage.subject, {})[linkage.way] = evaluate(linkage, options.seed)
+            subjects.setdefault(linkage.subject, {})[linkage.way] = evaluate(
+                linkage, options.seed, with_examples=options.examples
+            )
     return subjects
 
 
