@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 WIDTH, HEIGHT = 560, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 14, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 26, 14, 42
 
 Figures = Mapping[str, Any]
 """JSON values, as `evaluation.evaluate` returns them."""
@@ -73,12 +73,12 @@ class Frame:
             f'<line class="line {style}" x1="{at:.1f}" x2="{at:.1f}" y1="{self.up(low):.1f}" y2="{self.up(high):.1f}"/>'
         )
 
-    def threshold(self, x: float, label: str) -> None:
-        """Draw a vertical line with its name."""
+    def threshold(self, x: float, label: str, row: int = 0) -> None:
+        """Draw a vertical line with its name; rows keep the names of near lines apart."""
         at = self.across(x)
         self._parts.append(
             f'<line class="threshold" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
-            f'<text class="mark" x="{at + 4:.1f}" y="{_TOP + 10}">{escape(label)}</text>'
+            f'<text class="mark" x="{at + 4:.1f}" y="{_TOP + 10 + 14 * row}">{escape(label)}</text>'
         )
 
     def svg(self) -> str:
@@ -122,7 +122,7 @@ def ticks_between(low: float, high: float, count: int) -> list[float]:
     """Return round values from low to high, about `count` of them."""
     rough = (high - low) / max(count, 1)
     scale = 10.0 ** math.floor(math.log10(rough))
-    step = next(scale * factor for factor in (1, 2, 5, 10) if scale * factor >= rough)
+    step = next(scale * factor for factor in (1, 2, 5, 10) if scale * factor >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     return [round(place * step, 10) for place in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -155,22 +155,23 @@ def weight_histogram(weights: Figures, thresholds: Figures) -> str:
 
 def _mark_thresholds(frame: Frame, thresholds: Figures) -> None:
     frame.threshold(thresholds["review_bits"], "review")
-    frame.threshold(thresholds["link_bits"], "link")
+    frame.threshold(thresholds["link_bits"], "link", row=1)
 
 
 def precision_recall(weights: Figures, thresholds: Figures, ways: Mapping[str, Figures]) -> str:
-    """Draw precision against recall if the weight alone decided, with the thresholds and what each way reached."""
+    """Draw precision against recall if the weight alone decided, with the thresholds and what the linkers reached."""
     reached = {
         way: (figures["pairs"]["recall"]["value"], figures["pairs"]["precision"]["value"])
         for way, figures in ways.items()
     }
-    reached = {way: point for way, point in reached.items() if None not in point}
+    # Loading online differs from batch by less than a dot.
+    reached = {way: point for way, point in reached.items() if None not in point and not way.startswith("online")}
     precisions = [point["precision"] for point in weights["curve"] if point["bits"] >= thresholds["review_bits"] - 3]
     bottom = _round_down(min([*precisions, *(each for _, each in reached.values())], default=0.9))
     left = _round_down(min([0.9, *(each for each, _ in reached.values())]))
     frame = Frame(
-        Axis(left, 1.0, ticks_between(left, 1.0, 6), "recall", percent),
-        Axis(bottom, 1.0, ticks_between(bottom, 1.0, 5), "precision", percent),
+        Axis(left, 1.0, ticks_between(left, 1.0, 6), "recall", "{:.6g}".format),
+        Axis(bottom, 1.0, ticks_between(bottom, 1.0, 5), "precision", "{:.6g}".format),
         "Precision and recall by threshold",
     )
     curve = [(each["recall"], each["precision"]) for each in weights["curve"]]

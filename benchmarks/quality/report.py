@@ -133,7 +133,7 @@ def _range(estimate: Figures) -> str:
 
 
 def _estimate(estimate: Figures) -> Html:
-    return f"{_share(estimate['value'])}<br><small>{_range(estimate)}</small>"
+    return "–" if estimate["value"] is None else f"{_share(estimate['value'])}<br><small>{_range(estimate)}</small>"
 
 
 def _table(head: Sequence[str], rows: Rows, caption: str = "", ours: int = 0) -> Html:
@@ -160,7 +160,10 @@ def _ways(ways: Mapping[str, Figures]) -> Html:
         )
         other = figures["facts"].get("pairs_other_than_batch")
         threshold = figures["facts"].get("threshold")
-        label = escape(WAYS.get(way, way)) + (f" <small>{escape(threshold)}</small>" if threshold else "")
+        notes = [] if threshold is None else [f"threshold {threshold}"]
+        if other is not None:
+            notes.append(f"{other:,} pairs other than batch")
+        label = "<br>".join([escape(WAYS.get(way, way)), *(f"<small>{escape(each)}</small>" for each in notes)])
         rows.append(
             (
                 label,
@@ -172,13 +175,12 @@ def _ways(ways: Mapping[str, Figures]) -> Html:
                 f"{pairs['false_pairs']:,}",
                 f"{clusters['false_merges_per_10_000']['value']:.2f}",
                 f"{figures['review']['per_1000_records']['value']:.1f}" if "review" in figures else "–",
-                "–" if other is None else f"{other:,}",
                 times,
             )
         )
     head = (
         "linker", "precision", "recall", "F1", "B³ F1", "exact<br>bearers", "false<br>pairs",
-        "false merges<br>per 10,000", "questions<br>per 1,000", "pairs other<br>than batch", "predict and<br>cluster",
+        "false merges<br>per 10,000", "questions<br>per 1,000", "predict and<br>cluster",
     )  # fmt: skip
     caption = (
         "All on the same rows, in this run. Small figures: 95 % intervals by bootstrap over bearers; times as ratio to "
@@ -260,7 +262,7 @@ def _strata(title: str, strata: Mapping[str, Figures]) -> Html:
         false = f'<span style="color:var(--bad)">{each["false_pairs"]:,}</span>' if each["false_pairs"] else "0"
         rows.append(
             (
-                escape(name),
+                escape(name.replace("_", " ")),
                 f"{each['true_pairs']:,}",
                 f"{each['found_pairs']:,}",
                 false,

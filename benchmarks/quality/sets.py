@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,15 @@ class DataSet(NamedTuple):
 
     pipeline: Pipeline
     help: str
+    check: Callable[[str], object] = len
+    """Raises ValueError for an argument that the pipeline cannot take, before any work is done."""
 
 
 PIPELINES: dict[str, DataSet] = {
     "city": DataSet(
         cities.link_city,
         "city:CITIZENS:SEED:DIFFICULTY, a synthetic city; difficulty is default or hard, e.g. city:20000:7:hard",
+        cities.CityName.parse,
     ),
 }
 
@@ -39,9 +43,10 @@ def split_name(name: str) -> tuple[DataSet, str]:
     """Return the data set that a name of `--sets` means and the argument behind its first colon.
 
     Raises:
-        ValueError: There is no such set.
+        ValueError: There is no such set, or it takes no such argument.
     """
     kind, _, argument = name.partition(":")
     if kind not in PIPELINES:
         raise ValueError(f"no data set {kind}; there are {', '.join(sorted(PIPELINES))}")
+    PIPELINES[kind].check(argument)
     return PIPELINES[kind], argument

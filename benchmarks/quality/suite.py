@@ -63,12 +63,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Return the figures, and whether both engines agreed on every pair that was compared."""
-    before = None if options.compare is None else json.loads(options.compare.read_text(encoding="utf-8"))
+    try:
+        chosen = {name: sets.split_name(name) for name in options.sets}
+        before = None if options.compare is None else _saved(options.compare)
+    except ValueError as error:
+        print(f"quality: {error}", file=sys.stderr)
+        sys.exit(2)
     result: dict[str, Any] = {"suite": "quality", "environment": environment(), "seed": options.seed, "sets": {}}
     skipped: dict[str, str] = {}
-    for name in options.sets:
+    for name, (data_set, argument) in chosen.items():
         try:
-            result["sets"][name] = _measured(name, options)
+            result["sets"][name] = _measured(name, data_set, argument, options)
         except SkippedError as reason:
             skipped[name] = str(reason)
     result["skipped"] = skipped
@@ -81,17 +86,38 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "quality.json").write_text(text, encoding="utf-8")
         (options.out / "quality.html").write_text(page(result, result.get("differences", ())), encoding="utf-8")
-    return result, all(_is_kept(figures) for ways in _ways(result) for figures in ways.values())
+    return result, is_kept(result)
 
 
-def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def is_kept(result: dict[str, Any]) -> bool:
+    """Return whether batch and online agreed wherever they were compared."""
+    figures = [each for subjects in result["sets"].values() for ways in subjects.values() for each in ways.values()]
+    parities = [each["parity"] for each in figures if "parity" in each]
+    return all(each["level_mismatches"] == each["weight_mismatches"] == 0 for each in parities)
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    """Read an earlier result.
+
+    Raises:
+        ValueError: There is none in the file.
+    """
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as JSON: {type(error).__name__}") from error
+    if not isinstance(saved, dict) or saved.get("suite") != "quality":
+        raise ValueError(f"{path} is no result of this suite")
+    return saved
+
+
+def _measured(name: str, data_set: sets.DataSet, argument: str, options: argparse.Namespace) -> dict[str, Any]:
     """Return subject → way → figures of one data set."""
     began = time.monotonic()
 
     def say(stage: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {name}: {stage}", file=sys.stderr)
 
-    data_set, argument = sets.split_name(name)
     subjects: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="mdm-quality-") as scratch:
         workshop = Workshop(Path(scratch), sets.shared_data(), options, say)
@@ -101,12 +127,3 @@ def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
                 linkage, options.seed, with_examples=options.examples
             )
     return subjects
-
-
-def _ways(result: dict[str, Any]) -> list[dict[str, Any]]:
-    return [ways for subjects in result["sets"].values() for ways in subjects.values()]
-
-
-def _is_kept(figures: dict[str, Any]) -> bool:
-    parity = figures.get("parity")
-    return parity is None or (parity["level_mismatches"], parity["weight_mismatches"]) == (0, 0)

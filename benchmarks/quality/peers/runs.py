@@ -25,7 +25,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 
 
 def link_with_peers(kind: EntityKind, rows: pa.Table, truth: Truth, workshop: Workshop) -> Iterator[Linkage]:
-    """Yield what each peer asked for makes of the rows: with its own threshold, and with the best that it has.
+    """Yield what each peer asked for makes of the rows: with its own threshold, and with the best if that is another.
 
     A peer that is not installed or fails is named to whoever watches, and left out.
     """
@@ -64,12 +64,11 @@ def _linkages(peer: str, kind: EntityKind, result: Path, truth: Truth) -> Iterat
     clusters = {threshold: table.column(threshold).to_numpy() for threshold in table.column_names}
     advised = table.column_names[0]
     best = max(clusters, key=lambda threshold: _f1(truth, clusters[threshold]))
-    for way, threshold in ((peer, advised), (f"{peer}_best", best)):
-        facts = told["facts"] | {"threshold": threshold}
+    facts = told["facts"] | {"threshold": advised}
+    yield Linkage(str(kind), peer, truth, clusters[advised], seconds=told["seconds"], facts=facts)
+    if best != advised:
         # Only the advised threshold's clustering was timed.
-        seconds = told["seconds"] if threshold == advised else {}
-        if way == peer or len(clusters) > 1:
-            yield Linkage(str(kind), way, truth, clusters[threshold], seconds=seconds, facts=facts)
+        yield Linkage(str(kind), f"{peer}_best", truth, clusters[best], facts=told["facts"] | {"threshold": best})
 
 
 def _f1(truth: Truth, clusters: Numbers) -> float:
