@@ -39,7 +39,7 @@ from mdm.resolve.relink_linkage import Linked, People, Records, link
 from mdm.resolve.relink_plan import question_changes
 
 KEPT_BITS_MIN = -10.0
-"""Weights below one in a thousand decide nothing; without them ten times fewer pairs are kept for the plots."""
+"""Pairs of less than one in a thousand decide nothing; they are counted, not kept."""
 
 SAMPLE_PAIRS = 200_000
 """Pairs compared between the engines, and pairs whose levels are counted: levels of one in 10,000 show 20 times."""

@@ -84,8 +84,7 @@ def link_city(argument: str, workshop: Workshop) -> Iterator[Linkage]:
     city = read_city(workshop.scratch / "city")
     subjects: dict[EntityKind, Subject] = {}
     for kind, content in city.items():
-        registries = [source.key.registry for source in content.sources]
-        batch = link_batch(content.records, registries, content.truth, workshop, content.describe)
+        batch = link_kind(content, workshop)
         subjects[kind] = Subject(content.sources, content.truth, batch.clusters)
         yield batch
         yield from link_with_peers(kind, plain_rows(kind, content.sources), content.truth, workshop)
@@ -93,6 +92,12 @@ def link_city(argument: str, workshop: Workshop) -> Iterator[Linkage]:
         yield from link_online(subjects, workshop)
     else:
         workshop.say(f"not loaded online: more than --online-citizens-max {workshop.options.online_citizens_max}")
+
+
+def link_kind(city: CityKind, workshop: Workshop) -> Linkage:
+    """Link the records of one kind in batch."""
+    registries = [source.key.registry for source in city.sources]
+    return link_batch(city.records, registries, city.truth, workshop, city.describe)
 
 
 def read_city(directory: Path) -> dict[EntityKind, CityKind]:

@@ -61,6 +61,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", type=Path, metavar="FILE", help="name what changed since this saved result")
 
 
+def default_options() -> argparse.Namespace:
+    """Return the options of a run without arguments."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return parser.parse_args([])
+
+
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Return the figures, and whether both engines agreed on every pair that was compared."""
     try:
