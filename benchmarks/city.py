@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality.datasets import Numbers, Truth
+from benchmarks.quality.evaluation import plain
 from benchmarks.quality.metrics import Agreement, pair_quality
 from mdm.synth.city import write_city
 from mdm.synth.feeds import COLUMNS
@@ -140,7 +141,7 @@ def _bearers(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str
     return bearers
 
 
-def _quality(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str, dict[str, float]]:
+def _quality(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str, Any]:
     """Return pairwise precision, recall and F1 for each kind; a record without a golden ID pairs with nobody."""
     quality = {}
     for kind in KINDS:
@@ -156,7 +157,7 @@ def _quality(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str
             "recall": round(pairs.recall.value, 4),
             "f1": round(pairs.f1.value, 4),
         }
-    return quality
+    return {kind: plain(figures) for kind, figures in quality.items()}
 
 
 def _codes(names: Iterable[Hashable]) -> Numbers:
