@@ -10,6 +10,14 @@ from typing import Any, NamedTuple
 WIDTH, HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 26, 14, 42
 
+_BANDS = (("review", "review_bits"), ("link", "link_bits"))
+_NINES_TICKS = (
+    1.0, 0.99, 0.9, 0.9999, 0.999, 0.95, 0.98, 0.5, 0.8, 0.7, 0.995, 0.998, 0.97, 0.985, 0.975, 0.93, 0.85, 0.6, 0.96
+)  # fmt: skip
+"""The shares most worth naming first: a later one is left out where it would crowd an earlier one."""
+
+_NINES_MAX = 5.0
+
 Figures = Mapping[str, Any]
 """JSON values, as `evaluation.evaluate` returns them."""
 
@@ -54,15 +62,20 @@ class Frame:
         path = " ".join(f"{self.across(x):.1f},{self.up(y):.1f}" for x, y in points)
         self._parts.append(f'<polyline class="line {style}" points="{path}"/>')
 
-    def dot(self, x: float, y: float, style: str, title: str, label: str = "") -> None:
-        """Draw a point, with a label beside it."""
+    def holds(self, x: float, y: float) -> bool:
+        """Return whether a point lies in the plane."""
+        return self._x.low <= x <= self._x.high and self._y.low <= y <= self._y.high
+
+    def dot(self, x: float, y: float, style: str, title: str, label: str = "", *, below: bool = False) -> None:
+        """Draw a point, with a label beside or below it."""
         place = f'cx="{self.across(x):.1f}" cy="{self.up(y):.1f}"'
         self._parts.append(f'<circle class="{style}" {place} r="4">{_tip(title)}</circle>')
         if label:
             is_right = self.across(x) > WIDTH * 0.7
             anchor, shift = ("end", -8) if is_right else ("start", 8)
+            drop = 17 if below else 4
             self._parts.append(
-                f'<text class="mark" x="{self.across(x) + shift:.1f}" y="{self.up(y) + 4:.1f}" '
+                f'<text class="mark" x="{self.across(x) + shift:.1f}" y="{self.up(y) + drop:.1f}" '
                 f'text-anchor="{anchor}">{escape(label)}</text>'
             )
 
@@ -159,44 +172,57 @@ def _mark_thresholds(frame: Frame, thresholds: Figures) -> None:
 
 
 def precision_recall(weights: Figures, thresholds: Figures, ways: Mapping[str, Figures]) -> str:
-    """Draw precision against recall if the weight alone decided, with the thresholds and what the linkers reached."""
+    """Draw precision against recall if the weight alone decided, with the thresholds and what the linkers reached.
+
+    Both axes count nines, so that 99 % and 99.99 % lie apart.
+    """
     reached = {
         way: (figures["pairs"]["recall"]["value"], figures["pairs"]["precision"]["value"])
         for way, figures in ways.items()
     }
     # Loading online differs from batch by less than a dot.
     reached = {way: point for way, point in reached.items() if None not in point and not way.startswith("online")}
-    precisions = [point["precision"] for point in weights["curve"] if point["bits"] >= thresholds["review_bits"] - 3]
-    bottom = _round_down(min([*precisions, *(each for _, each in reached.values())], default=0.9))
-    left = _round_down(min([0.9, *(each for each, _ in reached.values())]))
+    marked = [(f"{name} {thresholds[key]:g}", _nearest(weights["curve"], thresholds[key])) for name, key in _BANDS]
+    curve = [(each["recall"], each["precision"]) for each in weights["curve"]]
+    shown = [*reached.values(), *((point["recall"], point["precision"]) for _, point in marked)]
     frame = Frame(
-        Axis(left, 1.0, ticks_between(left, 1.0, 6), "recall", "{:.6g}".format),
-        Axis(bottom, 1.0, ticks_between(bottom, 1.0, 5), "precision", "{:.6g}".format),
+        _nines_axis([recall for recall, _ in shown], "recall"),
+        _nines_axis([precision for _, precision in shown], "precision"),
         "Precision and recall by threshold",
     )
-    curve = [(each["recall"], each["precision"]) for each in weights["curve"]]
-    frame.line([(x, y) for x, y in curve if x >= left and y >= bottom], "matches")
-    for name in ("review_bits", "link_bits"):
-        point = _nearest(weights["curve"], thresholds[name])
-        label = f"{name.removesuffix('_bits')} {thresholds[name]:g}"
+    frame.line([(_nines(x), _nines(y)) for x, y in curve if frame.holds(_nines(x), _nines(y))], "matches")
+    for label, point in marked:
         title = f"{label} bits: precision {percent(point['precision'])}, recall {percent(point['recall'])}"
-        if point["recall"] >= left and point["precision"] >= bottom:
-            frame.dot(point["recall"], point["precision"], "matches", title, label)
+        frame.dot(_nines(point["recall"]), _nines(point["precision"]), "matches", title, label, below=True)
+    ours = next(iter(ways))
     for way, (recall, precision) in reached.items():
         title = f"{way}: precision {percent(precision)}, recall {percent(recall)}"
-        frame.dot(recall, precision, "ours" if way == "batch" else "peer", title, way)
+        frame.dot(_nines(recall), _nines(precision), "ours" if way == ours else "peer", title, way)
     return frame.svg()
+
+
+def _nines(share: float) -> float:
+    """Return how many nines a share has: 1 for 90 %, 2 for 99 %; everything from 99.999 % up is 5."""
+    return -math.log10(max(1.0 - share, 1e-5))
+
+
+def _nines_axis(shares: Sequence[float], title: str) -> Axis:
+    low, high = min(map(_nines, shares)), max(map(_nines, shares))
+    margin = max(0.1 * (high - low), 0.05)
+    apart = (high - low + 2 * margin) / 12
+    ticks: list[float] = []
+    for tick in map(_nines, _NINES_TICKS):
+        if low - margin <= tick <= high + margin and all(abs(tick - other) >= apart for other in ticks):
+            ticks.append(tick)
+    return Axis(max(0.0, low - margin), high + margin, ticks, title, _nines_text)
+
+
+def _nines_text(nines: float) -> str:
+    return f"{100 * (1 - 10**-nines):.6g} %" if nines < _NINES_MAX else "all"
 
 
 def _nearest(curve: Sequence[Figures], bits: float) -> Figures:
     return min(curve, key=lambda point: abs(point["bits"] - bits))
-
-
-def _round_down(value: float) -> float:
-    """Return the next value below with one digit of distance to 1, so that the corner of interest fills the chart."""
-    distance = max(1.0 - value, 1e-4)
-    scale = 10.0 ** math.floor(math.log10(distance))
-    return max(0.0, 1.0 - scale * math.ceil(distance / scale + 0.2))
 
 
 def calibration(weights: Figures) -> str:

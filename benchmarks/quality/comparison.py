@@ -59,9 +59,10 @@ def _figures(result: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Figur
     for set_name, subjects in result["sets"].items():
         for subject, ways in subjects.items():
             plain_s = ways.get("splink_stock", {}).get("seconds", {}).get("predict_and_cluster")
+            ours = next(iter(ways), None)
             for way, figures in ways.items():
                 where = f"{set_name} {subject} {way}"
-                for name, figure in _of_way(figures, plain_s if way == "batch" else None):
+                for name, figure in _of_way(figures, plain_s if way == ours else None):
                     yield (where, name), figure
 
 

@@ -1,8 +1,8 @@
 """What a pipeline hands over to be measured: plain arrays, so that any way of linking any data can be.
 
 A record is its position, 0-based, in arrays of one length. A pipeline is a function `(argument, workshop)` that yields
-one `Linkage` for each subject (citizens, businesses, a public set) and each way of linking it; `sets.PIPELINES` names
-it. All ways of one subject share one `Truth` object.
+one `Linkage` for each subject (citizens, businesses, a public set) and each way of linking it, ours first;
+`sets.PIPELINES` names it. All ways of one subject share one `Truth` object.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def _subject(name: str, ways: Mapping[str, Figures]) -> Html:
     parts = [f'<h2 id="{_anchor(name)}">{escape(name)}</h2>', _tiles(figures), _ways(ways)]
     if "missed" in figures:
         parts.append(_missed(figures))
-    if "weights" in figures and figures["weights"]["bins"]:
+    if "thresholds" in figures and figures.get("weights", {}).get("bins"):
         parts.append(_charts(figures, ways))
     parts += [_strata("By stratum", figures["strata"]), _strata("By pair of registries", figures["registry_pairs"])]
     if "blocking" in figures:
@@ -160,7 +160,7 @@ def _ways(ways: Mapping[str, Figures]) -> Html:
         )
         other = figures["facts"].get("pairs_other_than_batch")
         threshold = figures["facts"].get("threshold")
-        notes = [] if threshold is None else [f"threshold {threshold}"]
+        notes = [f"threshold {threshold}"] if threshold and threshold[0].isdigit() else []
         if other is not None:
             notes.append(f"{other:,} pairs other than batch")
         label = "<br>".join([escape(WAYS.get(way, way)), *(f"<small>{escape(each)}</small>" for each in notes)])
@@ -200,7 +200,7 @@ def _missed(figures: Figures) -> Html:
         title = f"{name}: {pairs:,} pairs, {joins:,} joins"
         if pairs:
             stack.append(f'<div style="flex:{pairs};background:{colour}" title="{title}">{pairs:,}</div>')
-        key.append(f'<i style="background:{colour}"></i>{name}: {pairs:,} pairs in {joins:,} joins')
+        key.append(f'<span><i style="background:{colour}"></i>{name}: {pairs:,} pairs in {joins:,} joins</span> ')
     return (
         f"<h3>Where the {total:,} missed pairs were lost</h3>"
         f'<div class="stack">{"".join(stack)}</div><p class="soft key">{"".join(key)}</p>'
@@ -220,7 +220,7 @@ def _charts(figures: Figures, ways: Mapping[str, Figures]) -> Html:
         (
             "Precision and recall",
             charts.precision_recall(weights, thresholds, ways),
-            "Line: if the weight alone decided, pair by pair. Points: what each linker reached with its clusters.",
+            "Line: if the weight alone decided. Points: what each linker reached with its clusters. Axes count nines.",
         ),
         (
             "Calibration",
@@ -241,7 +241,7 @@ def _charts(figures: Figures, ways: Mapping[str, Figures]) -> Html:
 
 def _key(**names: str) -> Html:
     """Return a legend: colour → what has it."""
-    parts = (f'<i style="background:var(--{colour})"></i>{name}' for colour, name in names.items())
+    parts = (f'<span><i style="background:var(--{colour})"></i>{name}</span> ' for colour, name in names.items())
     return f'<span class="key">{"".join(parts)}</span>'
 
 
