@@ -66,6 +66,20 @@ def page(result: Figures, differences: Sequence[Figures] = ()) -> Html:
     )
 
 
+def summary(result: Figures) -> str:
+    """Return the main figures as lines of text, one for each set, subject and way."""
+    lines = [f"{'':58} precision    recall        F1  false merges/10,000  questions/1,000"]
+    for set_name, subjects in result["sets"].items():
+        for subject, ways in subjects.items():
+            for way, figures in ways.items():
+                pairs = (f"{_share(figures['pairs'][name]['value']):>9}" for name in ("precision", "recall", "f1"))
+                merges = figures["clusters"]["false_merges_per_10_000"]["value"]
+                asked = f"{figures['review']['per_1000_records']['value']:.1f}" if "review" in figures else ""
+                where = f"{set_name} {subject} {way}"
+                lines.append(f"{where:58} {' '.join(pairs)} {merges:20.2f} {asked:>16}".rstrip())
+    return "\n".join(lines)
+
+
 def _anchor(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name)
 
@@ -84,13 +98,21 @@ def _subject(name: str, ways: Mapping[str, Figures]) -> Html:
         parts.append(_levels(figures["levels"]))
     if figures.get("examples"):
         parts.append(_examples(figures["examples"]))
-    facts = "".join(
-        f"<tr><td>{escape(key)}</td><td>{escape(str(value))}</td></tr>" for key, value in figures["facts"].items()
-    )
-    parts.append(
-        f"<details><summary>Model, epoch, counts</summary><div class=scroll><table>{facts}</table></div></details>"
-    )
+    parts.append(_details(ways))
     return "".join(parts)
+
+
+def _details(ways: Mapping[str, Figures]) -> Html:
+    """Return what each way says of itself: times by stage, model, counts."""
+    rows = [
+        (escape(WAYS.get(way, way)), escape(name.replace("_", " ")), escape(value))
+        for way, figures in ways.items()
+        for name, value in (
+            *((stage, f"{seconds:,.2f} s") for stage, seconds in figures["seconds"].items()),
+            *((fact, str(value)) for fact, value in figures["facts"].items()),
+        )
+    ]
+    return f"<details><summary>Times, models, counts</summary>{_table(('linker', '', ''), rows)}</details>"
 
 
 def _tiles(figures: Figures) -> Html:

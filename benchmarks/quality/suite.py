@@ -23,7 +23,7 @@ from benchmarks.quality.datasets import SkippedError, Workshop
 from benchmarks.quality.environment import environment
 from benchmarks.quality.evaluation import evaluate
 from benchmarks.quality.peers.runs import PEERS
-from benchmarks.quality.report import page
+from benchmarks.quality.report import page, summary
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +93,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "quality.json").write_text(text, encoding="utf-8")
         (options.out / "quality.html").write_text(page(result, result.get("differences", ())), encoding="utf-8")
+    print(summary(result), file=sys.stderr)
     return result, is_kept(result)
 
 

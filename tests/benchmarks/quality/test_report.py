@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from benchmarks.quality.charts import percent, ticks_between
-from benchmarks.quality.report import page
+from benchmarks.quality.report import page, summary
 from tests.benchmarks.quality.conftest import Run
 
 VOID = {"meta", "br", "img", "input", "hr", "link"}
@@ -90,6 +90,15 @@ def test_the_page_shows_what_the_result_holds(small_run: Run, html: str) -> None
         "Errors that remain",
     ):
         assert value in html
+
+
+def test_the_summary_has_a_line_for_each_way(small_run: Run) -> None:
+    lines = summary(small_run.result).splitlines()
+    assert len(lines) == 1 + 2 * 3
+    figures = small_run.result["sets"]["city:400:3:hard"]["citizen"]["batch"]
+    assert lines[1].startswith("city:400:3:hard citizen batch ")
+    assert percent(figures["pairs"]["f1"]["value"]) in lines[1]
+    assert lines[1].endswith(f" {figures['review']['per_1000_records']['value']:.1f}")
 
 
 def test_what_stands_in_records_is_text_and_never_markup(small_run: Run) -> None:

@@ -100,6 +100,14 @@ def test_a_set_that_is_not_here_is_named_and_the_others_go_on(monkeypatch: pytes
     assert (result["sets"], is_kept) == ({}, True)
 
 
+def test_a_result_says_on_what_it_was_measured(small_run: Run) -> None:
+    environment = small_run.result["environment"]
+    assert len(environment["commit"]) == 40
+    assert environment["libraries"].keys() >= {"splink", "duckdb", "numpy"}
+    assert environment["memory_gib"] > 0
+    assert str(Path(__file__).parents[3]) not in json.dumps(small_run.result), "no path of this machine"
+
+
 def test_the_help_names_every_data_set() -> None:
     parser = argparse.ArgumentParser(prog="quality")
     suite.add_options(parser)
