@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -29,7 +30,7 @@ from mdm.limits import CANDIDATES_PER_KEY_MAX
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import assess
-from mdm.linkage.features import Features
+from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.snapshot import write_snapshot
@@ -83,18 +84,59 @@ def link_batch(
         records, snapshot, model, first_epoch, People(), memory_limit=options.memory_limit, progress=lambda *_: None
     )
     stopwatch.lap("predict_and_cluster")
-    clusters = np.zeros(len(registries), np.int64)
+    questions = open_questions(linked)
+    stopwatch.lap("plan")
+    facts = {"model_source": verdict}
+    found = Found(records, snapshot, model, linked, questions)
+    return examined(str(kind), found, truth, workshop, seconds=stopwatch.seconds, facts=facts, describe=describe)
+
+
+class Found(NamedTuple):
+    """What the batch path made of the records of any declared kind, to be looked at."""
+
+    records: Records
+    """Numbered from 1, in the order of their positions."""
+    snapshot: Path
+    model: Model
+    linked: Linked
+    questions: Numbers
+    """As `open_questions` gives them."""
+
+
+def examined(
+    subject: str,
+    found: Found,
+    truth: Truth,
+    workshop: Workshop,
+    *,
+    seconds: Mapping[str, float],
+    facts: Mapping[str, Any],
+    describe: Callable[[int], Mapping[str, str]] | None = None,
+) -> Linkage:
+    """Score all candidates again, far below review too, compare the engines, and return all that can be measured.
+
+    Args:
+        subject: What the records describe.
+        found: By the batch path, of any declared kind of record.
+        truth: Of the same records.
+        workshop: Where to work.
+        seconds: By stage, so far.
+        facts: Whatever else a reader should know.
+        describe: Gives a record's raw values; None where nobody may see them.
+    """
+    records, snapshot, model, linked, questions = found
+    options, thresholds, prediction = workshop.options, model.thresholds, linked.prediction
+    workshop.say(f"{subject}: looking at every pair")
+    rule_names = tuple(name for name, _ in model.specification.blocking_rules)
+    candidates = candidates_of_snapshot(snapshot, rule_names, reach=CANDIDATES_PER_KEY_MAX)
+    pairs = _scored_pairs(found, options.memory_limit)
+    scorer = compile_scorer(model, linked.epoch)
+    workshop.say(f"{subject}: parity and levels")
+    clusters = np.zeros(len(truth.entities), np.int64)
     for index, members in enumerate(linked.clusters):
         clusters[np.array(members) - 1] = index
-    questions = _questions(linked)
-    stopwatch.lap("plan")
-    workshop.say(f"{kind}: looking at every pair")
-    candidates = candidates_of_snapshot(snapshot, model.specification.blocking_rules, reach=CANDIDATES_PER_KEY_MAX)
-    pairs, candidate_count = _scored_pairs(records, snapshot, model, linked.epoch, options.memory_limit)
-    scorer = compile_scorer(model, linked.epoch)
-    workshop.say(f"{kind}: parity and levels")
     return Linkage(
-        subject=str(kind),
+        subject=subject,
         way="batch",
         truth=truth,
         clusters=clusters,
@@ -102,20 +144,19 @@ def link_batch(
         pairs=pairs,
         candidates=candidates,
         levels=_levels(records, truth, scorer, options.seed),
-        link_bits=model.thresholds.link_bits,
-        review_bits=model.thresholds.review_bits,
+        link_bits=thresholds.link_bits,
+        review_bits=thresholds.review_bits,
         parity=_parity(records, pairs, scorer, options.seed),
-        seconds=stopwatch.seconds,
+        seconds=seconds,
         facts={
             "model": model.digest,
-            "model_source": verdict,
             "epoch": linked.epoch.digest,
             "population": linked.epoch.population,
-            "candidate_pairs": linked.prediction.candidate_pairs,
-            "candidate_pairs_counted_here": candidate_count,
+            "candidate_pairs": prediction.candidate_pairs,
             "linked_pairs": linked.linked_pair_count,
             "refused_pairs": linked.refused_pair_count,
-            "truncated_keys": linked.prediction.truncated_keys,
+            "truncated_keys": prediction.truncated_keys,
+            **facts,
         },
         describe=describe,
         explain=lambda left, right: _explained(records, left, right, scorer),
@@ -136,32 +177,31 @@ class Stopwatch:
         self._began = now
 
 
-def _questions(linked: Linked) -> Numbers:
-    """Return the potential matches that the plan would open, as positions."""
+def open_questions(linked: Linked) -> Numbers:
+    """Return the potential matches that a plan would open, shape (questions, 2), as positions."""
     cluster_of = {number: index for index, members in enumerate(linked.clusters) for number in members}
     _, opened = question_changes([], linked.questions, cluster_of)
     pairs = [(question.left - 1, question.right - 1) for question in opened]
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _scored_pairs(
-    records: Records, snapshot: Path, model: Model, epoch: StatisticsEpoch, memory_limit: str
-) -> tuple[ScoredPairs, int]:
+def _scored_pairs(found: Found, memory_limit: str) -> ScoredPairs:
     """Score every candidate again under the final epoch, far below review too, and put each into its band."""
+    records, snapshot, model, epoch = found.records, found.snapshot, found.model, found.linked.epoch
     output = snapshot.with_suffix(".all-pairs.parquet")
-    report = predict(snapshot, model, epoch, output, threshold_bits=KEPT_BITS_MIN, memory_limit=memory_limit)
+    predict(snapshot, model, epoch, output, threshold_bits=KEPT_BITS_MIN, memory_limit=memory_limit)
     table = pq.read_table(output)
+    output.unlink()
     left, right, bits = (table.column(name).to_numpy() for name in ("left", "right", "match_weight"))
     gammas = [table.column(f"gamma_{each.name}").to_numpy() for each in model.specification.comparisons]
     levels = np.stack(gammas, axis=1).astype(np.int8)
-    output.unlink()
     bands = np.full(len(left), NO_BAND, np.int8)
     # Neighbours in the file share records, whose features are then decoded once.
     for place in np.flatnonzero(bits >= model.thresholds.review_bits).tolist():
         one, other = records.features(int(left[place])), records.features(int(right[place]))
         pair_levels = tuple(levels[place].tolist())
         bands[place] = _BANDS[assess(records.kind, pair_levels, one, other, float(bits[place]), model, epoch).band]
-    return ScoredPairs(left - 1, right - 1, bits, bands, levels), report.candidate_pairs
+    return ScoredPairs(left - 1, right - 1, bits, bands, levels)
 
 
 def _parity(records: Records, pairs: ScoredPairs, scorer: Scorer, seed: int) -> Parity:
@@ -194,7 +234,7 @@ def _scored_online(
     for place, number in enumerate(left.tolist()):
         places[number].append(place)
     for number, group in places.items():
-        others: list[Features] = [records.features(int(right[place]) + 1) for place in group]
+        others: list[AnyFeatures] = [records.features(int(right[place]) + 1) for place in group]
         for place, scored in zip(group, scorer.score(records.features(number + 1), others), strict=True):
             levels[place], bits[place] = scored
     return levels, bits

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.quality.blocking import blocking_quality, candidates_of_snapshot, pairs_within
 from benchmarks.quality.datasets import Candidates, Truth
 from mdm.domain.keys import EntityKind
-from mdm.linkage.blocking import BUSINESS_RULES
+from mdm.linkage.businesses import BLOCKING_RULES
 from mdm.linkage.features import BusinessFeatures
 from mdm.linkage.snapshot import write_snapshot
 
@@ -30,7 +30,7 @@ def candidates(folder: Path, reach: int) -> Candidates:
     snapshot = folder / "snapshot.parquet"
     rows = ((number, "company", features) for number, features in enumerate(ROWS, start=1))
     write_snapshot(snapshot, EntityKind.BUSINESS, rows)
-    return candidates_of_snapshot(snapshot, tuple(name for name, _ in BUSINESS_RULES), reach)
+    return candidates_of_snapshot(snapshot, tuple(name for name, _ in BLOCKING_RULES), reach)
 
 
 def by_pair(found: Candidates) -> dict[tuple[int, int], set[str]]:
