@@ -7,8 +7,9 @@ import json
 import sys
 
 from benchmarks import city, recovery, serving
+from benchmarks.quality import suite as quality
 
-SUITES = {"city": city, "recovery": recovery, "serving": serving}
+SUITES = {"city": city, "quality": quality, "recovery": recovery, "serving": serving}
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ def synth(
     difficulty: Annotated[Literal["default", "hard"], typer.Option(help="How careless the clerks are.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Write a synthetic city: five feeds, and truth.csv that says who is who.
+    """Write a synthetic city: five feeds, truth.csv that says who is who, and entities.csv that says who they are.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Writes a whole synthetic city: five feeds and the truth behind them."""
+"""Writes a whole synthetic city: five feeds, the truth behind them and who its entities are."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def write_city(
     difficulty: Difficulty = "default",
     progress: Progress | None = None,
 ) -> CityReport:
-    """Write the feeds and `truth.csv` of a city into a directory, which is made if need be.
+    """Write the feeds, `truth.csv` and `entities.csv` of a city into a directory, which is made if need be.
 
     Args:
         directory: Files of the same name in it are replaced.
         citizens: People who live in the city, or died there in the last five years. Representatives of firms who live
             elsewhere come on top, about 0.5 %.
         seed: The same seed, size, format and difficulty give the same bytes.
-        format: Of the feeds; the truth is always CSV.
+        format: Of the feeds; truth and entities are always CSV.
         difficulty: `hard` makes slips three times as frequent and identifiers rarer.
         progress: Called now and then with the stage, what is done of it and the whole.
 
@@ -130,6 +130,7 @@ class _City:
         return self._report(people)
 
     def _enter(self, person: Person, house: Household, seat_chance: float) -> None:
+        self._files.add_entity(person.entity(house))
         self._hospitals.enter(self._files, person, house)
         self._social.enter(self._files, person, house)
         self._residence.enter(self._files, person, house)
@@ -137,23 +138,26 @@ class _City:
         if is_able and self._dice.uniform() < seat_chance:
             self._take_seat(person, house)
 
-    def _take_seat(self, person: Person, house: Household) -> None:
+    def _take_seat(self, person: Person, house: Household) -> bool:
         """Let a person represent the firms of the next seat, if there is one that they may take."""
         # Only citizens may own a household business: its code is their personal ID.
         if not self._seats or (person.is_foreign and self._seats[0][0].form == "household_business"):
-            return
+            return False
         for firm in self._seats.popleft():
             firm.owned_by(person, self._dice)
             self._register.enter(self._files, firm, person, house)
             self._social.enter_employer(self._files, firm)
+            self._files.add_entity(firm.entity(person))
+        return True
 
     def _fill_from_outside(self) -> None:
         """Fill the seats that are left with people who live elsewhere: only the company register knows them."""
         while self._seats:
             house = self._families.household()
             for person in house.members:
-                if person.age_on(CITY_DATE) >= ADULT_AGE and person.died_on is None:
-                    self._take_seat(person, house)
+                is_able = person.age_on(CITY_DATE) >= ADULT_AGE and person.died_on is None
+                if is_able and self._take_seat(person, house):
+                    self._files.add_entity(person.entity(house))
 
     def _report(self, people: int) -> CityReport:
         families, plan = self._families, self._plan

@@ -48,6 +48,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 TRUTH_COLUMNS = ("registry", "entity_kind", "record_id", "entity_id")
 
+ENTITY_COLUMNS = (
+    "entity_id", "entity_kind", "form", "name", "since", "sex", "nationality", "twin", "household", "mother", "father",
+    "spouse", "representative", "parent",
+)  # fmt: skip
+"""`entities.csv`: who each entity of the truth really is. `form` is a firm's, `since` the birth or founding date.
+Mother, father, spouse, representative and parent firm are entity ids, of which some may have no record in the city."""
+
 KINDS: dict[str, tuple[str, ...]] = {
     "hospital.patients": ("citizen",),
     "social_security.insured": ("citizen",),
@@ -113,12 +120,13 @@ class CityFiles:
     """
 
     def __init__(self, directory: Path, feed_format: FeedFormat) -> None:
-        """Create the five feeds and `truth.csv` in a directory that exists."""
+        """Create the five feeds, `truth.csv` and `entities.csv` in a directory that exists."""
         kind = ParquetWriter if feed_format == "parquet" else CsvWriter
         self._writers: dict[str, RowWriter] = {
             feed: kind(directory / f"{feed}.{feed_format}", columns) for feed, columns in COLUMNS.items()
         }
         self._truth = CsvWriter(directory / "truth.csv", TRUTH_COLUMNS)
+        self._entities = CsvWriter(directory / "entities.csv", ENTITY_COLUMNS)
         self._pending: dict[str, list[tuple[Row, tuple[str, ...]]]] = {feed: [] for feed in COLUMNS}
         self.row_counts = dict.fromkeys(COLUMNS, 0)
         self.truth_count = 0
@@ -126,6 +134,10 @@ class CityFiles:
     def add(self, feed: str, row: Row, *entity_ids: str) -> None:
         """Keep a row of a feed and the entities it describes, one for each kind of the feed, for the next flush."""
         self._pending[feed].append((row, entity_ids))
+
+    def add_entity(self, row: Row) -> None:
+        """Write who an entity is."""
+        self._entities.write([row])
 
     def flush(self, dice: Dice) -> None:
         """Write what has gathered."""
@@ -151,5 +163,5 @@ class CityFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all files."""
-        for writer in (*self._writers.values(), self._truth):
+        for writer in (*self._writers.values(), self._truth, self._entities):
             writer.close()

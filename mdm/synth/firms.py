@@ -135,6 +135,11 @@ class Firm:
         kind = "Joint Stock Company" if "Cổ phần" in self.legal_form else "Company Limited"
         return " ".join(part for part in (self.brand, _ENGLISH.get(self.trade, ""), kind) if part)
 
+    def entity(self, representative: Person) -> list[str]:
+        """Return the row of this firm in `entities.csv`."""
+        what = [self.entity_id, "business", self.form, self.name, self.established_on.isoformat()]
+        return [*what, *[""] * 7, representative.entity_id, self.parent.entity_id if self.parent else ""]
+
     def owned_by(self, owner: Person, dice: Dice) -> None:
         """Give a household business the name and tax code that its owner brings."""
         if self.form != "household_business":

@@ -61,6 +61,13 @@ class Person:
         """The name of this person in `truth.csv`."""
         return f"c{self.number:06d}"
 
+    def entity(self, house: Household) -> list[str]:
+        """Return the row of this person, who lives in `house`, in `entities.csv`."""
+        kin = [relative.entity_id if relative else "" for relative in (self.mother, self.father, self.spouse)]
+        born_on = self.born_on.isoformat()
+        who = [self.entity_id, "citizen", "", self.name.full, born_on, self.sex, self.nationality, self.twin]
+        return [*who, house.code, *kin, "", ""]
+
     @property
     def is_foreign(self) -> bool:
         """Whether the person bears a passport instead of a personal ID."""

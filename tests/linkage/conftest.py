@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mdm.config import Configuration
+from benchmarks.quality.cities import city_records
 from mdm.domain.keys import EntityKind
-from mdm.feeds.mapping import RowMapper, UpsertOperation
-from mdm.feeds.reading import Row, open_feed
 from mdm.linkage.features import Features
 from mdm.linkage.normalise.record import normalise
 from mdm.synth.city import write_city
@@ -25,23 +23,11 @@ def read_city(directory: Path, citizens: int, seed: int) -> dict[EntityKind, Row
         truth = {
             (row["registry"], row["entity_kind"], row["record_id"]): row["entity_id"] for row in csv.DictReader(file)
         }
-    configuration = Configuration.load(None)
     city: dict[EntityKind, Rows] = {kind: [] for kind in EntityKind}
-    number = 0
-    for name in configuration.feed_names:
-        feed = open_feed(directory / f"{name}.csv")
-        mapper = RowMapper(configuration, name, feed.columns)
-        for row in feed.rows():
-            assert isinstance(row, Row)
-            operations = mapper.operations(row)
-            assert isinstance(operations, tuple)
-            for operation in operations:
-                if not isinstance(operation, UpsertOperation):
-                    continue
-                number += 1
-                key = operation.record.key
-                entity = truth[key.registry, key.kind, key.record_id]
-                city[key.kind].append((number, key.registry, normalise(operation.record).features, entity))
+    for number, record in enumerate(city_records(directory), start=1):
+        key = record.key
+        entity = truth[key.registry, key.kind, key.record_id]
+        city[key.kind].append((number, key.registry, normalise(record).features, entity))
     return city
 
 

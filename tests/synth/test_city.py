@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_city(tmp_path / name, 800, seed=9)
     write_city(tmp_path / "other", 800, seed=10)
-    files = [f"{feed}.csv" for feed in COLUMNS] + ["truth.csv"]
+    files = [f"{feed}.csv" for feed in COLUMNS] + ["truth.csv", "entities.csv"]
     assert filecmp.cmpfiles(tmp_path / "first", tmp_path / "second", files, shallow=False) == (files, [], [])
     assert filecmp.cmpfiles(tmp_path / "first", tmp_path / "other", files, shallow=False)[0] == []
 
@@ -128,6 +128,37 @@ def test_record_ids_are_unique_and_short(city: City) -> None:
         ids = [row["record_id"] for row in rows]
         assert len(set(ids)) == len(ids) == city.report.rows[feed]
         assert max(map(len, ids)) <= 20
+
+
+def test_entities_say_who_every_bearer_of_the_truth_is(city: City) -> None:
+    rows = read(city.directory / "entities.csv")
+    entities = {row["entity_id"]: row for row in rows}
+    assert len(entities) == len(rows)
+    assert set(city.truth.values()) <= set(entities)
+    for (_, kind, _), entity_id in city.truth.items():
+        assert entities[entity_id]["entity_kind"] == kind
+    firms = {row["record_id"]: row for row in city.feeds["company.businesses"]}
+    for (registry, kind, record_id), entity_id in city.truth.items():
+        if (registry, kind) == ("company", "business"):
+            firm = entities[entity_id]
+            assert firm["form"] == firms[record_id]["form"]
+            assert firm["representative"] == city.truth["company", "citizen", record_id]
+            assert bool(firm["parent"]) == (firm["form"] == "branch")
+
+
+def test_entities_are_kin_to_each_other(city: City) -> None:
+    entities = {row["entity_id"]: row for row in read(city.directory / "entities.csv")}
+    people = [row for row in entities.values() if row["entity_kind"] == "citizen"]
+    mothers = [(row, entities[row["mother"]]) for row in people if row["mother"] in entities]
+    assert len(mothers) > 0.2 * len(people)
+    assert all(mother["sex"] == "F" and mother["since"] < child["since"] for child, mother in mothers)
+    twins = [row for row in people if row["twin"]]
+    assert len(twins) == 2 * city.report.hard_negatives["twins"]
+    births = Counter((row["household"], row["since"]) for row in twins)
+    assert set(births.values()) == {2}
+    for row in people:
+        if row["spouse"] in entities:
+            assert entities[row["spouse"]]["spouse"] == row["entity_id"]
 
 
 def test_values_are_text_that_a_feed_may_carry(city: City) -> None:
