@@ -119,7 +119,7 @@ class Clerks:
             self._other_numbers[self.dice.below(256)] = number
 
     def phone(self, person: Person, house: Household, day: date, rates: ErrorRates) -> str:
-        """Return a phone number: own, the household's, a filler, of before 2018, with its zero lost, or empty."""
+        """Return a phone number: own, one of long ago, the household's, a filler, of before 2018, with its zero lost, or empty."""
         dice = self.dice
         if dice.uniform() >= self.presence.phone:
             return ""
@@ -128,6 +128,8 @@ class Clerks:
         number = person.phone
         if not number or dice.uniform() < rates.phone_of_household:
             number = house.phone
+        elif dice.uniform() < rates.phone_of_other_card:
+            number = identifiers.mobile_phone(dice)
         if day < _PHONES_CHANGED_ON and dice.uniform() < rates.phone_eleven_digits:
             number = identifiers.ELEVEN_DIGIT_PREFIX.get(number[:3], number[:3]) + number[3:]
         if (

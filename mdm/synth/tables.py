@@ -65,6 +65,7 @@ class ErrorRates:
     health_card_old_prefix: float
     health_card_of_other: float
     phone_of_household: float
+    phone_of_other_card: float
     phone_eleven_digits: float
     phone_filler: float
     address_old_tiers: float
