@@ -10,7 +10,7 @@ from mdm.domain.events import Verdict
 from mdm.domain.keys import GOLDEN_ID_LENGTH, EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Version of everything in this module; an index of another version is rebuilt."""
 
 NUMBER_BYTES = 8

@@ -17,6 +17,8 @@ from mdm.store.layout import CrosswalkEntry, CrosswalkStatus
 
 APPLIED_SEQ_KEY = b"applied_seq"
 FIRST_NUMBER = RecordNumber(1)
+NO_NUMBER = RecordNumber(0)
+"""Below every number."""
 
 _POSTING_ROW = struct.Struct(f">{POSTING_KEY_BYTES}xQ")
 _NUMBER = struct.Struct(">Q")
@@ -51,6 +53,16 @@ class Databases(NamedTuple):
     """Number → its posting keys, sorted and concatenated."""
     postings: lmdb._Database
     """Posting key → numbers, as sorted duplicates."""
+    relation_keys: lmdb._Database
+    """Number → its relation keys, sorted and concatenated."""
+    relations: lmdb._Database
+    """Relation key → numbers of the records that state it, as sorted duplicates."""
+    stays: lmdb._Database
+    """Number → opaque bytes: the households that the record stated, over time."""
+
+
+DUPLICATED = frozenset({"postings", "relations"})
+"""Databases in which a key has many numbers."""
 
 
 class IndexView:
@@ -148,8 +160,7 @@ class IndexView:
 
     def posting_keys(self, number: RecordNumber) -> tuple[bytes, ...]:
         """Return the keys under which the record is posted, sorted."""
-        packed = self._txn.get(layout.number_bytes(number), b"", db=self._db.posting_keys)
-        return tuple(_split(packed))
+        return self._keys_of(layout.number_bytes(number), self._db.posting_keys)
 
     def postings(self, key: bytes, limit: int) -> tuple[list[RecordNumber], int]:
         """Return the most recent holders of a posting key, highest number first, and how many there are in all.
@@ -171,6 +182,27 @@ class IndexView:
                 numbers += _NUMBER.unpack(cursor.value())
                 is_placed = cursor.prev_dup()
             return numbers, count
+
+    def relation_keys(self, number: RecordNumber) -> tuple[bytes, ...]:
+        """Return the keys of what the record's relations name, sorted; none for a record that is deleted or erased."""
+        return self._keys_of(layout.number_bytes(number), self._db.relation_keys)
+
+    def relation_count(self, key: bytes) -> int:
+        """Return how many records state a relation key."""
+        with self._txn.cursor(self._db.relations) as cursor:
+            return cursor.count() if cursor.set_key(key) else 0
+
+    def iter_relations(self, key: bytes, after: RecordNumber = NO_NUMBER) -> Iterator[RecordNumber]:
+        """Yield the records that state a relation key, numbers above `after` in order. Cost: about 1 µs each."""
+        with self._txn.cursor(self._db.relations) as cursor:
+            is_placed = cursor.set_range_dup(key, layout.number_bytes(RecordNumber(after + 1)))
+            while is_placed:
+                yield layout.number_of(cursor.value())
+                is_placed = cursor.next_dup()
+
+    def stays(self, number: RecordNumber) -> bytes | None:
+        """Return the record's households over time, or None if it never stated one, or is deleted or erased."""
+        return self._txn.get(layout.number_bytes(number), db=self._db.stays)
 
     def iter_records(
         self, start: RecordNumber = FIRST_NUMBER, stop: RecordNumber | None = None
@@ -205,6 +237,9 @@ class IndexView:
     def iter_entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield the bytes of one named database, for comparison."""
         yield from self._iter(getattr(self._db, name))
+
+    def _keys_of(self, number_key: bytes, database: lmdb._Database) -> tuple[bytes, ...]:
+        return tuple(_split(self._txn.get(number_key, b"", db=database)))
 
     def _iter(self, database: lmdb._Database) -> Iterator[tuple[bytes, bytes]]:
         with self._txn.cursor(database) as cursor:

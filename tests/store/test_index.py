@@ -15,7 +15,7 @@ from mdm.domain.state import PotentialMatch
 from mdm.errors import IndexMismatchError, StoreError
 from mdm.limits import INDEX_READERS_MAX
 from mdm.store.index import DATA_FILE, Index, IndexVersions
-from mdm.store.layout import CrosswalkStatus
+from mdm.store.layout import LAYOUT_VERSION, CrosswalkStatus
 from mdm.store.transaction import IndexTransaction
 
 CAUSE = Cause("loader")
@@ -238,9 +238,9 @@ def test_an_index_that_is_missing_foreign_or_damaged_has_to_be_rebuilt(tmp_path:
 
 def test_an_index_of_another_layout_has_to_be_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Index.open(tmp_path / "index", versions=VERSIONS).close()
-    monkeypatch.setattr("mdm.store.index.LAYOUT_VERSION", 2)
+    monkeypatch.setattr("mdm.store.index.LAYOUT_VERSION", LAYOUT_VERSION + 1)
 
-    with pytest.raises(IndexMismatchError, match="layout 1, not 2"):
+    with pytest.raises(IndexMismatchError, match=f"layout {LAYOUT_VERSION}, not {LAYOUT_VERSION + 1}"):
         Index.open(tmp_path / "index", versions=VERSIONS)
 
 
