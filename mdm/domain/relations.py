@@ -99,6 +99,8 @@ def stays_after(
     Returns:
         Oldest first. Of more than `STAYS_MAX` those that ended first are dropped; what lasts is always kept.
     """
+    if not stays:
+        return tuple(Stay(*each, updated_at, at_us) for each in dict.fromkeys(stated))
     after = [
         stay
         if stay.is_over or (stay.household_id, stay.role) in stated

@@ -75,7 +75,7 @@ def households_of(view: IndexView, golden: GoldenEntry) -> tuple[tuple[Household
             continue
         for household_id, _ in stating.households:
             own.setdefault((stating.key.registry, household_id), []).append(number)
-        former += [FormerStay(stating.key, stay) for stay in stays_of(view.stays(number)) if stay.is_over]
+        former += [FormerStay(stating.key, stay) for stay in stays_of(view, number) if stay.is_over]
     former.sort(key=lambda each: each.stay.until_us or 0, reverse=True)
     households = tuple(_household(view, ends, *place, numbers) for place, numbers in own.items())
     return households, tuple(former[:PAGE_SIZE_MAX])
@@ -98,7 +98,7 @@ def _household(view: IndexView, ends: Ends, registry: str, household_id: str, nu
 
 def _statements(view: IndexView, stating: StatingRecord, household_id: str) -> list[HouseholdStatement]:
     lasting = {
-        (stay.household_id, fold(stay.role)): stay for stay in stays_of(view.stays(stating.number)) if not stay.is_over
+        (stay.household_id, fold(stay.role)): stay for stay in stays_of(view, stating.number) if not stay.is_over
     }
     return [
         HouseholdStatement(stating.key, stating.name, lasting[household_id, fold(role)])

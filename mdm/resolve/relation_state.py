@@ -26,6 +26,7 @@ from mdm.linkage.normalise.identifiers import (
 from mdm.linkage.normalise.record import normalise
 from mdm.linkage.normalise.text import clean, digits, fold
 from mdm.store.transaction import IndexTransaction
+from mdm.store.view import IndexView
 
 RELATION_STATE_VERSION = 1
 """Goes up with every change that gives any record other keys or stays: the index is then built anew."""
@@ -49,12 +50,12 @@ def note_version(txn: IndexTransaction, fact: RecordUpserted, record: SourceReco
         record: Its values.
         at_us: When it was stored, UTC microseconds.
     """
-    before = () if fact.is_new_bearer else stays_of(txn.stays(fact.number))
+    before = () if fact.is_new_bearer else stays_of(txn, fact.number)
     stated = [
         (household_id, _as_before(before, household_id, role)) for household_id, role in households_stated(record)
     ]
-    stays = stays_after(before, stated, record.updated_at, at_us) if before or stated else ()
-    txn.put_relation_state(fact.number, relation_keys(record), _encode_stays(stays) if stays else None)
+    stays = stays_after(before, stated, record.updated_at, at_us)
+    txn.put_relation_state(fact.number, relation_keys(record), _encode_stays(stays) if stays else b"")
 
 
 def forget(txn: IndexTransaction, number: RecordNumber) -> None:
@@ -62,9 +63,10 @@ def forget(txn: IndexTransaction, number: RecordNumber) -> None:
     txn.drop_relation_state(number)
 
 
-def stays_of(encoded: bytes | None) -> tuple[Stay, ...]:
+def stays_of(view: IndexView, number: RecordNumber) -> tuple[Stay, ...]:
     """Return a record's households over time, oldest first."""
-    return () if encoded is None else _decode_stays(encoded)
+    _, encoded = view.relation_state(number)
+    return _decode_stays(encoded) if encoded else ()
 
 
 def relations_of(record: SourceRecord) -> tuple[Relation, ...]:

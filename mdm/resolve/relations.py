@@ -166,7 +166,7 @@ class RelationList:
         golden = self._view.golden(other)
         found = []
         for number in golden.members if golden else ():
-            stating = self._ends.stating(number) if not keys.isdisjoint(self._view.relation_keys(number)) else None
+            stating = self._ends.stating(number) if not keys.isdisjoint(self._view.relation_state(number)[0]) else None
             for place, relation in enumerate(stating.relations if stating else ()):
                 if stating is not None and relation.type is type_:
                     end = self._ends.end_of(stating, relation)

@@ -86,23 +86,28 @@ class IndexTransaction(IndexView):
         """Store what the record is matched by, and post it under exactly these keys of 9 bytes each."""
         number_key = layout.number_bytes(number)
         self._txn.put(number_key, features, db=self._db.features)
-        self._post(number_key, posting_keys, self._db.posting_keys, self._db.postings)
+        self._post(number_key, frozenset(posting_keys))
 
     def drop_match_state(self, number: RecordNumber) -> None:
         """Take the record out of matching: deleted or erased."""
         number_key = layout.number_bytes(number)
         self._txn.delete(number_key, db=self._db.features)
-        self._post(number_key, (), self._db.posting_keys, self._db.postings)
+        self._post(number_key, frozenset())
 
-    def put_relation_state(self, number: RecordNumber, relation_keys: Iterable[bytes], stays: bytes | None) -> None:
-        """Store what a record's relations name, as keys of 9 bytes each, and its households over time, if any."""
+    def put_relation_state(self, number: RecordNumber, relation_keys: Iterable[bytes], stays: bytes) -> None:
+        """Store what a record's relations name, as keys of 9 bytes each, and its households over time."""
         number_key = layout.number_bytes(number)
-        self._post(number_key, relation_keys, self._db.relation_keys, self._db.relations)
-        self._put_or_delete(number_key, stays, self._db.stays)
+        known_keys, known_stays = self.relation_state(number)
+        wanted = frozenset(relation_keys)
+        if (known_keys, known_stays) == ((), stays) and not wanted:
+            return
+        self._move(number_key, frozenset(known_keys), wanted, self._db.relations)
+        value = layout.relation_state_value(b"".join(sorted(wanted)), stays) if wanted or stays else None
+        self._put_or_delete(number_key, value, self._db.relation_states)
 
     def drop_relation_state(self, number: RecordNumber) -> None:
         """Forget what the record says of others: deleted or erased."""
-        self.put_relation_state(number, (), None)
+        self.put_relation_state(number, (), b"")
 
     def purge(self, number: RecordNumber) -> None:
         """Remove every derived copy of the record's values and its source key, after their erasure from the journal.
@@ -122,17 +127,21 @@ class IndexTransaction(IndexView):
         """Write what is written once; `Index.write` calls it before the commit."""
         self._txn.put(APPLIED_SEQ_KEY, self._applied_seq.to_bytes(8, "big"), db=self._db.meta)
 
-    def _post(self, number_key: bytes, keys: Iterable[bytes], keys_of: lmdb._Database, holders: lmdb._Database) -> None:
-        known, wanted = frozenset(self._keys_of(number_key, keys_of)), frozenset(keys)
-        if known == wanted:
-            return
+    def _post(self, number_key: bytes, wanted: frozenset[bytes]) -> None:
+        known = frozenset(self.posting_keys(layout.number_of(number_key)))
+        if known != wanted:
+            self._move(number_key, known, wanted, self._db.postings)
+            self._put_or_delete(number_key, b"".join(sorted(wanted)) or None, self._db.posting_keys)
+
+    def _move(
+        self, number_key: bytes, known: frozenset[bytes], wanted: frozenset[bytes], holders: lmdb._Database
+    ) -> None:
         for key in known - wanted:
             self._txn.delete(key, number_key, db=holders)
         for key in wanted - known:
             if len(key) != POSTING_KEY_BYTES:
                 raise ValueError(f"a posting key has {POSTING_KEY_BYTES} bytes, not {len(key)}")
             self._txn.put(key, number_key, db=holders)
-        self._put_or_delete(number_key, b"".join(sorted(wanted)) or None, keys_of)
 
     def _put_crosswalk(self, source_key: bytes, number: RecordNumber, entry: RecordEntry) -> None:
         value = layout.crosswalk_value(number, entry)

@@ -53,12 +53,10 @@ class Databases(NamedTuple):
     """Number → its posting keys, sorted and concatenated."""
     postings: lmdb._Database
     """Posting key → numbers, as sorted duplicates."""
-    relation_keys: lmdb._Database
-    """Number → its relation keys, sorted and concatenated."""
+    relation_states: lmdb._Database
+    """Number → its relation keys and its households over time; none for a record that states nothing of others."""
     relations: lmdb._Database
     """Relation key → numbers of the records that state it, as sorted duplicates."""
-    stays: lmdb._Database
-    """Number → opaque bytes: the households that the record stated, over time."""
 
 
 DUPLICATED = frozenset({"postings", "relations"})
@@ -160,7 +158,8 @@ class IndexView:
 
     def posting_keys(self, number: RecordNumber) -> tuple[bytes, ...]:
         """Return the keys under which the record is posted, sorted."""
-        return self._keys_of(layout.number_bytes(number), self._db.posting_keys)
+        packed = self._txn.get(layout.number_bytes(number), b"", db=self._db.posting_keys)
+        return tuple(_split(packed))
 
     def postings(self, key: bytes, limit: int) -> tuple[list[RecordNumber], int]:
         """Return the most recent holders of a posting key, highest number first, and how many there are in all.
@@ -183,9 +182,16 @@ class IndexView:
                 is_placed = cursor.prev_dup()
             return numbers, count
 
-    def relation_keys(self, number: RecordNumber) -> tuple[bytes, ...]:
-        """Return the keys of what the record's relations name, sorted; none for a record that is deleted or erased."""
-        return self._keys_of(layout.number_bytes(number), self._db.relation_keys)
+    def relation_state(self, number: RecordNumber) -> tuple[tuple[bytes, ...], bytes]:
+        """Return the keys of what the record's relations name, sorted, and its households over time as opaque bytes.
+
+        Both are empty for a record that states nothing of others, is deleted or erased.
+        """
+        value = self._txn.get(layout.number_bytes(number), db=self._db.relation_states)
+        if value is None:
+            return (), b""
+        packed, stays = layout.relation_state(value)
+        return tuple(_split(packed)), stays
 
     def relation_count(self, key: bytes) -> int:
         """Return how many records state a relation key."""
@@ -199,10 +205,6 @@ class IndexView:
             while is_placed:
                 yield layout.number_of(cursor.value())
                 is_placed = cursor.next_dup()
-
-    def stays(self, number: RecordNumber) -> bytes | None:
-        """Return the record's households over time, or None if it never stated one, or is deleted or erased."""
-        return self._txn.get(layout.number_bytes(number), db=self._db.stays)
 
     def iter_records(
         self, start: RecordNumber = FIRST_NUMBER, stop: RecordNumber | None = None
@@ -237,9 +239,6 @@ class IndexView:
     def iter_entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield the bytes of one named database, for comparison."""
         yield from self._iter(getattr(self._db, name))
-
-    def _keys_of(self, number_key: bytes, database: lmdb._Database) -> tuple[bytes, ...]:
-        return tuple(_split(self._txn.get(number_key, b"", db=database)))
 
     def _iter(self, database: lmdb._Database) -> Iterator[tuple[bytes, bytes]]:
         with self._txn.cursor(database) as cursor:
