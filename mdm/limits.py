@@ -207,7 +207,7 @@ HOUSEHOLD_RECORDS_MAX = 500
 """Records of one household that are read: a family has 3.5, a dormitory hundreds. Of more, nobody is found by name."""
 
 RELATIONS_EXAMINED_MAX = 2_000
-"""Records that one page of relations may look at, about 60 ms: a page that finds little ends early and is continued."""
+"""Records that one page of relations may look at, 0.1 s: a page that finds little ends early and is continued."""
 
 RELATION_STATEMENTS_MAX = 20
 """Records shown as stating one relation; a patient with hundreds of visits states a mother each time."""

@@ -78,6 +78,14 @@ class End(msgspec.Struct, frozen=True):
     obstacle: Obstacle | None = None
 
 
+class _Household(msgspec.Struct, frozen=True):
+    """Whom a household's name and roles can tell apart."""
+
+    heads: set[GoldenId]
+    bearers: dict[str, list[tuple[GoldenId, CitizenFeatures]]]
+    """Folded name → who bears it, records of one golden record each for itself."""
+
+
 class Ends:
     """Finds the other ends of relations within one view; what it read once it keeps, so use one for each call."""
 
@@ -86,7 +94,7 @@ class Ends:
         self._view = view
         self._stating: dict[RecordNumber, StatingRecord | None] = {}
         self._holders: dict[tuple[EntityKind, str], set[GoldenId] | None] = {}
-        self._households: dict[tuple[str, str], list[StatingRecord] | None] = {}
+        self._households: dict[tuple[str, str], _Household | None] = {}
         self._features: dict[RecordNumber, Features | None] = {}
 
     def stating(self, number: RecordNumber) -> StatingRecord | None:
@@ -118,14 +126,6 @@ class Ends:
                 return end
             obstacles.append(end.obstacle or Obstacle.ONESELF)
         return End(obstacle=min(obstacles, key=_OBSTACLES.index))
-
-    def household(self, registry: str, household_id: str) -> list[StatingRecord] | None:
-        """Return the live records that state a household, oldest first; None for one that is too large to be read."""
-        place = (registry, household_id)
-        if place not in self._households:
-            is_read = self._view.relation_count(household_key(*place)) <= HOUSEHOLD_RECORDS_MAX
-            self._households[place] = self.first_of_household(*place) if is_read else None
-        return self._households[place]
 
     def first_of_household(self, registry: str, household_id: str) -> list[StatingRecord]:
         """Return the oldest `HOUSEHOLD_RECORDS_MAX` records of a household that are live."""
@@ -186,45 +186,48 @@ class Ends:
     def _by_household(self, stating: StatingRecord, relation: Relation) -> Iterator[End]:
         registry, household_id = stating.key.registry, household_of(relation)
         if household_id:
-            yield _only(self._heads(registry, household_id), Ground.HOUSEHOLD)
+            household = self._household(registry, household_id)
+            yield _only(None if household is None else household.heads, Ground.HOUSEHOLD)
             if relation.name:
                 yield _only(self._named(stating, household_id, relation), Ground.HOUSEHOLD_AND_NAME)
         elif relation.type in NAMED_WITHIN_HOUSEHOLD and relation.name:
             for each, _ in stating.households:
-                found = self._named(stating, each, relation)
-                yield _only(found, Ground.HOUSEHOLD_AND_NAME)
-
-    def _heads(self, registry: str, household_id: str) -> set[GoldenId] | None:
-        members = self.household(registry, household_id)
-        if members is None:
-            return None
-        return {
-            member.golden_id
-            for member in members
-            for stated, role in member.households
-            if stated == household_id and is_head(role)
-        }
+                yield _only(self._named(stating, each, relation), Ground.HOUSEHOLD_AND_NAME)
 
     def _named(self, stating: StatingRecord, household_id: str, relation: Relation) -> set[GoldenId] | None:
         """Return who of a household bears the name that a relation states; None where the household is too large."""
-        wanted, numbers = _folded_name(relation.name), numbers_named(relation)
-        members = self.household(stating.key.registry, household_id)
-        if members is None:
+        household = self._household(stating.key.registry, household_id)
+        if household is None:
             return None
+        numbers = numbers_named(relation)
         # The head may be the bearer; nobody else named is.
         besides = () if relation.type is RelationType.HOUSEHOLD else (stating.golden_id,)
-        found = set()
-        for member in members if wanted else ():
+        return {
+            golden_id
+            for golden_id, features in household.bearers.get(_folded_name(relation.name) or "", ())
+            if golden_id not in besides
+            and self._may_be(stating, relation, features)
+            and not _is_another_number(numbers, features.verified_ids)
+        }
+
+    def _household(self, registry: str, household_id: str) -> _Household | None:
+        """Return a household, None for one that is too large to be read."""
+        place = (registry, household_id)
+        if place not in self._households:
+            is_read = self._view.relation_count(household_key(*place)) <= HOUSEHOLD_RECORDS_MAX
+            self._households[place] = self._read_household(*place) if is_read else None
+        return self._households[place]
+
+    def _read_household(self, registry: str, household_id: str) -> _Household:
+        household = _Household(set(), {})
+        for member in self.first_of_household(registry, household_id):
+            if any(stated == household_id and is_head(role) for stated, role in member.households):
+                household.heads.add(member.golden_id)
             features = self._features_of(member.number)
-            if (
-                isinstance(features, CitizenFeatures)
-                and member.golden_id not in besides
-                and wanted in (features.name, *features.other_names)
-                and self._may_be(stating, relation, features)
-                and not _is_another_number(numbers, features.verified_ids)
-            ):
-                found.add(member.golden_id)
-        return found
+            if isinstance(features, CitizenFeatures):
+                for name in filter(None, (features.name, *features.other_names)):
+                    household.bearers.setdefault(name, []).append((member.golden_id, features))
+        return household
 
     def _is_contradicted(self, stating: StatingRecord, relation: Relation, holder: GoldenId) -> bool:
         """Return whether who holds a number cannot be who is meant: one digit off is often another living person."""
