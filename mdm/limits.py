@@ -94,7 +94,8 @@ WAL_PAGES_MAX = 4096
 """16 MiB of WAL before the writer checkpoints it: a checkpoint costs two more syncs, so not after each group."""
 
 POSTING_KEY_BYTES = 9
-"""Width of a blocking key in the index: one byte for the rule, eight of hash; a collision only adds a candidate."""
+"""Width of a blocking or relation key in the index: one byte for the rule or relation type, eight of hash; a collision
+only adds a candidate."""
 
 INDEX_SPARE_READS = 32
 """Finished read transactions that a process keeps for reuse: one for each thread, with room."""
@@ -197,3 +198,16 @@ POPULATION_GROWTH_MAX = 2
 FREE_DISK_BYTES_MIN = 64 * 1024 * 1024
 """Free space without which a service does not start: the WAL's 16 MiB twice over, as much for the index, and the
 mapped files of all processes, whose missing pages are a signal and no error."""
+
+STAYS_MAX = 20
+"""Households over time kept of one record, as many as values of one kind: people move some ten times in a life, and the
+role in a household changes as often."""
+
+HOUSEHOLD_RECORDS_MAX = 500
+"""Records of one household that are read: a family has 3.5, a dormitory hundreds. Of more, nobody is found by name."""
+
+RELATIONS_EXAMINED_MAX = 2_000
+"""Records that one page of relations may look at, 0.1 s: a page that finds little ends early and is continued."""
+
+RELATION_STATEMENTS_MAX = 20
+"""Records shown as stating one relation; a patient with hundreds of visits states a mother each time."""

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import typer
 
-from mdm.cli import export, load, maintenance, query, relink, serve, synth, train
+from mdm.cli import export, load, maintenance, query, relations, relink, serve, synth, train
 from mdm.cli.output import ExitCode
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
@@ -42,6 +42,8 @@ def application() -> typer.Typer:
     app.add_typer(export.app, name="export")
     app.command("lookup")(query.lookup)
     app.command("match")(query.match)
+    app.command("household")(relations.household)
+    app.command("relations")(relations.relations)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
     app.command("verify")(maintenance.verify)

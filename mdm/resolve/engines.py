@@ -16,11 +16,14 @@ from mdm.linkage.model import Model
 from mdm.linkage.normalise.record import NORMALISER_VERSION
 from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.specification import SPECIFICATION_VERSION
+from mdm.resolve.relation_state import RELATION_STATE_VERSION
 from mdm.store.index import IndexVersions
 from mdm.store.journal import artefact_digest
 
-MATCH_STATE_VERSIONS = IndexVersions(str(NORMALISER_VERSION), str(SPECIFICATION_VERSION))
-"""What features and postings are a function of, besides the raw values; names the index generation."""
+MATCH_STATE_VERSIONS = IndexVersions(
+    str(NORMALISER_VERSION), str(SPECIFICATION_VERSION), relations=str(RELATION_STATE_VERSION)
+)
+"""What features, postings and relation keys are a function of, besides the raw values; names the index generation."""
 
 
 class Engine(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from mdm.domain import events as ev
 from mdm.domain.keys import RecordNumber
 from mdm.errors import IndexMismatchError
 from mdm.limits import PROJECTION_CHUNK_EVENTS
+from mdm.resolve import relation_state
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
@@ -174,8 +175,12 @@ def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> 
     for event, payload in chunk:
         fact = event.fact
         if isinstance(fact, ev.RecordUpserted) and payload is not None:
-            txn.put_raw(fact.number, decode_payload(payload).key, payload)
+            record = decode_payload(payload)
+            txn.put_raw(fact.number, record.key, payload)
+            relation_state.note_version(txn, fact, record, event.at_us)
         txn.fold(event)
+        if isinstance(fact, ev.RecordDeleted):
+            relation_state.forget(txn, fact.number)
         match fact:
             case ev.RecordUpserted() | ev.RecordResolved() | ev.RecordDeleted():
                 touched[fact.number] = None

@@ -15,6 +15,7 @@ from mdm.domain.rules import departure, regroup
 from mdm.domain.state import RecordEntry, pair_of
 from mdm.errors import UnknownGoldenIdError
 from mdm.linkage.features import FieldIssue
+from mdm.resolve import relation_state
 from mdm.resolve.bearer import is_another_bearer
 from mdm.resolve.changes import golden_id_changes
 from mdm.resolve.commands import ClerkChoice, Delete, ScoredCandidate, Upsert, WriteAnswer, WriteOutcome
@@ -132,6 +133,7 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
         group.add(cause, fact)
     group.add(cause, ev.RecordDeleted(number))
     group.index.drop_match_state(number)
+    relation_state.forget(group.index, number)
     changes = golden_id_changes(group.facts(first_fact), group.index, left=entry.golden_id)
     return WriteAnswer(WriteOutcome.DELETED, group.last_seq, None, changes)
 
@@ -244,10 +246,9 @@ def _store(
     payload_id, payload_hash = group.seal(number, payload)
     # Key and values first: the fold puts the record into the crosswalk under its key.
     group.index.put_raw(number, key, payload)
-    group.add(
-        cause,
-        ev.RecordUpserted(number, key.registry, key.kind, payload_id, payload_hash, stated_us, is_new_bearer),
-    )
+    fact = ev.RecordUpserted(number, key.registry, key.kind, payload_id, payload_hash, stated_us, is_new_bearer)
+    group.add(cause, fact)
+    relation_state.note_version(group.index, fact, command.record, group.batch.at_us)
 
 
 def _description(command: Upsert) -> Description:

@@ -4,21 +4,24 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 import grpc
+import msgspec
 
 from mdm.domain.keys import GoldenId, parse_golden_id
-from mdm.errors import InvalidGoldenIdError, InvalidTokenError, UnknownGoldenIdError
+from mdm.errors import InvalidGoldenIdError, UnknownGoldenIdError
 from mdm.resolve.reader import Reader
+from mdm.resolve.relations import Position
 from mdm.server.calls import await_freshness, remaining_s, token_at
+from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_answers import GOLDEN_STATES, golden_message, member_messages
+from mdm.server.wire_relations import household_response, relation_filter, relation_message
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as wire
 from mdm.v1.golden_record_service_pb2_grpc import GoldenRecordServiceServicer
 
 _PAGE_SIZE_DEFAULT = 100
+_MEMBERS = "members"
+_RELATIONS = "relations"
 
 
 class GoldenRecordService(GoldenRecordServiceServicer):
@@ -69,7 +72,7 @@ class GoldenRecordService(GoldenRecordServiceServicer):
     def ListMembers(self, request: wire.ListMembersRequest, context: grpc.ServicerContext) -> wire.ListMembersResponse:
         """Return a page of a golden record's source records."""
         await_freshness(self._reader, request, context)
-        offset = _offset(request.page_token)
+        offset = (place_of(request.page_token, _MEMBERS, 1) or (0,))[0]
         record = self._reader.golden(request.golden_id)
         members = member_messages(record)
         end = offset + (request.page_size or _PAGE_SIZE_DEFAULT)
@@ -77,9 +80,37 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             golden_id=record.golden_id or "",
             status=GOLDEN_STATES[record.state],
             members=members[offset:end],
-            next_page_token=_page_token(end) if end < len(members) else "",
+            next_page_token=page_token(_MEMBERS, end) if end < len(members) else "",
             member_count=len(members),
             read_at=token_at(self._reader, record.read_seq),
+        )
+
+    def GetHousehold(
+        self, request: wire.GetHouseholdRequest, context: grpc.ServicerContext
+    ) -> wire.GetHouseholdResponse:
+        """Return the households of a citizen, now and before."""
+        await_freshness(self._reader, request, context)
+        return household_response(self._reader.households(request.golden_id), self._reader)
+
+    def ListRelations(
+        self, request: wire.ListRelationsRequest, context: grpc.ServicerContext
+    ) -> wire.ListRelationsResponse:
+        """Return a page of a golden record's relations."""
+        await_freshness(self._reader, request, context)
+        place = place_of(request.page_token, _RELATIONS, len(Position.__struct_fields__))
+        page = self._reader.relations(
+            request.golden_id,
+            relation_filter(request),
+            request.page_size or _PAGE_SIZE_DEFAULT,
+            None if place is None else Position(*place),
+        )
+        following = msgspec.structs.astuple(page.following) if page.following else None
+        return wire.ListRelationsResponse(
+            golden_id=page.golden_id or "",
+            status=GOLDEN_STATES[page.state],
+            relations=[relation_message(row) for row in page.rows],
+            next_page_token=page_token(_RELATIONS, *following) if following else "",
+            read_at=token_at(self._reader, page.read_seq),
         )
 
     def _record_or_status(self, golden_id: str) -> wire.GoldenRecord:
@@ -98,20 +129,3 @@ def _parsed(text: str) -> GoldenId | None:
         return parse_golden_id(text)
     except InvalidGoldenIdError:
         return None
-
-
-def _page_token(offset: int) -> str:
-    return base64.urlsafe_b64encode(f"members:{offset}".encode()).decode()
-
-
-def _offset(token: str) -> int:
-    if not token:
-        return 0
-    rule = "must be the next_page_token of an earlier answer, unchanged"
-    try:
-        name, _, offset = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii").partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise InvalidTokenError("page_token", rule) from error
-    if name != "members" or not offset.isdigit():
-        raise InvalidTokenError("page_token", rule)
-    return int(offset)

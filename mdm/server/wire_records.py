@@ -28,26 +28,27 @@ from mdm.v1 import common_pb2 as common
 _E = TypeVar("_E", bound=enum.StrEnum)
 
 
-def _numbers(wire: Mapping[str, int], prefix: str, domain: type[_E]) -> dict[_E, int]:
+def numbers_of(wire: Mapping[str, int], prefix: str, domain: type[_E]) -> dict[_E, int]:
     """Return domain member → wire number; the names agree but for the prefix, so a missing one fails at import."""
     return {member: wire[f"{prefix}_{member.name}"] for member in domain}
 
 
-def _members(numbers: Mapping[_E, int]) -> dict[int, _E]:
+def members_of(numbers: Mapping[_E, int]) -> dict[int, _E]:
+    """Return wire number → domain member."""
     return {number: member for member, number in numbers.items()}
 
 
-KIND_NUMBERS = _numbers(dict(common.EntityKind.items()), "ENTITY_KIND", EntityKind)
-IDENTIFIER_TYPE_NUMBERS = _numbers(dict(common.IdentifierType.items()), "IDENTIFIER_TYPE", IdentifierType)
-ASSURANCE_NUMBERS = _numbers(dict(common.Assurance.items()), "ASSURANCE", Assurance)
-_ADDRESS_KIND_NUMBERS = _numbers(dict(common.AddressKind.items()), "ADDRESS_KIND", AddressKind)
-_RELATION_TYPE_NUMBERS = _numbers(dict(common.RelationType.items()), "RELATION_TYPE", RelationType)
+KIND_NUMBERS = numbers_of(dict(common.EntityKind.items()), "ENTITY_KIND", EntityKind)
+IDENTIFIER_TYPE_NUMBERS = numbers_of(dict(common.IdentifierType.items()), "IDENTIFIER_TYPE", IdentifierType)
+ASSURANCE_NUMBERS = numbers_of(dict(common.Assurance.items()), "ASSURANCE", Assurance)
+_ADDRESS_KIND_NUMBERS = numbers_of(dict(common.AddressKind.items()), "ADDRESS_KIND", AddressKind)
+RELATION_TYPE_NUMBERS = numbers_of(dict(common.RelationType.items()), "RELATION_TYPE", RelationType)
 
-KINDS = _members(KIND_NUMBERS)
-IDENTIFIER_TYPES = _members(IDENTIFIER_TYPE_NUMBERS)
-_ASSURANCES = {0: Assurance.STATED, **_members(ASSURANCE_NUMBERS)}
-_ADDRESS_KINDS = {0: AddressKind.CONTACT, **_members(_ADDRESS_KIND_NUMBERS)}
-_RELATION_TYPES = _members(_RELATION_TYPE_NUMBERS)
+KINDS = members_of(KIND_NUMBERS)
+IDENTIFIER_TYPES = members_of(IDENTIFIER_TYPE_NUMBERS)
+_ASSURANCES = {0: Assurance.STATED, **members_of(ASSURANCE_NUMBERS)}
+_ADDRESS_KINDS = {0: AddressKind.CONTACT, **members_of(_ADDRESS_KIND_NUMBERS)}
+RELATION_TYPES = members_of(RELATION_TYPE_NUMBERS)
 
 
 def source_key(message: common.SourceKey) -> SourceKey:
@@ -199,7 +200,7 @@ def _identifier_message(identifier: Identifier) -> common.Identifier:
 
 def _relation_message(relation: Relation) -> common.Relation:
     return common.Relation(
-        type=common.RelationType.ValueType(_RELATION_TYPE_NUMBERS[relation.type]),
+        type=common.RelationType.ValueType(RELATION_TYPE_NUMBERS[relation.type]),
         name=relation.name,
         role=relation.role,
         group_id=relation.group_id,
@@ -220,7 +221,7 @@ def _addresses(messages: Iterable[common.Address]) -> tuple[Address, ...]:
 def _relations(messages: Iterable[common.Relation]) -> tuple[Relation, ...]:
     return tuple(
         Relation(
-            _RELATION_TYPES[each.type],
+            RELATION_TYPES[each.type],
             each.name,
             each.role,
             each.group_id,

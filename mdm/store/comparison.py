@@ -9,7 +9,7 @@ import msgspec
 from mdm.limits import DIFFERENCES_SHOWN_MAX
 from mdm.store import layout
 from mdm.store.index import Index
-from mdm.store.view import Databases
+from mdm.store.view import DUPLICATED, Databases
 
 Entry = tuple[bytes, bytes]
 
@@ -48,7 +48,7 @@ def _difference(name: str, left: Iterator[Entry], right: Iterator[Entry]) -> Dif
             left_entry, right_entry = next(left, None), next(right, None)
             continue
         # A posting is its key and its number together; elsewhere a key stands once and has one value.
-        if name != "postings" and left_entry and right_entry and left_entry[0] == right_entry[0]:
+        if name not in DUPLICATED and left_entry and right_entry and left_entry[0] == right_entry[0]:
             changed += 1
             shown = left_entry
             left_entry, right_entry = next(left, None), next(right, None)
@@ -74,7 +74,7 @@ def _named(name: str, entry: Entry) -> str:
             return f"golden {key.decode('ascii')}"
         case "potential_matches" | "judgements":
             return "records {} and {}".format(*layout.pair_of_bytes(key))
-        case "crosswalk" | "postings":
+        case "crosswalk" | "postings" | "relations":
             return f"record {layout.number_of(value[: layout.NUMBER_BYTES])}"
         case _:
             return f"record {layout.number_of(key)}"

@@ -19,7 +19,7 @@ from mdm.limits import INDEX_MAP_BYTES, INDEX_READERS_MAX, INDEX_SPARE_READS
 from mdm.store.files import sync_directory, sync_file
 from mdm.store.layout import LAYOUT_VERSION
 from mdm.store.transaction import IndexTransaction
-from mdm.store.view import Databases, IndexView
+from mdm.store.view import DUPLICATED, Databases, IndexView
 
 DATA_FILE = "data.mdb"
 
@@ -27,6 +27,7 @@ _LAYOUT_KEY = b"layout"
 _NORMALISER_KEY = b"normaliser"
 _SPECIFICATION_KEY = b"specification"
 _JOURNAL_KEY = b"journal"
+_RELATIONS_KEY = b"relations"
 
 
 class IndexVersions(msgspec.Struct, frozen=True):
@@ -36,6 +37,8 @@ class IndexVersions(msgspec.Struct, frozen=True):
     specification: str
     journal: str = ""
     """`JournalReader.name` of the journal that this is the fold of."""
+    relations: str = ""
+    """How relation keys and stays are made."""
 
 
 class IndexSizes(msgspec.Struct, frozen=True):
@@ -97,25 +100,31 @@ class Index:
         try:
             if environment.stat()["entries"] == 0 and not environment.flags()["readonly"] and versions is not None:
                 _create(environment, versions)
+            # An older layout lacks databases: its version says so better than the first one that is missing.
+            meta = environment.open_db(b"meta", create=False)
+            with environment.begin(db=meta) as txn:
+                layout = int.from_bytes(txn.get(_LAYOUT_KEY, b""), "big")
+            if layout != LAYOUT_VERSION:
+                raise IndexMismatchError(
+                    f"the index in {path.name} has layout {layout}, not {LAYOUT_VERSION}: rebuild it"
+                )
             databases = Databases(
                 *(
                     environment.open_db(
-                        name.encode(), create=False, dupsort=name == "postings", dupfixed=name == "postings"
+                        name.encode(), create=False, dupsort=name in DUPLICATED, dupfixed=name in DUPLICATED
                     )
                     for name in Databases._fields
                 )
             )
             with environment.begin(db=databases.meta) as txn:
-                layout = int.from_bytes(txn.get(_LAYOUT_KEY, b""), "big")
                 stored = IndexVersions(
                     txn.get(_NORMALISER_KEY, b"").decode(),
                     txn.get(_SPECIFICATION_KEY, b"").decode(),
                     txn.get(_JOURNAL_KEY, b"").decode(),
+                    txn.get(_RELATIONS_KEY, b"").decode(),
                 )
         except lmdb.Error as error:
             raise IndexMismatchError(f"the index in {path.name} is damaged: {type(error).__name__}") from error
-        if layout != LAYOUT_VERSION:
-            raise IndexMismatchError(f"the index in {path.name} has layout {layout}, not {LAYOUT_VERSION}: rebuild it")
         return cls(environment, databases, stored)
 
     def __enter__(self) -> Self:
@@ -190,10 +199,11 @@ def _create(environment: lmdb.Environment, versions: IndexVersions) -> None:
     # One transaction: a crash leaves an empty environment or a whole index.
     with environment.begin(write=True) as txn:
         for name in Databases._fields:
-            is_postings = name == "postings"
-            database = environment.open_db(name.encode(), txn=txn, dupsort=is_postings, dupfixed=is_postings)
+            is_duplicated = name in DUPLICATED
+            database = environment.open_db(name.encode(), txn=txn, dupsort=is_duplicated, dupfixed=is_duplicated)
             if name == "meta":
                 txn.put(_LAYOUT_KEY, LAYOUT_VERSION.to_bytes(4, "big"), db=database)
                 txn.put(_NORMALISER_KEY, versions.normaliser.encode(), db=database)
                 txn.put(_SPECIFICATION_KEY, versions.specification.encode(), db=database)
                 txn.put(_JOURNAL_KEY, versions.journal.encode(), db=database)
+                txn.put(_RELATIONS_KEY, versions.relations.encode(), db=database)

@@ -10,7 +10,7 @@ from mdm.domain.events import Verdict
 from mdm.domain.keys import GOLDEN_ID_LENGTH, EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Version of everything in this module; an index of another version is rebuilt."""
 
 NUMBER_BYTES = 8
@@ -25,6 +25,7 @@ decode_record = msgspec.msgpack.Decoder(RecordEntry).decode
 decode_golden = msgspec.msgpack.Decoder(GoldenEntry).decode
 decode_potential_match = msgspec.msgpack.Decoder(PotentialMatch).decode
 
+_LENGTH_BYTES = 4
 _NO_GOLDEN_ID = b" " * GOLDEN_ID_LENGTH
 _KIND_OF_LETTER = {ord(kind.letter): kind for kind in EntityKind}
 
@@ -107,6 +108,17 @@ def crosswalk_entry(value: bytes) -> CrosswalkEntry:
     status = CrosswalkStatus(value[STATUS_OFFSET])
     golden_id = GoldenId(value[GOLDEN_ID_OFFSET:].decode("ascii")) if status is CrosswalkStatus.RESOLVED else None
     return CrosswalkEntry(number_of(value[:NUMBER_BYTES]), status, golden_id)
+
+
+def relation_state_value(packed_keys: bytes, stays: bytes) -> bytes:
+    """Return relation keys, one behind the other, and households over time as one value."""
+    return len(packed_keys).to_bytes(_LENGTH_BYTES, "big") + packed_keys + stays
+
+
+def relation_state(value: bytes) -> tuple[bytes, bytes]:
+    """Return the two parts of a relation state."""
+    end = _LENGTH_BYTES + int.from_bytes(value[:_LENGTH_BYTES], "big")
+    return value[_LENGTH_BYTES:end], value[end:]
 
 
 def decode_verdict(value: bytes) -> Verdict:

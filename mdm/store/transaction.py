@@ -94,6 +94,21 @@ class IndexTransaction(IndexView):
         self._txn.delete(number_key, db=self._db.features)
         self._post(number_key, frozenset())
 
+    def put_relation_state(self, number: RecordNumber, relation_keys: Iterable[bytes], stays: bytes) -> None:
+        """Store what a record's relations name, as keys of 9 bytes each, and its households over time."""
+        number_key = layout.number_bytes(number)
+        known_keys, known_stays = self.relation_state(number)
+        wanted = frozenset(relation_keys)
+        if (known_keys, known_stays) == ((), stays) and not wanted:
+            return
+        self._move(number_key, frozenset(known_keys), wanted, self._db.relations)
+        value = layout.relation_state_value(b"".join(sorted(wanted)), stays) if wanted or stays else None
+        self._put_or_delete(number_key, value, self._db.relation_states)
+
+    def drop_relation_state(self, number: RecordNumber) -> None:
+        """Forget what the record says of others: deleted or erased."""
+        self.put_relation_state(number, (), b"")
+
     def purge(self, number: RecordNumber) -> None:
         """Remove every derived copy of the record's values and its source key, after their erasure from the journal.
 
@@ -102,6 +117,7 @@ class IndexTransaction(IndexView):
         """
         number_key = layout.number_bytes(number)
         self.drop_match_state(number)
+        self.drop_relation_state(number)
         self._txn.delete(number_key, db=self._db.raw)
         source_key = self._txn.pop(number_key, db=self._db.keys)
         if source_key is not None:
@@ -113,15 +129,19 @@ class IndexTransaction(IndexView):
 
     def _post(self, number_key: bytes, wanted: frozenset[bytes]) -> None:
         known = frozenset(self.posting_keys(layout.number_of(number_key)))
-        if known == wanted:
-            return
+        if known != wanted:
+            self._move(number_key, known, wanted, self._db.postings)
+            self._put_or_delete(number_key, b"".join(sorted(wanted)) or None, self._db.posting_keys)
+
+    def _move(
+        self, number_key: bytes, known: frozenset[bytes], wanted: frozenset[bytes], holders: lmdb._Database
+    ) -> None:
         for key in known - wanted:
-            self._txn.delete(key, number_key, db=self._db.postings)
+            self._txn.delete(key, number_key, db=holders)
         for key in wanted - known:
             if len(key) != POSTING_KEY_BYTES:
                 raise ValueError(f"a posting key has {POSTING_KEY_BYTES} bytes, not {len(key)}")
-            self._txn.put(key, number_key, db=self._db.postings)
-        self._put_or_delete(number_key, b"".join(sorted(wanted)) or None, self._db.posting_keys)
+            self._txn.put(key, number_key, db=holders)
 
     def _put_crosswalk(self, source_key: bytes, number: RecordNumber, entry: RecordEntry) -> None:
         value = layout.crosswalk_value(number, entry)

@@ -17,6 +17,8 @@ from mdm.store.layout import CrosswalkEntry, CrosswalkStatus
 
 APPLIED_SEQ_KEY = b"applied_seq"
 FIRST_NUMBER = RecordNumber(1)
+NO_NUMBER = RecordNumber(0)
+"""Below every number."""
 
 _POSTING_ROW = struct.Struct(f">{POSTING_KEY_BYTES}xQ")
 _NUMBER = struct.Struct(">Q")
@@ -51,6 +53,14 @@ class Databases(NamedTuple):
     """Number → its posting keys, sorted and concatenated."""
     postings: lmdb._Database
     """Posting key → numbers, as sorted duplicates."""
+    relation_states: lmdb._Database
+    """Number → its relation keys and its households over time; none for a record that states nothing of others."""
+    relations: lmdb._Database
+    """Relation key → numbers of the records that state it, as sorted duplicates."""
+
+
+DUPLICATED = frozenset({"postings", "relations"})
+"""Databases in which a key has many numbers."""
 
 
 class IndexView:
@@ -171,6 +181,30 @@ class IndexView:
                 numbers += _NUMBER.unpack(cursor.value())
                 is_placed = cursor.prev_dup()
             return numbers, count
+
+    def relation_state(self, number: RecordNumber) -> tuple[tuple[bytes, ...], bytes]:
+        """Return the keys of what the record's relations name, sorted, and its households over time as opaque bytes.
+
+        Both are empty for a record that states nothing of others, is deleted or erased.
+        """
+        value = self._txn.get(layout.number_bytes(number), db=self._db.relation_states)
+        if value is None:
+            return (), b""
+        packed, stays = layout.relation_state(value)
+        return tuple(_split(packed)), stays
+
+    def relation_count(self, key: bytes) -> int:
+        """Return how many records state a relation key."""
+        with self._txn.cursor(self._db.relations) as cursor:
+            return cursor.count() if cursor.set_key(key) else 0
+
+    def iter_relations(self, key: bytes, after: RecordNumber = NO_NUMBER) -> Iterator[RecordNumber]:
+        """Yield the records that state a relation key, numbers above `after` in order. Cost: about 1 µs each."""
+        with self._txn.cursor(self._db.relations) as cursor:
+            is_placed = cursor.set_range_dup(key, layout.number_bytes(RecordNumber(after + 1)))
+            while is_placed:
+                yield layout.number_of(cursor.value())
+                is_placed = cursor.next_dup()
 
     def iter_records(
         self, start: RecordNumber = FIRST_NUMBER, stop: RecordNumber | None = None

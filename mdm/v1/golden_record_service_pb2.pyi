@@ -6,7 +6,9 @@ Golden records: what is known of one bearer over all registries."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mdm.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +20,102 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RelationDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelationDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATION_DIRECTION_UNSPECIFIED: _RelationDirection.ValueType  # 0
+    """Not stated; in a request, both."""
+    RELATION_DIRECTION_OUTGOING: _RelationDirection.ValueType  # 1
+    """A record of the golden record asked for says what the other is to its bearer."""
+    RELATION_DIRECTION_INCOMING: _RelationDirection.ValueType  # 2
+    """A record of the other says what the bearer asked for is to it."""
+
+class RelationDirection(_RelationDirection, metaclass=_RelationDirectionEnumTypeWrapper):
+    """Whose record states a relation."""
+
+RELATION_DIRECTION_UNSPECIFIED: RelationDirection.ValueType  # 0
+"""Not stated; in a request, both."""
+RELATION_DIRECTION_OUTGOING: RelationDirection.ValueType  # 1
+"""A record of the golden record asked for says what the other is to its bearer."""
+RELATION_DIRECTION_INCOMING: RelationDirection.ValueType  # 2
+"""A record of the other says what the bearer asked for is to it."""
+Global___RelationDirection: _TypeAlias = RelationDirection  # noqa: Y015
+
+class _RelationGround:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationGroundEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelationGround.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATION_GROUND_UNSPECIFIED: _RelationGround.ValueType  # 0
+    """Not stated; the other end is not named."""
+    RELATION_GROUND_RECORD_KEY: _RelationGround.ValueType  # 1
+    """The registry names the other's record by its key."""
+    RELATION_GROUND_IDENTIFIER: _RelationGround.ValueType  # 2
+    """One golden record alone holds the number that is stated of the other."""
+    RELATION_GROUND_HOUSEHOLD: _RelationGround.ValueType  # 3
+    """The other is the one head of the household that is stated."""
+    RELATION_GROUND_HOUSEHOLD_AND_NAME: _RelationGround.ValueType  # 4
+    """The other is the one member of the household in the same registry who bears the name that is stated."""
+
+class RelationGround(_RelationGround, metaclass=_RelationGroundEnumTypeWrapper):
+    """How the other end of a relation was named with certainty."""
+
+RELATION_GROUND_UNSPECIFIED: RelationGround.ValueType  # 0
+"""Not stated; the other end is not named."""
+RELATION_GROUND_RECORD_KEY: RelationGround.ValueType  # 1
+"""The registry names the other's record by its key."""
+RELATION_GROUND_IDENTIFIER: RelationGround.ValueType  # 2
+"""One golden record alone holds the number that is stated of the other."""
+RELATION_GROUND_HOUSEHOLD: RelationGround.ValueType  # 3
+"""The other is the one head of the household that is stated."""
+RELATION_GROUND_HOUSEHOLD_AND_NAME: RelationGround.ValueType  # 4
+"""The other is the one member of the household in the same registry who bears the name that is stated."""
+Global___RelationGround: _TypeAlias = RelationGround  # noqa: Y015
+
+class _RelationObstacle:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationObstacleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelationObstacle.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATION_OBSTACLE_UNSPECIFIED: _RelationObstacle.ValueType  # 0
+    """Not stated; the other end is named."""
+    RELATION_OBSTACLE_ONESELF: _RelationObstacle.ValueType  # 1
+    """What is stated leads back to the bearer: the head of a household, or a number that was written twice."""
+    RELATION_OBSTACLE_AMBIGUOUS: _RelationObstacle.ValueType  # 2
+    """Several golden records hold the number or bear the name."""
+    RELATION_OBSTACLE_CONTRADICTED: _RelationObstacle.ValueType  # 3
+    """The holder of the number bears another name than the one stated, or cannot be the parent by sex or age."""
+    RELATION_OBSTACLE_PENDING: _RelationObstacle.ValueType  # 4
+    """The record named has no golden ID yet."""
+    RELATION_OBSTACLE_NOT_FOUND: _RelationObstacle.ValueType  # 5
+    """No live record has the key, holds the number or heads the household."""
+    RELATION_OBSTACLE_NAME_ONLY: _RelationObstacle.ValueType  # 6
+    """Nothing but a name is stated, or not even that."""
+
+class RelationObstacle(_RelationObstacle, metaclass=_RelationObstacleEnumTypeWrapper):
+    """Why the other end of a relation stays a name; nobody is guessed."""
+
+RELATION_OBSTACLE_UNSPECIFIED: RelationObstacle.ValueType  # 0
+"""Not stated; the other end is named."""
+RELATION_OBSTACLE_ONESELF: RelationObstacle.ValueType  # 1
+"""What is stated leads back to the bearer: the head of a household, or a number that was written twice."""
+RELATION_OBSTACLE_AMBIGUOUS: RelationObstacle.ValueType  # 2
+"""Several golden records hold the number or bear the name."""
+RELATION_OBSTACLE_CONTRADICTED: RelationObstacle.ValueType  # 3
+"""The holder of the number bears another name than the one stated, or cannot be the parent by sex or age."""
+RELATION_OBSTACLE_PENDING: RelationObstacle.ValueType  # 4
+"""The record named has no golden ID yet."""
+RELATION_OBSTACLE_NOT_FOUND: RelationObstacle.ValueType  # 5
+"""No live record has the key, holds the number or heads the household."""
+RELATION_OBSTACLE_NAME_ONLY: RelationObstacle.ValueType  # 6
+"""Nothing but a name is stated, or not even that."""
+Global___RelationObstacle: _TypeAlias = RelationObstacle  # noqa: Y015
 
 @_typing.final
 class GoldenRecord(_message.Message):
@@ -450,3 +548,421 @@ class ListMembersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListMembersResponse: _TypeAlias = ListMembersResponse  # noqa: Y015
+
+@_typing.final
+class GetHouseholdRequest(_message.Message):
+    """Asks for the households of a citizen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    golden_id: _builtins.str
+    """The golden ID, in any case and with or without hyphens; a redirect is followed."""
+    @_builtins.property
+    def at_least_as_fresh(self) -> _common_pb2.JournalToken:
+        """Position that the answer must include; unset takes whatever this server has applied."""
+
+    def __init__(
+        self,
+        *,
+        golden_id: _builtins.str = ...,
+        at_least_as_fresh: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "golden_id", b"golden_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHouseholdRequest: _TypeAlias = GetHouseholdRequest  # noqa: Y015
+
+@_typing.final
+class GetHouseholdResponse(_message.Message):
+    """The households of a citizen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    HOUSEHOLDS_FIELD_NUMBER: _builtins.int
+    FORMER_HOUSEHOLDS_FIELD_NUMBER: _builtins.int
+    READ_AT_FIELD_NUMBER: _builtins.int
+    golden_id: _builtins.str
+    """The surviving golden ID; empty if retired."""
+    status: _common_pb2.GoldenIdStatus.ValueType
+    """How the requested golden ID answers."""
+    @_builtins.property
+    def households(self) -> _containers.RepeatedCompositeFieldContainer[Global___Household]:
+        """One for each household that a record of the citizen states now."""
+
+    @_builtins.property
+    def former_households(self) -> _containers.RepeatedCompositeFieldContainer[Global___FormerHousehold]:
+        """Households, and roles in them, that the citizen's records stated before, at most 500, the latest first."""
+
+    @_builtins.property
+    def read_at(self) -> _common_pb2.JournalToken:
+        """Position that the answer was read at."""
+
+    def __init__(
+        self,
+        *,
+        golden_id: _builtins.str = ...,
+        status: _common_pb2.GoldenIdStatus.ValueType = ...,
+        households: _abc.Iterable[Global___Household] | None = ...,
+        former_households: _abc.Iterable[Global___FormerHousehold] | None = ...,
+        read_at: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_households", b"former_households", "golden_id", b"golden_id", "households", b"households", "read_at", b"read_at", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHouseholdResponse: _TypeAlias = GetHouseholdResponse  # noqa: Y015
+
+@_typing.final
+class Household(_message.Message):
+    """One household of one registry as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    HOUSEHOLD_ID_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    registry: _builtins.str
+    """The registry that keeps it."""
+    household_id: _builtins.str
+    """The registry's own key of it."""
+    record_count: _builtins.int
+    """Records that state the household, those without a golden ID included."""
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___HouseholdMember]:
+        """The citizens in it, each once: the head first, then in the order in which their records were first stored. Of a
+        household of more than 500 records the oldest 500 and the citizen asked for.
+        """
+
+    def __init__(
+        self,
+        *,
+        registry: _builtins.str = ...,
+        household_id: _builtins.str = ...,
+        members: _abc.Iterable[Global___HouseholdMember] | None = ...,
+        record_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["household_id", b"household_id", "members", b"members", "record_count", b"record_count", "registry", b"registry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Household: _TypeAlias = Household  # noqa: Y015
+
+@_typing.final
+class HouseholdMember(_message.Message):
+    """One citizen in a household."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    IS_HEAD_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
+    golden_id: _builtins.str
+    """The golden ID, always a surviving one."""
+    is_head: _builtins.bool
+    """Whether a record calls the citizen the head of the household."""
+    @_builtins.property
+    def statements(self) -> _containers.RepeatedCompositeFieldContainer[Global___HouseholdStatement]:
+        """The records that say so."""
+
+    def __init__(
+        self,
+        *,
+        golden_id: _builtins.str = ...,
+        is_head: _builtins.bool = ...,
+        statements: _abc.Iterable[Global___HouseholdStatement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_id", b"golden_id", "is_head", b"is_head", "statements", b"statements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HouseholdMember: _TypeAlias = HouseholdMember  # noqa: Y015
+
+@_typing.final
+class HouseholdStatement(_message.Message):
+    """One record that states the household of its bearer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    SINCE_RECORDED_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What the record calls its bearer."""
+    role: _builtins.str
+    """The bearer's relation to the head, as written."""
+    since: _builtins.str
+    """The source's own time of the first version that stated household and role, as written; they may be older."""
+    @_builtins.property
+    def key(self) -> _common_pb2.SourceKey:
+        """The record."""
+
+    @_builtins.property
+    def since_recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """When that version was stored here."""
+
+    def __init__(
+        self,
+        *,
+        key: _common_pb2.SourceKey | None = ...,
+        name: _builtins.str = ...,
+        role: _builtins.str = ...,
+        since: _builtins.str = ...,
+        since_recorded_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "since_recorded_at", b"since_recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "name", b"name", "role", b"role", "since", b"since", "since_recorded_at", b"since_recorded_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HouseholdStatement: _TypeAlias = HouseholdStatement  # noqa: Y015
+
+@_typing.final
+class FormerHousehold(_message.Message):
+    """A household, or a role in one, that a record no longer states."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    HOUSEHOLD_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    SINCE_RECORDED_AT_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    UNTIL_RECORDED_AT_FIELD_NUMBER: _builtins.int
+    household_id: _builtins.str
+    """The registry's own key of the household."""
+    role: _builtins.str
+    """The bearer's relation to the head, as written."""
+    since: _builtins.str
+    """The source's own time of the first version that stated them, as written."""
+    until: _builtins.str
+    """The source's own time of the first version that no longer stated them, as written."""
+    @_builtins.property
+    def key(self) -> _common_pb2.SourceKey:
+        """The record."""
+
+    @_builtins.property
+    def since_recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """When that version was stored here."""
+
+    @_builtins.property
+    def until_recorded_at(self) -> _timestamp_pb2.Timestamp:
+        """When that version was stored here."""
+
+    def __init__(
+        self,
+        *,
+        key: _common_pb2.SourceKey | None = ...,
+        household_id: _builtins.str = ...,
+        role: _builtins.str = ...,
+        since: _builtins.str = ...,
+        since_recorded_at: _timestamp_pb2.Timestamp | None = ...,
+        until: _builtins.str = ...,
+        until_recorded_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "since_recorded_at", b"since_recorded_at", "until_recorded_at", b"until_recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["household_id", b"household_id", "key", b"key", "role", b"role", "since", b"since", "since_recorded_at", b"since_recorded_at", "until", b"until", "until_recorded_at", b"until_recorded_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FormerHousehold: _TypeAlias = FormerHousehold  # noqa: Y015
+
+@_typing.final
+class ListRelationsRequest(_message.Message):
+    """Asks for a page of relations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    golden_id: _builtins.str
+    """The golden ID, in any case and with or without hyphens; a redirect is followed."""
+    type: _common_pb2.RelationType.ValueType
+    """Only relations of this type; unset for all."""
+    direction: Global___RelationDirection.ValueType
+    """Only relations of this direction; unset for both."""
+    page_size: _builtins.int
+    """Most relations to return, at most 500; 0 means 100."""
+    page_token: _builtins.str
+    """The next_page_token of the page before, with the same golden ID, type and direction; empty for the first page."""
+    @_builtins.property
+    def at_least_as_fresh(self) -> _common_pb2.JournalToken:
+        """Position that the answer must include; unset takes whatever this server has applied."""
+
+    def __init__(
+        self,
+        *,
+        golden_id: _builtins.str = ...,
+        type: _common_pb2.RelationType.ValueType = ...,
+        direction: Global___RelationDirection.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        at_least_as_fresh: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "direction", b"direction", "golden_id", b"golden_id", "page_size", b"page_size", "page_token", b"page_token", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelationsRequest: _TypeAlias = ListRelationsRequest  # noqa: Y015
+
+@_typing.final
+class ListRelationsResponse(_message.Message):
+    """A page of relations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    RELATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_AT_FIELD_NUMBER: _builtins.int
+    golden_id: _builtins.str
+    """The surviving golden ID; empty if retired."""
+    status: _common_pb2.GoldenIdStatus.ValueType
+    """How the requested golden ID answers."""
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def relations(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenRelation]:
+        """The relations of this page. A page may hold fewer than asked for, even none, and still have a next one."""
+
+    @_builtins.property
+    def read_at(self) -> _common_pb2.JournalToken:
+        """Position that the answer was read at."""
+
+    def __init__(
+        self,
+        *,
+        golden_id: _builtins.str = ...,
+        status: _common_pb2.GoldenIdStatus.ValueType = ...,
+        relations: _abc.Iterable[Global___GoldenRelation] | None = ...,
+        next_page_token: _builtins.str = ...,
+        read_at: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_id", b"golden_id", "next_page_token", b"next_page_token", "read_at", b"read_at", "relations", b"relations", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelationsResponse: _TypeAlias = ListRelationsResponse  # noqa: Y015
+
+@_typing.final
+class GoldenRelation(_message.Message):
+    """One relation of a golden record; it stands once, however many records state it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    OBSTACLE_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
+    STATEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    type: _common_pb2.RelationType.ValueType
+    """What the one is to the other: of an outgoing relation, what the other is to the bearer asked for; of an incoming
+    one, what the bearer asked for is to the other.
+    """
+    direction: Global___RelationDirection.ValueType
+    """Whose records state it."""
+    golden_id: _builtins.str
+    """Golden ID of the other, always a surviving one; empty where the other could not be named with certainty."""
+    ground: Global___RelationGround.ValueType
+    """How the other end was named; the strongest among the statements."""
+    obstacle: Global___RelationObstacle.ValueType
+    """Why it was not."""
+    statement_count: _builtins.int
+    """Records that state it in all."""
+    @_builtins.property
+    def statements(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelationStatement]:
+        """The records that state it, at most 20, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        type: _common_pb2.RelationType.ValueType = ...,
+        direction: Global___RelationDirection.ValueType = ...,
+        golden_id: _builtins.str = ...,
+        ground: Global___RelationGround.ValueType = ...,
+        obstacle: Global___RelationObstacle.ValueType = ...,
+        statements: _abc.Iterable[Global___RelationStatement] | None = ...,
+        statement_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "golden_id", b"golden_id", "ground", b"ground", "obstacle", b"obstacle", "statement_count", b"statement_count", "statements", b"statements", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GoldenRelation: _TypeAlias = GoldenRelation  # noqa: Y015
+
+@_typing.final
+class RelationStatement(_message.Message):
+    """One record that states a relation. An owner or parent firm may follow from a business's tax code alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    HOUSEHOLD_ID_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    updated_at: _builtins.str
+    """When the record last changed, as its registry wrote it."""
+    name: _builtins.str
+    """Name of the other: as stated in an outgoing relation; what the record calls its own bearer in an incoming one."""
+    role: _builtins.str
+    """Role as written: a guardian's relation to the bearer of the record, or that bearer's relation to the head of the
+    household.
+    """
+    household_id: _builtins.str
+    """The registry's own key of the household, in a relation of that type."""
+    ground: Global___RelationGround.ValueType
+    """How this record's statement names the other end; unset if it does not."""
+    @_builtins.property
+    def key(self) -> _common_pb2.SourceKey:
+        """The record."""
+
+    def __init__(
+        self,
+        *,
+        key: _common_pb2.SourceKey | None = ...,
+        updated_at: _builtins.str = ...,
+        name: _builtins.str = ...,
+        role: _builtins.str = ...,
+        household_id: _builtins.str = ...,
+        ground: Global___RelationGround.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ground", b"ground", "household_id", b"household_id", "key", b"key", "name", b"name", "role", b"role", "updated_at", b"updated_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelationStatement: _TypeAlias = RelationStatement  # noqa: Y015

@@ -55,6 +55,16 @@ class GoldenRecordServiceStub(object):
                 request_serializer=mdm_dot_v1_dot_golden__record__service__pb2.ListMembersRequest.SerializeToString,
                 response_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.ListMembersResponse.FromString,
                 _registered_method=True)
+        self.GetHousehold = channel.unary_unary(
+                '/mdm.v1.GoldenRecordService/GetHousehold',
+                request_serializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHouseholdRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHouseholdResponse.FromString,
+                _registered_method=True)
+        self.ListRelations = channel.unary_unary(
+                '/mdm.v1.GoldenRecordService/ListRelations',
+                request_serializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsResponse.FromString,
+                _registered_method=True)
 
 
 class GoldenRecordServiceServicer(object):
@@ -90,6 +100,23 @@ class GoldenRecordServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHousehold(self, request, context):
+        """Returns the households of a citizen: who lives in them now, and those that the citizen left. Fails as
+        GetGoldenRecord does, and with INVALID_FIELD for a business; a retired golden ID has no household.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRelations(self, request, context):
+        """Lists the relations of a golden record in both directions: mother and children, spouse, guardian, employer and
+        employees, firms represented or owned, branches. First what its own records state, then what others' records
+        state of it. Fails as GetGoldenRecord does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GoldenRecordServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +139,16 @@ def add_GoldenRecordServiceServicer_to_server(servicer, server):
                     servicer.ListMembers,
                     request_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.ListMembersRequest.FromString,
                     response_serializer=mdm_dot_v1_dot_golden__record__service__pb2.ListMembersResponse.SerializeToString,
+            ),
+            'GetHousehold': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHousehold,
+                    request_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHouseholdRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHouseholdResponse.SerializeToString,
+            ),
+            'ListRelations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRelations,
+                    request_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +260,60 @@ class GoldenRecordService(object):
             '/mdm.v1.GoldenRecordService/ListMembers',
             mdm_dot_v1_dot_golden__record__service__pb2.ListMembersRequest.SerializeToString,
             mdm_dot_v1_dot_golden__record__service__pb2.ListMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHousehold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mdm.v1.GoldenRecordService/GetHousehold',
+            mdm_dot_v1_dot_golden__record__service__pb2.GetHouseholdRequest.SerializeToString,
+            mdm_dot_v1_dot_golden__record__service__pb2.GetHouseholdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRelations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mdm.v1.GoldenRecordService/ListRelations',
+            mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsRequest.SerializeToString,
+            mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,15 @@ class GoldenRecordServiceStub:
     """Returns the surviving golden IDs of up to 10,000 golden IDs stored earlier, as columns."""
     ListMembers: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.ListMembersRequest, _golden_record_service_pb2.ListMembersResponse]
     """Lists the source records of a golden record, in a stable order."""
+    GetHousehold: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetHouseholdRequest, _golden_record_service_pb2.GetHouseholdResponse]
+    """Returns the households of a citizen: who lives in them now, and those that the citizen left. Fails as
+    GetGoldenRecord does, and with INVALID_FIELD for a business; a retired golden ID has no household.
+    """
+    ListRelations: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.ListRelationsRequest, _golden_record_service_pb2.ListRelationsResponse]
+    """Lists the relations of a golden record in both directions: mother and children, spouse, guardian, employer and
+    employees, firms represented or owned, branches. First what its own records state, then what others' records
+    state of it. Fails as GetGoldenRecord does.
+    """
 
 @_typing.type_check_only
 class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
@@ -59,6 +68,15 @@ class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
     """Returns the surviving golden IDs of up to 10,000 golden IDs stored earlier, as columns."""
     ListMembers: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.ListMembersRequest, _golden_record_service_pb2.ListMembersResponse]  # type: ignore[assignment]
     """Lists the source records of a golden record, in a stable order."""
+    GetHousehold: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetHouseholdRequest, _golden_record_service_pb2.GetHouseholdResponse]  # type: ignore[assignment]
+    """Returns the households of a citizen: who lives in them now, and those that the citizen left. Fails as
+    GetGoldenRecord does, and with INVALID_FIELD for a business; a retired golden ID has no household.
+    """
+    ListRelations: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.ListRelationsRequest, _golden_record_service_pb2.ListRelationsResponse]  # type: ignore[assignment]
+    """Lists the relations of a golden record in both directions: mother and children, spouse, guardian, employer and
+    employees, firms represented or owned, branches. First what its own records state, then what others' records
+    state of it. Fails as GetGoldenRecord does.
+    """
 
 class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads golden records. Golden IDs are read without regard to case or hyphens and answered in canonical form."""
@@ -96,5 +114,26 @@ class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_golden_record_service_pb2.ListMembersResponse, _abc.Awaitable[_golden_record_service_pb2.ListMembersResponse]]:
         """Lists the source records of a golden record, in a stable order."""
+
+    @_abc_1.abstractmethod
+    def GetHousehold(
+        self,
+        request: _golden_record_service_pb2.GetHouseholdRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_golden_record_service_pb2.GetHouseholdResponse, _abc.Awaitable[_golden_record_service_pb2.GetHouseholdResponse]]:
+        """Returns the households of a citizen: who lives in them now, and those that the citizen left. Fails as
+        GetGoldenRecord does, and with INVALID_FIELD for a business; a retired golden ID has no household.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRelations(
+        self,
+        request: _golden_record_service_pb2.ListRelationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_golden_record_service_pb2.ListRelationsResponse, _abc.Awaitable[_golden_record_service_pb2.ListRelationsResponse]]:
+        """Lists the relations of a golden record in both directions: mother and children, spouse, guardian, employer and
+        employees, firms represented or owned, branches. First what its own records state, then what others' records
+        state of it. Fails as GetGoldenRecord does.
+        """
 
 def add_GoldenRecordServiceServicer_to_server(servicer: GoldenRecordServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

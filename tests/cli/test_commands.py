@@ -48,12 +48,26 @@ def test_help_is_quick_and_teaches(mdm: Run) -> None:
     assert time.monotonic() - started_s < 1.5
     assert done.returncode == 0
     assert "mdm load hospital.patients" in done.stdout
-    for command in ("serve", "load", "relink", "export", "synth", "train", "rebuild", "verify", "lookup", "match"):
+    for command in (
+        "serve",
+        "load",
+        "relink",
+        "export",
+        "synth",
+        "train",
+        "rebuild",
+        "verify",
+        "lookup",
+        "match",
+        "household",
+        "relations",
+    ):
         assert f"\n  {command} " in done.stdout
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "load", "relink", "export", "synth", "train", "verify", "lookup", "match"]
+    "command",
+    ["serve", "load", "relink", "export", "synth", "train", "verify", "lookup", "match", "household", "relations"],
 )
 def test_every_command_shows_an_example(mdm: Run, command: str) -> None:
     arguments = ("export", "crosswalk") if command == "export" else (command,)

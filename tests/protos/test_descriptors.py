@@ -152,6 +152,13 @@ def test_every_value_of_a_person_is_redacted_from_debug_output() -> None:
         ),
         common_pb2.Identifier.DESCRIPTOR.fields_by_name["value"],
         golden_record_service_pb2.GoldenValue.DESCRIPTOR.fields_by_name["value"],
+        *(
+            field
+            for message in MESSAGES
+            if message.file is golden_record_service_pb2.DESCRIPTOR
+            for field in message.fields
+            if field.name in {"household_id", "name", "role"}
+        ),
         registry_service_pb2.Feature.DESCRIPTOR.fields_by_name["values"],
         lookup_service_pb2.LookupByIdentifierRequest.DESCRIPTOR.fields_by_name["value"],
         lookup_service_pb2.BatchLookupByIdentifierRequest.DESCRIPTOR.fields_by_name["values"],

@@ -60,6 +60,13 @@ def test_equal_indexes_have_no_differences(pair: tuple[Index, Index]) -> None:
             [Difference("posting_keys", 0, 0, 1, ("record 30",)), Difference("postings", 1, 1, 0, ("record 30",) * 2)],
         ),
         (
+            lambda txn: txn.put_relation_state(LAST, [b"r" * 9], b"households"),
+            [
+                Difference("relation_states", 0, 1, 0, ("record 30",)),
+                Difference("relations", 0, 1, 0, ("record 30",)),
+            ],
+        ),
+        (
             lambda txn: txn.drop_match_state(FIRST),
             [
                 Difference("features", 1, 0, 0, ("record 1",)),
@@ -72,7 +79,15 @@ def test_equal_indexes_have_no_differences(pair: tuple[Index, Index]) -> None:
             [Difference("goldens", 0, 1, 0, (f"golden {golden_id(CITIZEN, 77)}",))],
         ),
     ],
-    ids=["another value", "one entry more", "a setting", "a posting moved", "one entry less", "a golden ID more"],
+    ids=[
+        "another value",
+        "one entry more",
+        "a setting",
+        "a posting moved",
+        "a relation",
+        "one entry less",
+        "a golden ID more",
+    ],
 )
 def test_each_difference_is_counted_and_named_without_values(
     pair: tuple[Index, Index], change: Callable[[IndexTransaction], None], expected: list[Difference]

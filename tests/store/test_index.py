@@ -15,7 +15,7 @@ from mdm.domain.state import PotentialMatch
 from mdm.errors import IndexMismatchError, StoreError
 from mdm.limits import INDEX_READERS_MAX
 from mdm.store.index import DATA_FILE, Index, IndexVersions
-from mdm.store.layout import CrosswalkStatus
+from mdm.store.layout import LAYOUT_VERSION, CrosswalkStatus
 from mdm.store.transaction import IndexTransaction
 
 CAUSE = Cause("loader")
@@ -149,6 +149,35 @@ def test_a_posting_key_of_another_width_is_refused(index: Index) -> None:
         txn.put_match_state(RecordNumber(1), b"", [b"short"])
 
 
+def test_relations_are_found_from_their_other_end_in_the_order_of_the_records(index: Index) -> None:
+    one, two, three = map(RecordNumber, (1, 2, 300))
+    with index.write() as txn:
+        for number in (three, one, two):
+            txn.put_relation_state(number, [posting(7), posting(number % 5)], b"stays %d" % number)
+        txn.put_relation_state(RecordNumber(4), [posting(8)], b"")
+        assert list(txn.iter_relations(posting(7))) == [one, two, three]
+        assert list(txn.iter_relations(posting(7), after=one)) == [two, three]
+        assert list(txn.iter_relations(posting(7), after=three)) == []
+        assert (txn.relation_count(posting(7)), txn.relation_count(posting(6))) == (3, 0)
+        assert txn.relation_state(one) == ((posting(1), posting(7)), b"stays 1")
+
+        txn.put_relation_state(one, [posting(1)], b"moved")
+        assert list(txn.iter_relations(posting(7))) == [two, three]
+        assert txn.relation_state(one) == ((posting(1),), b"moved")
+
+        txn.put_relation_state(two, [], b"only stays")
+        txn.drop_relation_state(three)
+        txn.drop_relation_state(three)
+        assert [txn.relation_state(each) for each in (two, three)] == [((), b"only stays"), ((), b"")]
+        assert list(txn.iter_relations(posting(7))) == []
+    assert index.sizes().entries["relation_states"] == 3
+
+
+def test_a_relation_key_of_another_width_is_refused(index: Index) -> None:
+    with pytest.raises(ValueError, match="9 bytes"), index.write() as txn:
+        txn.put_relation_state(RecordNumber(1), [b"short"], b"")
+
+
 def test_a_number_never_changes_its_source_key(index: Index) -> None:
     with index.write() as txn:
         txn.put_raw(RecordNumber(1), key_of(1), b"values")
@@ -160,12 +189,14 @@ def test_purging_leaves_no_value_and_no_source_key(index: Index) -> None:
     number = RecordNumber(1)
     with index.write() as txn:
         fill(txn, 2, [posting(1)])
+        txn.put_relation_state(number, [posting(9)], b"households")
         txn.purge(number)
         txn.purge(number)
     with index.read() as view:
         assert (view.raw(number), view.key_of(number), view.features(number)) == (None, None, None)
         assert view.crosswalk(key_of(1)) is None
         assert view.postings(posting(1), 9) == ([2], 1)
+        assert (view.relation_state(number), view.relation_count(posting(9))) == (((), b""), 0)
         assert view.record(number) is not None
         assert view.raw(RecordNumber(2)) == b"values"
 
@@ -214,11 +245,22 @@ def test_open_questions_judgements_and_settings_come_back_and_go(index: Index) -
 
 
 def test_an_index_remembers_what_it_was_computed_with(tmp_path: Path) -> None:
-    versions = IndexVersions("n", "s", "journal:1")
+    versions = IndexVersions("n", "s", "journal:1", "relations 1")
     Index.open(tmp_path / "index", versions=versions).close()
 
     with Index.open(tmp_path / "index", versions=VERSIONS) as index:
         assert index.versions == versions
+
+
+def test_an_index_that_lacks_databases_says_that_its_layout_is_older(tmp_path: Path) -> None:
+    index = Index.open(tmp_path / "index", versions=VERSIONS)
+    with index._environment.begin(write=True) as txn:
+        txn.drop(index._databases.relations)
+        txn.put(b"layout", (1).to_bytes(4, "big"), db=index._databases.meta)
+    index.close()
+
+    with pytest.raises(IndexMismatchError, match=f"layout 1, not {LAYOUT_VERSION}"):
+        Index.open(tmp_path / "index")
 
 
 def test_an_index_that_is_missing_foreign_or_damaged_has_to_be_rebuilt(tmp_path: Path) -> None:
@@ -238,9 +280,9 @@ def test_an_index_that_is_missing_foreign_or_damaged_has_to_be_rebuilt(tmp_path:
 
 def test_an_index_of_another_layout_has_to_be_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Index.open(tmp_path / "index", versions=VERSIONS).close()
-    monkeypatch.setattr("mdm.store.index.LAYOUT_VERSION", 2)
+    monkeypatch.setattr("mdm.store.index.LAYOUT_VERSION", LAYOUT_VERSION + 1)
 
-    with pytest.raises(IndexMismatchError, match="layout 1, not 2"):
+    with pytest.raises(IndexMismatchError, match=f"layout {LAYOUT_VERSION}, not {LAYOUT_VERSION + 1}"):
         Index.open(tmp_path / "index", versions=VERSIONS)
 
 

@@ -5,9 +5,9 @@
     with Client("127.0.0.1:50051") as client:
         print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
 
-Read in this order: `records` (what goes in), `results` (what comes out), `errors`, `client` (blocking), `aio`
-(asyncio), `ingest` (loads that resume); behind them `calls` and `wire_relink` (each call as a value), `streams`,
-`channel` (deadlines, retries), `wire` (plain values to messages).
+Read in this order: `records` (what goes in), `results` and `relations` (what comes out), `errors`, `client` (blocking),
+`aio` (asyncio), `ingest` (loads that resume); behind them `calls`, `wire_relations` and `wire_relink` (each call as a
+value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -44,6 +44,7 @@ from mdm_client.records import (
     SourceKey,
     SourceRecord,
 )
+from mdm_client.relations import RelationDirection, RelationGround, RelationObstacle
 from mdm_client.results import (
     ClerkChoice,
     GoldenIdStatus,
@@ -85,6 +86,9 @@ __all__ = [
     "NotFoundError",
     "RecordStatus",
     "Relation",
+    "RelationDirection",
+    "RelationGround",
+    "RelationObstacle",
     "RelationType",
     "RelinkState",
     "ResolveOutcome",

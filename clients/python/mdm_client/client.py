@@ -17,12 +17,13 @@ from mdm.v1 import (
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
 )
-from mdm_client import calls, results, streams, wire_relink
+from mdm_client import calls, results, streams, wire_relations, wire_relink
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
-from mdm_client.records import Attributes, EntityKind, IdentifierType, SourceKey, SourceRecord
+from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
+from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.streams import KeyBatch
 
 _Result = TypeVar("_Result")
@@ -283,6 +284,28 @@ class Client:
         while True:
             members, token = self.send(calls.list_members(golden_id, page_size, token, fresh))
             yield from members
+            if not token:
+                return
+
+    def households(self, golden_id: str, *, fresh: str = "", timeout_s: float | None = None) -> Households:
+        """Return the households of a citizen, now and before, following a redirect; raises NotFoundError."""
+        return self.send(wire_relations.households(golden_id, fresh), timeout_s)
+
+    def list_relations(
+        self,
+        golden_id: str,
+        *,
+        type: RelationType | None = None,  # noqa: A002 – what the wire calls it
+        direction: RelationDirection | None = None,
+        page_size: int = RECORDS_MAX,
+        fresh: str = "",
+    ) -> Iterator[GoldenRelation]:
+        """Yield the relations of a golden record, its own statements first; fetches the next page when needed."""
+        token = ""
+        while True:
+            call = wire_relations.list_relations(golden_id, type, direction, page_size, token, fresh)
+            found, token = self.send(call)
+            yield from found
             if not token:
                 return
 
