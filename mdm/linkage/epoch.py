@@ -161,8 +161,9 @@ class StatisticsEpoch:
 
     @classmethod
     def default(cls, kind: str) -> StatisticsEpoch:
-        """Return the epoch that ships with the default model of this kind."""
-        return cls.from_bytes((resources.files("mdm.linkage") / "models" / f"{kind}.epoch").read_bytes())
+        """Return the epoch that ships with the default model of this kind; no register of this city is known to it."""
+        shipped = cls.from_bytes((resources.files("mdm.linkage") / "models" / f"{kind}.epoch").read_bytes())
+        return cls(msgspec.structs.replace(shipped._document, listed_count=0))  # noqa: SLF001
 
     def to_bytes(self) -> bytes:
         """Return the serialised epoch, about 8 bytes a value."""
