@@ -119,7 +119,7 @@ class Clerks:
             self._other_numbers[self.dice.below(256)] = number
 
     def phone(self, person: Person, house: Household, day: date, rates: ErrorRates) -> str:
-        """Return a phone number: own, one of long ago, the household's, a filler, of before 2018, with its zero lost, or empty."""
+        """Return a phone number: own or earlier, the household's, a filler, of before 2018, its zero lost, or empty."""
         dice = self.dice
         if dice.uniform() >= self.presence.phone:
             return ""
