@@ -44,9 +44,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=list(PEERS),
         choices=[*PEERS, "none"],
-        help="other linkers to run on the same rows (default: all that are installed)",
+        metavar="PEER",
+        help=f"other linkers to run on the same rows: {', '.join(PEERS)} or none (default: all that are installed)",
     )
-    parser.add_argument("--peer-seconds-max", type=float, default=1800.0, help="ends a peer that takes longer")
+    parser.add_argument(
+        "--peer-seconds-max", type=float, default=1800.0, metavar="SECONDS", help="ends a peer that takes longer"
+    )
     parser.add_argument(
         "--online-citizens-max",
         type=int,
