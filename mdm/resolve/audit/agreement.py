@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-NORMAL_95 = 1.959964
-"""Quantile of the normal distribution for a two-sided 95 % interval."""
+from mdm.resolve.audit.estimates import NORMAL_95
 
 
 class Label(enum.StrEnum):

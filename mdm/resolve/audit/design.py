@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 STRATUM_ITEMS_MIN = 20
 """Items of a stratum, if it has as many: without an error, 20 bound its share of errors at 17 %."""
 
-PREDICTED_ERROR_MIN = 0.002
-"""However sure the model is: a stratum that is most of the population must not be left to its own model's word."""
+PREDICTED_ERROR_MIN = 0.01
+"""However sure the model is: a stratum that is most of the population must not be left to the model's own word."""
 
 PREDICTED_ERROR_MAX = 0.5
 """Where machine and model disagree (a veto above the link threshold), nobody knows: an even chance."""

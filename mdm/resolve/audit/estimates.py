@@ -1,24 +1,31 @@
-"""From counts in a sample to totals with 95 % bounds.
+"""From counts in a stratified sample to totals with 95 % bounds.
 
-Errors of a good linkage are rare, often none in a stratum, where the usual normal bounds claim certainty. So each
-stratum gets exact bounds, and these are put together by the distances that they keep from the estimate.
+What an audit counts is rare, often none in a stratum, and each item stands for another number of pairs. The normal
+bounds then claim certainty, and exact bounds of single strata, put together, are twice as wide as need be. This is the
+directly standardised rate of epidemiology, so its gamma bounds are taken: as narrow as Clopper and Pearson's where all
+items weigh alike, and safe where they do not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import NamedTuple
 
 TAIL = 0.025
 """On either side of a two-sided 95 % interval."""
 
-_POISSON_EVENTS_MARGIN = 20.0
-"""The upper limit of x events lies below 2x + 20: 3.7 at none, within 2 sqrt(x) + 4 of x beyond."""
+NORMAL_95 = 1.959964
+"""Quantile of the normal distribution for the same."""
+
+_EXACT_SHAPE_MAX = 100.0
+"""Beyond it Wilson and Hilferty's cube root is right to five digits, and the series needs ever more terms."""
+
+_SERIES_END = 1e-17
+"""Share of the sum beneath which a term no longer changes it."""
 
 _BISECTIONS = 60
-"""Halvings of a Poisson limit's interval, until its width is beneath a float's precision."""
+"""Halvings of a quantile's interval, until its width is beneath a float's precision."""
 
 
 class Total(NamedTuple):
@@ -29,120 +36,78 @@ class Total(NamedTuple):
     upper: float
 
 
-def stratum_total(population: int, items: int, found: int, *, caught_share: float = 1.0, clump: float = 1.0) -> Total:
-    """Return how many pairs of a stratum have a property that `found` of `items` drawn ones have.
+class Count(NamedTuple):
+    """What was found in a simple random sample of one stratum."""
 
-    Exact for pairs drawn without replacement (inverted hypergeometric tests); with all drawn, the bounds meet. In a
-    stratum of which each pair was caught with a chance only, what was caught is besides a Poisson number (Garwood's
-    bounds). The two uncertainties are stacked at their full width, which errs on the safe side.
-
-    Args:
-        population: Pairs, or pairs caught.
-        items: Of these drawn, at least 1 unless the population is empty.
-        found: Of the drawn.
-        caught_share: Chance of a pair to be caught, in (0, 1].
-        clump: How many pairs are caught together, at least 1: they count as one event.
-    """
-    if not population:
-        held = Total(0.0, 0, 0)
-    else:
-        lower, upper = hypergeometric_limits(population, items, found)
-        held = Total(population * found / items, lower, upper)
-    if caught_share >= 1.0:
-        return held
-    lower_events, _ = poisson_limits(math.floor(held.lower / clump))
-    _, upper_events = poisson_limits(math.ceil(held.upper / clump))
-    return Total(held.estimate / caught_share, clump * lower_events / caught_share, clump * upper_events / caught_share)
+    population: int
+    """Pairs of the stratum; where they were caught with a chance only, those caught."""
+    items: int
+    """Drawn; at least 1 unless the population is empty."""
+    found: int
+    """Of the items, those that have what is counted."""
+    caught_share: float = 1.0
+    """Chance of a pair to be caught, in (0, 1]."""
+    clump: float = 1.0
+    """Pairs that are caught together, at least 1: they are one event. 1 where the caught share is."""
 
 
-def add(totals: Iterable[Total]) -> Total:
-    """Return the sum of independent totals.
+def total(counts: Iterable[Count]) -> Total:
+    """Return how many pairs of all strata have what is counted.
 
-    The bounds keep the root of the summed squared distances that the parts' bounds keep (the "method of variance
-    estimates recovery"). With one part it is that part's exact bound; with many rare ones it is wider than need be.
+    Found pairs count as events of a Poisson process, each worth population / items / caught share; variances are those
+    of draws without replacement. The upper bound is that of one event more, worth as much as the dearest one; the
+    lower one allows for an item more in each stratum that has not what is counted. Both are held to what the items
+    that were looked at leave possible.
 
     Source:
-        Zou and Donner (2008), Construction of confidence limits about effect measures, Statistics in Medicine 27.
+        Fay and Feuer (1997), Confidence intervals for directly standardized rates, Statistics in Medicine 16, with
+        the variances of Cochran, Sampling Techniques (1977), 3.2 and 5.3. With 20 strata as they come, true values
+        lay outside in at most 5 of 100 samples (tests/resolve/audit/test_estimates.py).
     """
-    parts = list(totals)
-    estimate = math.fsum(part.estimate for part in parts)
-    below = math.sqrt(math.fsum((part.estimate - part.lower) ** 2 for part in parts))
-    above = math.sqrt(math.fsum((part.upper - part.estimate) ** 2 for part in parts))
-    return Total(estimate, max(estimate - below, 0.0), estimate + above)
+    estimate = variance = variance_below = dearest = 0.0
+    least = most = 0.0
+    for count in counts:
+        population, items, found, caught_share, clump = count
+        scale = population / items if items else 1.0
+        estimate += scale * found / caught_share
+        least += found
+        most += math.inf if caught_share < 1.0 else found + population - items
+        drawing = scale**2 * (1 - items / population) if items else 0.0
+        catching = clump * scale * (1 - caught_share)
+        variance += (drawing * found * (1 - _part(found, items)) + catching * found) / caught_share**2
+        variance_below += (drawing * found * (1 - _part(found, items + 1)) + catching * found) / caught_share**2
+        if drawing or catching:
+            dearest = max(dearest, clump * scale / caught_share)
+    lower = _gamma_quantile(-1, estimate, variance_below)
+    upper = _gamma_quantile(+1, estimate + dearest, variance + dearest**2)
+    return Total(estimate, max(lower, least), min(upper, most))
 
 
-@lru_cache(4096)
-def hypergeometric_limits(population: int, items: int, found: int) -> tuple[int, int]:
-    """Return the 95 % bounds of how many in a population have a property, from a sample without replacement.
-
-    Source:
-        Clopper and Pearson's (1934) inversion, for finite populations as in Buonaccorsi (1987), The American
-        Statistician 41; it tends to theirs as the population grows.
-    """
-    if 2 * found > items:
-        # The rarer side takes fewer terms.
-        lower, upper = hypergeometric_limits(population, items, items - found)
-        return population - upper, population - lower
-    least, most = found, population - (items - found)
-    upper = _last(least, most, lambda holders: _at_most(found, population, holders, items) > TAIL)
-    if not found:
-        return 0, upper
-    lower = 1 + _last(
-        least - 1, most, lambda holders: holders < least or 1 - _at_most(found - 1, population, holders, items) <= TAIL
-    )
-    return min(lower, most), upper
+def _part(found: int, items: int) -> float:
+    return found / items if items else 0.0
 
 
-def poisson_limits(events: int) -> tuple[float, float]:
-    """Return the 95 % bounds of the mean of a Poisson number that came out as `events`.
-
-    Source:
-        Garwood (1936), Biometrika 28.
-    """
-    upper = _root(lambda mean: _poisson_at_most(events, mean) - TAIL, events)
-    lower = _root(lambda mean: _poisson_at_most(events - 1, mean) - (1 - TAIL), events) if events else 0.0
-    return lower, upper
-
-
-def _last(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """Return the last number of the range for which `holds`, which is true at `low` and changes once."""
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle - 1)
-    return low
-
-
-def _root(falling: Callable[[float], float], events: int) -> float:
-    low, high = 0.0, 2.0 * events + _POISSON_EVENTS_MARGIN
+def _gamma_quantile(sign: int, mean: float, variance: float) -> float:
+    """Return the lower (-1) or upper (+1) 95 % quantile of the gamma distribution with this mean and variance."""
+    if not variance:
+        return mean
+    shape, scale = mean**2 / variance, variance / mean
+    if shape > _EXACT_SHAPE_MAX:
+        # Source: Wilson and Hilferty (1931), The distribution of chi-square.
+        return mean * (1 - 1 / (9 * shape) + sign * NORMAL_95 / (3 * math.sqrt(shape))) ** 3
+    probability = TAIL if sign < 0 else 1 - TAIL
+    low, high = 0.0, 4 * (shape + 1)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
-    return high
+        low, high = (middle, high) if _gamma_at_most(shape, middle) < probability else (low, middle)
+    return scale * high
 
 
-def _at_most(found: int, population: int, holders: int, items: int) -> float:
-    """Return the probability of at most `found` holders among `items` drawn."""
-    first = max(0, items - (population - holders))
-    log_term = (
-        _log_binomial(holders, first)
-        + _log_binomial(population - holders, items - first)
-        - _log_binomial(population, items)
-    )
-    terms = []
-    for count in range(first, min(found, holders, items) + 1):
-        terms.append(math.exp(log_term))
-        if count < min(holders, items):
-            log_term += math.log((holders - count) / (count + 1)) + math.log(
-                (items - count) / (population - holders - items + count + 1)
-            )
-    return min(math.fsum(terms), 1.0)
-
-
-def _log_binomial(whole: int, part: int) -> float:
-    return math.lgamma(whole + 1) - math.lgamma(part + 1) - math.lgamma(whole - part + 1)
-
-
-def _poisson_at_most(events: int, mean: float) -> float:
-    if mean <= 0:
-        return 1.0
-    return math.fsum(math.exp(count * math.log(mean) - mean - math.lgamma(count + 1)) for count in range(events + 1))
+def _gamma_at_most(shape: float, value: float) -> float:
+    """Return the regularised lower incomplete gamma function, by its series of positive terms."""
+    whole, term, step = 1.0, 1.0, 0
+    while term > whole * _SERIES_END:
+        step += 1
+        term *= value / (shape + step)
+        whole += term
+    return whole * math.exp(shape * math.log(value) - value - math.lgamma(shape + 1))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
 from mdm.resolve.audit.agreement import Agreement, Label, agreement, disagreements, settled
-from mdm.resolve.audit.design import Way
-from mdm.resolve.audit.estimates import Total, add, stratum_total
+from mdm.resolve.audit.design import Stratum, Way
+from mdm.resolve.audit.estimates import Count, Total, total
 from mdm.resolve.audit.sampling import Item, Key
 
 REGISTRY_ITEMS_MIN = 30
 """Items of a pair of registries below which its bounds would span most of what is possible."""
+
+
+_LINKED = frozenset(way for way in Way if way.is_linked)
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -78,27 +81,34 @@ class Report(msgspec.Struct, frozen=True):
     below_pair_count: int
 
 
-class _Cell(msgspec.Struct, frozen=True):
-    """The part of a stratum that an estimate is about."""
+class _Labelled(msgspec.Struct, frozen=True):
+    """The strata with what was settled about their items."""
 
-    way: Way
-    population: int
-    caught_share: float
-    items: int
-    labels: tuple[tuple[Item, Label], ...]
-    fallback: float
-    """Share of the same bearer in the whole stratum, for a part of which no item was drawn."""
+    strata: tuple[tuple[Stratum, tuple[tuple[Item, Label], ...]], ...]
 
-    def same(self, *, is_unsure_same: bool) -> Total:
-        """Return the pairs of one bearer."""
-        counted = {Label.SAME, Label.UNSURE} if is_unsure_same else {Label.SAME}
-        found = [item for item, label in self.labels if label in counted]
-        if self.population and not self.labels:
-            scale = self.population / self.caught_share
-            return Total(scale * self.fallback, 0.0, scale)
-        return stratum_total(
-            self.population, len(self.labels), len(found), caught_share=self.caught_share, clump=_clump(found)
+    def total(self, ways: Container[Way], labels: Container[Label], registries: str | None) -> Total:
+        """Return how many pairs bear one of these labels, among those that stand so and lie between two registries."""
+        counts = []
+        for stratum, items in self.strata:
+            if stratum.way in ways and (registries is None or registries in stratum.populations or not stratum.items):
+                found = [item for item, label in items if label in labels and registries in {None, item.registries}]
+                clump = _clump(found) if stratum.caught_share < 1.0 else 1.0
+                counts.append(Count(stratum.population, stratum.items, len(found), stratum.caught_share, clump))
+        return total(counts)
+
+    def linked_count(self, registries: str | None) -> int:
+        """Return how many pairs stand together."""
+        return sum(
+            stratum.population if registries is None else stratum.populations.get(registries, 0)
+            for stratum, _ in self.strata
+            if stratum.way.is_linked
         )
+
+    def item_counts(self, registries: str) -> tuple[int, int]:
+        """Return how many items between two registries stand together, and how many apart."""
+        ways = [stratum.way for stratum, items in self.strata for item, _ in items if item.registries == registries]
+        linked = sum(way.is_linked for way in ways)
+        return linked, len(ways) - linked
 
 
 def evaluate(
@@ -114,9 +124,10 @@ def evaluate(
     """
     order = [item.id for item in key.items]
     labels = settled(first, second, adjudicated)
-    cells = _cells(key, labels, None)
-    precision, recall, with_reviews = _shares(cells)
-    unblocked = [cell for cell in cells if cell.way is Way.UNBLOCKED]
+    items_of: list[list[tuple[Item, Label]]] = [[] for _ in key.strata]
+    for item in key.items:
+        items_of[item.stratum].append((item, labels[item.id]))
+    labelled = _Labelled(tuple((stratum, tuple(items)) for stratum, items in zip(key.strata, items_of, strict=True)))
     return Report(
         key.audit,
         str(key.kind),
@@ -127,15 +138,12 @@ def evaluate(
         agreement([first[item] for item in order], [second[item] for item in order]),
         tuple(disagreements(first, second)),
         sum(label is Label.UNSURE for label in labels.values()),
-        precision,
-        recall,
-        with_reviews,
-        _missed(unblocked) if key.searched_record_count else None,
-        tuple(
-            Counts(stratum.title, stratum.population, stratum.items, *_tally(key, labels, place))
-            for place, stratum in enumerate(key.strata)
-        ),
-        _by_registries(key, labels),
+        _precision(labelled, None),
+        _recall(labelled, frozenset(), None),
+        _recall(labelled, frozenset({Way.ASKED}), None),
+        _missed_by_blocking(labelled) if key.searched_record_count else None,
+        tuple(_counts(stratum, [label for _, label in items]) for stratum, items in labelled.strata),
+        _by_registries(labelled),
         key.searched_record_count,
         key.pending_record_count,
         key.judged_pair_count,
@@ -144,63 +152,40 @@ def evaluate(
     )
 
 
-def _cells(key: Key, labels: Mapping[str, Label], registries: str | None) -> list[_Cell]:
-    cells = []
-    for place, stratum in enumerate(key.strata):
-        all_items = [item for item in key.items if item.stratum == place]
-        items = [item for item in all_items if registries in {None, item.registries}]
-        population = stratum.population if registries is None else stratum.populations.get(registries, 0)
-        same = sum(labels[item.id] is Label.SAME for item in all_items)
-        cells.append(
-            _Cell(
-                stratum.way,
-                population,
-                stratum.caught_share,
-                len(items),
-                tuple((item, labels[item.id]) for item in items),
-                same / len(all_items) if all_items else 0.0,
-            )
-        )
-    return cells
-
-
-def _shares(cells: Sequence[_Cell]) -> tuple[Share | None, Share | None, Share | None]:
-    linked = [cell for cell in cells if cell.way.is_linked]
-    apart = [cell for cell in cells if not cell.way.is_linked]
-    population = sum(cell.population for cell in linked)
-    (right_min, right_max), (missed_min, missed_max) = _range(linked), _range(apart)
-    asked_min, asked_max = _range([cell for cell in apart if cell.way is Way.ASKED])
-    unasked_min, unasked_max = _range([cell for cell in apart if cell.way is not Way.ASKED])
-    precision = None
-    if population:
-        precision = Share(
-            right_min.estimate / population,
-            right_max.estimate / population,
-            right_min.lower / population,
-            min(right_max.upper / population, 1.0),
-        )
-    return (
-        precision,
-        _recall(right_min, right_max, missed_min, missed_max),
-        _recall(add([right_min, asked_min]), add([right_max, asked_max]), unasked_min, unasked_max),
+def _precision(labelled: _Labelled, registries: str | None) -> Share | None:
+    population = labelled.linked_count(registries)
+    if not population:
+        return None
+    # Errors are counted, not the right ones: they are what is rare.
+    wrong_min = labelled.total(_LINKED, {Label.DIFFERENT}, registries)
+    wrong_max = labelled.total(_LINKED, {Label.DIFFERENT, Label.UNSURE}, registries)
+    return Share(
+        *(max(1 - wrong / population, 0.0) for wrong in (wrong_max.estimate, wrong_min.estimate)),
+        *(max(1 - wrong / population, 0.0) for wrong in (wrong_max.upper, wrong_min.lower)),
     )
 
 
-def _range(cells: Sequence[_Cell]) -> tuple[Total, Total]:
-    """Return the pairs of one bearer with every unsettled item counted as different, then as the same."""
-    totals = [add(cell.same(is_unsure_same=is_same) for cell in cells) for is_same in (False, True)]
-    return totals[0], totals[1]
+def _recall(labelled: _Labelled, answered: frozenset[Way], registries: str | None) -> Share | None:
+    """Return found / (found + missed). Bounds take both at their worst at once, which errs on the safe side.
 
-
-def _recall(found_min: Total, found_max: Total, missed_min: Total, missed_max: Total) -> Share | None:
-    """Return found / (found + missed). Bounds take both at their worst at once, which errs on the safe side."""
-    if not found_max.estimate + missed_max.estimate:
+    Args:
+        labelled: What was labelled.
+        answered: Ways of standing apart that count as found.
+        registries: Between which, or None for all.
+    """
+    population = labelled.linked_count(registries)
+    precision = _precision(labelled, registries) or Share(0.0, 0.0, 0.0, 0.0)
+    apart = frozenset(Way) - _LINKED - answered
+    sure, possible = {Label.SAME}, {Label.SAME, Label.UNSURE}
+    missed_min, missed_max = (labelled.total(apart, labels, registries) for labels in (sure, possible))
+    added_min, added_max = (labelled.total(answered, labels, registries) for labels in (sure, possible))
+    if not population and not missed_max.upper:
         return None
     return Share(
-        _part(found_min.estimate, missed_max.estimate),
-        _part(found_max.estimate, missed_min.estimate),
-        _part(found_min.lower, missed_max.upper),
-        _part(found_max.upper, missed_min.lower),
+        _part(population * precision.estimate_min + added_min.estimate, missed_max.estimate),
+        _part(population * precision.estimate_max + added_max.estimate, missed_min.estimate),
+        _part(population * precision.lower + added_min.lower, missed_max.upper),
+        _part(population * precision.upper + added_max.upper, missed_min.lower),
     )
 
 
@@ -208,27 +193,25 @@ def _part(found: float, missed: float) -> float:
     return found / (found + missed) if found else 0.0
 
 
-def _missed(cells: Sequence[_Cell]) -> Total:
-    low, high = _range(cells)
+def _missed_by_blocking(labelled: _Labelled) -> Total:
+    low = labelled.total({Way.UNBLOCKED}, {Label.SAME}, None)
+    high = labelled.total({Way.UNBLOCKED}, {Label.SAME, Label.UNSURE}, None)
     return Total(low.estimate, low.lower, high.upper)
 
 
-def _tally(key: Key, labels: Mapping[str, Label], place: int) -> tuple[int, int, int]:
-    given = [labels[item.id] for item in key.items if item.stratum == place]
-    return given.count(Label.SAME), given.count(Label.DIFFERENT), given.count(Label.UNSURE)
+def _counts(stratum: Stratum, labels: Sequence[Label]) -> Counts:
+    found = (labels.count(label) for label in (Label.SAME, Label.DIFFERENT, Label.UNSURE))
+    return Counts(stratum.title, stratum.population, stratum.items, *found)
 
 
-def _by_registries(key: Key, labels: Mapping[str, Label]) -> dict[str, RegistryPair]:
+def _by_registries(labelled: _Labelled) -> dict[str, RegistryPair]:
     found = {}
-    for registries in sorted({name for stratum in key.strata for name in stratum.populations}):
-        cells = _cells(key, labels, registries)
-        precision, recall, _ = _shares(cells)
-        linked = sum(cell.items for cell in cells if cell.way.is_linked)
-        whole = sum(cell.items for cell in cells)
+    for registries in sorted({name for stratum, _ in labelled.strata for name in stratum.populations}):
+        linked, apart = labelled.item_counts(registries)
         found[registries] = RegistryPair(
-            whole,
-            precision if linked >= REGISTRY_ITEMS_MIN else None,
-            recall if linked >= REGISTRY_ITEMS_MIN <= whole - linked else None,
+            linked + apart,
+            _precision(labelled, registries) if linked >= REGISTRY_ITEMS_MIN else None,
+            _recall(labelled, frozenset(), registries) if min(linked, apart) >= REGISTRY_ITEMS_MIN else None,
         )
     return found
 
