@@ -106,6 +106,10 @@ class Population(msgspec.Struct, frozen=True):
         """Return the places of records of this population."""
         return np.searchsorted(self.numbers, numbers)
 
+    def features_of(self, number: int) -> Features:
+        """Return the features of a record of this population."""
+        return self.features(int(np.searchsorted(self.numbers, number)))
+
     def are_together(self, lefts: NDArray[np.int64], rights: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which pairs stand in one golden record."""
         return np.equal(self.goldens[self.places(lefts)], self.goldens[self.places(rights)])
@@ -203,7 +207,7 @@ def unblocked_pairs(
         apart: What blocking made.
         progress: Told of batches.
     """
-    seekers = [(int(number), population.features(int(population.places(number)))) for number in searched]
+    seekers = [(number, population.features_of(number)) for number in searched.tolist()]
     rows = []
     whole = len(population.numbers)
     for start in range(0, whole if seekers else 0, SEARCH_BATCH_RECORDS):

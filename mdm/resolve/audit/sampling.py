@@ -253,7 +253,9 @@ def _all_pairs(
     )
     apart = apart_pairs(population, engine, predicted)
     linked = linked_pairs(population, engine, progress)
-    return joined([linked, apart, unblocked_pairs(population, engine, searched, apart, progress)]), prediction
+    pairs = joined([linked, apart, unblocked_pairs(population, engine, searched, apart, progress)])
+    # Predictions come in no order, and a sum of floats depends on theirs.
+    return pairs.where(np.argsort(pairs.codes)), prediction
 
 
 def _items(audit: str, drawn: Pairs, population: Population, strata: NDArray[np.intp]) -> Iterator[Item]:

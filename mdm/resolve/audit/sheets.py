@@ -158,13 +158,13 @@ def read_sheet(path: Path) -> Sheet:
         AuditFileError: Not a sheet of an audit, or a row that no longer is what was handed out.
     """
     table, delimiter = _table(path)
-    head, rows = table[0][1], table[1:]
+    head, rows = _without_empty_end(table[0][1], 0), table[1:]
     fields = tuple(name.removeprefix("left_") for name in head[len(_HEAD) : -1 : 2])
     if tuple(head) != (*_HEAD, *_columns(fields), _CHECK) or not fields:
         raise AuditFileError(f"{path.name} line 1", "must be the header that `mdm audit sample` wrote")
     found: dict[str, Row] = {}
-    for line, cells in rows:
-        where = f"{path.name} line {line}"
+    for line, all_cells in rows:
+        where, cells = f"{path.name} line {line}", _without_empty_end(all_cells, len(head))
         if len(cells) != len(head):
             raise AuditFileError(where, f"must have {len(head)} columns and has {len(cells)}")
         item, label, comment, *values, check = (_as_read(cell) for cell in cells)
@@ -246,6 +246,13 @@ def _table(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
     if not table:
         raise AuditFileError(path.name, "is empty")
     return table, delimiter
+
+
+def _without_empty_end(cells: list[str], length: int) -> list[str]:
+    """Return the cells without the empty columns that spreadsheets add, down to a length."""
+    while len(cells) > length and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
 
 
 def _columns(fields: tuple[str, ...]) -> list[str]:
