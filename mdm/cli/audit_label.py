@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 from mdm.cli.differences import (
     Difference,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 _KEYS = {"s": "same", "d": "different", "u": "unsure"}
 _BACK, _QUIT = "b", "q"
+_ESCAPE, _READ_BYTES = b"\x1b", 64
 _HELP = "s same · d different · u unsure · b back · q quit"
 
 _NAMES = ("full_name", "other_name", "legal_name", "short_name", "foreign_name")
@@ -58,17 +62,18 @@ def label(path: Path) -> None:
         fail("labelling needs a terminal; a spreadsheet can fill in the column label as well", ExitCode.USAGE)
     console = Console(highlight=False)
     place = next((place for place, row in enumerate(sheet.rows) if not row.label), len(sheet.rows))
-    while place < len(sheet.rows):
-        _show(console, sheet, place)
-        key = _pressed()
-        if key == _QUIT:
-            break
-        if key == _BACK:
-            place = max(place - 1, 0)
-        elif key in _KEYS:
-            sheet.rows[place].label = _KEYS[key]
-            sheet.save(path)
-            place += 1
+    with _single_keys() as pressed:
+        while place < len(sheet.rows):
+            _show(console, sheet, place)
+            key = pressed()
+            if key == _QUIT:
+                break
+            if key == _BACK:
+                place = max(place - 1, 0)
+            elif key in _KEYS:
+                sheet.rows[place].label = _KEYS[key]
+                sheet.save(path)
+                place += 1
     done = sum(bool(row.label) for row in sheet.rows)
     rest = "" if done == len(sheet.rows) else f"; mdm audit label {path} goes on"
     console.print(f"{done:,} of {len(sheet.rows):,} labelled{rest}", markup=False)
@@ -85,9 +90,10 @@ def difference(field: str, left: str, right: str) -> str:
     # Any value in common is what a reader looks for first.
     if set(sides[0]) & set(sides[1]):
         return "one in common"
-    said = told(*sides)
-    # A difference has a direction ("a middle name dropped"); the pair has none.
-    return told(*reversed(sides)) if said.startswith("another") else said
+    # A difference is told from the fuller value to the other; a pair has no direction, so the other way is tried too.
+    fuller, other = sorted(sides, key=lambda side: (side[0].isascii(), -len(side[0]), side))
+    said = told(fuller, other)
+    return told(other, fuller) if said.startswith("another") else said
 
 
 def _show(console: Console, sheet: Sheet, place: int) -> None:
@@ -117,9 +123,29 @@ def _table(sheet: Sheet, row: Row) -> Table:
     return table
 
 
-def _pressed() -> str:
+@contextmanager
+def _single_keys() -> Iterator[Callable[[], str]]:
+    """Yield what waits for the next key, on a terminal that hands each over at once and loses none typed ahead."""
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    waiting: list[str] = []
+
+    def pressed() -> str:
+        try:
+            while not waiting:
+                read = os.read(descriptor, _READ_BYTES)
+                if not read:
+                    return _QUIT
+                # An arrow key is an escape and letters, one of them D.
+                unknown = read.startswith(_ESCAPE)
+                waiting.extend([""] if unknown else read.decode(errors="replace").lower())
+        except KeyboardInterrupt:
+            # Every answer is saved already.
+            return _QUIT
+        return waiting.pop(0)
+
+    tty.setcbreak(descriptor)
     try:
-        return typer.getchar().lower()
-    except (KeyboardInterrupt, EOFError):
-        # Every answer is saved already.
-        return _QUIT
+        yield pressed
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -69,19 +69,16 @@ def test_the_random_numbers_of_two_seeds_have_nothing_in_common() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "carried", "low", "high", "title"),
+    ("stratum", "title"),
     [
-        (Way.LINKED_DIRECTLY, True, 15.0, None, "linked, with number, 15 bits or more"),
-        (Way.LINKED_THROUGH_OTHERS, False, None, 0.0, "linked through others, without number, below 0 bits"),
-        (Way.ASKED, False, 3.0, 7.0, "asked, without number, 3 to 7 bits"),
-        (Way.UNBLOCKED, False, None, None, "unblocked"),
+        (Stratum(Way.LINKED_DIRECTLY, True, 15.0, None, 1, 1.0, 0.0, {}), "linked, with number, 15 bits or more"),
+        (
+            Stratum(Way.LINKED_THROUGH_OTHERS, False, None, 0.0, 1, 1.0, 0.0, {}),
+            "linked through others, without number, below 0 bits",
+        ),
+        (Stratum(Way.ASKED, False, 3.0, 7.0, 1, 1.0, 0.0, {}), "asked, without number, 3 to 7 bits"),
+        (Stratum(Way.UNBLOCKED, False, None, None, 1, 0.1, 0.0, {}), "unblocked"),
     ],
 )
-def test_a_stratum_says_what_it_holds(
-    way: Way,
-    carried: bool,
-    low: float | None,
-    high: float | None,
-    title: str,  # noqa: FBT001 – a case table's column
-) -> None:
-    assert Stratum(way, carried, low, high, 1, 1.0, 0.0, {}).title == title
+def test_a_stratum_says_what_it_holds(stratum: Stratum, title: str) -> None:
+    assert stratum.title == title

@@ -26,7 +26,7 @@ DEEP = [(2000, 60), (5000, 80), (65_000, 250), (20_000, 100), (400, 20)]
             [Count(10**6, 1000, 0), Count(10**4, 1000, 0)], (0, 0, 3688.9), id="the dearest stratum sets the bound"
         ),
         pytest.param([Count(0, 0, 0, 0.05)], (0, 0, 73.78), id="none caught, each with a chance of one in twenty"),
-        # Gamma quantiles: mean 8 and variance 16 below, but four were seen; one event more, mean 12 and variance 32, above.
+        # Below, as many as were seen; above, the quantile of mean 12 and variance 32: one event more.
         pytest.param([Count(4, 4, 4, 0.5, 2.0)], (8, 4, 25.36), id="two caught together are one event"),
         pytest.param([Count(22, 20, 0)], (0, 0, 2), id="no more than what was not looked at"),
         pytest.param([Count(40, 20, 20)], (40, 37.34, 40), id="all have it: some unseen ones may not"),

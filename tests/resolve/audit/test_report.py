@@ -13,7 +13,7 @@ BOTH = "hospital × household"
 OTHER = "company × hospital"
 
 Drawn = tuple[Way, int, list[tuple[Label, str]]]
-"""How a stratum's pairs stand, how many they are, and what was settled of the drawn ones and between which registries."""
+"""How a stratum's pairs stand, how many there are, and of each drawn one what was settled and between whom."""
 
 
 def audit(*strata: Drawn, caught_share: float = 0.1) -> tuple[Key, dict[str, Label]]:
@@ -28,7 +28,7 @@ def audit(*strata: Drawn, caught_share: float = 0.1) -> tuple[Key, dict[str, Lab
             items.append(item)
             labels[item.id] = label
         share = caught_share if way is Way.UNBLOCKED else 1.0
-        populations = {name: population for name in {registries for _, registries in drawn}}
+        populations = dict.fromkeys([registries for _, registries in drawn], population)
         described.append(Stratum(way, False, 0.0, None, population, share, 0.0, populations, len(drawn)))
     key = Key(
         *(FORMAT_VERSION, "a1", EntityKind.CITIZEN, 1, "journal", 9, "model", "epoch", 100, 0, 0, 5, -10.0, 0),
