@@ -21,6 +21,9 @@ PREDICTED_ERROR_MIN = 0.01
 PREDICTED_ERROR_MAX = 0.5
 """Where machine and model disagree (a veto above the link threshold), nobody knows: an even chance."""
 
+_LEAST_PART = 4
+"""At most a quarter of the items go to strata for their own sake: an item of a small stratum narrows no bound."""
+
 _BISECTIONS = 100
 """Halvings of the interval for the allocation's factor: far beyond the precision of a float."""
 
@@ -83,7 +86,8 @@ def allocate(strata: Sequence[Stratum], size: int) -> list[int]:
 
     Neyman's allocation (items in proportion to population × standard deviation of what is counted), on the model's
     predicted errors held within `PREDICTED_ERROR_MIN` and `PREDICTED_ERROR_MAX`, and at least `STRATUM_ITEMS_MIN` or
-    an equal share of `size`, whichever is less. No stratum gets more than it has; the sum is `size`, or all pairs.
+    an equal share of a quarter of `size`, whichever is less. No stratum gets more than it has; the sum is `size`, or
+    all pairs.
 
     Source:
         Neyman (1934); Cochran, Sampling Techniques (1977), 5.5 and 5.8.
@@ -94,7 +98,7 @@ def allocate(strata: Sequence[Stratum], size: int) -> list[int]:
     error = np.clip([stratum.predicted_error for stratum in strata], PREDICTED_ERROR_MIN, PREDICTED_ERROR_MAX)
     importance = populations * np.sqrt(error * (1 - error)) / [stratum.caught_share for stratum in strata]
     occupied = int(np.count_nonzero(populations))
-    least = np.minimum(populations, min(STRATUM_ITEMS_MIN, size // occupied))
+    least = np.minimum(populations, max(min(STRATUM_ITEMS_MIN, size // (_LEAST_PART * occupied)), 1))
 
     def shares(factor: float) -> NDArray[np.float64]:
         raised: NDArray[np.float64] = np.maximum(factor * importance, least)
