@@ -7,7 +7,8 @@
     │   ├── UnknownRegistryError
     │   ├── InvalidTokenError
     │   ├── ConfigurationError
-    │   └── FeedFileError
+    │   ├── FeedFileError
+    │   └── AuditFileError
     ├── NotFoundError                         the named thing does not exist
     │   ├── UnknownGoldenIdError
     │   ├── UnknownRecordError
@@ -86,6 +87,10 @@ class ConfigurationError(InvalidInputError):
 
 class FeedFileError(InvalidInputError):
     """A feed file that cannot be read as a whole. Names the file and what to change."""
+
+
+class AuditFileError(InvalidInputError):
+    """A reviewer's sheet or an audit's key that cannot be used. Names file, line or item, and what to change."""
 
 
 class NotFoundError(MdmError):

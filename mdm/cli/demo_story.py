@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mdm.cli.demo_differences import (
+from mdm.cli.differences import (
     Difference,
     address_difference,
     birth_difference,

@@ -7,5 +7,5 @@ write → facts), `changes` (facts → affected golden IDs), `population` (an ep
 (commands → journal and index), `relation_ends` (who is meant), `relations` and `households`, `previews`, `crosswalk`
 and `reader`, `projection` (journal → index), and for re-linkage `relink_runs` (its files), `relink_linkage` (records →
 clusters), `relink_plan` (clusters → components), `relink_process` (snapshot → plan) and `relink_control` (plan →
-commit between writes).
+commit between writes). `audit` draws pairs for people to judge and says what their labels prove.
 """

@@ -16,10 +16,20 @@ def sync_file(path: Path) -> None:
     _sync(path, os.O_RDONLY)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Replace a small file in one step: after a crash it holds the old text or the new one."""
+def replace_file(path: Path, text: str, mode: int = 0o666) -> None:
+    """Replace a small file in one step: after a crash it holds the old text or the new one.
+
+    Args:
+        path: Of the file.
+        text: Its new content, written as it is.
+        mode: Who may read and write it, less what the process's mask takes away.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    temporary.unlink(missing_ok=True)
+    # Made with its mode: a file that held personal data for a moment with a wider one could be read then.
+    with open(
+        temporary, "w", encoding="utf-8", newline="", opener=lambda name, flags: os.open(name, flags, mode)
+    ) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

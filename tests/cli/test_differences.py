@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mdm.cli.demo_differences import (
+from mdm.cli.differences import (
     Difference,
     address_difference,
     birth_difference,
