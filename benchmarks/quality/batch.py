@@ -26,6 +26,7 @@ from benchmarks.quality.datasets import (
     Workshop,
 )
 from mdm.domain.decision import Band
+from mdm.domain.keys import EntityKind
 from mdm.limits import CANDIDATES_PER_KEY_MAX
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.epoch import StatisticsEpoch
@@ -77,7 +78,7 @@ def link_batch(
     first_epoch = StatisticsEpoch.from_records(kind, map(records.features, records.encoded), first_population)
     stopwatch.lap("snapshot")
     workshop.say(f"{kind}: training")
-    model, verdict = adapted_model(snapshot, kind, first_epoch, memory_limit=options.memory_limit)
+    model, verdict = adapted_model(snapshot, EntityKind(kind), first_epoch, memory_limit=options.memory_limit)
     stopwatch.lap("train")
     workshop.say(f"{kind}: linking")
     linked = link(

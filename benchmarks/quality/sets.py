@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.quality import cities
+from benchmarks.quality import cities, febrl, historical, public_sets, uganda
 from benchmarks.quality.datasets import Pipeline
 
 DEFAULT_SETS = ("city:5000:7:default", "city:5000:7:hard")
@@ -23,11 +23,36 @@ class DataSet(NamedTuple):
     """Raises ValueError for an argument that the pipeline cannot take, before any work is done."""
 
 
+def no_argument(argument: str) -> None:
+    """Refuse an argument where a set has none.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if argument:
+        raise ValueError("a public set is named without an argument")
+
+
 PIPELINES: dict[str, DataSet] = {
     "city": DataSet(
         cities.link_city,
         "city:CITIZENS:SEED:DIFFICULTY, a synthetic city; difficulty is default or hard, e.g. city:20000:7:hard",
         cities.CityName.parse,
+    ),
+    "historical": DataSet(
+        public_sets.pipeline(historical.read_set),
+        "historical, 50,578 records of 5,156 people of the past, corrupted many times over",
+        no_argument,
+    ),
+    "febrl4": DataSet(
+        public_sets.pipeline(febrl.read_set),
+        "febrl4, two files of 5,000 invented Australians, without their social-security number",
+        no_argument,
+    ),
+    "uganda": DataSet(
+        public_sets.pipeline(uganda.read_set),
+        "uganda, 5,000 records of a client registry's 4,000 patients, without their two numbers",
+        no_argument,
     ),
 }
 

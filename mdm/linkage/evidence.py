@@ -117,9 +117,9 @@ def contradiction(members_a: Sequence[AnyFeatures], members_b: Sequence[AnyFeatu
 def compatible(members_a: Sequence[AnyFeatures], members_b: Sequence[AnyFeatures], scorer: Scorer) -> bool:
     """Return whether two golden records may be one.
 
-    Nothing may contradict it; some pair must speak for it; and all pairs together must not speak against it,
-    so that one slipped number does not join two people whose other records know better. The same test guards online
-    merging of fragments and batch clusters. Costs len(a) × len(b) vetoes of 1 µs, and as many scorings up to
+    Nothing may contradict it, and the mean weight of all pairs must lie above the model's `joint_bits_min`, so that
+    one slipped number does not join two people whose other records know better. The same test guards online merging
+    of fragments and batch clusters. Costs len(a) × len(b) vetoes of 1 µs, and as many scorings up to
     `MEMBERS_HEARD_MAX` members of each.
     """
     if contradiction(members_a, members_b) is not None:
@@ -127,4 +127,4 @@ def compatible(members_a: Sequence[AnyFeatures], members_b: Sequence[AnyFeatures
     heard_a, heard_b = members_a[:MEMBERS_HEARD_MAX], members_b[:MEMBERS_HEARD_MAX]
     weights = [pair.match_weight_bits for left in heard_a for pair in scorer.score(left, heard_b)]
     held = (min(max(weight, -PAIR_SAY_BITS_MAX), PAIR_SAY_BITS_MAX) for weight in weights)
-    return max(weights) > 0.0 and sum(held) > 0.0
+    return sum(held) > scorer.model.thresholds.joint_bits_min * len(weights)

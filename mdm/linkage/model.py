@@ -23,7 +23,7 @@ from mdm.linkage.specification import (
 FORMAT_VERSION = 1
 
 
-class Thresholds(msgspec.Struct, frozen=True):
+class Thresholds(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the bands lie. Bits of match weight: 0 is even odds, 10 is 999 in 1,000."""
 
     link_bits: float
@@ -36,6 +36,9 @@ class Thresholds(msgspec.Struct, frozen=True):
     """How much better than its present golden record another must be before a changed record moves."""
     coincidence_max: float
     """Expected strangers with the same name and birth date below which these two alone may link."""
+    joint_bits_min: float = 0.0
+    """Two golden records may be one only if the mean of their members' pair weights lies above it. Below 0 where most
+    records state so little that one bearer's do not know each other, but only the fullest among them."""
 
 
 class Provenance(msgspec.Struct, frozen=True):

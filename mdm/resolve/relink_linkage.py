@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
-from mdm.domain.keys import EntityKind, RecordNumber
+from mdm.domain.keys import RecordNumber
 from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
 from mdm.linkage.cluster import Clustering, Edge, Namesakes, cluster
 from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import assess, compatible, contradiction, veto
-from mdm.linkage.features import Features
+from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.rules import SOLE
 from mdm.linkage.scorer import Scorer, compile_scorer
@@ -94,13 +94,13 @@ class _Bands(msgspec.Struct):
 class Records:
     """The features of one kind's records, encoded in memory and decoded as needed."""
 
-    def __init__(self, kind: EntityKind, encoded: Mapping[RecordNumber, bytes]) -> None:
+    def __init__(self, kind: str, encoded: Mapping[RecordNumber, bytes]) -> None:
         """Take over the encoded features."""
         self.kind = kind
         self.encoded = encoded
         self.features = lru_cache(FEATURES_CACHED_MAX)(self._features)
 
-    def _features(self, number: int) -> Features:
+    def _features(self, number: int) -> AnyFeatures:
         return decode_features(self.kind, self.encoded[RecordNumber(number)])
 
 

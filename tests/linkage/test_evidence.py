@@ -11,7 +11,7 @@ from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import EntityKind
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import Assessment, assess, compatible, contradiction, veto
+from mdm.linkage.evidence import PAIR_SAY_BITS_MAX, Assessment, assess, compatible, contradiction, veto
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
@@ -275,6 +275,26 @@ def test_golden_records_are_incompatible_when_any_two_members_are() -> None:
 def test_golden_records_are_incompatible_when_nothing_speaks_for_them() -> None:
     scorer = compile_scorer(Model.default(EntityKind.CITIZEN), CITIZEN_EPOCH)
     assert not compatible([HOA], [RARE], scorer)
+
+
+def test_golden_records_may_differ_as_far_as_the_model_lets_them() -> None:
+    model = Model.default(EntityKind.CITIZEN)
+    undated = varied(HOA, {"birth_date": None, "birth_year": None, "birth_month": None})
+    (pair,) = compile_scorer(model, CITIZEN_EPOCH).score(HOA, [undated])
+    assert -PAIR_SAY_BITS_MAX < pair.match_weight_bits < 0.0, "a common name alone"
+
+    def are_compatible(joint_bits_min: float, one: Features, *others: Features) -> bool:
+        thresholds = msgspec.structs.replace(model.thresholds, joint_bits_min=joint_bits_min)
+        scorer = compile_scorer(msgspec.structs.replace(model, thresholds=thresholds), CITIZEN_EPOCH)
+        return compatible([one], others, scorer)
+
+    assert not are_compatible(0.0, HOA, undated)
+    assert are_compatible(pair.match_weight_bits - 0.01, HOA, undated)
+    assert not are_compatible(pair.match_weight_bits + 0.01, HOA, undated)
+    assert not are_compatible(pair.match_weight_bits - 0.01, HOA, undated, RARE), "a stranger lowers the mean"
+    verified = varied(HOA, {"verified_ids": (ID,), "personal_ids": (ID,)})
+    other = varied(HOA, {"verified_ids": (OTHER_ID,), "personal_ids": (OTHER_ID,)})
+    assert not are_compatible(-100.0, verified, other), "a veto stands whatever the mean"
 
 
 def test_a_chain_of_numbers_each_one_digit_off_is_not_one_person() -> None:

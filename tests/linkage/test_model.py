@@ -48,6 +48,15 @@ def test_a_model_survives_its_file(kind: EntityKind, tmp_path: Path) -> None:
     assert again.digest != Model.default(kind).digest
 
 
+def test_a_joint_threshold_stands_in_the_file_only_where_it_is_set() -> None:
+    # The digest names a model in every decision: a field that nobody set must not rename the models of old.
+    model = Model.build(EntityKind.CITIZEN)
+    assert b"joint_bits_min" not in model.to_bytes()
+    lenient = msgspec.structs.replace(model, thresholds=msgspec.structs.replace(model.thresholds, joint_bits_min=-5.0))
+    assert Model.from_bytes(lenient.to_bytes()) == lenient
+    assert lenient.digest != model.digest
+
+
 def _other_sql(document: dict[str, Any]) -> None:
     document["splink"]["comparisons"][0]["comparison_levels"][1]["sql_condition"] = "true"
 

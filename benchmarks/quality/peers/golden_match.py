@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.quality.peers.process import PeerResult
-from mdm.domain.keys import EntityKind
 
 
-def link(_kind: EntityKind, rows: Path, _seed: int) -> PeerResult:
+def link(_kind: str, rows: Path, _seed: int) -> PeerResult:
     """Deduplicate the rows."""
     # Remembers nothing from an earlier run, so that the result depends on the rows alone.
     os.environ["GOLDENMATCH_AUTOCONFIG_MEMORY"] = "0"

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.quality.datasets import Numbers
-from mdm.domain.keys import EntityKind
 
 
 class PeerResult(NamedTuple):
@@ -32,7 +31,7 @@ class PeerResult(NamedTuple):
 def main(peer: str, kind: str, rows: Path, result: Path, seed: int) -> None:
     """Let a peer link the rows of a Parquet file and write its clusters beside its times."""
     module = importlib.import_module(f"benchmarks.quality.peers.{peer}")
-    found: PeerResult = module.link(EntityKind(kind), rows, seed)
+    found: PeerResult = module.link(kind, rows, seed)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     told = {"seconds": found.seconds, "facts": {**found.facts, "peak_mib": peak_mib}}
     table = pa.table({threshold: pa.array(codes, pa.int64()) for threshold, codes in found.clusters.items()})

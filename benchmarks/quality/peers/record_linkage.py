@@ -17,7 +17,7 @@ from mdm.domain.keys import EntityKind
 NAME_SIMILARITY_MIN = 0.92
 ADDRESS_SIMILARITY_MIN = 0.88
 
-_BLOCKS = {
+_BLOCKS: dict[str, tuple[list[str], ...]] = {
     EntityKind.CITIZEN: (
         ["personal_id"],
         ["insurance_number"],
@@ -26,15 +26,27 @@ _BLOCKS = {
         ["phone", "given_name"],
     ),
     EntityKind.BUSINESS: (["tax_code"], ["phone"], ["legal_name"], ["address"]),
+    "historical": (["first_name", "surname"], ["surname", "dob"], ["postcode_fake"], ["dob", "birth_place"]),
+    "febrl4": (["given_name", "surname"], ["date_of_birth"], ["postcode", "surname"], ["postcode", "given_name"]),
+    "uganda": (["given_name", "surname"], ["date_of_birth"], ["phone_number"]),
 }
-_EXACT = {
+_EXACT: dict[str, tuple[str, ...]] = {
     EntityKind.CITIZEN: ("birth_date", "birth_year", "sex", "personal_id", "insurance_number", "phone"),
     EntityKind.BUSINESS: ("tax_code", "phone", "ward_code"),
+    "historical": ("dob", "postcode_fake", "gender", "occupation"),
+    "febrl4": ("date_of_birth", "street_number", "postcode", "state"),
+    "uganda": ("date_of_birth", "sex", "phone_number"),
 }
-_NAMES = {EntityKind.CITIZEN: "full_name", EntityKind.BUSINESS: "legal_name"}
+_SIMILAR: dict[str, dict[str, float]] = {
+    EntityKind.CITIZEN: {"full_name": NAME_SIMILARITY_MIN, "address": ADDRESS_SIMILARITY_MIN},
+    EntityKind.BUSINESS: {"legal_name": NAME_SIMILARITY_MIN, "address": ADDRESS_SIMILARITY_MIN},
+    "historical": dict.fromkeys(("first_name", "surname", "birth_place"), NAME_SIMILARITY_MIN),
+    "febrl4": dict.fromkeys(("given_name", "surname", "address_1", "suburb"), NAME_SIMILARITY_MIN),
+    "uganda": dict.fromkeys(("given_name", "surname"), NAME_SIMILARITY_MIN),
+}
 
 
-def link(kind: EntityKind, rows: Path, seed: int) -> PeerResult:
+def link(kind: str, rows: Path, seed: int) -> PeerResult:
     """Compare blocked pairs, let the classifier learn and decide, and join what it links."""
     np.random.seed(seed)  # noqa: NPY002 - the toolkit draws from the global generator
     frame = pq.read_table(rows).to_pandas().set_index("row")
@@ -46,9 +58,8 @@ def link(kind: EntityKind, rows: Path, seed: int) -> PeerResult:
         indexer.block(columns)
         pairs = pairs.union(indexer.index(stated)) if len(pairs) else indexer.index(stated)
     compare = recordlinkage.Compare()
-    name = _NAMES[kind]
-    compare.string(name, name, method="jarowinkler", threshold=NAME_SIMILARITY_MIN, label=name)
-    compare.string("address", "address", method="jarowinkler", threshold=ADDRESS_SIMILARITY_MIN, label="address")
+    for column, similarity_min in _SIMILAR[kind].items():
+        compare.string(column, column, method="jarowinkler", threshold=similarity_min, label=column)
     for column in _EXACT[kind]:
         compare.exact(column, column, label=column)
     vectors = compare.compute(pairs, frame)

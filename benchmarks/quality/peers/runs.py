@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from benchmarks.quality.datasets import Linkage, Numbers, Truth, Workshop
 from benchmarks.quality.intervals import ratio
 from benchmarks.quality.metrics import Agreement
-from mdm.domain.keys import EntityKind
 
 PEERS = {"splink_stock": "splink", "record_linkage": "recordlinkage", "golden_match": "goldenmatch"}
 """Module beside this one → the library that it needs."""
@@ -24,7 +23,7 @@ PEERS = {"splink_stock": "splink", "record_linkage": "recordlinkage", "golden_ma
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-def link_with_peers(kind: EntityKind, rows: pa.Table, truth: Truth, workshop: Workshop) -> Iterator[Linkage]:
+def link_with_peers(kind: str, rows: pa.Table, truth: Truth, workshop: Workshop) -> Iterator[Linkage]:
     """Yield what each peer asked for makes of the rows: with its own threshold, and with the best if that is another.
 
     A peer that is not installed or fails is named to whoever watches, and left out.
@@ -58,7 +57,7 @@ def _run(arguments: list[str], seconds_max: float) -> str | None:
     return None if done.returncode == 0 else f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
 
 
-def _linkages(peer: str, kind: EntityKind, result: Path, truth: Truth) -> Iterator[Linkage]:
+def _linkages(peer: str, kind: str, result: Path, truth: Truth) -> Iterator[Linkage]:
     table = pq.read_table(result)
     told = json.loads(table.schema.metadata[b"told"])
     clusters = {threshold: table.column(threshold).to_numpy() for threshold in table.column_names}

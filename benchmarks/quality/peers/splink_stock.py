@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import duckdb
 import numpy as np
 import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink.blocking_rule_library import CustomRule
 
 from benchmarks.quality.datasets import Numbers
 from benchmarks.quality.peers.process import PeerResult
@@ -28,13 +30,16 @@ EM_PAIRS = 10_000_000
 RECALL_OF_SURE_RULES = 0.8
 """Our guess of what the exact rules find, as the prior's estimate asks for."""
 
+_Stock = tuple[SettingsCreator, list[Any], list[Any]]
+"""Settings, rules that are sure enough to estimate the prior from, and rules to train on."""
 
-def link(kind: EntityKind, rows: Path, seed: int) -> PeerResult:
+
+def link(kind: str, rows: Path, seed: int) -> PeerResult:
     """Train, predict and cluster; settings differ by kind."""
     connection = duckdb.connect()
     connection.execute("CREATE TABLE plain AS SELECT * FROM read_parquet(?)", [str(rows)]).fetchall()
     (count,) = connection.execute("SELECT count(*) FROM plain").fetchall()[0]
-    settings, sure, trained_on = _citizens() if kind is EntityKind.CITIZEN else _businesses()
+    settings, sure, trained_on = _SETTINGS[kind]()
     api = DuckDBAPI(connection=connection)
     linker = Linker(api.register("plain", dataset_display_name="plain_rows"), settings, log_level=logging.ERROR)
     began = time.monotonic()
@@ -63,7 +68,7 @@ def _clustered(linker: Linker, predictions: Any, threshold: str, count: int) -> 
     return codes
 
 
-def _citizens() -> tuple[SettingsCreator, list[Any], list[Any]]:
+def _citizens() -> _Stock:
     settings = SettingsCreator(
         link_type="dedupe_only",
         unique_id_column_name="row",
@@ -90,7 +95,7 @@ def _citizens() -> tuple[SettingsCreator, list[Any], list[Any]]:
     return settings, sure, [block_on("full_name"), block_on("birth_date"), block_on("personal_id")]
 
 
-def _businesses() -> tuple[SettingsCreator, list[Any], list[Any]]:
+def _businesses() -> _Stock:
     settings = SettingsCreator(
         link_type="dedupe_only",
         unique_id_column_name="row",
@@ -112,3 +117,97 @@ def _businesses() -> tuple[SettingsCreator, list[Any], list[Any]]:
     )
     sure = [block_on("tax_code"), block_on("legal_name", "ward_code")]
     return settings, sure, [block_on("tax_code"), block_on("ward_code")]
+
+
+def _historical() -> _Stock:
+    start = "substr(postcode_fake, 1, 3)"
+    settings = SettingsCreator(
+        link_type="dedupe_only",
+        unique_id_column_name="row",
+        blocking_rules_to_generate_predictions=[
+            block_on("first_name", "surname"),
+            block_on("surname", "dob"),
+            block_on("first_name", "dob"),
+            block_on("postcode_fake", "first_name"),
+            block_on("postcode_fake", "surname"),
+            block_on("dob", "birth_place"),
+            block_on(start, "dob"),
+            block_on(start, "first_name"),
+            block_on(start, "surname"),
+            block_on("substr(first_name, 1, 2)", "substr(surname, 1, 2)", "substr(dob, 1, 4)"),
+        ],
+        comparisons=[
+            cl.ForenameSurnameComparison("first_name", "surname", forename_surname_concat_col_name="first_and_surname"),
+            cl.DateOfBirthComparison("dob", input_is_string=True),
+            cl.PostcodeComparison("postcode_fake"),
+            cl.ExactMatch("birth_place").configure(term_frequency_adjustments=True),
+            cl.ExactMatch("occupation").configure(term_frequency_adjustments=True),
+        ],
+    )
+    sure = [block_on("first_name", "surname", "dob"), block_on("dob", "postcode_fake")]
+    return settings, sure, [block_on("first_name", "surname"), block_on("dob")]
+
+
+def _febrl4() -> _Stock:
+    def across(*columns: str) -> CustomRule:
+        # Each file holds a person once, which plain Splink is told too.
+        return CustomRule(" AND ".join([*(f"l.{each} = r.{each}" for each in columns), "l.registry <> r.registry"]))
+
+    settings = SettingsCreator(
+        link_type="dedupe_only",
+        unique_id_column_name="row",
+        blocking_rules_to_generate_predictions=[
+            across("date_of_birth"),
+            across("given_name", "surname"),
+            across("postcode", "surname"),
+            across("postcode", "given_name"),
+            across("street_number", "address_1"),
+            across("suburb", "surname"),
+        ],
+        comparisons=[
+            cl.NameComparison("given_name").configure(term_frequency_adjustments=True),
+            cl.NameComparison("surname").configure(term_frequency_adjustments=True),
+            cl.DateOfBirthComparison(
+                "date_of_birth", input_is_string=True, datetime_format="%Y%m%d", invalid_dates_as_null=True
+            ),
+            cl.LevenshteinAtThresholds("address_1", [2]),
+            cl.ExactMatch("street_number"),
+            cl.LevenshteinAtThresholds("suburb", [2]),
+            cl.LevenshteinAtThresholds("postcode", [1]),
+            cl.ExactMatch("state"),
+        ],
+    )
+    sure = [across("given_name", "surname", "date_of_birth"), across("surname", "street_number", "address_1")]
+    return settings, sure, [block_on("date_of_birth"), block_on("postcode", "surname")]
+
+
+def _uganda() -> _Stock:
+    settings = SettingsCreator(
+        link_type="dedupe_only",
+        unique_id_column_name="row",
+        blocking_rules_to_generate_predictions=[
+            block_on("phone_number"),
+            block_on("date_of_birth"),
+            block_on("given_name", "surname"),
+        ],
+        comparisons=[
+            cl.NameComparison("given_name").configure(term_frequency_adjustments=True),
+            cl.NameComparison("surname").configure(term_frequency_adjustments=True),
+            cl.DateOfBirthComparison(
+                "date_of_birth", input_is_string=True, datetime_format="%Y%m%d", invalid_dates_as_null=True
+            ),
+            cl.ExactMatch("sex"),
+            cl.LevenshteinAtThresholds("phone_number", [1, 2]),
+        ],
+    )
+    sure = [block_on("phone_number", "given_name"), block_on("given_name", "surname", "date_of_birth")]
+    return settings, sure, [block_on("phone_number"), block_on("date_of_birth")]
+
+
+_SETTINGS: dict[str, Callable[[], _Stock]] = {
+    EntityKind.CITIZEN: _citizens,
+    EntityKind.BUSINESS: _businesses,
+    "historical": _historical,
+    "febrl4": _febrl4,
+    "uganda": _uganda,
+}

@@ -1,0 +1,112 @@
+"""The batch half of resolution links records of any declared kind, not only the service's own two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+
+from mdm.domain.events import MatchReason
+from mdm.domain.keys import RecordNumber
+from mdm.linkage.codec import decode_features, encode_features
+from mdm.linkage.comparisons import Comparison, Level, Meaning
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.keys import joined
+from mdm.linkage.model import Model, Thresholds
+from mdm.linkage.predicates import DamerauWithin, EitherMissing, Equal
+from mdm.linkage.rules import Rules
+from mdm.linkage.scorer import compile_scorer
+from mdm.linkage.snapshot import write_snapshot
+from mdm.linkage.specification import Specification, declare
+from mdm.linkage.splink_engine import predict
+from mdm.resolve.relink_linkage import Linked, People, Records, link
+
+KIND = "boat"
+
+
+class BoatFeatures(msgspec.Struct, frozen=True, array_like=True, tag=KIND):
+    name: str | None = None
+    port: str | None = None
+    hull: str | None = None
+
+
+def comparison(column: str, m: float, u: float) -> Comparison:
+    return Comparison(
+        column,
+        (
+            Level("missing", Meaning.MISSING, EitherMissing(column)),
+            Level("same", Meaning.AGREES, Equal(column), m, u, term_frequency_column=column),
+            Level("typo", Meaning.CLOSE, DamerauWithin(column, 1), 0.05, u),
+            Level("different", Meaning.NEUTRAL, None, 0.95 - m, 1 - 2 * u),
+        ),
+    )
+
+
+declare(
+    Specification(
+        KIND,
+        BoatFeatures,
+        (comparison("name", 0.8, 1e-3), comparison("port", 0.8, 1e-2)),
+        (("name", lambda boat: joined(boat.name)), ("port", lambda boat: joined(boat.port))),
+        Rules(
+            # The hull tells boats apart; whatever else may be said is none of the rules' business here.
+            lambda left, right: "hull" if left.hull and right.hull and left.hull != right.hull else None,
+            lambda _found, _left, _right, _coincidence: None,
+            lambda _boats: None,
+        ),
+        (("name",), ("port",)),
+    )
+)
+
+MODEL = Model.build(KIND, thresholds=Thresholds(3.0, 0.0, 1.0, 4.0, 0.0))
+STRANGERS = [BoatFeatures(f"boat {number}", f"port {number % 40}") for number in range(2_000)]
+MERMAID = [
+    BoatFeatures("nang tien ca", "can gio"),
+    BoatFeatures("nang tien ca", "can gio", "steel"),
+    BoatFeatures("nang tien ka", "can gio", "steel"),
+]
+
+
+def linked(boats: list[BoatFeatures], folder: Path) -> Linked:
+    fleet = [*boats, *STRANGERS]
+    snapshot = folder / "boats.parquet"
+    write_snapshot(snapshot, KIND, ((number, "harbour", boat) for number, boat in enumerate(fleet)))
+    records = Records(KIND, {RecordNumber(number): encode_features(boat) for number, boat in enumerate(fleet)})
+    epoch = StatisticsEpoch.from_records(KIND, fleet, len(fleet))
+    return link(records, snapshot, MODEL, epoch, People(), memory_limit="500MB", progress=lambda *_: None)
+
+
+def test_records_of_a_declared_kind_are_linked(tmp_path: Path) -> None:
+    found = linked(MERMAID, tmp_path)
+    assert [cluster for cluster in found.clusters if len(cluster) > 1] == [(0, 1, 2)]
+    assert len(found.clusters) == len(STRANGERS) + 1
+
+
+def test_the_rules_of_a_declared_kind_hold(tmp_path: Path) -> None:
+    found = linked([*MERMAID, BoatFeatures("nang tien ca", "can gio", "wood")], tmp_path)
+    of_wood = next(cluster for cluster in found.clusters if 3 in cluster)
+    assert not {1, 2} & set(of_wood), "steel and wood lie in one cluster"
+    assert MatchReason.VETO in {question.reason for question in found.questions}
+
+
+@pytest.mark.parity
+def test_both_engines_weigh_a_declared_kind_alike(tmp_path: Path) -> None:
+    fleet = [*MERMAID, *STRANGERS]
+    epoch = StatisticsEpoch.from_records(KIND, fleet, len(fleet))
+    snapshot, output = tmp_path / "boats.parquet", tmp_path / "pairs.parquet"
+    write_snapshot(snapshot, KIND, ((number, "harbour", boat) for number, boat in enumerate(fleet)))
+    report = predict(snapshot, MODEL, epoch, output, threshold_bits=-1e6)
+    columns = [column.to_pylist() for column in pq.read_table(output).columns]
+    scorer = compile_scorer(MODEL, epoch)
+    assert report.kept_pairs > len(STRANGERS)
+    for left, right, bits, *levels in zip(*columns, strict=True):
+        (scored,) = scorer.score(fleet[left], [fleet[right]])
+        assert scored.levels == tuple(levels)
+        assert scored.match_weight_bits == pytest.approx(bits, abs=1e-9)
+
+
+def test_features_of_a_declared_kind_survive_the_codec() -> None:
+    for boat in MERMAID:
+        assert decode_features(KIND, encode_features(boat)) == boat
