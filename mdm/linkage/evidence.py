@@ -7,6 +7,7 @@ off is another living person, that a name and a birth date may well be a strange
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from mdm.domain.decision import Band
@@ -23,6 +24,9 @@ PAIR_SAY_BITS_MAX = 10.0
 
 MEMBERS_HEARD_MAX = 50
 """Members of a golden record whose weights are summed: the largest honest ones have some twenty."""
+
+PATTERNS_CACHED_MAX = 16_384
+"""Patterns of levels remembered: millions of pairs show some thousand."""
 
 _ENTITY_KIND = "entity_kind"
 
@@ -48,6 +52,11 @@ class Assessment(NamedTuple):
 _LINK = Assessment(Band.LINK)
 _SOLE = Assessment(Band.LINK, None, SOLE)
 _NONE = Assessment(Band.NONE)
+
+
+@lru_cache(maxsize=PATTERNS_CACHED_MAX)
+def _found(kind: str, levels: tuple[int, ...]) -> Found:
+    return Found(specification_of(kind).comparisons, levels)
 
 
 def veto(left: AnyFeatures, right: AnyFeatures) -> str | None:
@@ -83,7 +92,7 @@ def assess(
     specification = specification_of(kind)
     rules = specification.rules
     coincidence = Coincidence(epoch.expected_strangers, thresholds.coincidence_max, epoch.unlisted_share)
-    missing = rules.lack(Found(specification.comparisons, levels), left, right, coincidence)
+    missing = rules.lack(_found(kind, levels), left, right, coincidence)
     if missing == STRANGERS:
         return _NONE
     forbidden = veto(left, right)

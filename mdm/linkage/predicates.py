@@ -181,7 +181,8 @@ def _atom_sql(atom: Atom) -> str:
         case Overlap():
             text = f"list_has_any({left}, {right})"
         case Contains():
-            text = f"(list_has_all({left}, {right}) OR list_has_all({right}, {left}))"
+            either = f"(list_has_all({left}, {right}) OR list_has_all({right}, {left}))"
+            text = f"(len({left}) > 0 AND len({right}) > 0 AND {either})"
         case LengthsDiffer():
             text = f"len({left}) <> len({right})"
         case NumberWithin(_, distance):
