@@ -15,8 +15,11 @@ MOTHER_AGE_YEARS_MIN = 10
 UNLISTED_SHARE_MAX = 0.2
 """A register of residents that lacks more than a fifth of them does not tell that a bearer is the only one."""
 
-_WRITTEN_OTHERWISE = frozenset({"regional", "slip", "middle_dropped", "words_dropped", "initials"})
+_WRITTEN_OTHERWISE = frozenset({"regional", "slip", "middle_dropped"})
 """Levels of a name that is off, but could not be the name of a twin."""
+
+_SHORTENED = frozenset({"words_dropped", "initials"})
+"""Levels of a name of which so little is written that it could be a twin's."""
 
 PERSONAL_NUMBERS_MAX = 3
 """12-digit numbers in one person's records: their own, a re-issued or mistyped one, and a relative's."""
@@ -63,8 +66,8 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
         return STRANGERS
     if found.conflicts("name") and not found.agrees("birth"):
         return STRANGERS
-    if is_listed(left) and is_listed(right) and left.household != right.household:
-        # A register of residents lists each once; who moved keeps the number.
+    if is_listed(left) and is_listed(right):
+        # A register of residents lists each once: who moved keeps the number, and who shares all but it is a twin.
         return "listed_twice" if found.count("phone", "address", "family") > 1 else STRANGERS
     if found["diacritics"].label != "agree" and (left.birth_order is None) != (right.birth_order is None):
         # One of twins, and marks are often all that tells Anh from Ánh.
@@ -80,7 +83,9 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
         needed += found.conflicts("family") + found.conflicts("insurance_number") + found.conflicts("sex")
         return None if found.is_close("birth") and contacts >= needed else "birth_date"
     needed += found.conflicts("family")
-    is_same_but_for_writing = found["name"].label in _WRITTEN_OTHERWISE
+    name = found["name"].label
+    # Twins share parents and, now and then, initials: "T.N. My" may be Như Mỹ or Nhật My.
+    is_same_but_for_writing = name in _WRITTEN_OTHERWISE or (name in _SHORTENED and found["family"].is_missing)
     is_unnamed = found["name"].is_missing and found.agrees("family") and not found.conflicts("sex")
     # A household's phone, address and parents do not tell twins apart: what may be another name needs a number.
     fits = (

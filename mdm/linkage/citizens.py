@@ -115,7 +115,7 @@ BIRTH = Comparison(
         ),
         Level("same", Meaning.AGREES, Equal("birth_date"), 0.85, 4.5e-5),
         Level("swapped", Meaning.CLOSE, EqualAcross("birth_date", "birth_date_swapped"), 0.012, 4.5e-5),
-        Level("one_digit", Meaning.CLOSE, DamerauWithin("birth_date", 1), 0.02, 8e-4),
+        Level("one_digit", Meaning.CLOSE, DamerauWithin("birth_date_exact", 1), 0.02, 8e-4),
         Level(
             "year_only",
             Meaning.CLOSE,

@@ -69,6 +69,8 @@ class CitizenFeatures(msgspec.Struct, frozen=True, array_like=True, tag="citizen
     """1 or 2 (…) among twins; None for a single birth or when not stated."""
     nationality: str | None = None
     """Folded; None for Vietnamese or not stated."""
+    birth_date_exact: str | None = None
+    """`birth_date` unless it is 1 January: only such a date can be a digit off."""
     name_regional: str | None = None
     """`name` with southern and northern forms of the surname as one: Huỳnh and Hoàng, Võ and Vũ."""
     given_accented: str | None = None

@@ -70,7 +70,7 @@ def write_city(
             elsewhere come on top, about 0.5 %.
         seed: The same seed, size, format and difficulty give the same bytes.
         format: Of the feeds; truth and entities are always CSV.
-        difficulty: `hard` makes slips three times as frequent and identifiers rarer.
+        difficulty: `hard` makes slips twice as frequent and identifiers rarer.
         progress: Called now and then with the stage, what is done of it and the whole.
 
     Raises:

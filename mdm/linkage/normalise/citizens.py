@@ -98,6 +98,7 @@ def citizen_features(
         is_newborn_alias=name.is_newborn_alias,
         birth_order=_birth_order(attributes.birth_order, name, findings),
         nationality=nation,
+        birth_date_exact=born.iso if born and not born.is_first_january else None,
         name_regional=name.regional,
         given_accented=name.given_accented,
         name_rotated=name.rotated,

@@ -95,7 +95,7 @@ class PersonName(msgspec.Struct, frozen=True):
     regional: str | None = None
     """Folded, southern and northern forms of the surname as one. Given names in both forms are brothers' names."""
     words: tuple[str, ...] = ()
-    """Sorted, each once; none of a name of one word."""
+    """Sorted; none of a name of one word, or in which a word recurs."""
     rotated: tuple[str, ...] = ()
     """The name in the orders of other languages: surname last, given name first. Not every order: Tuấn Anh has a
     brother Anh Tuấn."""
@@ -150,7 +150,7 @@ def _from_words(words: list[Word]) -> PersonName:
         given=given,
         phonetic=" ".join(word.phonetic for word in words),
         regional=" ".join([word.regional for word in words[:surname_words]] + folded[surname_words:]),
-        words=tuple(sorted(set(folded))) if len(folded) > 1 else (),
+        words=tuple(sorted(folded)) if 1 < len(folded) == len(set(folded)) else (),
         rotated=_rotated(folded),
         abbreviated=_abbreviated(folded, surname_words),
         is_misspelt=_is_misspelt(folded),
