@@ -63,6 +63,7 @@ def assessed_pairs(
         if found.band is Band.NONE or (is_veto and bits < model.thresholds.link_bits):
             continue
         weights.append(bits)
-        can_link.append(found.band is Band.LINK)
+        # A link that holds only for the sole bearer of a name hangs on who else is listed, whatever it weighs.
+        can_link.append(found.band is Band.LINK and not found.is_sole)
         labels.append(label_of(left, right))
     return Pairs.of(np.array(weights, np.float64), np.array(can_link, np.bool_), np.array(labels, np.int8))

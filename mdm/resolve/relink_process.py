@@ -157,13 +157,16 @@ def _plan(
             progress=run.progress,
         )
         model = linked.model
+        verdict = adapted.verdict
+        if model.thresholds != adapted.model.thresholds:
+            verdict += f"; judgements raised the link threshold to {model.thresholds.link_bits:g} bits"
         linked = linked.renamed({place: number for number, place in places})
         models[kind.value], epochs[kind.value] = model.to_bytes(), linked.epoch.to_bytes()
         changed, questions, report = _changes(view, found, linked)
         items += [changed, questions]
         reports[kind.value] = msgspec.structs.replace(
             report,
-            models={kind.value: adapted.verdict},
+            models={kind.value: verdict},
             trainings={kind.value: adapted.report} if adapted.report else {},
             model_digest=artefact_digest(models[kind.value]),
             epoch_digest=artefact_digest(epochs[kind.value]),
