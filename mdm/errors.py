@@ -12,11 +12,14 @@
     ├── NotFoundError                         the named thing does not exist
     │   ├── UnknownGoldenIdError
     │   ├── UnknownRecordError
-    │   └── UnknownRunError
+    │   ├── UnknownRunError
+    │   └── UnknownModelError
     ├── ConflictError                         the request contradicts what is stored
     │   ├── RequestIdReusedError
     │   ├── PlanOutdatedError
-    │   └── RelinkRunningError
+    │   ├── RelinkRunningError
+    │   ├── ModelRefusedError
+    │   └── ModelOutdatedError
     ├── LimitExceededError                    a documented bound was hit
     ├── UnavailableError                      cannot be served now; a retry may succeed
     │   ├── WriterUnavailableError
@@ -117,6 +120,12 @@ class UnknownRunError(NotFoundError):
     reason = "RELINK_RUN_NOT_FOUND"
 
 
+class UnknownModelError(NotFoundError):
+    """A digest that names no model which was ever active here, or a roll-back with nothing before."""
+
+    reason = "MODEL_NOT_FOUND"
+
+
 class ConflictError(MdmError):
     """The request contradicts what is stored."""
 
@@ -139,6 +148,18 @@ class RelinkRunningError(ConflictError):
     """Only one re-linkage runs at a time."""
 
     reason = "RELINK_RUNNING"
+
+
+class ModelRefusedError(ConflictError):
+    """A model that a sanity gate stops, or that changes more pairs than was allowed."""
+
+    reason = "MODEL_REFUSED"
+
+
+class ModelOutdatedError(ConflictError):
+    """Another model was activated since this one was compared with what was in force."""
+
+    reason = "MODEL_OUTDATED"
 
 
 class LimitExceededError(MdmError):

@@ -188,6 +188,24 @@ RELINK_MEMORY_BYTES = 2 << 30
 ADAPTATION_RECORDS_MIN = 10_000
 """Records of a kind below which a re-linkage keeps the shipped model: rare levels are seen too seldom to learn from."""
 
+MODEL_BYTES_MAX = 200_000
+"""A model file is under 40 KB; with the rest of a request it stays within REQUEST_UNARY_BYTES_MAX."""
+
+MODEL_SAMPLE_GOLDEN_RECORDS_MAX = 5_000
+"""Golden records that one comparison of models looks at: some seconds of one reader's time."""
+
+MODEL_SAMPLE_GOLDEN_RECORDS = 1_000
+"""The same unless told otherwise: a change of 2 % of the pairs is then known to half a per cent."""
+
+MODEL_BAND_CHANGE_SHARE_MAX = 0.02
+"""Near pairs that a new model may move to another band before somebody must say that this is meant."""
+
+MODEL_PATTERNS_SHOWN = 10
+"""Patterns of comparison levels that a comparison of models names: what a person reads before deciding."""
+
+REASON_CHARACTERS_MAX = 256
+"""An operator's reason, as it stands in the journal."""
+
 FEED_CELL_CHARACTERS_MAX = 2048
 """Four times the longest value that is kept, so the service still sees that it was too long; a row of 22 such cells is
 under 256 KiB."""

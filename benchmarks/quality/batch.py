@@ -78,17 +78,23 @@ def link_batch(
     first_epoch = StatisticsEpoch.from_records(kind, map(records.features, records.encoded), first_population)
     stopwatch.lap("snapshot")
     workshop.say(f"{kind}: training")
-    model, verdict = adapted_model(snapshot, EntityKind(kind), first_epoch, memory_limit=options.memory_limit)
+    adapted = adapted_model(snapshot, EntityKind(kind), first_epoch, memory_limit=options.memory_limit)
     stopwatch.lap("train")
     workshop.say(f"{kind}: linking")
     linked = link(
-        records, snapshot, model, first_epoch, People(), memory_limit=options.memory_limit, progress=lambda *_: None
+        records,
+        snapshot,
+        adapted.model,
+        first_epoch,
+        People(),
+        memory_limit=options.memory_limit,
+        progress=lambda *_: None,
     )
     stopwatch.lap("predict_and_cluster")
     questions = open_questions(linked)
     stopwatch.lap("plan")
-    facts = {"model_source": verdict}
-    found = Found(records, snapshot, model, linked, questions)
+    facts = {"model_source": adapted.verdict}
+    found = Found(records, snapshot, linked.model, linked, questions)
     return examined(str(kind), found, truth, workshop, seconds=stopwatch.seconds, facts=facts, describe=describe)
 
 

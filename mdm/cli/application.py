@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import typer
 
-from mdm.cli import audit, export, load, maintenance, query, relations, relink, serve, synth, train
+from mdm.cli import audit, export, load, maintenance, model, query, relations, relink, serve, synth, train
 from mdm.cli.output import ExitCode
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
@@ -46,6 +46,7 @@ def application() -> typer.Typer:
     app.command("relations")(relations.relations)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
+    app.add_typer(model.app, name="model")
     app.add_typer(audit.app, name="audit")
     app.command("verify")(maintenance.verify)
     app.command("rebuild")(maintenance.rebuild)

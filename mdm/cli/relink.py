@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the impact report as JSON.")]
+_Learn = Annotated[
+    bool, typer.Option("--learn", help="Learn weights anew even if an operator put a model in force (mdm model).")
+]
 _DEFAULT_SERVER = "127.0.0.1:50051"
 _STEPS = 100
 """Progress is a share; it is shown in hundredths."""
@@ -33,7 +36,7 @@ _IMPACT_WORDS = {
     "scored_pair_count": "pairs of records weighed",
     "refused_link_count": "links refused, because a veto forbids them",
     "largest_member_count": "records in the largest golden record",
-    "is_shipped_model_kept": "shipped model kept: too few records, or what was learnt failed its checks",
+    "model_origin": "weights",
     "model_digest": "model",
     "epoch_digest": "statistics",
 }
@@ -53,6 +56,7 @@ def relink(
         float | None,
         typer.Option(min=0, max=100, help="Stop when more than this percentage of the golden IDs would change."),
     ] = None,
+    learn: _Learn = False,
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
 ) -> None:
@@ -70,7 +74,7 @@ def relink(
     if context.invoked_subcommand is not None:
         return
     with connected(server) as client:
-        planned = _watched(client, client.relink.plan())
+        planned = _watched(client, client.relink.plan(is_learning=learn))
         planned_report = client.relink.report(planned.run_id)
         if max_churn is not None and _churn_percent(planned_report) > max_churn:
             _show(planned_report, as_json=as_json)
@@ -84,10 +88,10 @@ def relink(
 
 
 @app.command()
-def plan(server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> None:
+def plan(learn: _Learn = False, server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> None:
     """Compute what a re-linkage would change, and change nothing."""
     with connected(server) as client:
-        planned = _watched(client, client.relink.plan())
+        planned = _watched(client, client.relink.plan(is_learning=learn))
         _show(client.relink.report(planned.run_id), as_json=as_json)
 
 
@@ -165,5 +169,12 @@ def _in_words(impact: RelinkImpact) -> dict[str, Any]:
     """Return what a reader asks first, in that order; a count of nothing says nothing."""
     facts = _counts(impact)
     shown = {words: facts[name] for name, words in _IMPACT_WORDS.items() if facts.get(name)}
+    for session in impact.sessions:
+        settled = "settled" if session.is_converged else "not settled"
+        said = f"{settled} after {session.iteration_count} iterations, last change {session.last_change:.1g}"
+        shown[f"training on equal {'+'.join(session.columns)}"] = said if session.iteration_count else "no such pairs"
+    for kept in impact.comparisons:
+        if not kept.is_learned:
+            shown[f"weights of {kept.comparison} kept"] = f"{kept.gate}: {kept.detail}"
     changes = {} if any(facts[name] for name in _CHANGES) else {"changes": "none"}
     return changes | {words: "yes" if value is True else value for words, value in shown.items()}

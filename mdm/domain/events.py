@@ -190,6 +190,12 @@ class ModelActivated(msgspec.Struct, frozen=True, array_like=True, tag="ModelAct
 
     kind: EntityKind
     digest: str
+    is_pinned: bool = False
+    """Whether an operator chose it: re-linkages use it as it is until they are asked to learn."""
+    is_rollback: bool = False
+    """Whether it takes the last activation back; the digest is that of the one before."""
+    reason: str = ""
+    """Why, in the operator's words; no personal data."""
 
 
 class EpochActivated(msgspec.Struct, frozen=True, array_like=True, tag="EpochActivated"):

@@ -85,7 +85,11 @@ class IdentityView(Protocol):
         """Return the standing judgement about a pair."""
 
     def setting(self, name: str) -> str | None:
-        """Return a setting: `configuration`, `model:<kind>`, `epoch:<kind>`, `relink:<run id>`, `load:<load id>`."""
+        """Return a setting.
+
+        `configuration`, `epoch:<kind>`, `relink:<run id>`, `load:<load id>`; `model:<kind>`, the digest in force;
+        `models:<kind>`, the seqs of all activations; `pin:<kind>`, the digest in force if an operator chose it.
+        """
 
 
 class IdentityState(IdentityView, Protocol):
@@ -201,7 +205,7 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
         case ev.ConfigurationChanged():
             state.put_setting("configuration", fact.digest)
         case ev.ModelActivated():
-            state.put_setting(f"model:{fact.kind}", fact.digest)
+            _activate_model(state, seq, fact)
         case ev.EpochActivated():
             state.put_setting(f"epoch:{fact.kind}", fact.digest)
         case ev.RelinkCommitStarted():
@@ -218,6 +222,12 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             state.put_setting(f"load:{fact.load_id}", "0")
         case _:
             assert_never(fact)
+
+
+def _activate_model(state: IdentityState, seq: int, fact: ev.ModelActivated) -> None:
+    state.put_setting(f"model:{fact.kind}", fact.digest)
+    state.put_setting(f"models:{fact.kind}", f"{state.setting(f'models:{fact.kind}') or ''} {seq}".strip())
+    state.put_setting(f"pin:{fact.kind}", fact.digest if fact.is_pinned else "")
 
 
 def _known_record(state: IdentityState, number: RecordNumber) -> RecordEntry:

@@ -145,6 +145,8 @@ class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink
     """0 leaves the default."""
     kind: EntityKind | None = None
     """The only kind to link; None for both."""
+    is_learning: bool = False
+    """Whether m and u are learned anew although an operator pinned a model; a commit then takes the pin away."""
 
 
 class CancelRelink(msgspec.Struct, frozen=True, array_like=True, tag="CancelRelink"):
@@ -154,7 +156,20 @@ class CancelRelink(msgspec.Struct, frozen=True, array_like=True, tag="CancelReli
     run_id: str
 
 
-Command = Upsert | Delete | FinishLoad | StartRelink | CommitRelink | CancelRelink
+class SwitchModel(msgspec.Struct, frozen=True, array_like=True, tag="SwitchModel"):
+    """Put a model in force that a reader has read, put through the gates and compared."""
+
+    request: Request
+    kind: EntityKind
+    body: bytes
+    """The model file; empty for a roll-back, for which the journal says which model it is."""
+    compared_with: str
+    """Digest of the model in force when it was compared; another one in force makes the comparison void."""
+    reason: str = ""
+    is_rollback: bool = False
+
+
+Command = Upsert | Delete | FinishLoad | StartRelink | CommitRelink | CancelRelink | SwitchModel
 
 
 class WriteAnswer(msgspec.Struct, frozen=True, array_like=True, tag="WriteAnswer"):
@@ -181,6 +196,14 @@ class RunAnswer(msgspec.Struct, frozen=True, array_like=True, tag="RunAnswer"):
     seq: int
 
 
+class SwitchAnswer(msgspec.Struct, frozen=True, array_like=True, tag="SwitchAnswer"):
+    """A model is in force from `seq` on."""
+
+    digest: str
+    seq: int
+    is_repeated: bool = False
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
     """An error that belongs to the command alone: class name of `mdm.errors` and its arguments."""
 
@@ -202,4 +225,5 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
         return raised
 
 
-Answer = WriteAnswer | RunAnswer | Refusal
+Accepted = WriteAnswer | RunAnswer | SwitchAnswer
+Answer = Accepted | Refusal

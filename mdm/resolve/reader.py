@@ -26,11 +26,14 @@ from mdm.errors import (
 )
 from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
 from mdm.linkage.identification import identifier_keys, stated_identifiers
+from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
-from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines
+from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines, engine
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
+from mdm.resolve.model_comparison import ModelComparison, compare_models
+from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
 from mdm.resolve.payloads import decode_payload, updated_at_us
 from mdm.resolve.previews import preview_write
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
@@ -327,6 +330,35 @@ class Reader:
             self._opened.index.copy(path)
             with Index.open(path, readonly=True) as copy, copy.read() as view:
                 yield CrosswalkExport(view, wanted)
+
+    def models(self, kind: EntityKind) -> list[ModelVersion]:
+        """Return every activation of a model of this kind, oldest first; the last one is in force."""
+        with self._opened.index.read() as view:
+            return model_versions(view, self._opened.journal, kind)
+
+    def model_body(self, digest: str) -> bytes:
+        """Return a model file that is or was in force; raises UnknownModelError."""
+        with self._opened.index.read() as view:
+            return model_body(view, self._opened.journal, digest)
+
+    def model_before(self, kind: EntityKind) -> bytes:
+        """Return the model file that a roll-back puts in force; raises UnknownModelError."""
+        with self._opened.index.read() as view:
+            return body_before(view, self._opened.journal, kind)
+
+    def engine(self, kind: EntityKind) -> Engine:
+        """Return the model and statistics in force."""
+        return self._opened.engines[kind]
+
+    def compare_models(self, candidate: Model, base: Model | None, sample_count: int, seed: int) -> ModelComparison:
+        """Return what a model would change against another, by default the one in force; see `compare_models`."""
+        opened = self._opened
+        kind = EntityKind(candidate.kind)
+        in_force = opened.engines[kind]
+        held = in_force if base is None else engine(kind, base, in_force.epoch)
+        return compare_models(
+            opened.index, held, engine(kind, candidate, in_force.epoch), sample_count=sample_count, seed=seed
+        )
 
     @property
     def relinks_path(self) -> Path:

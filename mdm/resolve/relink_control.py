@@ -22,6 +22,7 @@ from mdm.limits import RELINK_STEP_S
 from mdm.resolve.commands import CommitRelink, StartRelink
 from mdm.resolve.engines import Engines
 from mdm.resolve.group import Group
+from mdm.resolve.models import is_pinned_behind
 from mdm.resolve.relink_runs import (
     PLAN_FILE,
     Component,
@@ -40,7 +41,7 @@ from mdm.resolve.relink_runs import (
 from mdm.resolve.upsert import resolve_stored
 from mdm.store.data_directory import DataDirectory
 from mdm.store.index import Index
-from mdm.store.journal import Journal
+from mdm.store.journal import Journal, artefact_digest
 
 _log = structlog.get_logger()
 
@@ -58,6 +59,17 @@ class _Commit:
         """Items still to be committed one by one, because a group that held them broke."""
         self.done_count = done_count
         self.dropped_count = dropped_count
+        header = self.plan.header
+        self._deciding = {
+            kind: msgspec.structs.replace(
+                cause, model=artefact_digest(body), epoch=artefact_digest(header.epochs[kind])
+            )
+            for kind, body in header.models.items()
+        }
+
+    def cause_of(self, group: Group, number: RecordNumber) -> ev.Cause:
+        """Return the cause of a decision about a record: it names the model and epoch that the plan was made with."""
+        return self._deciding.get(group.record(number).kind, self.cause)
 
 
 class RelinkControl:
@@ -85,7 +97,7 @@ class RelinkControl:
             RelinkRunningError: Another run is not finished.
         """
         self._require_idle()
-        state = new_run(self._directory.relinks, {"kind": command.kind})
+        state = new_run(self._directory.relinks, {"kind": command.kind, "is_learning": command.is_learning})
         run = self._directory.relinks / state.run_id
         arguments = [str(os.getpid()), str(self._directory.path), state.run_id, str(command.memory_limit_bytes)]
         with (run / "log.jsonl").open("wb") as log:
@@ -137,6 +149,15 @@ class RelinkControl:
             return
         self._write(state, phase=Phase.CANCELLED)
 
+    def require_no_commit(self) -> None:
+        """Return if no plan is being committed: the model that its header activated must stay until it is done.
+
+        Raises:
+            RelinkRunningError: One is.
+        """
+        if self._commit is not None:
+            raise RelinkRunningError("a re-linkage is being committed; wait for it or cancel it")
+
     def step(self, engines: Engines) -> bool:
         """Do at most `RELINK_STEP_S` of work; returns whether more waits."""
         if self._planning is not None and self._process is not None and self._process.poll() is not None:
@@ -187,13 +208,18 @@ class RelinkControl:
         run = self._directory.relinks / state.run_id
         commit = _Commit(run, state, msgspec.structs.replace(cause, method="CommitRelink"), 0, 0)
         header = commit.plan.header
+        with self._index.read() as view:
+            if any(is_pinned_behind(view, EntityKind(kind), header.read_seq) for kind in header.models):
+                commit.plan.close()
+                raise PlanOutdatedError("an operator activated a model since the plan was computed; plan again")
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
             digest = plan_digest(run / PLAN_FILE)
             group.add(commit.cause, ev.RelinkCommitStarted(state.run_id, digest, header.item_count))
             for kind, body in sorted(header.models.items()):
                 digest = group.batch.put_artefact("model", body)
-                if txn.setting(f"model:{kind}") != digest:
+                loses_pin = state.is_learning and txn.setting(f"pin:{kind}")
+                if txn.setting(f"model:{kind}") != digest or loses_pin:
                     group.add(commit.cause, ev.ModelActivated(EntityKind(kind), digest))
             for kind, body in sorted(header.epochs.items()):
                 digest = group.batch.put_artefact("epoch", body)
@@ -315,12 +341,13 @@ def _commit_item(group: Group, commit: _Commit, item: PlanItem) -> int:
                 match_weight_bits=item.match_weight_bits,
                 run_id=commit.state.run_id,
             )
+            cause = commit.cause_of(group, item.clusters[0][0])
             for fact in facts:
-                group.add(commit.cause, fact)
+                group.add(cause, fact)
             for pending in item.pending:
                 group.index.put_match_state(pending.number, pending.features, pending.posting_keys)
         case QuestionChanges():
-            _change_questions(group, commit.cause, item, commit.plan.header.read_seq)
+            _change_questions(group, commit, item)
     return 0
 
 
@@ -336,17 +363,18 @@ def _still_holds(group: Group, component: Component, read_seq: int) -> bool:
     return True
 
 
-def _change_questions(group: Group, cause: ev.Cause, item: QuestionChanges, read_seq: int) -> None:
+def _change_questions(group: Group, commit: _Commit, item: QuestionChanges) -> None:
     for left, right in item.closed:
         standing = group.index.potential_match(pair_of(left, right))
         # A question asked since the snapshot rests on newer values than the plan.
-        if standing is not None and standing.opened_seq <= read_seq:
-            group.add(cause, ev.PotentialMatchClosed(left, right))
+        if standing is not None and standing.opened_seq <= commit.plan.header.read_seq:
+            group.add(commit.cause_of(group, left), ev.PotentialMatchClosed(left, right))
     for question in item.opened:
         pair = pair_of(question.left, question.right)
         if _is_open(group, pair[0], pair[1]):
             group.add(
-                cause, ev.PotentialMatchOpened(*pair, question.reason, question.match_weight_bits, question.detail)
+                commit.cause_of(group, pair[0]),
+                ev.PotentialMatchOpened(*pair, question.reason, question.match_weight_bits, question.detail),
             )
 
 

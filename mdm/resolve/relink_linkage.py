@@ -18,6 +18,7 @@ from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
+from mdm.linkage.adaptation import tightened
 from mdm.linkage.cluster import Clustering, Edge, Namesakes, cluster
 from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
@@ -49,6 +50,15 @@ class People(msgspec.Struct, frozen=True):
     """Pairs that a clerk at a counter called the same: evidence, below a judgement."""
     rejected: frozenset[Pair] = frozenset()
 
+    def labels(self) -> dict[tuple[int, int], int]:
+        """Return 1 for pairs that are of one bearer and 0 for two; stewards outrank clerks."""
+        return {
+            **dict.fromkeys(self.rejected, 0),
+            **dict.fromkeys(self.chosen, 1),
+            **dict.fromkeys(self.different, 0),
+            **dict.fromkeys(self.same, 1),
+        }
+
     def placed(self, place_of: Mapping[RecordNumber, RecordNumber]) -> People:
         """Return what was said of these records, under other numbers."""
         return People(*(_renamed_pairs(pairs, place_of) for pairs in msgspec.structs.astuple(self)))
@@ -66,6 +76,8 @@ class Linked(msgspec.Struct, frozen=True):
     prediction: PredictionReport
     linked_pair_count: int
     refused_pair_count: int
+    model: Model
+    """With the thresholds that judgements ask for."""
 
     def renamed(self, number_of: Mapping[RecordNumber, RecordNumber]) -> Linked:
         """Return the same under other numbers."""
@@ -111,6 +123,7 @@ def link(
     epoch: StatisticsEpoch,
     people: People,
     *,
+    is_tightened: bool = True,
     memory_limit: str,
     progress: Progress,
 ) -> Linked:
@@ -122,6 +135,7 @@ def link(
         model: Of this kind.
         epoch: Name frequencies of this snapshot; its population is where the search for the real one starts.
         people: Judgements and choices about these records.
+        is_tightened: Whether judgements may raise the link threshold.
         memory_limit: For DuckDB.
         progress: Told of each stage.
     """
@@ -140,6 +154,9 @@ def link(
                 memory_limit=memory_limit,
                 progress=lambda _stage, done, total: progress("comparing", done, total),
             )
+            if is_tightened and scored_under is None:
+                rows = _pairs(pairs, 0.0, len(model.specification.comparisons))
+                model, _ = tightened(model, rows, records.features, epoch, people.labels())
             scored_under = epoch
         scorer = compile_scorer(model, epoch)
         shift = epoch.prior_bits - scored_under.prior_bits
@@ -160,7 +177,7 @@ def link(
             break
         epoch = epoch.with_population(population)
     pairs.unlink(missing_ok=True)
-    return _linked(records, clustering, [*edges, *bands.namesakes.sole], bands.questions, epoch, prediction)
+    return _linked(records, clustering, [*edges, *bands.namesakes.sole], bands.questions, epoch, prediction, model)
 
 
 def _pairs(path: Path, shift_bits: float, level_count: int) -> Iterator[tuple[int, int, float, tuple[int, ...]]]:
@@ -266,6 +283,7 @@ def _linked(
     questions: list[Question],
     epoch: StatisticsEpoch,
     prediction: PredictionReport,
+    model: Model,
 ) -> Linked:
     clusters: list[Cluster] = [tuple(RecordNumber(number) for number in members) for members in clustering.clusters]
     grouped = {number: members for members in clusters for number in members}
@@ -299,7 +317,7 @@ def _linked(
     ]
     asked = [question for question in asked if _may_be_answered(question, records, grouped)]
     asked.sort(key=lambda question: (question.left, question.right))
-    return Linked(clusters, weakest, asked, epoch, prediction, len(edges), len(clustering.refused))
+    return Linked(clusters, weakest, asked, epoch, prediction, len(edges), len(clustering.refused), model)
 
 
 def _may_be_answered(question: Question, records: Records, grouped: Mapping[RecordNumber, Cluster]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import msgspec
@@ -26,6 +26,7 @@ from mdm.linkage.model import Model
 from mdm.linkage.snapshot import write_snapshot
 from mdm.processes import die_with
 from mdm.resolve.matcher import describe
+from mdm.resolve.models import pinned_model
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.relink_linkage import Linked, People, Records, link
 from mdm.resolve.relink_plan import Standing, components, impact, question_changes
@@ -47,7 +48,7 @@ from mdm.resolve.relink_runs import (
 from mdm.store.data_directory import DataDirectory
 from mdm.store.files import sync_directory, sync_file
 from mdm.store.index import Index
-from mdm.store.journal import artefact_digest
+from mdm.store.journal import Journal, artefact_digest
 from mdm.store.view import IndexView
 
 _log = structlog.get_logger()
@@ -94,8 +95,12 @@ def main(data: Path, run_id: str, memory_limit_bytes: int) -> None:
             copied = Path(scratch) / "index"
             with Index.open(current, readonly=True) as index:
                 index.copy(copied)
-            with Index.open(copied, readonly=True) as index, index.read() as view:
-                _plan(run, view, Path(scratch), memory_limit_bytes or RELINK_MEMORY_BYTES)
+            with (
+                Index.open(copied, readonly=True) as index,
+                index.read() as view,
+                Journal.open_read_only(directory.journal) as journal,
+            ):
+                _plan(run, view, journal.artefact, Path(scratch), memory_limit_bytes or RELINK_MEMORY_BYTES)
     except Exception as error:  # noqa: BLE001  (whatever ended the run, its watchers must learn of it)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -111,7 +116,9 @@ def _current_generation(directory: DataDirectory) -> Path:
     return current
 
 
-def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) -> None:
+def _plan(
+    run: _Run, view: IndexView, artefact: Callable[[str], bytes | None], scratch: Path, memory_limit_bytes: int
+) -> None:
     people = _people(view)
     limit = f"{memory_limit_bytes // 2**20}MiB"
     models: dict[str, bytes] = {}
@@ -130,15 +137,29 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
             kind, (found.records.features(place) for place in found.records.encoded), _first_population(found)
         )
         run.progress("training", 0, 1)
-        model, verdict = adapted_model(
+        adapted = adapted_model(
             snapshot,
             kind,
             epoch,
+            pinned=None if run.state.is_learning else pinned_model(view, kind, artefact),
             memory_limit=limit,
             progress=lambda _step, done, total: run.progress("training", done, total),
         )
         said = people.placed(found.place_of)
-        linked = link(found.records, snapshot, model, epoch, said, memory_limit=limit, progress=run.progress)
+        linked = link(
+            found.records,
+            snapshot,
+            adapted.model,
+            epoch,
+            said,
+            is_tightened=not adapted.is_pinned,
+            memory_limit=limit,
+            progress=run.progress,
+        )
+        model = linked.model
+        verdict = adapted.verdict
+        if model.thresholds != adapted.model.thresholds:
+            verdict += f"; judgements raised the link threshold to {model.thresholds.link_bits:g} bits"
         linked = linked.renamed({place: number for number, place in places})
         models[kind.value], epochs[kind.value] = model.to_bytes(), linked.epoch.to_bytes()
         changed, questions, report = _changes(view, found, linked)
@@ -146,6 +167,7 @@ def _plan(run: _Run, view: IndexView, scratch: Path, memory_limit_bytes: int) ->
         reports[kind.value] = msgspec.structs.replace(
             report,
             models={kind.value: verdict},
+            trainings={kind.value: adapted.report} if adapted.report else {},
             model_digest=artefact_digest(models[kind.value]),
             epoch_digest=artefact_digest(epochs[kind.value]),
             is_shipped_model_kept=model.digest == Model.default(kind).digest,

@@ -17,6 +17,7 @@ import msgspec
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.errors import UnknownRunError
+from mdm.linkage.gates import TrainingReport
 
 STATE_FILE = "state.json"
 PLAN_FILE = "plan.bin"
@@ -88,6 +89,8 @@ class Report(msgspec.Struct, frozen=True):
     is_shipped_model_kept: bool = False
     models: dict[str, str] = {}
     """Kind → whether m and u were learned anew or why the active model was kept."""
+    trainings: dict[str, TrainingReport] = {}
+    """Kind → which comparisons were learned and which kept the shipped values, and why; absent if none was to learn."""
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -114,6 +117,8 @@ class RunState(msgspec.Struct, frozen=True):
     """When the run came to rest: planned, committed, cancelled or failed; 0 before."""
     commit_seq: int = 0
     """Journal position at which the commit was complete; 0 before."""
+    is_learning: bool = False
+    """Whether m and u are learned anew although an operator pinned a model."""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):

@@ -7,7 +7,8 @@ A failure between leaves the index behind the journal, never ahead: it catches u
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 import msgspec
@@ -30,12 +31,15 @@ from mdm.resolve.commands import (
     Request,
     RunAnswer,
     StartRelink,
+    SwitchAnswer,
+    SwitchModel,
     Upsert,
     WriteAnswer,
     WriteOutcome,
 )
-from mdm.resolve.engines import active_engines, default_engine, usable_model
+from mdm.resolve.engines import Engine, active_engines, default_engine, usable_model
 from mdm.resolve.group import Group
+from mdm.resolve.models import activate
 from mdm.resolve.population import PopulationWatch
 from mdm.resolve.projection import close_index, open_index
 from mdm.resolve.relink_control import RelinkControl
@@ -50,6 +54,7 @@ Write = Upsert | Delete | FinishLoad
 _log = structlog.get_logger()
 _answers = msgspec.msgpack.Decoder(WriteAnswer)
 _run_ids = msgspec.msgpack.Decoder(str)
+_switch_answers = msgspec.msgpack.Decoder(SwitchAnswer)
 
 
 class Writer:
@@ -74,6 +79,21 @@ class Writer:
             self._engines = active_engines(view, journal.artefact)
             self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
+
+    @contextmanager
+    def _transaction(self, engines: dict[EntityKind, Engine]) -> Iterator[Group]:
+        """Commit what the block drafts into the group: journal first, then index."""
+        is_journalled = False
+        try:
+            with self._index.write() as txn:
+                group = Group(self._journal.begin(_now_us()), txn, engines)
+                yield group
+                self._commit(group)
+                is_journalled = True
+        except Exception as error:
+            if is_journalled:
+                raise IndexMismatchError("the index commit failed behind a journal commit") from error
+            raise
 
     @classmethod
     def open(cls, directory: DataDirectory, configuration: Configuration) -> Self:
@@ -101,6 +121,9 @@ class Writer:
         for command in commands:
             if isinstance(command, StartRelink | CommitRelink | CancelRelink):
                 answers += [*self._execute_or_split(waiting), self._steer_run(command)]
+                waiting = []
+            elif isinstance(command, SwitchModel):
+                answers += [*self._execute_or_split(waiting), self._activate(command)]
                 waiting = []
             else:
                 waiting.append(command)
@@ -168,26 +191,41 @@ class Writer:
         self._follow_engines()
         return RunAnswer(run_id, self._journal.last_seq)
 
+    def _activate(self, command: SwitchModel) -> Answer:
+        """Put a model in force, for the commands behind it."""
+        request = command.request
+        guard = (request.cause.actor, type(command).__name__, request.request_id)
+        try:
+            known = self._first_answer(guard, request)
+            if known is not None:
+                return msgspec.structs.replace(_switch_answers.decode(known.response), is_repeated=True)
+            self._relink.require_no_commit()
+            with self._transaction({}) as group:
+                answer = SwitchAnswer(activate(group, self._journal, command), group.last_seq)
+                if request.request_id:
+                    content = self._journal.fingerprint(request.content_hash)
+                    group.batch.answer(*guard, content, msgspec.msgpack.encode(answer))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  (no model that breaks may end the writer)
+            return _refusal(command, error)
+        self._take_engines()
+        return answer
+
     def _follow_engines(self) -> None:
         if self._relink.has_new_engines:
-            with self._index.read() as view:
-                self._engines = active_engines(view, self._journal.artefact)
-                self._population = PopulationWatch(view)
+            self._take_engines()
             self._relink.has_new_engines = False
 
+    def _take_engines(self) -> None:
+        with self._index.read() as view:
+            self._engines = active_engines(view, self._journal.artefact)
+            self._population = PopulationWatch(view)
+
     def _execute_group(self, commands: Sequence[Write]) -> list[Answer]:
-        is_journalled = False
-        try:
-            with self._index.write() as txn:
-                group = Group(self._journal.begin(_now_us()), txn, dict(self._engines))
-                answers = [self._answer_one(group, command) for command in commands]
-                _note_progress(group, commands)
-                self._commit(group)
-                is_journalled = True
-        except Exception as error:
-            if is_journalled:
-                raise IndexMismatchError("the index commit failed behind a journal commit") from error
-            raise
+        with self._transaction(dict(self._engines)) as group:
+            answers = [self._answer_one(group, command) for command in commands]
+            _note_progress(group, commands)
         self._engines = group.engines
         self._population.note(group)
         return answers

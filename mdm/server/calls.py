@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from mdm.domain.events import Cause
 from mdm.errors import InvalidInputError
 from mdm.limits import DEADLINE_UNARY_S_MAX, WRITER_ANSWER_S_MAX
-from mdm.resolve.commands import Command, Request, RunAnswer, WriteAnswer
+from mdm.resolve.commands import Accepted, Command, Request
 from mdm.resolve.reader import Reader
 from mdm.server import metrics
 from mdm.server.errors import DeadlineTooShortError
@@ -90,7 +90,7 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
         reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
 
 
-def write(link: WriterLink, command: Command, context: grpc.ServicerContext) -> WriteAnswer | RunAnswer:
+def write(link: WriterLink, command: Command, context: grpc.ServicerContext) -> Accepted:
     """Have the writer execute a command within the call's deadline.
 
     Raises:

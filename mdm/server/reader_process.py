@@ -34,6 +34,7 @@ from mdm.server.interceptors import Gate
 from mdm.server.logs import configure_logs, log_failure, logger
 from mdm.server.lookup_service import LookupService
 from mdm.server.match_service import MatchService
+from mdm.server.model_service import ModelService
 from mdm.server.options import ChildOptions, decode_child_options
 from mdm.server.pools import CountingPool
 from mdm.server.registry_service import RegistryService
@@ -43,11 +44,12 @@ from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
 from mdm.v1.golden_record_service_pb2_grpc import add_GoldenRecordServiceServicer_to_server
 from mdm.v1.lookup_service_pb2_grpc import add_LookupServiceServicer_to_server
 from mdm.v1.match_service_pb2_grpc import add_MatchServiceServicer_to_server
+from mdm.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from mdm.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from mdm.v1.relink_service_pb2_grpc import add_RelinkServiceServicer_to_server
 
 SERVICES = tuple(
-    f"mdm.v1.{name}Service" for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink")
+    f"mdm.v1.{name}Service" for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model")
 )
 ADMINISTRATION_WORKERS = 2
 _ADMINISTRATION_CALLS_MAX = 1024
@@ -125,6 +127,7 @@ class _ReaderServer:
         add_GoldenRecordServiceServicer_to_server(GoldenRecordService(self._reader), registered)  # type: ignore[arg-type]
         add_ExportServiceServicer_to_server(ExportService(self._reader), registered)  # type: ignore[arg-type]
         add_RelinkServiceServicer_to_server(RelinkService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_ModelServiceServicer_to_server(ModelService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

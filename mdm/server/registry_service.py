@@ -10,7 +10,7 @@ import grpc
 
 from mdm.domain.events import Cause
 from mdm.linkage.normalise.record import normalise
-from mdm.resolve.commands import Delete, RunAnswer, Upsert, WriteAnswer, WriteOutcome
+from mdm.resolve.commands import Accepted, Delete, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.matcher import describe
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import RecordState
@@ -129,7 +129,7 @@ class RegistryService(RegistryServiceServicer):
         return ingest(self._reader, self._link, request_iterator, cause)
 
 
-def written(answer: WriteAnswer | RunAnswer) -> WriteAnswer:
+def written(answer: Accepted) -> WriteAnswer:
     """Return the answer to an upsert or delete; the writer answers each command with its own kind."""
     if not isinstance(answer, WriteAnswer):
         raise TypeError(type(answer).__name__)

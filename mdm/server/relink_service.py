@@ -13,7 +13,8 @@ from google.protobuf import timestamp_pb2
 from mdm import errors
 from mdm.domain.keys import EntityKind
 from mdm.errors import PlanOutdatedError, UnknownRunError
-from mdm.resolve.commands import CancelRelink, CommitRelink, RunAnswer, StartRelink, WriteAnswer
+from mdm.linkage.gates import TrainingReport
+from mdm.resolve.commands import Accepted, CancelRelink, CommitRelink, RunAnswer, StartRelink
 from mdm.resolve.reader import Reader
 from mdm.resolve.relink_runs import Phase, Report, RunState, read_state, run_ids
 from mdm.server.calls import cause_of, request_of, token_at, write
@@ -55,7 +56,11 @@ class RelinkService(RelinkServiceServicer):
         answer = _ran(
             write(
                 self._link,
-                StartRelink(request_of(cause, request.request_id, request), kind=KINDS.get(request.entity_kind)),
+                StartRelink(
+                    request_of(cause, request.request_id, request),
+                    kind=KINDS.get(request.entity_kind),
+                    is_learning=request.is_learning,
+                ),
                 context,
             )
         )
@@ -149,7 +154,7 @@ class RelinkService(RelinkServiceServicer):
         return run
 
 
-def _ran(answer: WriteAnswer | RunAnswer) -> RunAnswer:
+def _ran(answer: Accepted) -> RunAnswer:
     if not isinstance(answer, RunAnswer):
         raise TypeError(type(answer).__name__)
     return answer
@@ -175,6 +180,7 @@ def _reason(error: str) -> str:
 
 
 def _impact(kind: EntityKind, report: Report) -> wire.RelinkImpact:
+    training = report.trainings.get(kind.value)
     return wire.RelinkImpact(
         entity_kind=kind_number(kind),
         record_count=report.record_count,
@@ -193,4 +199,24 @@ def _impact(kind: EntityKind, report: Report) -> wire.RelinkImpact:
         epoch_digest=report.epoch_digest,
         is_shipped_model_kept=report.is_shipped_model_kept,
         largest_member_count=report.largest_member_count,
+        model_origin=report.models.get(kind.value, ""),
+        comparisons=_comparisons(training) if training else (),
+        sessions=_sessions(training) if training else (),
     )
+
+
+def _comparisons(training: TrainingReport) -> Iterator[wire.ComparisonTraining]:
+    for comparison in training.learned:
+        yield wire.ComparisonTraining(comparison=comparison, is_learned=True)
+    for comparison, failure in sorted(training.kept.items()):
+        yield wire.ComparisonTraining(comparison=comparison, gate=failure.gate.value, detail=failure.detail)
+
+
+def _sessions(training: TrainingReport) -> Iterator[wire.TrainingSession]:
+    for session in training.sessions:
+        yield wire.TrainingSession(
+            columns=session.columns,
+            iteration_count=session.iteration_count,
+            last_change=session.last_change,
+            is_converged=session.is_converged,
+        )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mdm.errors import MdmError, WriterUnavailableError
 from mdm.limits import WRITER_ANSWER_S_MAX
-from mdm.resolve.commands import Answer, Command, Refusal, RunAnswer, WriteAnswer
+from mdm.resolve.commands import Accepted, Answer, Command, Refusal
 from mdm.server import frames
 
 _GONE = "the writer is starting or gone; retry with the same request_id"
@@ -54,7 +54,7 @@ class WriterLink:
         """
         return self._ask(frames.Write(next(self._call_ids), tuple(commands), claim))
 
-    def write(self, command: Command, timeout_s: float = WRITER_ANSWER_S_MAX) -> WriteAnswer | RunAnswer:
+    def write(self, command: Command, timeout_s: float = WRITER_ANSWER_S_MAX) -> Accepted:
         """Have one command executed and return its durable answer.
 
         Raises:
@@ -146,7 +146,7 @@ def answers_of(reply: frames.Reply) -> tuple[Answer, ...]:
             raise DefectError("")
 
 
-def accepted(answer: Answer) -> WriteAnswer | RunAnswer:
+def accepted(answer: Answer) -> Accepted:
     """Return the answer, or raise the error that it stands for."""
     if isinstance(answer, Refusal):
         raise refused(answer)

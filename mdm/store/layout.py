@@ -11,7 +11,7 @@ from mdm.domain.keys import GOLDEN_ID_LENGTH, EntityKind, GoldenId, RecordNumber
 from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
 
 LAYOUT_VERSION = 2
-"""Version of everything in this module; an index of another version is rebuilt."""
+"""Version of everything in this module and of what the fold puts; an index of another version is rebuilt."""
 
 NUMBER_BYTES = 8
 SOURCE_KEY_VERSION = 1

@@ -210,6 +210,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: an exception that nobody foresaw.
     To mend it: report the error id.
     """
+    ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 32
+    """No model of this digest was ever in force here, or there is none to go back to.
+    Code: NOT_FOUND.
+    Example: a RollbackModel where only the shipped model was ever in force.
+    To mend it: name a digest that ListModels shows.
+    """
+    ERROR_REASON_MODEL_REFUSED: _ErrorReason.ValueType  # 33
+    """A sanity gate stops the model, or it changes the band of more pairs than was allowed.
+    Code: FAILED_PRECONDITION.
+    Example: a model whose `sex=different` speaks for a match.
+    To mend it: look at CompareModels; train again, allow more changes, or force it with a reason.
+    """
+    ERROR_REASON_MODEL_OUTDATED: _ErrorReason.ValueType  # 34
+    """Another model was put in force since this one was compared.
+    Code: FAILED_PRECONDITION.
+    Example: an ActivateModel while a re-linkage activates what it learned.
+    To mend it: compare and activate again.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo of domain `mdm.hochiminhcity.gov.vn` carries the name without its prefix as its reason,
@@ -403,5 +421,23 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 31
 Code: INTERNAL.
 Example: an exception that nobody foresaw.
 To mend it: report the error id.
+"""
+ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 32
+"""No model of this digest was ever in force here, or there is none to go back to.
+Code: NOT_FOUND.
+Example: a RollbackModel where only the shipped model was ever in force.
+To mend it: name a digest that ListModels shows.
+"""
+ERROR_REASON_MODEL_REFUSED: ErrorReason.ValueType  # 33
+"""A sanity gate stops the model, or it changes the band of more pairs than was allowed.
+Code: FAILED_PRECONDITION.
+Example: a model whose `sex=different` speaks for a match.
+To mend it: look at CompareModels; train again, allow more changes, or force it with a reason.
+"""
+ERROR_REASON_MODEL_OUTDATED: ErrorReason.ValueType  # 34
+"""Another model was put in force since this one was compared.
+Code: FAILED_PRECONDITION.
+Example: an ActivateModel while a re-linkage activates what it learned.
+To mend it: compare and activate again.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -162,6 +162,9 @@ class RelinkImpact(_message.Message):
     EPOCH_DIGEST_FIELD_NUMBER: _builtins.int
     IS_SHIPPED_MODEL_KEPT_FIELD_NUMBER: _builtins.int
     LARGEST_MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    MODEL_ORIGIN_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
     entity_kind: _common_pb2.EntityKind.ValueType
     """The kind."""
     record_count: _builtins.int
@@ -196,6 +199,16 @@ class RelinkImpact(_message.Message):
     """Whether the shipped model was kept: too few records to learn from, or what was learned failed the sanity gates."""
     largest_member_count: _builtins.int
     """Records in the largest golden record after."""
+    model_origin: _builtins.str
+    """Where the model's weights come from: learned, the shipped model, or the operator's as it is."""
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparisonTraining]:
+        """Every comparison with what became of its weights; empty where nothing was learned."""
+
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrainingSession]:
+        """How the training went; empty where nothing was learned."""
+
     def __init__(
         self,
         *,
@@ -216,14 +229,87 @@ class RelinkImpact(_message.Message):
         epoch_digest: _builtins.str = ...,
         is_shipped_model_kept: _builtins.bool = ...,
         largest_member_count: _builtins.int = ...,
+        model_origin: _builtins.str = ...,
+        comparisons: _abc.Iterable[Global___ComparisonTraining] | None = ...,
+        sessions: _abc.Iterable[Global___TrainingSession] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_golden_id_count", b"created_golden_id_count", "entity_kind", b"entity_kind", "epoch_digest", b"epoch_digest", "golden_record_count_after", b"golden_record_count_after", "golden_record_count_before", b"golden_record_count_before", "is_shipped_model_kept", b"is_shipped_model_kept", "largest_member_count", b"largest_member_count", "merged_golden_id_count", b"merged_golden_id_count", "model_digest", b"model_digest", "moved_record_count", b"moved_record_count", "pending_record_count", b"pending_record_count", "potential_match_count", b"potential_match_count", "record_count", b"record_count", "refused_link_count", b"refused_link_count", "restored_golden_id_count", b"restored_golden_id_count", "scored_pair_count", b"scored_pair_count", "split_golden_id_count", b"split_golden_id_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparisons", b"comparisons", "created_golden_id_count", b"created_golden_id_count", "entity_kind", b"entity_kind", "epoch_digest", b"epoch_digest", "golden_record_count_after", b"golden_record_count_after", "golden_record_count_before", b"golden_record_count_before", "is_shipped_model_kept", b"is_shipped_model_kept", "largest_member_count", b"largest_member_count", "merged_golden_id_count", b"merged_golden_id_count", "model_digest", b"model_digest", "model_origin", b"model_origin", "moved_record_count", b"moved_record_count", "pending_record_count", b"pending_record_count", "potential_match_count", b"potential_match_count", "record_count", b"record_count", "refused_link_count", b"refused_link_count", "restored_golden_id_count", b"restored_golden_id_count", "scored_pair_count", b"scored_pair_count", "sessions", b"sessions", "split_golden_id_count", b"split_golden_id_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RelinkImpact: _TypeAlias = RelinkImpact  # noqa: Y015
+
+@_typing.final
+class ComparisonTraining(_message.Message):
+    """What became of the weights of one comparison."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    IS_LEARNED_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    comparison: _builtins.str
+    """The comparison, for example `birth`."""
+    is_learned: _builtins.bool
+    """Whether they were learned; otherwise the shipped model's were kept."""
+    gate: _builtins.str
+    """The gate that stopped what was learned, for example `sessions_disagree`; empty if none did."""
+    detail: _builtins.str
+    """What the gate saw, in words and without a value."""
+    def __init__(
+        self,
+        *,
+        comparison: _builtins.str = ...,
+        is_learned: _builtins.bool = ...,
+        gate: _builtins.str = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "detail", b"detail", "gate", b"gate", "is_learned", b"is_learned"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparisonTraining: _TypeAlias = ComparisonTraining  # noqa: Y015
+
+@_typing.final
+class TrainingSession(_message.Message):
+    """One run of expectation maximisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ITERATION_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_CHANGE_FIELD_NUMBER: _builtins.int
+    IS_CONVERGED_FIELD_NUMBER: _builtins.int
+    iteration_count: _builtins.int
+    """Iterations; 0 where no two records agree on the columns."""
+    last_change: _builtins.float
+    """Largest move of a probability in the last iteration."""
+    is_converged: _builtins.bool
+    """Whether that is little enough to call it settled."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What its pairs agree on."""
+
+    def __init__(
+        self,
+        *,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        iteration_count: _builtins.int = ...,
+        last_change: _builtins.float = ...,
+        is_converged: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "is_converged", b"is_converged", "iteration_count", b"iteration_count", "last_change", b"last_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrainingSession: _TypeAlias = TrainingSession  # noqa: Y015
 
 @_typing.final
 class RelinkServicePlanRequest(_message.Message):
@@ -234,10 +320,15 @@ class RelinkServicePlanRequest(_message.Message):
     ENTITY_KIND_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    IS_LEARNING_FIELD_NUMBER: _builtins.int
     entity_kind: _common_pb2.EntityKind.ValueType
     """Kind to link; unspecified means both."""
     request_id: _builtins.str
     """Makes a retry safe: the same id with the same content gets the first answer. Empty, or at most 64 characters."""
+    is_learning: _builtins.bool
+    """Whether weights are learned from the shipped model even if an operator put a model in force; the commit then lets
+    go of the operator's.
+    """
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
         """Who asks and what for."""
@@ -248,10 +339,11 @@ class RelinkServicePlanRequest(_message.Message):
         entity_kind: _common_pb2.EntityKind.ValueType = ...,
         request_id: _builtins.str = ...,
         caller: _common_pb2.Caller | None = ...,
+        is_learning: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "entity_kind", b"entity_kind", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "entity_kind", b"entity_kind", "is_learning", b"is_learning", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,7 @@ def test_help_is_quick_and_teaches(mdm: Run) -> None:
         "export",
         "synth",
         "train",
+        "model",
         "rebuild",
         "verify",
         "lookup",
@@ -158,6 +159,11 @@ def test_a_file_with_other_names_loads_through_a_mapping(mdm: Run, server: Runni
         (["match"], 2, "say whom to search for: --full-name, --birth-date"),
         (["export", "crosswalk", "x.xlsx"], 2, "must end in .csv or .parquet"),
         (["train", "model.json"], 2, "--feeds or --data"),
+        (["train", "model.json", "--feeds", ".", "--judgements"], 2, "--judgements belongs to --data"),
+        (["train", "model.json", "--data", ".", "--truth", "t.csv"], 2, "--truth belongs to --feeds"),
+        (["train", "model.json", "--feeds", ".", "--truth", "t", "--labels", "l"], 2, "give one of --truth"),
+        (["model", "activate", "x.json", "--force"], 2, "--force needs --reason"),
+        (["model", "rollback"], 2, "--reason"),
         (["synth", "city", "--citizens", "-3"], 1, "citizens"),
         (["verify", "--data", "nowhere"], 1, "nowhere"),
         (["dance"], 2, "dance"),
@@ -321,4 +327,6 @@ def test_training_on_too_few_records_keeps_the_shipped_model_and_says_so(mdm: Ru
     assert done.returncode == 0, done.stderr
     model = Model.load(tmp_path / "business.json")
     assert model.digest == summary(done)["digest"] == Model.default(EntityKind.BUSINESS).digest
-    assert set(summary(done)["kept"].values()) == {"too few records"}  # type: ignore[attr-defined]
+    gates = {failure["gate"] for failure in summary(done)["kept"].values()}  # type: ignore[attr-defined]
+    assert gates == {"too_few_records"}
+    assert summary(done)["thresholds"]["basis"] == "kept"  # type: ignore[index]

@@ -34,6 +34,7 @@ from mdm_client import (
 )
 from mdm_client.calls import KEYS_MAX
 from mdm_client.client import Relink
+from mdm_client.models import AsyncModels, Models
 from tests.serving import RunningServer
 
 CITIZEN = EntityKind.CITIZEN
@@ -245,6 +246,10 @@ def test_an_export_holds_every_record_at_one_position(client: Client) -> None:
         (lambda client: client.lookup("hospital", CITIZEN, "x" * 129), InvalidArgumentError, "INVALID_FIELD"),
         (lambda client: client.lookup("hospital", CITIZEN, "x", fresh="?"), InvalidArgumentError, "INVALID_TOKEN"),
         (lambda client: client.relink.get("nope"), NotFoundError, "RELINK_RUN_NOT_FOUND"),
+        (lambda client: client.models.get("0" * 32), NotFoundError, "MODEL_NOT_FOUND"),
+        (lambda client: client.models.rollback(CITIZEN, "none before"), NotFoundError, "MODEL_NOT_FOUND"),
+        (lambda client: client.models.compare(b"{}"), InvalidArgumentError, "INVALID_CONFIGURATION"),
+        (lambda client: client.models.activate("", is_forced=True), InvalidArgumentError, "INVALID_FIELD"),
         (
             lambda client: client.lookup("hospital", CITIZEN, "x", timeout_s=99),
             InvalidArgumentError,
@@ -291,6 +296,7 @@ def test_both_clients_offer_the_same_calls() -> None:
     from mdm_client.aio import AsyncRelink  # noqa: PLC0415 – only this comparison needs it
 
     assert calls(AsyncRelink) == calls(Relink)
+    assert calls(AsyncModels) == calls(Models)
 
 
 def test_the_asyncio_client_speaks_to_the_same_service(server: RunningServer) -> None:
@@ -298,6 +304,11 @@ def test_the_asyncio_client_speaks_to_the_same_service(server: RunningServer) ->
         async with AsyncClient(server.address) as client:
             written = await client.upsert(record("async"))
             found = await client.lookup("hospital", CITIZEN, "async", fresh=written.token)
+            models = await client.models.list(CITIZEN)
+            in_force = models.in_force(CITIZEN)
+            assert (await client.models.get(in_force.digest)).digest == in_force.digest
+            unchanged = await client.models.compare("", sample_golden_record_count=10)
+            assert (unchanged.candidate_digest, unchanged.band_change_fraction) == (in_force.digest, 0.0)
             assert found.golden_id == written.golden_id
             columns = await client.batch_lookup("hospital", CITIZEN, ["async", "none"])
             assert columns.golden_ids == [written.golden_id, ""]

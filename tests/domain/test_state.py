@@ -33,6 +33,22 @@ def folded(*facts: ev.Fact) -> MemoryState:
         ((ev.ConfigurationChanged("d"),), "configuration", "d"),
         ((ev.ModelActivated(EntityKind.CITIZEN, "m"),), "model:citizen", "m"),
         ((ev.ModelActivated(EntityKind.BUSINESS, "m"),), "model:citizen", None),
+        ((ev.ModelActivated(EntityKind.CITIZEN, "m"),), "pin:citizen", ""),
+        ((ev.ModelActivated(EntityKind.CITIZEN, "m", is_pinned=True),), "pin:citizen", "m"),
+        (
+            (ev.ModelActivated(EntityKind.CITIZEN, "m", is_pinned=True), ev.ModelActivated(EntityKind.CITIZEN, "n")),
+            "pin:citizen",
+            "",
+        ),
+        (
+            (
+                ev.ModelActivated(EntityKind.CITIZEN, "m"),
+                ev.ModelActivated(EntityKind.BUSINESS, "o"),
+                ev.ModelActivated(EntityKind.CITIZEN, "n"),
+            ),
+            "models:citizen",
+            "1 3",
+        ),
         ((ev.EpochActivated(EntityKind.BUSINESS, "e"),), "epoch:business", "e"),
         ((ev.RelinkCommitStarted("r", "p", 9),), "relink:r", "0 done, 0 dropped, of 9"),
         ((ev.RelinkCommitStarted("r", "p", 9), ev.RelinkProgressed("r", 4, 1)), "relink:r", "4 done, 1 dropped, of 9"),

@@ -18,6 +18,7 @@ from mdm.v1 import (
     golden_record_service_pb2,
     lookup_service_pb2,
     match_service_pb2,
+    model_service_pb2,
     registry_service_pb2,
     relink_service_pb2,
 )
@@ -31,6 +32,7 @@ FILES: list[FileDescriptor] = [
         golden_record_service_pb2,
         lookup_service_pb2,
         match_service_pb2,
+        model_service_pb2,
         registry_service_pb2,
         relink_service_pb2,
     )

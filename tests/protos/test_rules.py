@@ -8,13 +8,14 @@ from google.protobuf.message import Message
 
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import AddressKind, Assurance, IdentifierType, RelationType
-from mdm.limits import MATCH_CANDIDATES_ANSWERED_MAX, PAGE_SIZE_MAX, REQUEST_ID_CHARACTERS_MAX
+from mdm.limits import MATCH_CANDIDATES_ANSWERED_MAX, PAGE_SIZE_MAX, REASON_CHARACTERS_MAX, REQUEST_ID_CHARACTERS_MAX
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import (
     export_service_pb2,
     golden_record_service_pb2,
     lookup_service_pb2,
     match_service_pb2,
+    model_service_pb2,
     registry_service_pb2,
     relink_service_pb2,
 )
@@ -48,6 +49,10 @@ VALID = [
     export_service_pb2.ExportCrosswalkRequest(),
     relink_service_pb2.RelinkServicePlanRequest(),
     relink_service_pb2.RelinkServiceGetRequest(),
+    model_service_pb2.ListModelsRequest(),
+    model_service_pb2.GetModelRequest(),
+    model_service_pb2.CompareModelsRequest(candidate=model_service_pb2.ModelReference(digest="0" * 32)),
+    model_service_pb2.ActivateModelRequest(model=model_service_pb2.ModelReference()),
 ]
 
 
@@ -111,6 +116,26 @@ INVALID = [
         ("page_size", "int32.gte_lte"),
     ),
     (relink_service_pb2.RelinkServiceCommitRequest(), ("run_id", "string.min_len")),
+    (model_service_pb2.CompareModelsRequest(), ("candidate", "required")),
+    (
+        model_service_pb2.CompareModelsRequest(candidate=model_service_pb2.ModelReference(digest="4E1C")),
+        ("candidate.digest", "string.pattern"),
+    ),
+    (
+        model_service_pb2.ActivateModelRequest(
+            model=model_service_pb2.ModelReference(), reason="x" * (REASON_CHARACTERS_MAX + 1)
+        ),
+        ("reason", "string.max_len"),
+    ),
+    (
+        model_service_pb2.ActivateModelRequest(model=model_service_pb2.ModelReference(), band_change_fraction_max=1.5),
+        ("band_change_fraction_max", "double.gte_lte"),
+    ),
+    (model_service_pb2.RollbackModelRequest(reason="worse"), ("entity_kind", "enum.not_in")),
+    (
+        model_service_pb2.RollbackModelRequest(entity_kind=common.ENTITY_KIND_CITIZEN),
+        ("reason", "string.min_len"),
+    ),
 ]
 
 

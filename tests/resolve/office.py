@@ -154,6 +154,9 @@ class Office:
                 found[tuple(sorted(key.record_id for key in keys if key))] = match.reason
         return found  # type: ignore[return-value]
 
+    def events(self) -> list[ev.Event]:
+        return list(self.writer._journal.events())
+
     def partition(self) -> set[frozenset[SourceKey]]:
         groups: dict[GoldenId, set[SourceKey]] = {}
         with self.writer._index.read() as view:

@@ -6,8 +6,9 @@
         print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
 
 Read in this order: `records` (what goes in), `results` and `relations` (what comes out), `errors`, `client` (blocking),
-`aio` (asyncio), `ingest` (loads that resume); behind them `calls`, `wire_relations` and `wire_relink` (each call as a
-value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
+`aio` (asyncio), `ingest` (loads that resume), `models` and `model_results` (linkage models); behind them `calls`,
+`wire_relations`, `wire_relink` and `wire_models` (each call as a value), `streams`, `channel` (deadlines, retries),
+`wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -30,6 +31,7 @@ from mdm_client.errors import (
     UnavailableError,
 )
 from mdm_client.ingest import Delete, Ingest, Load, Upsert
+from mdm_client.model_results import PairBand
 from mdm_client.records import (
     Address,
     AddressKind,
@@ -84,6 +86,7 @@ __all__ = [
     "MdmError",
     "NoHolderError",
     "NotFoundError",
+    "PairBand",
     "RecordStatus",
     "Relation",
     "RelationDirection",

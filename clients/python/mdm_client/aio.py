@@ -16,6 +16,7 @@ from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
+from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.streams import KeyBatch
@@ -55,6 +56,7 @@ class AsyncClient:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = AsyncRelink(self)
+        self.models = AsyncModels(self)
 
     async def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
@@ -428,9 +430,15 @@ class AsyncRelink:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def plan(self, kind: EntityKind | None = None, *, request_id: str | None = None) -> results.RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds."""
-        return await self._client.send(wire_relink.plan(kind, self._client.caller, request_id))
+    async def plan(
+        self, kind: EntityKind | None = None, *, is_learning: bool = False, request_id: str | None = None
+    ) -> results.RelinkRun:
+        """Start a run that computes a plan and changes nothing; None links both kinds.
+
+        With `is_learning`, weights are learned even if an operator put a model in force.
+        """
+        call = wire_relink.plan(kind, self._client.caller, request_id, is_learning=is_learning)
+        return await self._client.send(call)
 
     async def commit(self, run_id: str, plan_digest: str = "", *, request_id: str | None = None) -> results.RelinkRun:
         """Start to commit a plan; with a digest only the plan that was reviewed."""

@@ -20,7 +20,9 @@ KEEPALIVE_TIMEOUT_MS = 10_000
 RECONNECT_MS_MAX = 2_000
 """A service that restarts is found again within two seconds; gRPC's default backs off to two minutes."""
 
-_SERVICES_RETRIED = ("RegistryService", "LookupService", "MatchService", "GoldenRecordService", "RelinkService")
+_SERVICES_RETRIED = (
+    *("RegistryService", "LookupService", "MatchService", "GoldenRecordService", "RelinkService", "ModelService"),
+)
 _STREAMS = (("RegistryService", "IngestRecords"), ("LookupService", "StreamLookup"), ("RelinkService", "Watch"))
 
 

@@ -14,6 +14,7 @@ from mdm.v1 import (
     golden_record_service_pb2_grpc,
     lookup_service_pb2_grpc,
     match_service_pb2_grpc,
+    model_service_pb2_grpc,
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
 )
@@ -22,6 +23,7 @@ from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
+from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.streams import KeyBatch
@@ -35,6 +37,7 @@ STUBS = {
     "GoldenRecordService": golden_record_service_pb2_grpc.GoldenRecordServiceStub,
     "ExportService": export_service_pb2_grpc.ExportServiceStub,
     "RelinkService": relink_service_pb2_grpc.RelinkServiceStub,
+    "ModelService": model_service_pb2_grpc.ModelServiceStub,
 }
 
 
@@ -70,6 +73,7 @@ class Client:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = Relink(self)
+        self.models = Models(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
@@ -376,9 +380,15 @@ class Relink:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def plan(self, kind: EntityKind | None = None, *, request_id: str | None = None) -> results.RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds."""
-        return self._client.send(wire_relink.plan(kind, self._client.caller, request_id))
+    def plan(
+        self, kind: EntityKind | None = None, *, is_learning: bool = False, request_id: str | None = None
+    ) -> results.RelinkRun:
+        """Start a run that computes a plan and changes nothing; None links both kinds.
+
+        With `is_learning`, weights are learned even if an operator put a model in force.
+        """
+        call = wire_relink.plan(kind, self._client.caller, request_id, is_learning=is_learning)
+        return self._client.send(call)
 
     def commit(self, run_id: str, plan_digest: str = "", *, request_id: str | None = None) -> results.RelinkRun:
         """Start to commit a plan; with a digest only the plan that was reviewed."""

@@ -376,6 +376,26 @@ class RelinkRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonTraining:
+    """What became of the weights of one comparison: learned, or kept with the gate that stopped them."""
+
+    comparison: str
+    is_learned: bool
+    gate: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSession:
+    """One run of expectation maximisation."""
+
+    columns: tuple[str, ...]
+    iteration_count: int
+    last_change: float
+    is_converged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RelinkImpact:
     """What a plan would change, for one entity kind."""
 
@@ -396,6 +416,9 @@ class RelinkImpact:
     epoch_digest: str
     is_shipped_model_kept: bool
     largest_member_count: int
+    model_origin: str = ""
+    comparisons: tuple[ComparisonTraining, ...] = ()
+    sessions: tuple[TrainingSession, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Plain values to messages and back. With `wire_relations` and `wire_relink`, the only module that knows both."""
+"""Plain values to messages and back. With the other `wire_` modules, the only place that knows both."""
 
 from __future__ import annotations
 

@@ -11,10 +11,13 @@ from mdm_client.calls import Call, fresh_request_id
 from mdm_client.records import EntityKind
 
 
-def plan(kind: EntityKind | None, caller: common_pb2.Caller, request_id: str | None) -> Call[results.RelinkRun]:
+def plan(
+    kind: EntityKind | None, caller: common_pb2.Caller, request_id: str | None, *, is_learning: bool
+) -> Call[results.RelinkRun]:
     """Start a run that computes a plan."""
     request = relink_service_pb2.RelinkServicePlanRequest(
         entity_kind=wire.ENTITY_KIND.to_wire(kind or EntityKind.UNSPECIFIED),
+        is_learning=is_learning,
         request_id=fresh_request_id(request_id),
         caller=caller,
     )
@@ -108,4 +111,13 @@ def _impact_from_wire(message: relink_service_pb2.RelinkImpact) -> results.Relin
         epoch_digest=message.epoch_digest,
         is_shipped_model_kept=message.is_shipped_model_kept,
         largest_member_count=message.largest_member_count,
+        model_origin=message.model_origin,
+        comparisons=tuple(
+            results.ComparisonTraining(item.comparison, item.is_learned, item.gate, item.detail)
+            for item in message.comparisons
+        ),
+        sessions=tuple(
+            results.TrainingSession(tuple(item.columns), item.iteration_count, item.last_change, item.is_converged)
+            for item in message.sessions
+        ),
     )
