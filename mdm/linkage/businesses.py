@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from mdm.linkage.citizens import JARO_WINKLER_CLOSE
 from mdm.linkage.comparisons import Comparison, Level, Meaning
 from mdm.linkage.features import BusinessFeatures
-from mdm.linkage.keys import Rule, each, joined, word_order_free
+from mdm.linkage.keys import Rule, each, joined
 from mdm.linkage.predicates import (
+    Covered,
     DamerauWithin,
     EitherEmpty,
     EitherMissing,
@@ -42,18 +43,70 @@ TAX_CODE = Comparison(
     ),
 )
 
+JARO_WINKLER_TYPO = 0.9499
+"""One slip in a name of eight letters or more. Not a rational value of the measure."""
+
+_SAME_NUMBERS = Equal("name_numbers")
+"""Number 9 is another firm than number 6, and "Hoa Mai 2" another shop than "Hoa Mai"."""
+
 NAME = Comparison(
     "name",
     (
         Level("missing", Meaning.MISSING, EitherMissing("name")),
         Level("same", Meaning.AGREES, Equal("name"), 0.84, 1e-4, term_frequency_column="name"),
-        Level("other_name", Meaning.AGREES, MemberAcross("name", "other_names"), 0.02, 1e-4),
-        Level("swapped", Meaning.AGREES, Equal("name_sorted"), 0.01, 2e-5),
-        Level("typo", Meaning.CLOSE, DamerauWithin("name", 1), 0.03, 2e-4),
-        Level("same_distinct", Meaning.CLOSE, Equal("name_distinct"), 0.05, 5e-4),
+        Level("swapped", Meaning.AGREES, Equal("name_sorted"), 0.01, 2e-5, term_frequency_column="name"),
+        # By the legal name of one of the two: a short name in common may be that of any firm of the owner.
+        Level("other_name", Meaning.AGREES, MemberAcross("name_sorted", "names"), 0.02, 1e-4, bits_max=11.0),
+        Level("shared_name", Meaning.CLOSE, Overlap("names"), 0.01, 1e-4, bits_max=8.0),
+        # One side abbreviates what the other writes out, word for word: "CN" is both an industry and a technology.
+        Level(
+            "abbreviated",
+            Meaning.CLOSE,
+            all_of(Equal("name_initials"), Covered("name_words", "name_cover")),
+            0.02,
+            1e-4,
+            term_frequency_column="name",
+        ),
+        # In a short name one letter makes another firm: ASG and ASA.
+        Level(
+            "typo",
+            Meaning.CLOSE,
+            all_of(_SAME_NUMBERS, DamerauWithin("name", 1), JaroWinklerAtLeast("name", JARO_WINKLER_TYPO)),
+            0.03,
+            2e-4,
+            bits_max=9.0,
+        ),
+        Level(
+            "same_distinct",
+            Meaning.CLOSE,
+            all_of(_SAME_NUMBERS, Equal("name_distinct"), Covered("name_words", "name_cover")),
+            0.05,
+            5e-4,
+            term_frequency_column="name_distinct",
+        ),
+        # What the longer name adds may be a word left out, and may be what tells a successor or a sister apart.
+        Level(
+            "contained",
+            Meaning.NEUTRAL,
+            all_of(_SAME_NUMBERS, Overlap("name_distinct_words"), Covered("name_words", "name_cover")),
+            0.02,
+            1e-3,
+            bits_max=6.0,
+            term_frequency_column="name",
+        ),
+        Level(
+            "initials",
+            Meaning.NEUTRAL,
+            all_of(_SAME_NUMBERS, Covered("name_words", "name_cover")),
+            0.005,
+            2e-4,
+            bits_max=3.0,
+        ),
+        # One brand and two trades: an owner's other firm, or one of the many that chose lucky words.
+        Level("same_brand", Meaning.NEUTRAL, Equal("name_distinct"), 0.005, 2e-3, bits_max=2.0),
         # Trade words begin many names, and the measure favours beginnings.
         Level("similar", Meaning.NEUTRAL, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.01, 1e-2, bits_max=1.0),
-        Level("different", Meaning.CONFLICTS, None, 0.03, 0.99, bits_max=-3.0),
+        Level("different", Meaning.CONFLICTS, None, 0.03, 0.985, bits_max=-3.0),
     ),
 )
 
@@ -70,7 +123,8 @@ PHONE = Comparison(
     "phone",
     (
         Level("missing", Meaning.MISSING, EitherEmpty("phones")),
-        Level("same", Meaning.AGREES, Overlap("phones"), 0.75, 5e-5, bits_max=9.0),
+        # An accountant's phone is the phone of many firms.
+        Level("same", Meaning.AGREES, Overlap("phones"), 0.75, 1e-3, bits_max=9.0, term_frequency_column="phone"),
         Level("different", Meaning.NEUTRAL, None, 0.25, 0.9999, bits_min=-2.0),
     ),
 )
@@ -83,8 +137,10 @@ ADDRESS = Comparison(
             Meaning.AGREES,
             all_of(Overlap("premises"), any_of(Overlap("wards"), EitherEmpty("wards"))),
             0.75,
-            1e-4,
+            2e-3,
             bits_max=8.0,
+            # Hundreds of firms have their seat in one tower or market.
+            term_frequency_column="seat",
         ),
         # Two doors can be told apart though one of them lacks its ward.
         Level("missing", Meaning.MISSING, all_of(EitherEmpty("wards"), EitherEmpty("premises"))),
@@ -99,7 +155,15 @@ REPRESENTATIVE = Comparison(
     (
         Level("same_id", Meaning.AGREES, Overlap("representative_ids"), 0.85, 2e-5, bits_max=7.0),
         Level("missing", Meaning.MISSING, EitherMissing("representative_name")),
-        Level("same_name", Meaning.AGREES, Equal("representative_name"), 0.1, 4e-5, bits_max=7.0),
+        Level(
+            "same_name",
+            Meaning.AGREES,
+            Equal("representative_name"),
+            0.1,
+            1e-3,
+            bits_max=7.0,
+            term_frequency_column="representative_name",
+        ),
         Level("close", Meaning.CLOSE, JaroWinklerAtLeast("representative_name", JARO_WINKLER_CLOSE), 0.02, 6e-3),
         Level("different", Meaning.NEUTRAL, None, 0.03, 0.99, bits_min=-4.0),
     ),
@@ -119,9 +183,10 @@ def _ids_and_wards(features: BusinessFeatures) -> Iterator[str]:
 
 BLOCKING_RULES: tuple[Rule, ...] = (
     ("tax_code", lambda f: each(f.tax_codes)),
-    ("name", lambda f: each([word_order_free(name) for name in (f.name, *f.other_names) if name])),
+    ("name", lambda f: each(f.names)),
     ("distinct_name_and_ward", lambda f: each(f.wards, f.name_distinct)),
     ("phone", lambda f: each(f.phones)),
+    ("phone_and_word", lambda f: each(f.phones, _first_word(f.name_distinct or f.name))),
     ("premises_and_word", lambda f: each(f.premises, _first_word(f.name_distinct or f.name))),
     ("representative_id_and_ward", _ids_and_wards),
     ("representative_and_word", lambda f: joined(f.representative_name, _first_word(f.name_distinct or f.name))),

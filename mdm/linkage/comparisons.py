@@ -9,6 +9,10 @@ import msgspec
 from mdm.linkage.predicates import Predicate
 
 
+BITS_UNBOUNDED = 20.0
+"""`bits_max` of a level that nothing but the sense of proportion bounds: a million to one."""
+
+
 class Meaning(enum.StrEnum):
     """What a level says to the rules of evidence, whatever its weight."""
 
@@ -37,9 +41,9 @@ class Level(msgspec.Struct, frozen=True):
     m: float = 0.0
     u: float = 0.0
     bits_min: float = -12.0
-    bits_max: float = 20.0
+    bits_max: float = BITS_UNBOUNDED
     term_frequency_column: str | None = None
-    """A column that the level holds equal: the rarer its value, the more the level weighs."""
+    """The commoner of the two records' values stands in for `u`; `bits_max` holds all the same."""
     sharers_free_max: int = 0
     """Records that may share the value before the level weighs less, a bit with each doubling; 0: as rare as it is."""
 

@@ -134,7 +134,7 @@ class StatisticsEpoch:
             records: Features of every resolved record.
             population: Live golden records.
         """
-        columns = [str(level.term_frequency_column) for _, level in specification_of(kind).term_frequency_levels]
+        columns = specification_of(kind).term_frequency_levels
         values: dict[str, list[str]] = {column: [] for column in columns}
         is_listed = specification_of(kind).rules.is_listed
         listed_count = 0

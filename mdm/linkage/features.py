@@ -94,7 +94,7 @@ class BusinessFeatures(msgspec.Struct, frozen=True, array_like=True, tag="busine
     name_full: str | None = None
     """Folded legal name as written, spaces collapsed."""
     name_sorted: str | None = None
-    """Words of `name` in alphabetical order."""
+    """Trade words of `name` in alphabetical order, then the others in theirs: "Minh Hải" is another than "Hải Minh"."""
     name_distinct: str | None = None
     """`name` without trade words ("thuong mai dich vu"): what tells firms apart."""
     other_names: tuple[str, ...] = ()
@@ -121,6 +121,22 @@ class BusinessFeatures(msgspec.Struct, frozen=True, array_like=True, tag="busine
     """Personal IDs of representative or owner; for a household business also its 12-digit tax code."""
     established_on: str | None = None
     """`yyyy-mm-dd`."""
+    names: tuple[str, ...] = ()
+    """Core forms of all names, legal, short, foreign and former, each in the order of `name_sorted`."""
+    name_numbers: str | None = None
+    """Numbers in `name`, "2 14"; empty where it has none. None without a name."""
+    name_distinct_words: tuple[str, ...] = ()
+    """Words of `name_distinct`."""
+    name_words: tuple[str, ...] = ()
+    """Words of the main name as written, legal form off, nothing written out."""
+    name_initials: str | None = None
+    """First letters of the words of `name`; all letters of a word without a vowel, for it stands for as many words."""
+    name_cover: tuple[str, ...] = ()
+    """What may stand for a part of any of the names: words, written out or not, initials of neighbouring words."""
+    phone: str | None = None
+    """The first of `phones`: one value, so that it is weighed by how many share it."""
+    seat: str | None = None
+    """The first of `premises`, for the same reason: hundreds of firms have their seat in one tower."""
 
 
 Features = CitizenFeatures | BusinessFeatures

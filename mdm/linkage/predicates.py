@@ -71,6 +71,13 @@ class Contains(_Atom, frozen=True):
     column: str
 
 
+class Covered(_Atom, frozen=True):
+    """One side's list `column` is not empty, and all of it is in the other side's list `cover`."""
+
+    column: str
+    cover: str
+
+
 class LengthsDiffer(_Atom, frozen=True):
     """Both sides state the text `column`, in different lengths."""
 
@@ -131,6 +138,7 @@ Atom = (
     | MemberAcross
     | Overlap
     | Contains
+    | Covered
     | LengthsDiffer
     | NumberWithin
     | DamerauWithin
@@ -183,6 +191,11 @@ def _atom_sql(atom: Atom) -> str:
         case Contains():
             either = f"(list_has_all({left}, {right}) OR list_has_all({right}, {left}))"
             text = f"(len({left}) > 0 AND len({right}) > 0 AND {either})"
+        case Covered(_, cover):
+            text = (
+                f'((len({left}) > 0 AND list_has_all("{cover}_r", {left}))'
+                f' OR (len({right}) > 0 AND list_has_all("{cover}_l", {right})))'
+            )
         case LengthsDiffer():
             text = f"len({left}) <> len({right})"
         case NumberWithin(_, distance):
@@ -201,8 +214,8 @@ def _atom_sql(atom: Atom) -> str:
 def python(predicate: Predicate) -> str:
     """Return a Python expression over locals `l_<column>` and `r_<column>`, truthy where the predicate holds.
 
-    Lists that `Overlap` and `Contains` read also stand as `s_<column>`, the left side as a frozenset. The functions
-    `damerau`, `levenshtein` and `jaro_winkler` are rapidfuzz's. See `left_sets` and `columns` for what to bind.
+    Lists that `Overlap`, `Contains` and `Covered` read also stand as `s_<column>`, the left side as a frozenset. The
+    functions `damerau`, `levenshtein` and `jaro_winkler` are rapidfuzz's. See `left_sets` and `columns` for what to bind.
     """
     match predicate:
         case And(parts):
@@ -236,6 +249,11 @@ def _atom_python(atom: Atom) -> str:
         case Contains():
             subset = f"s_{atom.column}.issubset({right}) or s_{atom.column}.issuperset({right})"
             text = f"({left} and {right} and ({subset}))"
+        case Covered(_, cover):
+            # Most pairs fail on the first element, long before the other side's cover has been made a set.
+            covers_right = f"({right} and s_{cover}.issuperset({right}))"
+            covers_left = f"({left} and {left}[0] in r_{cover} and s_{atom.column}.issubset(r_{cover}))"
+            text = f"({covers_right} or {covers_left})"
         case LengthsDiffer():
             text = f"({stated} and len({left}) != len({right}))"
         case NumberWithin(_, distance):
@@ -257,10 +275,8 @@ def columns(predicate: Predicate) -> tuple[str, ...]:
     match predicate:
         case And(parts) | Or(parts):
             found = [column for part in parts for column in columns(part)]
-        case EqualAcross(column, other):
+        case EqualAcross(column, other) | MemberAcross(column, other) | Covered(column, other):
             found = [column, other]
-        case MemberAcross(column, elements):
-            found = [column, elements]
         case _:
             found = [predicate.column]
     return tuple(dict.fromkeys(found))
@@ -273,5 +289,7 @@ def left_sets(predicate: Predicate) -> tuple[str, ...]:
             return tuple(dict.fromkeys(column for part in parts for column in left_sets(part)))
         case Overlap(column) | Contains(column):
             return (column,)
+        case Covered(column, cover):
+            return (column, cover)
         case _:
             return ()

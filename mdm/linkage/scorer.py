@@ -17,7 +17,7 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.predicates import Equal, columns, left_sets, python
-from mdm.linkage.specification import Specification, learned_parameters
+from mdm.linkage.specification import Specification, frequency_min, learned_parameters
 
 PROBABILITY_FLOOR = 1e-300
 """As in Splink: a learned zero must not become an infinite weight."""
@@ -43,7 +43,12 @@ class Step(NamedTuple):
 class _Weights(NamedTuple):
     bits: float
     term_frequency_column: str | None = None
-    term_frequency_base_bits: float = 0.0
+    u_bits: float = 0.0
+    """log2 of the u that the frequency of the value stands in for."""
+    frequency_min: float = 0.0
+    """No value counts as rarer than this."""
+    is_equal: bool = True
+    """Whether the level holds the column equal, so that one side's value is both sides'."""
 
 
 def match_probability(match_weight_bits: float) -> float:
@@ -106,8 +111,7 @@ class Scorer:
     def _term_frequency_bits(self, weights: _Weights, left: AnyFeatures, right: AnyFeatures) -> float:
         column = str(weights.term_frequency_column)
         values = (getattr(left, column), getattr(right, column))
-        stated = [self._frequencies[column](value) for value in values if value is not None]
-        return weights.term_frequency_base_bits - math.log2(max(stated)) if stated else 0.0
+        return _frequency_bits(self._frequencies[column], *values, weights.u_bits, weights.frequency_min)
 
 
 def compile_scorer(model: Model, epoch: StatisticsEpoch) -> Scorer:
@@ -116,14 +120,15 @@ def compile_scorer(model: Model, epoch: StatisticsEpoch) -> Scorer:
     weights = _weights(model, specification)
     learned = learned_parameters(model.splink)
     frequencies = {
-        str(level.term_frequency_column): epoch.term_frequency(level, _trained(learned, comparison, level)[1])
-        for comparison, level in specification.term_frequency_levels
+        column: epoch.term_frequency(level, _trained(learned, comparison, level)[1])
+        for column, (comparison, level) in specification.term_frequency_levels.items()
     }
     scope: dict[str, Any] = {
         "damerau": DamerauLevenshtein.distance,
         "levenshtein": Levenshtein.distance,
         "jaro_winkler": JaroWinkler.similarity,
         **{f"frequency_of_{column}": frequency for column, frequency in frequencies.items()},
+        "frequency_bits": _frequency_bits,
         "log2": math.log2,
         "ScoredPair": ScoredPair,
         "prior_bits": epoch.prior_bits,
@@ -149,8 +154,8 @@ def _weights(model: Model, specification: Specification) -> tuple[tuple[_Weights
             if column is None:
                 by_value.append(_Weights(bits))
             else:
-                exact = next(other for other in comparison.levels if other.predicate == Equal(column))
-                by_value.append(_Weights(bits, column, math.log2(_trained(learned, comparison, exact)[1])))
+                is_equal = level.predicate == Equal(column)
+                by_value.append(_Weights(bits, column, math.log2(u), frequency_min(level, m), is_equal))
         table.append((*by_value, _Weights(0.0)))
     return tuple(table)
 
@@ -173,6 +178,7 @@ def _source(specification: Specification, weights: tuple[tuple[_Weights, ...], .
         if level.predicate is not None
     ]
     read = dict.fromkeys(column for predicate in predicates for column in columns(predicate))
+    read |= dict.fromkeys(specification.term_frequency_levels)
     sets = dict.fromkeys(column for predicate in predicates for column in left_sets(predicate))
     lines = ["def score(left, candidates):"]
     lines += [f"    l_{column} = left.{column}" for column in read]
@@ -194,8 +200,17 @@ def _source(specification: Specification, weights: tuple[tuple[_Weights, ...], .
 def _additions(weights: _Weights) -> list[str]:
     lines = [f"            bits += {weights.bits!r}"] if weights.bits else []
     column = weights.term_frequency_column
-    if column:
-        # Term frequencies stand on levels that hold the column equal, so one side's value is both sides'.
-        frequency = f"frequency_of_{column}(l_{column})"
-        lines.append(f"            bits += {weights.term_frequency_base_bits!r} - log2({frequency})")
+    if column and weights.is_equal and not weights.frequency_min:
+        lines.append(f"            bits += {weights.u_bits!r} - log2(frequency_of_{column}(l_{column}))")
+    elif column:
+        arguments = f"frequency_of_{column}, l_{column}, r_{column}, {weights.u_bits!r}, {weights.frequency_min!r}"
+        lines.append(f"            bits += frequency_bits({arguments})")
     return lines
+
+
+def _frequency_bits(
+    frequency: Callable[[str], float], left: str | None, right: str | None, u_bits: float, frequency_min: float
+) -> float:
+    """Return what the commoner of two values adds: its frequency, of `frequency_min` at least, stands in for u."""
+    found = [frequency(value) for value in (left, right) if value is not None]
+    return u_bits - math.log2(max(frequency_min, *found)) if found else 0.0

@@ -10,10 +10,10 @@ import msgspec
 from mdm.domain.keys import EntityKind
 from mdm.errors import ConfigurationError
 from mdm.linkage import business_evidence, businesses, citizen_evidence, citizens
-from mdm.linkage.comparisons import Comparison, Level
+from mdm.linkage.comparisons import BITS_UNBOUNDED, Comparison, Level
 from mdm.linkage.features import AnyFeatures, BusinessFeatures, CitizenFeatures
 from mdm.linkage.keys import Rule
-from mdm.linkage.predicates import sql
+from mdm.linkage.predicates import Equal, sql
 from mdm.linkage.rules import Rules
 
 SPECIFICATION_VERSION = 2
@@ -40,14 +40,17 @@ class Specification(msgspec.Struct, frozen=True):
         return self.comparisons[self.position(name)]
 
     @property
-    def term_frequency_levels(self) -> tuple[tuple[Comparison, Level], ...]:
-        """The levels whose weight depends on how common the value is, each of a column of its own."""
-        return tuple(
-            (comparison, level)
+    def term_frequency_levels(self) -> dict[str, tuple[Comparison, Level]]:
+        """By column, the level whose weight depends on how common the value is.
+
+        Several levels may go by one column if none sets `sharers_free_max`, for all go by the same frequencies.
+        """
+        return {
+            level.term_frequency_column: (comparison, level)
             for comparison in self.comparisons
             for level in comparison.levels
             if level.term_frequency_column
-        )
+        }
 
     def position(self, name: str) -> int:
         """Return the 0-based place of the comparison of this name."""
@@ -171,7 +174,19 @@ def _level_settings(comparison: Comparison, level: Level, parameters: Parameters
     settings["m_probability"], settings["u_probability"] = held(level, *parameters(comparison, level))
     if level.term_frequency_column:
         settings |= {"tf_adjustment_column": level.term_frequency_column, "tf_adjustment_weight": 1.0}
+        if level.predicate != Equal(level.term_frequency_column):
+            # The share stands in for the level's own u, whatever holds beside or instead of equality.
+            settings["disable_tf_exact_match_detection"] = True
+        if lowest := frequency_min(level, settings["m_probability"]):
+            settings["tf_minimum_u_value"] = lowest
     return settings
+
+
+def frequency_min(level: Level, m: float) -> float:
+    """Return the frequency below which no value makes the level weigh more, 0.0 if there is none."""
+    # A level with free sharers weighs no more than its own u lets it.
+    is_bounded = level.bits_max < BITS_UNBOUNDED and not level.sharers_free_max
+    return m / 2.0**level.bits_max if is_bounded else 0.0
 
 
 def learned_parameters(settings: Mapping[str, Any]) -> dict[tuple[str, str], tuple[float | None, float | None]]:

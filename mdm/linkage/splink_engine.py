@@ -70,8 +70,8 @@ class Workspace:
         """Return a Splink linker whose term frequencies are the epoch's."""
         linker = Linker(self.records, settings, log_level=logging.ERROR)
         known = learned_parameters(settings)
-        for comparison, level in self.specification.term_frequency_levels:
-            column, (_, u) = str(level.term_frequency_column), known[comparison.name, level.label]
+        for column, (comparison, level) in self.specification.term_frequency_levels.items():
+            _, u = known[comparison.name, level.label]
             table = f"frequencies_of_{column}"
             self._create_frequencies(table, column, epoch.term_frequency(level, u or level.u))
             frame = self.api.register(table, dataset_display_name=f"{table}_{linker._cache_uid}")  # noqa: SLF001

@@ -14,6 +14,7 @@ from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler, Levenshtein
 
 from mdm.linkage.predicates import (
     Contains,
+    Covered,
     DamerauWithin,
     Differ,
     EitherEmpty,
@@ -35,13 +36,21 @@ from mdm.linkage.predicates import (
     sql,
 )
 
-ARROW_TYPES = {"a": pa.string(), "b": pa.string(), "items": pa.list_(pa.string()), "n": pa.int32(), "flag": pa.bool_()}
+ARROW_TYPES = {
+    "a": pa.string(),
+    "b": pa.string(),
+    "items": pa.list_(pa.string()),
+    "others": pa.list_(pa.string()),
+    "n": pa.int32(),
+    "flag": pa.bool_(),
+}
 TEXTS = st.one_of(st.none(), st.sampled_from(["nguyen thi hoa", "nguyen thi hao"]), st.text("abc ", max_size=8))
 RECORDS = st.fixed_dictionaries(
     {
         "a": TEXTS,
         "b": TEXTS,
         "items": st.lists(st.text("ab", max_size=2), max_size=3).map(tuple),
+        "others": st.lists(st.text("ab", max_size=2), max_size=5).map(tuple),
         "n": st.one_of(st.none(), st.integers(1990, 1993)),
         "flag": st.booleans(),
     }
@@ -56,6 +65,7 @@ ATOMS: list[Predicate] = [
     MemberAcross("a", "items"),
     Overlap("items"),
     Contains("items"),
+    Covered("items", "others"),
     LengthsDiffer("a"),
     NumberWithin("n", 1),
     DamerauWithin("a", 1),
@@ -81,7 +91,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def python_verdict(predicate: Predicate, left: dict[str, Any], right: dict[str, Any]) -> bool:
     scope: dict[str, Any] = {f"l_{name}": value for name, value in left.items()}
-    scope |= {f"r_{name}": value for name, value in right.items()} | {"s_items": frozenset(left["items"])}
+    scope |= {f"r_{name}": value for name, value in right.items()} | {
+        f"s_{name}": frozenset(left[name]) for name in ("items", "others")
+    }
     scope |= {
         "damerau": DamerauLevenshtein.distance,
         "levenshtein": Levenshtein.distance,

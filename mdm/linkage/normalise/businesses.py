@@ -13,6 +13,15 @@ import msgspec
 
 from mdm.linkage.normalise.repairs import repaired_line
 from mdm.linkage.normalise.text import fold
+from mdm.linkage.normalise.trade_words import (
+    ABBREVIATIONS,
+    ENGLISH,
+    LEADING_TRADES,
+    PLACES,
+    PROVINCES,
+    ROMAN_NUMERALS,
+    TRADE_PHRASE,
+)
 
 # Legal forms by folded phrase, the longer before the shorter; None takes the phrase off without naming a form.
 _FORMS: tuple[tuple[str, str | None], ...] = (
@@ -20,7 +29,7 @@ _FORMS: tuple[tuple[str, str | None], ...] = (
     (r"(?:cong ty|c ?ty|cty) (?:trach nhiem huu han|tnhh) (?:mot|1) ?(?:thanh vien|tv)", "llc_single"),
     (r"(?:trach nhiem huu han|tnhh) ?(?:mtv|(?:mot|1) ?(?:thanh vien|tv))", "llc_single"),
     (r"(?:cong ty|c ?ty|cty) (?:tnhh ?)?(?:mtv|1 ?tv)(?: tnhh)?", "llc_single"),
-    (r"mtv|(?:mot|1) thanh vien|1tv", "llc_single"),
+    (r"mtv|(?:mot|1) thanh vien|1 ?tv", "llc_single"),
     (r"(?:cong ty|c ?ty|cty) (?:trach nhiem huu han|tnhh)(?: (?:hai|2) (?:thanh vien|tv)(?: tro len)?)?", "llc"),
     (r"trach nhiem huu han|tnhh|co ltd|company limited|limited|llc|ltd", "llc"),
     (r"(?:cong ty|c ?ty|cty) (?:co phan|cp)|ctcp|joint stock company|j s c|jsc|corporation|corp", "jsc"),
@@ -30,8 +39,10 @@ _FORMS: tuple[tuple[str, str | None], ...] = (
     (r"tap doan|group|holdings?", "group"),
     (r"cong ty|c ?ty|cty|company", None),
 )
+# "CN" is a branch before a legal form or a number; elsewhere it is an industry or a technology.
 _BRANCH = re.compile(
-    r"^(?:chi nhanh|cn|vpdd|van phong dai dien|dia diem kinh doanh|ddkd|branch(?: of)?|van phong)\b(?: (?:so )?\d+)?"
+    r"^(?:chi nhanh|vpdd|van phong dai dien|dia diem kinh doanh|ddkd|branch(?: of)?|van phong)\b(?: (?:so )?\d+)?"
+    r"|^cn (?:(?:so )?\d+\b|(?=(?:tong )?(?:cong ty|c ?ty|cty|tct|ctcp|tnhh|doanh nghiep|dntn|ho kinh doanh|hkd)\b))"
     r"|\b(?:chi nhanh|vpdd|van phong dai dien|dia diem kinh doanh|ddkd|branch)\b.*$"
     r"|\bcn (?:tp ?hcm|thanh pho ho chi minh|ho chi minh|so \d+|\d+)\b.*$"
 )
@@ -39,40 +50,27 @@ _HOUSEHOLD_TRADES = re.compile(
     r"^(?:co so|cua hang|tiem|quan|nha thuoc|quay thuoc|tap hoa|shop|nha hang|hieu|dai ly|sap|quay)\b"
 )
 _FORM_PATTERNS = tuple((re.compile(rf"\b(?:{pattern})\b"), form) for pattern, form in _FORMS)
-_SINGLE_AFTER_LLC = re.compile(r"^(?:mtv|(?:mot|1) thanh vien|1tv|(?:hai|2) thanh vien(?: tro len)?)\b")
-
-# Written out in the order of length; counts of the commonest in 4,806 public short names are beside the domain's table.
-_ABBREVIATIONS = {
-    "xd": "xay dung", "pt": "phat trien", "dv": "dich vu", "xnk": "xuat nhap khau", "dt": "dau tu",
-    "tm": "thuong mai", "vlxd": "vat lieu xay dung", "vl": "vat lieu", "bds": "bat dong san", "sx": "san xuat",
-    "kcn": "khu cong nghiep", "gt": "giao thong", "xl": "xay lap", "tb": "thiet bi", "kt": "ky thuat",
-    "kd": "kinh doanh", "dl": "du lich", "ck": "chung khoan", "bh": "bao hiem", "nh": "ngan hang", "vt": "van tai",
-    "cn": "cong nghiep", "tmdv": "thuong mai dich vu", "tmcp": "thuong mai co phan", "sxtm": "san xuat thuong mai",
-    "xdtm": "xay dung thuong mai", "tmxd": "thuong mai xay dung", "dtxd": "dau tu xay dung",
-    "dtpt": "dau tu phat trien", "xdgt": "xay dung giao thong", "ktcn": "ky thuat cong nghiep",
-    "ttnt": "trang tri noi that", "tmxnk": "thuong mai xuat nhap khau", "nk": "nhap khau", "xk": "xuat khau",
-    "hcm": "ho chi minh", "tphcm": "ho chi minh", "vn": "viet nam", "hn": "ha noi", "dn": "da nang", "tv": "tu van",
-    "tk": "thiet ke", "cp": "co phan", "ktxd": "ky thuat xay dung", "qt": "quoc te", "cty": "cong ty",
-    "mt": "moi truong", "tp": "thuc pham", "sg": "sai gon", "bv": "benh vien", "ql": "quan ly", "nn": "nong nghiep",
-    "tmai": "thuong mai", "oto": "o to", "gd": "giao duc", "hp": "hai phong", "xkld": "xuat khau lao dong",
-    "bdsan": "bat dong san",
-}  # fmt: skip
 _PHRASES = (
     (re.compile(r"\bt mai\b"), "thuong mai"),
-    (re.compile(r"\bthanh pho ho chi minh\b|\btp ho chi minh\b|\btp hcm\b"), "ho chi minh"),
-    (re.compile(r"\bvietnam\b"), "viet nam"),
-    (re.compile(r"\bsaigon\b"), "sai gon"),
+    (re.compile(r"\bn(?:o|um(?:ber)?) ?(?=\d)"), "so "),
+    (re.compile(rf"\b(?:tai )?(?:tinh|thanh pho|tp) (?=(?:{'|'.join(PROVINCES)})\b)"), ""),
+    (re.compile(r"\bbrvt\b|\bbr vt\b"), "ba ria vung tau"),
     (re.compile(r"\b(?:ngan hang|nh) (?:thuong mai co phan|tmcp)\b"), "ngan hang"),
     (re.compile(r"\btinh (?=[a-z]+ [a-z]+$)"), ""),
 )
+_ENGLISH = re.compile(rf"\b(?:{'|'.join(sorted(ENGLISH, key=len, reverse=True))})\b")
+_DIGIT_EDGE = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])")
+# "I.D.I" is one word, "V Power" begins with a letter.
+_SPELT = re.compile(r"\b[a-z](?: [a-z])+\b")
 _TRAILING_NOTE = re.compile(r"\s+[-–]\s*(?:cũ|mới)$", re.IGNORECASE)
+_BRACKETS = re.compile(r"\(([^()]*)\)")
+# Every Vietnamese syllable has a vowel, so these are abbreviations, known or not.
+_WITHOUT_VOWEL = re.compile(r"[^aeiouy]+")
 _CONNECTORS = frozenset({"va", "and", "the"})
-_TRADE_WORDS = re.compile(
-    r"\b(?:thuong mai|dich vu|san xuat|xuat nhap khau|xay dung|dau tu|phat trien|kinh doanh|tu van|thiet ke|ky thuat"
-    r"|van tai|trang tri noi that|noi that|co khi|cong nghiep|cong nghe|du lich|thiet bi|vat lieu|quoc te|bat dong san"
-    r"|giao thong|xuat khau|nhap khau|co phan|nha thuoc|quay thuoc|cua hang|tiem|quan|co so|tap hoa|nha hang|dai ly"
-    r"|shop|trading|service|services|investment|construction|production|import export|development|international)\b"
-)
+BY_NAME_CHARACTERS_MIN = 3
+"""Shorter notes in brackets are numbers and letters of branches."""
+INITIALS_MIN, INITIALS_MAX = 2, 5
+"""Words that one abbreviation stands for: VN to TMDVXD … five cover all but a handful of those in use."""
 
 
 class BusinessName(msgspec.Struct, frozen=True):
@@ -83,6 +81,25 @@ class BusinessName(msgspec.Struct, frozen=True):
     sorted: str | None = None
     distinct: str | None = None
     legal_form: str | None = None
+    numbers: str | None = None
+    initials: str | None = None
+    words: frozenset[str] = frozenset()
+    """As written, legal form and connectors off, nothing written out."""
+    cover: frozenset[str] = frozenset()
+    """Every word that may stand for a part of this name: its words, written out or not, and initials."""
+
+
+def variants(text: str) -> list[str]:
+    """Return a cleaned name, and beside it what stands without its brackets and within them if it names anything.
+
+    "Thủy Lợi II (HEC II)" has two names. A place or a branch in brackets is a part of the only one.
+    """
+    found = [text]
+    for inside in _BRACKETS.findall(text):
+        folded = fold(inside)
+        if len(folded) >= BY_NAME_CHARACTERS_MIN and not _BRANCH.search(folded) and folded not in PLACES:
+            found += [" ".join(_BRACKETS.sub(" ", text).split()), inside]
+    return list(dict.fromkeys(found))
 
 
 @lru_cache(maxsize=16384)
@@ -93,9 +110,21 @@ def business_name(text: str) -> BusinessName:
         return BusinessName()
     stripped, legal_form = _without_form(full)
     # A name that is nothing but its form ("Công ty Cổ phần Tập đoàn") keeps it: it is all there is.
-    core = _expanded(stripped) or full
-    distinct = " ".join(_TRADE_WORDS.sub(" ", core).split()) or core
-    return BusinessName(full, core, " ".join(sorted(core.split())), distinct, legal_form)
+    written = _settled(stripped).split() or full.split()
+    words = [long for word in written for long in ABBREVIATIONS.get(word, word).split()]
+    core = " ".join(words)
+    distinct, trades = _parted(core)
+    return BusinessName(
+        full,
+        core,
+        " ".join([*sorted(trades), distinct] if trades else [core]),
+        distinct,
+        legal_form,
+        " ".join(sorted({word for word in words if word.isdigit()})),
+        "".join(word if _WITHOUT_VOWEL.fullmatch(word) else word[0] for word in words),
+        frozenset(written),
+        frozenset([*written, *words, *_standing_for(words), *_standing_for(written)]),
+    )
 
 
 def _without_form(full: str) -> tuple[str, str | None]:
@@ -116,7 +145,30 @@ def _without_form(full: str) -> tuple[str, str | None]:
     return name, "branch" if branch is not None else found
 
 
-def _expanded(name: str) -> str:
+def _settled(name: str) -> str:
+    """Return a name without connectors, in one spelling of numbers, places and English trades."""
+    name = _DIGIT_EDGE.sub(" ", name)
+    name = _SPELT.sub(lambda match: match[0].replace(" ", ""), name)
     for pattern, long in _PHRASES:
         name = pattern.sub(long, name)
-    return " ".join(_ABBREVIATIONS.get(word, word) for word in name.split() if word not in _CONNECTORS)
+    name = _ENGLISH.sub(lambda match: ENGLISH[match[0]], name)
+    return " ".join(ROMAN_NUMERALS.get(word, word) for word in name.split() if word not in _CONNECTORS)
+
+
+def _parted(core: str) -> tuple[str, list[str]]:
+    """Return what tells a core name apart and its trade words; a name of trades alone is its own."""
+    trades = [word for phrase in TRADE_PHRASE.findall(core) for word in phrase.split()]
+    rest = TRADE_PHRASE.sub(" ", core).split()
+    while len(rest) > 1 and rest[0] in LEADING_TRADES:
+        trades.append(rest.pop(0))
+    return (" ".join(rest), trades) if rest else (core, [])
+
+
+def _standing_for(words: list[str]) -> set[str]:
+    """Return the initials of every run of words, and neighbours written as one ("vi na" is "vina")."""
+    runs = {
+        "".join(word[0] for word in words[start : start + length])
+        for length in range(INITIALS_MIN, INITIALS_MAX + 1)
+        for start in range(len(words) - length + 1)
+    }
+    return runs | {one + other for one, other in zip(words, words[1:], strict=False)}

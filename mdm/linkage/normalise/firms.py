@@ -5,7 +5,7 @@ from __future__ import annotations
 from mdm.domain.records import BusinessAttributes, Identifier, IdentifierType, Relation, RelationType
 from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.features import BusinessFeatures
-from mdm.linkage.normalise.businesses import BusinessName, business_name
+from mdm.linkage.normalise.businesses import BusinessName, business_name, variants
 from mdm.linkage.normalise.contacts import ordered, phone_numbers, places
 from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, parse_date
 from mdm.linkage.normalise.findings import Findings
@@ -23,16 +23,13 @@ _PERSON_RELATIONS = frozenset({RelationType.LEGAL_REPRESENTATIVE, RelationType.O
 
 def business_features(attributes: BusinessAttributes, findings: Findings) -> BusinessFeatures:
     """Return the features of one business record; what was wrong goes into `findings`."""
-    name = _name("legal_name", attributes.legal_name, findings)
+    by_names = [name for field, text in _stated_names(attributes, findings) for name in _names(field, text, findings)]
+    name = by_names[0] if by_names else BusinessName()
     form = _form(attributes.form, name, findings)
     codes = _tax_codes(attributes.identifiers, form, findings)
     main = codes[0][0] if codes else None
     if form is None and main is not None:
         form = "household_business" if main.is_personal_id else None
-    others = {
-        _name("short_name", attributes.short_name, findings).core,
-        _name("foreign_name", attributes.foreign_name, findings).core,
-    }
     people = [
         relation
         for relation in findings.values("relations", attributes.relations, RECORD_VALUES_MAX)
@@ -41,34 +38,53 @@ def business_features(attributes: BusinessAttributes, findings: Findings) -> Bus
     person_ids = _person_ids(people, findings)
     person_ids |= {code.code for code, _ in codes if code.is_personal_id}
     address = places(attributes.addresses, findings)
+    phones = ordered(phone_numbers(attributes.phones, findings))
     return BusinessFeatures(
         name=name.core,
         name_full=name.full,
         name_sorted=name.sorted,
         name_distinct=name.distinct,
-        other_names=ordered(other for other in others - {None, name.core} if other is not None),
+        other_names=ordered({other.core for other in by_names if other.core is not None} - {name.core or ""}),
         form=form,
         legal_form=_legal_form(name, form),
         tax_code=main.code if main else None,
         tax_codes=ordered(code.code for code, _ in codes),
         verified_tax_codes=ordered(code.code for code, is_verified in codes if is_verified),
         tax_group=None if main is None or main.is_personal_id else main.code[:TAX_CODE_DIGITS],
-        phones=ordered(phone_numbers(attributes.phones, findings)),
+        phones=phones,
         wards=address.wards,
         streets=address.streets,
         premises=address.premises,
         representative_name=_person_name(people, findings),
         representative_ids=ordered(person_ids),
         established_on=_established_on(attributes.established_on, findings),
+        names=ordered(other.sorted for other in by_names if other.sorted is not None),
+        name_numbers=name.numbers,
+        name_distinct_words=ordered((name.distinct or "").split()),
+        name_words=ordered(name.words),
+        name_initials=name.initials,
+        name_cover=ordered(frozenset[str]().union(*(other.cover for other in by_names))),
+        phone=phones[0] if phones else None,
+        seat=address.premises[0] if address.premises else None,
     )
 
 
-def _name(field: str, value: str, findings: Findings) -> BusinessName:
+def _stated_names(attributes: BusinessAttributes, findings: Findings) -> list[tuple[str, str]]:
+    """Return field and value of each name, the one that the business is known by first."""
+    return [
+        ("legal_name", attributes.legal_name),
+        ("short_name", attributes.short_name),
+        ("foreign_name", attributes.foreign_name),
+    ]
+
+
+def _names(field: str, value: str, findings: Findings) -> list[BusinessName]:
+    """Return a name in its forms, and what its brackets hold or leave as names of their own; empty without letters."""
     text = findings.text(field, value, NAME_CHARACTERS_MAX)
-    name = business_name(text)
-    if text and name.full is None:
+    names = [name for variant in variants(text) if (name := business_name(variant)).core is not None]
+    if text and not names:
         findings.add(field, "holds no letters")
-    return name
+    return names
 
 
 def _form(value: str, name: BusinessName, findings: Findings) -> str | None:

@@ -45,7 +45,9 @@ FORMS = [
     ("Văn phòng đại diện Công ty Cổ phần An Phát", "branch", "an phat"),
     ("Cty TNHH An Phát CN TP.HCM", "branch", "an phat"),
     ("Công nghiệp An Phát", None, "cong nghiep an phat"),
-    ("CN An Phát", "branch", "an phat"),
+    ("CN An Phát", None, "cong nghiep an phat"),
+    ("CN Cty TNHH An Phát", "branch", "an phat"),
+    ("CN 2 An Phát", "branch", "an phat"),
 ]
 
 EXPANSIONS = [
