@@ -6,12 +6,12 @@ neither carries a link without the other evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mdm.linkage.citizens import JARO_WINKLER_CLOSE
 from mdm.linkage.comparisons import Comparison, Level, Meaning
 from mdm.linkage.features import BusinessFeatures
-from mdm.linkage.keys import Rule, each, joined
+from mdm.linkage.keys import Rule, each
 from mdm.linkage.predicates import (
     Covered,
     DamerauWithin,
@@ -29,7 +29,8 @@ from mdm.linkage.predicates import (
 TAX_CODE = Comparison(
     "tax_code",
     (
-        Level("same", Meaning.AGREES, Overlap("tax_codes"), 0.96, 2e-6, bits_max=18.0),
+        # A slip fails the check digit, so that strangers share a code only by a clerk's mix-up.
+        Level("same", Meaning.AGREES, Overlap("tax_codes"), 0.96, 4e-6, bits_min=17.0, bits_max=18.0),
         # Parent and branches share ten digits and most else; each is its own business.
         Level("other_branch", Meaning.CONFLICTS, Equal("tax_group"), 0.005, 4e-6, bits_max=-6.0),
         # Household businesses went from ten digits to the owner's twelve: the two cannot be compared.
@@ -106,7 +107,8 @@ NAME = Comparison(
         Level("same_brand", Meaning.NEUTRAL, Equal("name_distinct"), 0.005, 2e-3, bits_max=2.0),
         # Trade words begin many names, and the measure favours beginnings.
         Level("similar", Meaning.NEUTRAL, JaroWinklerAtLeast("name", JARO_WINKLER_CLOSE), 0.01, 1e-2, bits_max=1.0),
-        Level("different", Meaning.CONFLICTS, None, 0.03, 0.985, bits_max=-3.0),
+        # Firms are renamed: one in forty within five years.
+        Level("different", Meaning.CONFLICTS, None, 0.03, 0.985, bits_min=-5.0, bits_max=-3.0),
     ),
 )
 
@@ -115,7 +117,8 @@ LEGAL_FORM = Comparison(
     (
         Level("missing", Meaning.MISSING, EitherMissing("legal_form")),
         Level("same", Meaning.AGREES, Equal("legal_form"), 0.95, 0.35),
-        Level("different", Meaning.NEUTRAL, None, 0.05, 0.65),
+        # "MTV" is left out as often as not, and a limited company becomes a joint stock company.
+        Level("different", Meaning.NEUTRAL, None, 0.05, 0.65, bits_min=-3.0),
     ),
 )
 
@@ -172,8 +175,13 @@ REPRESENTATIVE = Comparison(
 COMPARISONS = (TAX_CODE, NAME, LEGAL_FORM, PHONE, ADDRESS, REPRESENTATIVE)
 
 
-def _first_word(name: str | None) -> str | None:
-    return name.split(maxsplit=1)[0] if name and name.strip() else None
+WORDS_BLOCKED_MAX = 4
+"""Words of a name that a key is made of each; longer proper names are foreign ones, and rare as a whole."""
+
+
+def _beside_words(values: Iterable[str], features: BusinessFeatures) -> Iterator[str]:
+    for word in (features.name_distinct or features.name or "").split()[:WORDS_BLOCKED_MAX]:
+        yield from each(values, word)
 
 
 def _ids_and_wards(features: BusinessFeatures) -> Iterator[str]:
@@ -186,8 +194,9 @@ BLOCKING_RULES: tuple[Rule, ...] = (
     ("name", lambda f: each(f.names)),
     ("distinct_name_and_ward", lambda f: each(f.wards, f.name_distinct)),
     ("phone", lambda f: each(f.phones)),
-    ("phone_and_word", lambda f: each(f.phones, _first_word(f.name_distinct or f.name))),
-    ("premises_and_word", lambda f: each(f.premises, _first_word(f.name_distinct or f.name))),
+    # An accountant's telephone, a tower's door: borne by hundreds, so that a word of the name comes in.
+    ("phone_and_word", lambda f: _beside_words(f.phones, f)),
+    ("premises_and_word", lambda f: _beside_words(f.premises, f)),
     ("representative_id_and_ward", _ids_and_wards),
-    ("representative_and_word", lambda f: joined(f.representative_name, _first_word(f.name_distinct or f.name))),
+    ("representative_and_word", lambda f: _beside_words([f.representative_name] if f.representative_name else [], f)),
 )

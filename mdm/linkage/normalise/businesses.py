@@ -12,6 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from mdm.linkage.normalise.repairs import repaired_line
+from mdm.linkage.normalise.syllables import finished_typing, is_syllable
 from mdm.linkage.normalise.text import fold
 from mdm.linkage.normalise.trade_words import (
     ABBREVIATIONS,
@@ -69,6 +70,9 @@ _WITHOUT_VOWEL = re.compile(r"[^aeiouy]+")
 _CONNECTORS = frozenset({"va", "and", "the"})
 BY_NAME_CHARACTERS_MIN = 3
 """Shorter notes in brackets are numbers and letters of branches."""
+TYPED_WORDS_MIN = 2
+"""One word that could be telex may as well be a brand."""
+
 INITIALS_MIN, INITIALS_MAX = 2, 5
 """Words that one abbreviation stands for: VN to TMDVXD … five cover all but a handful of those in use."""
 
@@ -105,10 +109,10 @@ def variants(text: str) -> list[str]:
 @lru_cache(maxsize=16384)
 def business_name(text: str) -> BusinessName:
     """Return the forms of a cleaned business name; empty text gives an empty `BusinessName`."""
-    full = fold(repaired_line(_TRAILING_NOTE.sub("", text)))
+    full = fold(_typed_out(repaired_line(_TRAILING_NOTE.sub("", text))))
     if not full:
         return BusinessName()
-    stripped, legal_form = _without_form(full)
+    stripped, legal_form, branch = _without_form(full)
     # A name that is nothing but its form ("Công ty Cổ phần Tập đoàn") keeps it: it is all there is.
     written = _settled(stripped).split() or full.split()
     words = [long for word in written for long in ABBREVIATIONS.get(word, word).split()]
@@ -120,14 +124,33 @@ def business_name(text: str) -> BusinessName:
         " ".join([*sorted(trades), distinct] if trades else [core]),
         distinct,
         legal_form,
-        " ".join(sorted({word for word in words if word.isdigit()})),
+        " ".join(sorted({word for word in [*words, *_DIGIT_EDGE.sub(" ", branch).split()] if word.isdigit()})),
         "".join(word if _WITHOUT_VOWEL.fullmatch(word) else word[0] for word in words),
         frozenset(written),
         frozenset([*written, *words, *_standing_for(words), *_standing_for(written)]),
     )
 
 
-def _without_form(full: str) -> tuple[str, str | None]:
+def _typed_out(line: str) -> str:
+    """Return a line of unfinished telex ("Coong ty Vinhx Vieetj") as it was meant, any other as it is.
+
+    "Boss" would become a syllable too: every word must be a syllable, typed or meant, or an abbreviation.
+    """
+    if not line.isascii():
+        return line
+    words = line.split()
+    meant = [finished_typing(word) for word in words]
+    are_settled = all(
+        better or is_syllable(word.lower()) or word.lower() in ABBREVIATIONS or _WITHOUT_VOWEL.fullmatch(word.lower())
+        for word, better in zip(words, meant, strict=True)
+    )
+    if not are_settled or sum(better is not None for better in meant) < TYPED_WORDS_MIN:
+        return line
+    return " ".join(better or word for word, better in zip(words, meant, strict=True))
+
+
+def _without_form(full: str) -> tuple[str, str | None, str]:
+    """Return the name without its legal form, the form, and what named the branch."""
     branch = _BRANCH.search(full)
     name = full
     if branch is not None:
@@ -142,7 +165,7 @@ def _without_form(full: str) -> tuple[str, str | None]:
         found = found or form
     if found is None and _HOUSEHOLD_TRADES.match(full):
         found = "household"
-    return name, "branch" if branch is not None else found
+    return (name, "branch", branch[0]) if branch is not None else (name, found, "")
 
 
 def _settled(name: str) -> str:
