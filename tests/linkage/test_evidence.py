@@ -57,14 +57,6 @@ CHILD = CitizenFeatures(
     sex="m",
     mother_name="nguyen thi hoa",
 )
-FIRM = BusinessFeatures(
-    name="hoa mai",
-    name_full="ho kinh doanh hoa mai",
-    name_sorted="hoa mai",
-    name_distinct="hoa mai",
-    form="household_business",
-    legal_form="household",
-)
 ID, OTHER_ID, CMND = "079190000001", "079190000002", "023456789"
 HOME: dict[str, Any] = {"premises": ("12|le loi",), "wards": ("26740",)}
 AWAY: dict[str, Any] = {"premises": ("7|hai ba trung",), "wards": ("1",)}
@@ -90,23 +82,19 @@ def written(name: str) -> dict[str, Any]:
 
 def epoch_of(features: Features) -> StatisticsEpoch:
     """A city of 20,000 in which a hundredth bear the name of HOA."""
-    kind = EntityKind.CITIZEN if isinstance(features, CitizenFeatures) else EntityKind.BUSINESS
     strangers: list[Features] = [
         varied(features, {"name": HOA.name if number < 200 else f"ho {number // 2}"}) for number in range(20_000)
     ]
-    return StatisticsEpoch.from_records(kind, strangers, 20_000)
+    return StatisticsEpoch.from_records(EntityKind.CITIZEN, strangers, 20_000)
 
 
 CITIZEN_EPOCH = epoch_of(HOA)
-BUSINESS_EPOCH = epoch_of(FIRM)
 
 
 def assessed(left: Features, right: Features) -> Assessment:
-    kind = EntityKind.CITIZEN if isinstance(left, CitizenFeatures) else EntityKind.BUSINESS
-    epoch = CITIZEN_EPOCH if kind is EntityKind.CITIZEN else BUSINESS_EPOCH
-    model = Model.default(kind)
-    levels, bits = compile_scorer(model, epoch).score(left, [right])[0]
-    return assess(kind, levels, left, right, bits, model, epoch)
+    model = Model.default(EntityKind.CITIZEN)
+    levels, bits = compile_scorer(model, CITIZEN_EPOCH).score(left, [right])[0]
+    return assess(EntityKind.CITIZEN, levels, left, right, bits, model, CITIZEN_EPOCH)
 
 
 VETOES: list[tuple[str, Features, dict[str, Any], dict[str, Any], str | None]] = [
@@ -134,23 +122,6 @@ VETOES: list[tuple[str, Features, dict[str, Any], dict[str, Any], str | None]] =
         None,
     ),
     ("one twin seen twice", CHILD, {"birth_order": 1}, {"birth_order": 1}, None),
-    ("branch and parent", FIRM, {"tax_code": "0301234567", "tax_group": "0301234567", "tax_codes": ("0301234567",)},
-     {"tax_code": "0301234567-001", "tax_group": "0301234567", "tax_codes": ("0301234567-001",)}, "other_branch"),
-    ("a branch by its form alone", FIRM, {"form": "branch"}, {"form": "company"}, "other_branch"),
-    (
-        "two sighted tax codes",
-        FIRM,
-        {"verified_tax_codes": ("0301234567",), "tax_codes": ("0301234567",)},
-        {"verified_tax_codes": ("0309876543",), "tax_codes": ("0309876543",)},
-        "verified_tax_codes_differ",
-    ),
-    (
-        "a household business before and after 2025-07: ten digits became the owner's twelve",
-        FIRM,
-        {"verified_tax_codes": ("8012345678",), "tax_codes": ("8012345678",)},
-        {"verified_tax_codes": (ID,), "tax_codes": (ID,)},
-        None,
-    ),
 ]  # fmt: skip
 
 
@@ -164,7 +135,7 @@ def test_a_veto_needs_a_fact_that_forbids(
 
 def test_a_citizen_is_never_a_business_even_under_one_number() -> None:
     owner = varied(HOA, {"personal_ids": (ID,), "verified_ids": (ID,)})
-    firm = varied(FIRM, {"tax_code": ID, "tax_codes": (ID,), "verified_tax_codes": (ID,)})
+    firm = varied(BusinessFeatures(), {"tax_code": ID, "tax_codes": (ID,), "verified_tax_codes": (ID,)})
     assert veto(owner, firm) == "entity_kind"
 
 
@@ -244,10 +215,6 @@ BANDS: list[tuple[str, Features, dict[str, Any], dict[str, Any], Assessment]] = 
     ("a newborn seen twice", NEWBORN, {}, {}, LINK),
     ("only one of two newborns is said to be a twin", NEWBORN, {"birth_order": 2}, {},
      Assessment(Band.REVIEW, THIN, "twin_order")),
-    ("a household's name recurs across the city", FIRM, {}, {}, NONE),
-    ("the name at the same door", FIRM, HOME, HOME, LINK),
-    ("tax code and name", FIRM, {"tax_code": "0301234567", "tax_codes": ("0301234567",)},
-     {"tax_code": "0301234567", "tax_codes": ("0301234567",)}, LINK),
 ]  # fmt: skip
 
 
