@@ -101,6 +101,9 @@ class RecordMapping(_Strict, frozen=True):
     identifiers: tuple[IdentifierColumn, ...] = ()
     phones: tuple[str, ...] = ()
     phone_separator: str = ""
+    former_names: tuple[str, ...] = ()
+    """Columns that hold earlier legal names of a business."""
+    former_name_separator: str = ""
     addresses: tuple[AddressColumns, ...] = ()
     relations: tuple[RelationColumns, ...] = ()
     translations: dict[str, dict[str, str]] = {}
@@ -112,7 +115,8 @@ class RecordMapping(_Strict, frozen=True):
     def columns(self) -> frozenset[str]:
         """Every column that this record reads."""
         identifiers = [*self.identifiers, *(item for relation in self.relations for item in relation.identifiers)]
-        named = {self.required, *self.fields.values(), *self.phones, *(item.column for item in identifiers)}
+        named = {self.required, *self.fields.values(), *self.phones, *self.former_names}
+        named |= {item.column for item in identifiers}
         for address in self.addresses:
             named |= {address.text, address.ward_code}
         for relation in self.relations:
@@ -271,6 +275,8 @@ def _check_feed(feed: Feed, path: str) -> None:
                 raise ConfigurationError(
                     f"{here}.fields.{field}", f"must be one of {', '.join(sorted(FIELDS[record.kind]))}"
                 )
+        if record.former_names and record.kind != "business":
+            raise ConfigurationError(f"{here}.former_names", "belongs to a business; a citizen has other_name")
         for identifier in (
             *record.identifiers,
             *(item for relation in record.relations for item in relation.identifiers),

@@ -106,6 +106,7 @@ def test_equal_configurations_have_equal_digests_and_others_do_not(tmp_path: Pat
         ("", "registries"),
         (SMALL.encode("utf-16"), "UTF-8"),
         (SMALL + SMALL[SMALL.index("[[") :], "records"),
+        (SMALL + 'former_names = ["old_owner"]\n', "former_names"),
         (SMALL + '\nidentifiers = [{ type = "tax_code", column = "t", pattern = "(" }]\n', "pattern"),
     ],
 )

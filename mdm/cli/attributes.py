@@ -51,6 +51,7 @@ def _attributes(attributes: records.Attributes) -> client.CitizenAttributes | cl
         phones=attributes.phones,
         addresses=addresses,
         relations=relations,
+        former_names=attributes.former_names,
     )
 
 

@@ -135,6 +135,9 @@ class BusinessAttributes(msgspec.Struct, frozen=True, array_like=True, tag="busi
     phones: tuple[str, ...] = ()
     addresses: tuple[Address, ...] = ()
     relations: tuple[Relation, ...] = ()
+    former_names: tuple[str, ...] = ()
+    """Legal names that the business bore before: what the registry states, then those that an update of this very
+    record replaced, the latest last. An updated row rarely repeats them, and other registries go on using them."""
 
 
 Attributes = CitizenAttributes | BusinessAttributes

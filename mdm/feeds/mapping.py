@@ -9,6 +9,7 @@ import unicodedata
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -185,6 +186,8 @@ class _RecordBuilder:
         self._identifiers = [_IdentifierReader(item, cell) for item in mapping.identifiers]
         self._phones = [cell(column) for column in mapping.phones]
         self._phone_separator = mapping.phone_separator
+        self._former_names = [cell(column) for column in mapping.former_names]
+        self._former_name_separator = mapping.former_name_separator
         self._addresses = [_address_reader(item, cell) for item in mapping.addresses]
         self._relations = [_RelationReader(item, cell) for item in mapping.relations]
 
@@ -192,7 +195,7 @@ class _RecordBuilder:
         """Return the operation for this record of the row."""
         if self._required is not None and not self._required(cells).strip():
             return DeleteOperation(key)
-        fields = {}
+        fields: dict[str, Any] = {}
         for name, cell, translations in self._fields:
             value = cell(cells)
             fields[name] = translations.get(value.strip(), value) if translations else value
@@ -202,6 +205,9 @@ class _RecordBuilder:
         relations = tuple(found for reader in self._relations if (found := reader.read(cells, key.record_id)))
         build = CitizenAttributes if self._kind is EntityKind.CITIZEN else BusinessAttributes
         attributes = build(**fields, identifiers=identifiers, phones=phones, addresses=addresses, relations=relations)
+        former = tuple(part for cell in self._former_names for part in _parts(cell(cells), self._former_name_separator))
+        if former and isinstance(attributes, BusinessAttributes):
+            attributes = msgspec.structs.replace(attributes, former_names=former)
         return UpsertOperation(SourceRecord(key, attributes, updated_at))
 
 

@@ -8,7 +8,6 @@ import msgspec
 
 from mdm.linkage.predicates import Predicate
 
-
 BITS_UNBOUNDED = 20.0
 """`bits_max` of a level that nothing but the sense of proportion bounds: a million to one."""
 

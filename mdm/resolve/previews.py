@@ -12,6 +12,7 @@ from mdm.resolve.commands import WriteOutcome
 from mdm.resolve.engines import Engine
 from mdm.resolve.matcher import Consideration, Description, consider, describe, features_of
 from mdm.resolve.payloads import encode_payload, updated_at_us
+from mdm.resolve.renames import with_former_names
 from mdm.resolve.upsert import unwritten_outcome
 from mdm.resolve.views import FieldDifference, Grade, MatchCandidate, MatchResult, Preview
 from mdm.store.view import IndexView
@@ -29,6 +30,8 @@ def preview_write(
         limit: Candidates to show; the outcome rests on all.
         own: Number of the stored record under the same key; None treats the record as a new one.
     """
+    if own is not None:
+        record = with_former_names(view, engine, own, record)
     description = describe(record)
     is_new_bearer = own is not None and is_another_bearer(view, engine, own, description.features)
     considered = consider(view, engine, description, own, is_new_bearer=is_new_bearer)

@@ -23,6 +23,7 @@ from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.group import Group
 from mdm.resolve.matcher import Consideration, Description, consider, describe
 from mdm.resolve.payloads import decode_payload, encode_payload, updated_at_us
+from mdm.resolve.renames import with_former_names
 
 
 class _Stored(msgspec.Struct):
@@ -41,9 +42,12 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
 
     A record that is resolved already is never deferred: a source key can change its bearer, and that must not wait.
     """
-    record = command.record
-    number = group.index.number_of(record.key)
+    number = group.index.number_of(command.record.key)
     entry = group.index.record(number) if number is not None else None
+    engine = group.engines[command.record.key.kind]
+    if number is not None:
+        command = _keeping_names(group, engine, number, command)
+    record = command.record
     payload = encode_payload(record)
     stated_us = updated_at_us(record.updated_at)
     if entry is not None and number is not None and not entry.is_deleted:
@@ -61,7 +65,6 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     else:
         is_deferred = command.is_deferred
     number = number if number is not None else RecordNumber(group.index.last_number() + 1)
-    engine = group.engines[record.key.kind]
     cause = engine.stamped(command.request.cause)
     first_fact = len(group.drafts)
 
@@ -91,6 +94,12 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     return msgspec.structs.replace(
         answer, changes=changes, is_new_bearer=is_new_bearer, match_weight_bits=decision.match_weight_bits
     )
+
+
+def _keeping_names(group: Group, engine: Engine, number: RecordNumber, command: Upsert) -> Upsert:
+    record = with_former_names(group.index, engine, number, command.record)
+    # The proposal was made without the names.
+    return command if record is command.record else msgspec.structs.replace(command, record=record, proposal=None)
 
 
 def unwritten_outcome(

@@ -111,6 +111,7 @@ def attributes(message: common.Attributes) -> Attributes:
         phones=tuple(business.phones),
         addresses=_addresses(business.addresses),
         relations=_relations(business.relations),
+        former_names=tuple(business.former_names),
     )
 
 
@@ -181,6 +182,7 @@ def _attributes_message(found: Attributes) -> common.Attributes:
         phones=found.phones,
         addresses=addresses,
         relations=relations,
+        former_names=found.former_names,
     )
     return common.Attributes(business=business)
 

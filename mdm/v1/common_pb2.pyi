@@ -751,6 +751,7 @@ class BusinessAttributes(_message.Message):
     PHONES_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
     RELATIONS_FIELD_NUMBER: _builtins.int
+    FORMER_NAMES_FIELD_NUMBER: _builtins.int
     legal_name: _builtins.str
     """Legal name."""
     foreign_name: _builtins.str
@@ -779,6 +780,12 @@ class BusinessAttributes(_message.Message):
     def relations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Relation]:
         """Relations, at most 20."""
 
+    @_builtins.property
+    def former_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Legal names that the business bore before, at most 20. Names that updates of the same record replaced are kept here
+        by the service: other registries go on using them.
+        """
+
     def __init__(
         self,
         *,
@@ -792,10 +799,11 @@ class BusinessAttributes(_message.Message):
         phones: _abc.Iterable[_builtins.str] | None = ...,
         addresses: _abc.Iterable[Global___Address] | None = ...,
         relations: _abc.Iterable[Global___Relation] | None = ...,
+        former_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "established_on", b"established_on", "foreign_name", b"foreign_name", "form", b"form", "identifiers", b"identifiers", "legal_name", b"legal_name", "phones", b"phones", "relations", b"relations", "short_name", b"short_name", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "established_on", b"established_on", "foreign_name", b"foreign_name", "form", b"form", "former_names", b"former_names", "identifiers", b"identifiers", "legal_name", b"legal_name", "phones", b"phones", "relations", b"relations", "short_name", b"short_name", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

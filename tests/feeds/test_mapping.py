@@ -203,6 +203,28 @@ def test_more_values_than_a_record_may_carry_stay_within_its_bound() -> None:
     assert ";".join(item.value for item in found.identifiers[1:]) == cards
 
 
+FIRMS = """
+[registries.tax]
+title = "Tax office"
+trust_rank = 5
+[[registries.tax.feeds.firms.records]]
+kind = "business"
+fields = { legal_name = "name" }
+former_names = ["old_name", "older_names"]
+former_name_separator = ";"
+"""
+
+
+def test_former_names_of_a_firm_are_read_from_their_columns(tmp_path: Path) -> None:
+    path = tmp_path / "registries.toml"
+    path.write_text(FIRMS, encoding="utf-8")
+    mapper = RowMapper(Configuration.load(path), "tax.firms", ("record_id", "name", "old_name", "older_names"))
+    found = mapper.operations(Row(2, ("1", "An Phát", "", "An Bình; ;An Hòa")))
+    assert isinstance(found, tuple)
+    assert isinstance(found[0], UpsertOperation)
+    assert found[0].record.attributes == BusinessAttributes(legal_name="An Phát", former_names=("An Bình", "An Hòa"))
+
+
 def test_a_related_id_that_no_record_can_have_is_left_out() -> None:
     found = attributes("social_security.insured", EntityKind.CITIZEN, record_id="1", employer_id="x" * 200)
     assert [item.record_id for item in found.relations] == [""]

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mdm.domain.decision import Band
-from mdm.domain.events import MatchReason
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import (
     Address,
@@ -100,6 +98,7 @@ COMPANY = "Công ty TNHH Thương mại Dịch vụ Phước Lộc Tường"
 SHORT_COMPANY = "Cty TNHH TM-DV Phước Lộc Tường"
 SHOP = "Hộ kinh doanh Hoa Mai"
 EVERYTHING: dict[str, Any] = {"at": DOOR, "phone": PHONE, "boss": BOSS}
+HOUSEHOLD: dict[str, Any] = {"form": "household_business", "is_sighted": True, "at": DOOR, "phone": PHONE}
 
 CASES = [
     Case("code and name", firm(COMPANY, codes=[CODE]), firm(SHORT_COMPANY, codes=[CODE]), "link"),
@@ -140,11 +139,9 @@ CASES = [
          firm("Hộ kinh doanh Ngọc Diệu Ái", at=DOOR, phone=PHONE),
          firm("Hộ kinh doanh Ngọc Diệu Ái", at=OTHER_WARD, phone=PHONE), "thin_evidence other_ward"),
     Case("before and after July 2025: ten digits became the owner's twelve",
-         firm(SHOP, codes=[OLD_HOUSEHOLD_CODE], form="household_business", is_sighted=True, at=DOOR, phone=PHONE),
-         firm(SHOP, codes=[OWNER_ID], form="household_business", is_sighted=True, at=DOOR, phone=PHONE), "link"),
-    Case("two owners of a rare name", firm("HKD Ngọc Diệu Ái", codes=[OWNER_ID], form="household_business", is_sighted=True, at=DOOR, phone=PHONE),
-         firm("HKD Ngọc Diệu Ái", codes=[OTHER_OWNER_ID], form="household_business", is_sighted=True, at=DOOR, phone=PHONE),
-         "veto verified_tax_codes_differ"),
+         firm(SHOP, codes=[OLD_HOUSEHOLD_CODE], **HOUSEHOLD), firm(SHOP, codes=[OWNER_ID], **HOUSEHOLD), "link"),
+    Case("two owners of a rare name", firm("HKD Ngọc Diệu Ái", codes=[OWNER_ID], **HOUSEHOLD),
+         firm("HKD Ngọc Diệu Ái", codes=[OTHER_OWNER_ID], **HOUSEHOLD), "veto verified_tax_codes_differ"),
     Case("a branch and its parent", firm(COMPANY, codes=[CODE], **EVERYTHING),
          firm(f"Chi nhánh {COMPANY}", codes=[BRANCH_1], **EVERYTHING), "none"),
     Case("a branch is known by its name alone", firm(COMPANY, **EVERYTHING),

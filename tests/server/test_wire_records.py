@@ -21,7 +21,13 @@ ADDRESSES = tuple(records.Address(kind, f"12 {kind}", "26734") for kind in recor
 RELATIONS = tuple(
     records.Relation(type_, "tên", "vai", "group", "record", "0903", IDENTIFIERS[:2]) for type_ in records.RelationType
 )
-REPEATED = {"identifiers": IDENTIFIERS, "phones": ("1", "2"), "addresses": ADDRESSES, "relations": RELATIONS}
+REPEATED = {
+    "identifiers": IDENTIFIERS,
+    "phones": ("1", "2"),
+    "addresses": ADDRESSES,
+    "relations": RELATIONS,
+    "former_names": ("A", "B"),
+}
 
 
 def _filled(family: type[msgspec.Struct]) -> records.Attributes:

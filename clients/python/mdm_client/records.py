@@ -137,6 +137,8 @@ class BusinessAttributes:
     phones: tuple[str, ...] = ()
     addresses: tuple[Address, ...] = ()
     relations: tuple[Relation, ...] = ()
+    former_names: tuple[str, ...] = ()
+    """Legal names borne before; those that updates of the same record replaced are kept here by the service."""
 
 
 Attributes = CitizenAttributes | BusinessAttributes

@@ -108,6 +108,7 @@ def attributes_to_wire(attributes: records.Attributes) -> common_pb2.Attributes:
         phones=attributes.phones,
         addresses=addresses,
         relations=relations,
+        former_names=attributes.former_names,
     )
     return common_pb2.Attributes(business=business)
 
@@ -233,6 +234,7 @@ def _attributes_from_wire(message: common_pb2.Attributes) -> records.Attributes:
             phones=tuple(business.phones),
             addresses=_addresses_from_wire(business.addresses),
             relations=_relations_from_wire(business.relations),
+            former_names=tuple(business.former_names),
         )
     citizen = message.citizen
     return records.CitizenAttributes(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 import msgspec
 
@@ -37,7 +38,7 @@ _FORMS: tuple[tuple[str, str | None], ...] = (
     (r"doanh nghiep (?:tu nhan|tn)|dntn", "sole"),
     (r"(?:cong ty|c ?ty|cty) (?:hop danh|hd)", "partnership"),
     (r"ho (?:kinh doanh|kd)(?: ca the)?|hkd(?: ca the)?|hkdct", "household"),
-    (r"tap doan|group|holdings?", "group"),
+    (r"tap doan", "group"),
     (r"cong ty|c ?ty|cty|company", None),
 )
 # "CN" is a branch before a legal form or a number; elsewhere it is an industry or a technology.
@@ -50,6 +51,8 @@ _BRANCH = re.compile(
 _HOUSEHOLD_TRADES = re.compile(
     r"^(?:co so|cua hang|tiem|quan|nha thuoc|quay thuoc|tap hoa|shop|nha hang|hieu|dai ly|sap|quay)\b"
 )
+# A part of the proper name: "An Phát Group" succeeds "An Phát" at the same door.
+_GROUP = re.compile(r"\b(?:group|holdings?)\b")
 _FORM_PATTERNS = tuple((re.compile(rf"\b(?:{pattern})\b"), form) for pattern, form in _FORMS)
 _PHRASES = (
     (re.compile(r"\bt mai\b"), "thuong mai"),
@@ -165,6 +168,8 @@ def _without_form(full: str) -> tuple[str, str | None, str]:
         found = found or form
     if found is None and _HOUSEHOLD_TRADES.match(full):
         found = "household"
+    if found is None and _GROUP.search(full):
+        found = "group"
     return (name, "branch", branch[0]) if branch is not None else (name, found, "")
 
 
@@ -194,4 +199,4 @@ def _standing_for(words: list[str]) -> set[str]:
         for length in range(INITIALS_MIN, INITIALS_MAX + 1)
         for start in range(len(words) - length + 1)
     }
-    return runs | {one + other for one, other in zip(words, words[1:], strict=False)}
+    return runs | {one + other for one, other in pairwise(words)}

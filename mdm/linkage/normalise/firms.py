@@ -75,6 +75,10 @@ def _stated_names(attributes: BusinessAttributes, findings: Findings) -> list[tu
         ("legal_name", attributes.legal_name),
         ("short_name", attributes.short_name),
         ("foreign_name", attributes.foreign_name),
+        *(
+            ("former_names", name)
+            for name in findings.values("former_names", attributes.former_names, RECORD_VALUES_MAX)
+        ),
     ]
 
 
