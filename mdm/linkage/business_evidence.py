@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mdm.linkage.features import BusinessFeatures
+from mdm.linkage.features import NO_NUMBERS, BusinessFeatures
 from mdm.linkage.rules import STRANGERS, Coincidence, Found, Rules, disjoint
 
 HOUSEHOLD_TAX_CODE_OLD_PREFIX = "8"
@@ -50,7 +50,8 @@ def _are_numbered_apart(left: BusinessFeatures, right: BusinessFeatures) -> bool
     """Return whether both are branches of one firm, each with another number in its name."""
     if left.form != "branch" or right.form != "branch" or left.name != right.name:
         return False
-    return bool(left.name_numbers and right.name_numbers) and left.name_numbers != right.name_numbers
+    numbers = {left.name_numbers, right.name_numbers}
+    return len(numbers - {NO_NUMBERS, None}) > 1
 
 
 def _is_replaced(old: str, new: str) -> bool:

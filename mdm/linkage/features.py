@@ -10,6 +10,10 @@ from __future__ import annotations
 import msgspec
 
 
+NO_NUMBERS = "-"
+"""`name_numbers` of a name that holds none: a statement, for a number tells it apart."""
+
+
 class CitizenFeatures(msgspec.Struct, frozen=True, array_like=True, tag="citizen"):
     """Evidence about who a citizen is."""
 
@@ -124,7 +128,7 @@ class BusinessFeatures(msgspec.Struct, frozen=True, array_like=True, tag="busine
     names: tuple[str, ...] = ()
     """Core forms of all names, legal, short, foreign and former, each in the order of `name_sorted`."""
     name_numbers: str | None = None
-    """Numbers in the main name and of its branch, "14 2"; empty where it has none. None without a name."""
+    """Numbers in the main name and of its branch, "14 2"; `NO_NUMBERS` where it has none, None without a name."""
     name_distinct_words: tuple[str, ...] = ()
     """Words of `name_distinct`."""
     name_words: tuple[str, ...] = ()

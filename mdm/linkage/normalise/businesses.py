@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import msgspec
 
+from mdm.linkage.features import NO_NUMBERS
 from mdm.linkage.normalise.repairs import repaired_line
 from mdm.linkage.normalise.syllables import finished_typing, is_syllable
 from mdm.linkage.normalise.text import fold
@@ -127,10 +128,11 @@ def business_name(text: str) -> BusinessName:
         " ".join([*sorted(trades), distinct] if trades else [core]),
         distinct,
         legal_form,
-        " ".join(sorted({word for word in [*words, *_DIGIT_EDGE.sub(" ", branch).split()] if word.isdigit()})),
+        _numbers([*words, *_DIGIT_EDGE.sub(" ", branch).split()]),
         "".join(word if _WITHOUT_VOWEL.fullmatch(word) else word[0] for word in words),
         frozenset(written),
-        frozenset([*written, *words, *_standing_for(words), *_standing_for(written)]),
+        # Neighbours may be written as one: "Vi Na" is "Vina".
+        frozenset([*written, *words, *_initials(words), *_initials(written), *map("".join, pairwise(written))]),
     )
 
 
@@ -192,11 +194,14 @@ def _parted(core: str) -> tuple[str, list[str]]:
     return (" ".join(rest), trades) if rest else (core, [])
 
 
-def _standing_for(words: list[str]) -> set[str]:
-    """Return the initials of every run of words, and neighbours written as one ("vi na" is "vina")."""
-    runs = {
+def _numbers(words: list[str]) -> str:
+    return " ".join(sorted({word for word in words if word.isdigit()})) or NO_NUMBERS
+
+
+def _initials(words: list[str]) -> set[str]:
+    """Return the initials of every run of words."""
+    return {
         "".join(word[0] for word in words[start : start + length])
         for length in range(INITIALS_MIN, INITIALS_MAX + 1)
         for start in range(len(words) - length + 1)
     }
-    return runs | {one + other for one, other in pairwise(words)}
