@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.quality import cities, febrl, historical, public_sets, uganda
+from benchmarks.quality import cities, companies, febrl, historical, public_sets, uganda
 from benchmarks.quality.datasets import Pipeline
 
 DEFAULT_SETS = ("city:5000:7:default", "city:5000:7:hard")
@@ -52,6 +52,11 @@ PIPELINES: dict[str, DataSet] = {
     "uganda": DataSet(
         public_sets.pipeline(uganda.read_set),
         "uganda, 5,000 records of a client registry's 4,000 patients, without their two numbers",
+        no_argument,
+    ),
+    "companies": DataSet(
+        companies.link_companies,
+        "companies, short and full names of 1,576 listed Vietnamese firms, names alone",
         no_argument,
     ),
 }

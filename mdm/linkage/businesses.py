@@ -63,7 +63,7 @@ NAME = Comparison(
         Level(
             "abbreviated",
             Meaning.CLOSE,
-            all_of(Equal("name_initials"), Covered("name_words", "name_cover")),
+            all_of(Equal("name_initials"), Overlap("name_distinct_words"), Covered("name_words", "name_cover")),
             0.02,
             1e-4,
             term_frequency_column="name",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import msgspec
 
-
 NO_NUMBERS = "-"
 """`name_numbers` of a name that holds none: a statement, for a number tells it apart."""
 

@@ -200,10 +200,9 @@ def _atom_sql(atom: Atom) -> str:
             text = f"len({left}) <> len({right})"
         case NumberWithin(_, distance):
             text = f"abs({left} - {right}) <= {distance}"
-        case DamerauWithin(_, distance):
-            text = f"damerau_levenshtein({left}, {right}) <= {distance}"
-        case LevenshteinWithin(_, distance):
-            text = f"levenshtein({left}, {right}) <= {distance}"
+        case DamerauWithin(_, distance) | LevenshteinWithin(_, distance):
+            measure = "damerau_levenshtein" if isinstance(atom, DamerauWithin) else "levenshtein"
+            text = f"{measure}({left}, {right}) <= {distance}"
         case JaroWinklerAtLeast(_, threshold):
             text = f"jaro_winkler_similarity({left}, {right}) >= {threshold}"
         case _:
@@ -214,8 +213,9 @@ def _atom_sql(atom: Atom) -> str:
 def python(predicate: Predicate) -> str:
     """Return a Python expression over locals `l_<column>` and `r_<column>`, truthy where the predicate holds.
 
-    Lists that `Overlap`, `Contains` and `Covered` read also stand as `s_<column>`, the left side as a frozenset. The
-    functions `damerau`, `levenshtein` and `jaro_winkler` are rapidfuzz's. See `left_sets` and `columns` for what to bind.
+    Lists that `Overlap`, `Contains` and `Covered` read also stand as `s_<column>`, the left side as a frozenset.
+    The functions `damerau`, `levenshtein` and `jaro_winkler` are rapidfuzz's. See `left_sets` and `columns` for what to
+    bind.
     """
     match predicate:
         case And(parts):
@@ -258,10 +258,9 @@ def _atom_python(atom: Atom) -> str:
             text = f"({stated} and len({left}) != len({right}))"
         case NumberWithin(_, distance):
             text = f"({stated} and -{distance} <= {left} - {right} <= {distance})"
-        case DamerauWithin(_, distance):
-            text = f"({stated} and damerau({left}, {right}, score_cutoff={distance}) <= {distance})"
-        case LevenshteinWithin(_, distance):
-            text = f"({stated} and levenshtein({left}, {right}, score_cutoff={distance}) <= {distance})"
+        case DamerauWithin(_, distance) | LevenshteinWithin(_, distance):
+            measure = "damerau" if isinstance(atom, DamerauWithin) else "levenshtein"
+            text = f"({stated} and {measure}({left}, {right}, score_cutoff={distance}) <= {distance})"
         case JaroWinklerAtLeast(_, threshold):
             # DuckDB calls two empty texts wholly unlike, rapidfuzz alike; truthiness sides with DuckDB.
             text = f"({left} and {right} and jaro_winkler({left}, {right}) >= {threshold})"

@@ -16,7 +16,7 @@ from mdm.linkage.keys import Rule
 from mdm.linkage.predicates import Equal, sql
 from mdm.linkage.rules import Rules
 
-SPECIFICATION_VERSION = 2
+SPECIFICATION_VERSION = 3
 """Raised with any change of comparisons or blocking rules: models and postings of another version are of no use."""
 
 STRANGERS_BIRTHDAY_COUNT = 29_600

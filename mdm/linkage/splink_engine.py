@@ -189,13 +189,18 @@ def _block(workspace: Workspace, chunk: int, chunks: int) -> int:
     """Make the candidate pairs of one chunk.
 
     A record meets the last `CANDIDATES_PER_KEY_MAX` holders of a key before it, which is whom it would have met online.
+    A join over the key alone would look at all pairs of its holders; those in reach lie in one stretch of places or in
+    the next, so that the cost grows with the holders, not with their square.
     """
+    reach = CANDIDATES_PER_KEY_MAX
     workspace.run(
         f"""
         CREATE OR REPLACE TABLE pairs_{chunk} AS
         SELECT DISTINCT '0' AS match_key, l.number AS join_key_l, r.number AS join_key_r
-        FROM holders AS l JOIN holders AS r ON l.key = r.key
-        WHERE l.place < r.place AND r.place - l.place <= {CANDIDATES_PER_KEY_MAX} AND l.number % {chunks} = {chunk}
+        FROM (SELECT *, place // {reach} AS stretch FROM holders) AS l
+        JOIN (SELECT *, unnest([place // {reach}, place // {reach} - 1]) AS stretch FROM holders) AS r
+        ON l.key = r.key AND l.stretch = r.stretch
+        WHERE l.place < r.place AND r.place - l.place <= {reach} AND l.number % {chunks} = {chunk}
         """  # noqa: S608 - Numbers of our own.
     )
     return workspace.count(f"SELECT count(*) FROM pairs_{chunk}")  # noqa: S608

@@ -70,17 +70,48 @@ def test_what_thousands_share_brings_nobody_together(reason: str, left: dict[str
     ("reason", "shared"),
     [
         ("tax code", {"tax_codes": ("0301234567",)}),
-        ("core name", {"name": "hoa mai"}),
+        ("any of its names", {"names": ("hoa mai",)}),
         ("phone", {"phones": ("842838000000",)}),
         ("what tells it apart, in one ward", {"name_distinct": "hoa mai", "wards": ("26740",)}),
-        ("door and first word", {"premises": ("1|a",), "name": "hoa mai"}),
+        ("door and a word", {"premises": ("1|a",), "name_distinct": "hoa mai"}),
         ("representative in one ward", {"representative_ids": ("079190000001",), "wards": ("26740",)}),
-        ("representative's name and first word", {"representative_name": "le van tam", "name": "hoa mai"}),
+        ("representative's name and a word", {"representative_name": "le van tam", "name_distinct": "hoa mai"}),
     ],
 )
 def test_records_of_one_business_meet(reason: str, shared: dict[str, Any]) -> None:
     assert posting_keys(BusinessFeatures(**shared)), reason
     assert posting_keys(BusinessFeatures(**shared)) == posting_keys(BusinessFeatures(**shared, form="company"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "left", "right"),
+    [
+        ("the brand's first word left out", {"premises": ("1|a",), "name_distinct": "chau phuong"},
+         {"premises": ("1|a",), "name_distinct": "phuong"}),
+        ("a slip in the first word", {"premises": ("1|a",), "name_distinct": "nha thoc to ngoc van"},
+         {"premises": ("1|a",), "name_distinct": "to ngoc van"}),
+        ("short name and legal name", {"names": ("an phat", "thuong mai an phat")}, {"names": ("an phat",)}),
+    ],
+)  # fmt: skip
+def test_records_of_one_business_meet_though_their_names_differ(
+    reason: str, left: dict[str, Any], right: dict[str, Any]
+) -> None:
+    assert set(posting_keys(BusinessFeatures(**left))) & set(posting_keys(BusinessFeatures(**right))), reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "shared"),
+    [
+        ("nothing stated", {}),
+        ("a tower's door", {"premises": ("1|a",)}),
+        ("a street", {"wards": ("26740",), "streets": ("le loi",)}),
+        ("a legal form", {"legal_form": "llc", "form": "company"}),
+        ("a representative's name", {"representative_name": "le van tam"}),
+        ("an owner of several firms", {"representative_ids": ("079190000001",)}),
+    ],
+)
+def test_what_hundreds_of_firms_share_brings_none_together(reason: str, shared: dict[str, Any]) -> None:
+    assert not posting_keys(BusinessFeatures(**shared)), reason
 
 
 def test_posting_keys_have_one_width_and_hold_no_value_in_clear() -> None:

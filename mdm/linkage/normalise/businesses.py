@@ -151,7 +151,8 @@ def _typed_out(line: str) -> str:
     )
     if not are_settled or sum(better is not None for better in meant) < TYPED_WORDS_MIN:
         return line
-    return " ".join(better or word for word, better in zip(words, meant, strict=True))
+    # "Coong" is a syllable as it stands; among typed words it is not meant as one.
+    return " ".join(better or word.replace("oo", "ô") for word, better in zip(words, meant, strict=True))
 
 
 def _without_form(full: str) -> tuple[str, str | None, str]:

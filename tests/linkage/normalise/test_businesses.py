@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdm.linkage.normalise.businesses import business_name
+from mdm.linkage.features import NO_NUMBERS
+from mdm.linkage.normalise.businesses import business_name, variants
 
 FORMS = [
     ("Công ty Trách nhiệm Hữu hạn An Phát", "llc", "an phat"),
@@ -38,6 +39,8 @@ FORMS = [
     ("HKD An Phát", "household", "an phat"),
     ("Nhà thuốc Minh Châu", "household", "nha thuoc minh chau"),
     ("Tập đoàn An Phát", "group", "an phat"),
+    ("An Phát Group", "group", "an phat group"),
+    ("Công ty TNHH An Phát Holdings", "llc", "an phat holdings"),
     ("Tổng Công ty An Phát - CTCP", "group", "an phat"),
     ("TCT An Phát", "group", "an phat"),
     ("Chi nhánh Công ty TNHH An Phát", "branch", "an phat"),
@@ -61,6 +64,15 @@ EXPANSIONS = [
     ("COÂNG TY TNHH THIEÁT BÒ HOAØNG KHAÙNH", "Công ty TNHH Thiết bị Hoàng Khánh"),
     ("Cty TNHH XD Quang Ngoïc", "Công ty TNHH Xây dựng Quang Ngọc"),
     ("CTCP TM Nhất Thiên - CŨ", "Công ty Cổ phần Thương mại Nhất Thiên"),
+    ("Coong ty TNHH Vinhx Vieetj", "Công ty TNHH Vĩnh Việt"),
+    ("Xây dựng1369", "Công ty Cổ phần Xây dựng 1369"),
+    ("Dược TW3", "Công ty Cổ phần Dược Trung ương 3"),
+    ("Cơ khí Việt Tân No.3", "Cơ khí Việt Tân số 3"),
+    ("Tư vấn Minh Hòa II", "Công ty Tư vấn Minh Hòa 2"),
+    ("Đa Quốc Gia I.D.I", "Đa Quốc Gia IDI"),
+    ("Du lịch BR-VT", "Công ty Cổ phần Du lịch tỉnh Bà Rịa - Vũng Tàu"),
+    ("In sách TP.Hà Nội", "Công ty Cổ phần In sách tại Thành phố Hà Nội"),
+    ("An Phát Viet Nam", "An Phát Vietnam"),
 ]
 
 
@@ -81,6 +93,67 @@ def test_trade_words_do_not_tell_firms_apart() -> None:
     assert business_name("Công ty TNHH Thương mại Dịch vụ").distinct == "thuong mai dich vu", "nothing else is there"
     assert business_name("Công ty TNHH").core == "cong ty tnhh", "a name that is only a form keeps it"
     assert business_name("").core is None
+
+
+@pytest.mark.parametrize(
+    ("english", "vietnamese"),
+    [
+        ("Phuoc Loc Trading Service Company Limited", "Công ty TNHH Thương mại Dịch vụ Phước Lộc"),
+        ("FPT Telecom", "Công ty Cổ phần Viễn thông FPT"),
+        ("Hoa Mai Construction Investment JSC", "Công ty Cổ phần Đầu tư Xây dựng Hoa Mai"),
+    ],
+)
+def test_a_translated_name_meets_the_name_that_it_translates(english: str, vietnamese: str) -> None:
+    assert business_name(english).sorted == business_name(vietnamese).sorted
+
+
+def test_the_order_of_the_words_that_tell_a_firm_apart_matters() -> None:
+    assert business_name("Thủy sản Minh Hải").sorted != business_name("Thủy sản Hải Minh").sorted
+    assert business_name("Dịch vụ Thương mại Minh Hải").sorted == business_name("Thương mại Dịch vụ Minh Hải").sorted
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("Sông Đà 9", "9"),
+        ("Công ty Cổ phần Xây dựng số 9 - VC9", "9"),
+        ("Chi nhánh 2 - Công ty TNHH An Phát", "2"),
+        ("Công ty TNHH An Phát - Chi nhánh Quận 5", "5"),
+        ("Công ty TNHH An Phát", NO_NUMBERS),
+    ],
+)
+def test_numbers_are_told_in_one_spelling(text: str, numbers: str) -> None:
+    assert business_name(text).numbers == numbers
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "found"),
+    [
+        ("another name in brackets", "Tập đoàn Lộc Trời (BVTV An Giang)",
+         ["Tập đoàn Lộc Trời (BVTV An Giang)", "Tập đoàn Lộc Trời", "BVTV An Giang"]),
+        ("a country is a part of the name", "Công ty TNHH Sam Sung (Việt Nam)", ["Công ty TNHH Sam Sung (Việt Nam)"]),
+        ("so is a branch", "Công ty TNHH An Phát (Chi nhánh 2)", ["Công ty TNHH An Phát (Chi nhánh 2)"]),
+        ("a number is no name", "An Phát (2)", ["An Phát (2)"]),
+        ("nothing but brackets", "(An Phát)", ["(An Phát)", "", "An Phát"]),
+        ("brackets that never end", "An Phát (Hòa", ["An Phát (Hòa"]),
+    ],
+)  # fmt: skip
+def test_brackets_may_hold_another_name(reason: str, text: str, found: list[str]) -> None:
+    assert variants(text) == found, reason
+
+
+@pytest.mark.parametrize(
+    ("word", "long"),
+    [
+        ("gtdt", "Giao thông Đường thủy"),
+        ("sgk", "Sách Giáo khoa"),
+        ("vina", "Vi Na"),
+        ("xd", "Xăng dầu"),
+        ("xd", "Xây dựng"),
+    ],
+)
+def test_an_abbreviation_is_covered_by_what_it_may_stand_for(word: str, long: str) -> None:
+    assert word in business_name(f"Công ty Cổ phần {long} Đà Lạt").cover
 
 
 @given(st.text(max_size=80))
