@@ -99,11 +99,8 @@ def _lack_beside_name(found: Found, left: BusinessFeatures, contacts: int) -> st
     if left.form == "household_business" and address.label == "different" and not found.agrees("representative"):
         # A household business has its name to itself in one ward only.
         return "other_ward"
-    if found.is_close("name"):
-        return None if contacts > 1 else "name_alone"
-    # No two companies may bear one name; households' recur, and then along one street too.
-    is_street_shared = address.label == "same_street" and left.form == "company"
-    return None if contacts or is_street_shared else "name_alone"
+    needed = 1 if found.agrees("name") else 2
+    return None if contacts >= needed else "name_alone"
 
 
 def excess(_members: Sequence[BusinessFeatures]) -> str | None:
