@@ -2,11 +2,11 @@
 
 Read in this order: `commands` (what the writer is asked and answers), `views` (what readers answer), `payloads`
 (sealed values), `relation_state` (what a record says of others, as keys), `engines` (model and epoch in force),
-`matcher` (record → scored candidates → decision), `bearer` (whether a key changed hands), `group` and `upsert` (one
-write → facts), `changes` (facts → affected golden IDs), `population` (an epoch that follows the city), `writer`
-(commands → journal and index), `relation_ends` (who is meant), `relations` and `households`, `previews`, `crosswalk`
-and `reader`, `models` (which one is in force since when; another one) with `model_comparison`, `projection` (journal →
-index), and for re-linkage `relink_runs` (its files), `relink_linkage` (records → clusters), `relink_plan` (clusters →
-components), `relink_process` (snapshot → plan) and `relink_control` (plan → commit between writes). `audit` draws
-pairs for people to judge and says what their labels prove.
+`matcher` (record → scored candidates → decision), `bearer` (whether a key changed hands), `renames` (a firm's earlier
+names), `group` and `upsert` (one write → facts), `changes` (facts → affected golden IDs), `population` (an epoch that
+follows the city), `writer` (commands → journal and index), `relation_ends` (who is meant), `relations` and
+`households`, `previews`, `crosswalk` and `reader`, `models` (which one is in force since when; another one) with
+`model_comparison`, `projection` (journal → index), and for re-linkage `relink_runs` (its files), `relink_linkage`
+(records → clusters), `relink_plan` (clusters → components), `relink_process` (snapshot → plan) and `relink_control`
+(plan → commit between writes). `audit` draws pairs for people to judge and says what their labels prove.
 """

@@ -61,6 +61,7 @@ ITEMS_MAX = {
     "BusinessAttributes.phones": limits.RECORD_VALUES_MAX,
     "BusinessAttributes.addresses": limits.RECORD_VALUES_MAX,
     "BusinessAttributes.relations": limits.RECORD_VALUES_MAX,
+    "BusinessAttributes.former_names": limits.RECORD_VALUES_MAX,
     "Relation.identifiers": limits.RECORD_VALUES_MAX,
     "IngestOperations.operations": limits.BATCH_WRITE_RECORDS_MAX,
     "BatchMatchRequest.attributes": limits.BATCH_WRITE_RECORDS_MAX,
