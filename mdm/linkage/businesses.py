@@ -47,6 +47,9 @@ TAX_CODE = Comparison(
 JARO_WINKLER_TYPO = 0.9499
 """One slip in a name of eight letters or more. Not a rational value of the measure."""
 
+SHARERS_FREE_MAX = 8
+"""Records that share a door, telephone or representative before it weighs less: a firm's, its branches', a sister's."""
+
 _SAME_NUMBERS = Equal("name_numbers")
 """Number 9 is another firm than number 6, and "Hoa Mai 2" another shop than "Hoa Mai"."""
 
@@ -127,7 +130,16 @@ PHONE = Comparison(
     (
         Level("missing", Meaning.MISSING, EitherEmpty("phones")),
         # An accountant's phone is the phone of many firms.
-        Level("same", Meaning.AGREES, Overlap("phones"), 0.75, 1e-3, bits_max=9.0, term_frequency_column="phone"),
+        Level(
+            "same",
+            Meaning.AGREES,
+            Overlap("phones"),
+            0.75,
+            1e-3,
+            bits_max=9.0,
+            term_frequency_column="phone",
+            sharers_free_max=SHARERS_FREE_MAX,
+        ),
         Level("different", Meaning.NEUTRAL, None, 0.25, 0.9999, bits_min=-2.0),
     ),
 )
@@ -144,6 +156,7 @@ ADDRESS = Comparison(
             bits_max=8.0,
             # Hundreds of firms have their seat in one tower or market.
             term_frequency_column="seat",
+            sharers_free_max=SHARERS_FREE_MAX,
         ),
         # Two doors can be told apart though one of them lacks its ward.
         Level("missing", Meaning.MISSING, all_of(EitherEmpty("wards"), EitherEmpty("premises"))),
@@ -166,6 +179,7 @@ REPRESENTATIVE = Comparison(
             1e-3,
             bits_max=7.0,
             term_frequency_column="representative_name",
+            sharers_free_max=SHARERS_FREE_MAX,
         ),
         Level("close", Meaning.CLOSE, JaroWinklerAtLeast("representative_name", JARO_WINKLER_CLOSE), 0.02, 6e-3),
         Level("different", Meaning.NEUTRAL, None, 0.03, 0.99, bits_min=-4.0),

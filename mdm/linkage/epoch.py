@@ -212,7 +212,7 @@ class StatisticsEpoch:
         free_share = level.sharers_free_max / max(frequencies.stated_count, 1)
         if not free_share:
             return frequencies.share
-        return lambda value: u * max(frequencies.share(value) / free_share, 1.0)
+        return lambda value: min(u * max(frequencies.share(value) / free_share, 1.0), 1.0)
 
     def expected_strangers(self, name: str) -> float:
         """Return how many others bear this full name and one given birth date, on average."""

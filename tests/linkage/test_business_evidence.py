@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,6 +19,7 @@ from mdm.domain.records import (
     RelationType,
     SourceRecord,
 )
+from mdm.linkage.businesses import SHARERS_FREE_MAX
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import Assessment, assess, veto
 from mdm.linkage.features import BusinessFeatures
@@ -206,6 +208,6 @@ def test_what_many_firms_share_weighs_less(
         (step,) = (step for step in steps if step.comparison == comparison)
         bits.append(step.bits + step.term_frequency_bits)
     one, many = bits
-    # A tenth of all firms share it: log2(10), and not a thousand to one.
-    assert 2.0 < many < 3.5
+    # A thousand firms share it, 125 times as many as are free: seven bits less.
+    assert one - many == pytest.approx(math.log2(1_000 / SHARERS_FREE_MAX), abs=0.01)
     assert 7.5 < one < 9.5
