@@ -44,7 +44,7 @@ ENGLISH = {
     "international": "quoc te", "industrial": "cong nghiep", "industry": "cong nghiep", "electric": "dien",
     "minerals": "khoang san", "mineral": "khoang san", "media": "truyen thong", "rubber": "cao su",
     "furniture": "noi that", "interior": "noi that", "pharmacy": "nha thuoc", "restaurant": "nha hang",
-    "hotel": "khach san", "hospital": "benh vien", "viet nam": "viet nam", "vietnam": "viet nam", "saigon": "sai gon",
+    "hotel": "khach san", "hospital": "benh vien", "vietnam": "viet nam", "saigon": "sai gon",
     "hanoi": "ha noi",
 }  # fmt: skip
 
