@@ -88,9 +88,11 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
     is_same_but_for_writing = name in _WRITTEN_OTHERWISE or (name in _SHORTENED and found["family"].is_missing)
     is_unnamed = found["name"].is_missing and found.agrees("family") and not found.conflicts("sex")
     # A household's phone, address and parents do not tell twins apart: what may be another name needs a number.
-    fits = (
-        found.agrees("birth") and contacts >= needed and (is_same_but_for_writing or (is_unnamed and contacts > needed))
-    )
+    if found.agrees("birth"):
+        fits = contacts >= needed and (is_same_but_for_writing or (is_unnamed and contacts > needed))
+    else:
+        # A bare year or a slip in the date takes one item more where little of the name is written.
+        fits = found.is_close("birth") and is_same_but_for_writing and contacts >= needed + (name in _SHORTENED)
     return None if fits else "name"
 
 
@@ -119,7 +121,9 @@ def _missing_beside_number(found: Found) -> str | None:
     """Return what a link lacks beside a shared number, which may be a relative's or one digit off a stranger's."""
     name, birth = found["name"], found["birth"]
     if birth.label == "different":
-        return "number_without_birth_date"
+        # Years apart beside the same name and home: the clerk's slip, for relatives of one name have not one number.
+        is_slip = found.agrees("name") and not found.conflicts("diacritics") and found.count("phone", "address") > 0
+        return None if is_slip else "number_without_birth_date"
     if found.conflicts("birth"):
         # A year off is a clerk's slip if the name agrees in full.
         return None if found.agrees("name") else "number_without_birth_date"

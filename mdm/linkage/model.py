@@ -55,7 +55,7 @@ class Provenance(msgspec.Struct, frozen=True):
 
 DEFAULT_THRESHOLDS: dict[str, Thresholds] = {
     EntityKind.CITIZEN: Thresholds(
-        link_bits=7.0, review_bits=3.0, lead_bits=3.0, move_margin_bits=4.0, coincidence_max=5e-4
+        link_bits=7.0, review_bits=6.0, lead_bits=3.0, move_margin_bits=4.0, coincidence_max=5e-4
     ),
     EntityKind.BUSINESS: Thresholds(
         link_bits=7.0, review_bits=3.0, lead_bits=3.0, move_margin_bits=4.0, coincidence_max=5e-4

@@ -12,6 +12,9 @@ from mdm.resolve.matcher import describe, features_of
 from mdm.resolve.payloads import decode_payload
 from mdm.store.view import IndexView
 
+SAME_BEARER_BITS_MIN = 3.0
+"""Two versions of one source key below it are of two bearers: a key names the same one until its values deny it."""
+
 
 def is_another_bearer(state: IndexView, engine: Engine, number: RecordNumber, new: Features) -> bool:
     """Return whether the values of a source key are about somebody else than the stored ones.
@@ -29,7 +32,7 @@ def is_another_bearer(state: IndexView, engine: Engine, number: RecordNumber, ne
 
 
 def differ(engine: Engine, old: Features, new: Features) -> bool:
-    """Return whether two versions of one record describe two bearers: a veto, or a weight below review.
+    """Return whether two versions of one record describe two bearers: a veto, or a weight below `SAME_BEARER_BITS_MIN`.
 
     Values too thin to tell anyone apart do not count against the bearer as long as name, birth date and codes stay;
     nor does a personal ID that was corrected by one digit beside the same name and birth date.
@@ -39,7 +42,7 @@ def differ(engine: Engine, old: Features, new: Features) -> bool:
     if veto(old, new) is not None and not _is_digit_corrected(old, new):
         return True
     pair = engine.scorer.score(old, [new])[0]
-    return pair.match_weight_bits < engine.model.thresholds.review_bits
+    return pair.match_weight_bits < SAME_BEARER_BITS_MIN
 
 
 def _identity(features: Features) -> tuple[object, ...]:

@@ -111,6 +111,7 @@ def test_a_full_record_becomes_evidence() -> None:
         relative_ids=("079160000001",),
         household="household:H-1",
         employer="household:E-9",
+        birth_date_exact="1985-03-12",
         name_regional="nguyen thi hoa",
         given_accented="hòa",
         name_rotated=("hoa nguyen thi", "hoa thi nguyen", "thi hoa nguyen"),
