@@ -17,6 +17,7 @@
     ├── ConflictError                         the request contradicts what is stored
     │   ├── RequestIdReusedError
     │   ├── PlanOutdatedError
+    │   ├── ChurnExceededError
     │   ├── RelinkRunningError
     │   ├── ModelRefusedError
     │   └── ModelOutdatedError
@@ -142,6 +143,12 @@ class PlanOutdatedError(ConflictError):
     """A re-linkage plan that can no longer be committed: committed or cancelled before, or of another epoch."""
 
     reason = "RELINK_PLAN_OUTDATED"
+
+
+class ChurnExceededError(ConflictError):
+    """A plan that would change a larger share of the golden IDs than its commit allows."""
+
+    reason = "RELINK_CHURN_EXCEEDED"
 
 
 class RelinkRunningError(ConflictError):

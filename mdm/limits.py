@@ -173,8 +173,9 @@ FEED_SAMPLE_BYTES = 1024 * 1024
 REJECT_GATE_ROWS_MIN = 100
 """Rows read before the share of set-aside rows can stop a load: of fewer, one bad row is already more than 1 %."""
 
-FEATURES_CACHED_MAX = 200_000
-"""Decoded features that a re-linkage keeps: about 300 MB; pairs come in the order of records, so it mostly hits."""
+FEATURES_CACHED_MAX = 20_000
+"""Decoded features that a re-linkage keeps, about 40 MB: pairs come one connected part after the other, and the largest
+honest parts have some hundred records."""
 
 POPULATION_ROUNDS_MAX = 4
 """Rounds of clustering in the search for the population; each needs one when the first guess was near."""
@@ -182,8 +183,38 @@ POPULATION_ROUNDS_MAX = 4
 QUESTIONS_PER_ITEM_MAX = 500
 """Questions of one plan item: a few milliseconds of the writer's time."""
 
-RELINK_MEMORY_BYTES = 2 << 30
-"""DuckDB's share of a re-linkage unless told otherwise; the process needs about 0.5 KiB a record besides."""
+RELINK_MEMORY_BYTES = 4 << 30
+"""Memory of a re-linkage's process unless told otherwise: enough for a city of 450,000 citizens."""
+
+RELINK_PROCESS_BYTES = 512 << 20
+"""Of it the interpreter with its libraries, and what DuckDB takes beyond the limit of its buffers."""
+
+RELINK_RECORD_BYTES = 1024
+"""Of it for each record: columns, pairs, clusters, names."""
+
+RELINK_DUCKDB_BYTES_MIN = 512 << 20
+"""DuckDB's buffers at the least; a million records then train and predict by spilling to disk."""
+
+RELINK_RECORD_DISK_BYTES = 4096
+"""Working files of a re-linkage for each record, beside a copy of the index: snapshot, pairs, plan and what spills."""
+
+RELINK_ATTEMPTS_MAX = 3
+"""Times that a plan's process is started before the run fails: one that the kernel kills for memory dies each time."""
+
+RELINK_RUNS_KEPT = 50
+"""Runs whose reports stay to be read: a year of weekly ones."""
+
+RELINK_EXAMPLES_MAX = 5
+"""Examples of each kind of change in a report: what an operator reads before a commit."""
+
+RELINK_EXAMPLE_RECORDS_MAX = 10
+"""Records named in one example: honest golden records have fewer members, and others are cut."""
+
+RELINK_DROPPED_LISTED_MAX = 100
+"""Dropped components that a report lists; beyond them they are only counted."""
+
+RELINK_LARGEST_SHOWN = 5
+"""Largest golden records in a report: where false merges pile up, they lead to it."""
 
 ADAPTATION_RECORDS_MIN = 10_000
 """Records of a kind below which a re-linkage keeps the shipped model: rare levels are seen too seldom to learn from."""

@@ -18,7 +18,8 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model, Provenance
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.train import SAMPLE_PAIRS, train
-from mdm.resolve.relink_linkage import People, Records, link
+from mdm.resolve.relink_linkage import Records, link
+from mdm.resolve.relink_snapshot import People
 
 
 def pipeline(read_set: Callable[[Path], PersonSet]) -> Pipeline:

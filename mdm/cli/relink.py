@@ -1,17 +1,19 @@
-"""`mdm relink`, `mdm relink plan`, `mdm relink commit`."""
+"""`mdm relink` with `plan`, `commit` and `revert`."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mdm.cli.output import ExitCode, connected, fail, note, progress, show
+from mdm.cli.relink_report import details_of, examples_in_words, reversal_in_words
 
 if TYPE_CHECKING:
     from mdm_client import Client
-    from mdm_client.results import RelinkImpact, RelinkReport, RelinkRun
+    from mdm_client.relink_results import RelinkImpact, RelinkReport, RelinkRun
 
 _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the impact report as JSON.")]
@@ -32,7 +34,9 @@ _IMPACT_WORDS = {
     "split_golden_id_count": "golden IDs that lose records",
     "restored_golden_id_count": "golden IDs that answer for themselves again",
     "moved_record_count": "records that move to another golden ID",
+    "unchanged_golden_id_count": "golden IDs that keep exactly their records",
     "potential_match_count": "questions opened for a steward",
+    "closed_potential_match_count": "questions closed",
     "scored_pair_count": "pairs of records weighed",
     "refused_link_count": "links refused, because a veto forbids them",
     "largest_member_count": "records in the largest golden record",
@@ -43,19 +47,25 @@ _IMPACT_WORDS = {
 
 _CHANGES = (
     *("pending_record_count", "created_golden_id_count", "merged_golden_id_count", "split_golden_id_count"),
-    *("restored_golden_id_count", "moved_record_count", "potential_match_count"),
+    *("restored_golden_id_count", "moved_record_count", "potential_match_count", "closed_potential_match_count"),
 )
 
 app = typer.Typer(rich_markup_mode=None)
+
+_MaxChurn = Annotated[
+    float | None,
+    typer.Option(min=0, max=100, help="Commit nothing if more than this percentage of the golden IDs would change."),
+]
+_MemoryLimit = Annotated[
+    str, typer.Option(metavar="SIZE", help="Memory that the plan may take, such as 8GiB; 4GiB unless told otherwise.")
+]
 
 
 @app.callback(invoke_without_command=True)
 def relink(
     context: typer.Context,
-    max_churn: Annotated[
-        float | None,
-        typer.Option(min=0, max=100, help="Stop when more than this percentage of the golden IDs would change."),
-    ] = None,
+    max_churn: _MaxChurn = None,
+    memory_limit: _MemoryLimit = "",
     learn: _Learn = False,
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
@@ -65,50 +75,138 @@ def relink(
     \b
     Examples:
       mdm relink                      pending records get their golden IDs, fragments close
-      mdm relink plan                 says what would change and prints the plan's name
+      mdm relink plan                 says what would change, with examples, and prints the plan's name
       mdm relink commit RUN           commits that plan exactly as reviewed
+      mdm relink revert RUN           gives every golden ID back as it was before that run
 
     What is shown by kind is as planned: what changed since the plan is left as it is, and counted as dropped.
+    A run that is under way already, or that a killed service takes up again, is watched instead of a new one started.
     A plan that --max-churn stops stays and can be committed by name; the exit code is then 4.
     """
     if context.invoked_subcommand is not None:
         return
     with connected(server) as client:
-        planned = _watched(client, client.relink.plan(is_learning=learn))
-        planned_report = client.relink.report(planned.run_id)
-        if max_churn is not None and _churn_percent(planned_report) > max_churn:
-            _show(planned_report, as_json=as_json)
-            command = f"mdm relink commit {planned.run_id} --server {server}"
-            fail(
-                f"more than --max-churn {max_churn:g} % would change; commit it with: {command}",
-                ExitCode.STOPPED_BY_GATE,
-            )
-        committed = _watched(client, client.relink.commit(planned.run_id, planned.plan_digest))
-        _show(client.relink.report(committed.run_id), as_json=as_json)
+        run = _planned(client, memory_limit, is_learning=learn)
+        if run.state.value == "planned":
+            run = _committed(client, run, max_churn, server, as_json=as_json)
+        _show(client.relink.report(run.run_id), as_json=as_json)
 
 
 @app.command()
-def plan(learn: _Learn = False, server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> None:
-    """Compute what a re-linkage would change, and change nothing."""
+def plan(
+    memory_limit: _MemoryLimit = "", learn: _Learn = False, server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False
+) -> None:
+    """Compute what a re-linkage would change, and change nothing.
+
+    Prints the plan's name, what changes by kind and registry, how large golden records are before and after, and a few
+    examples of each kind of change, those first that the least weight holds together: source keys, golden IDs and the
+    levels that decided. What it prints is therefore personal data.
+
+    \b
+    Examples:
+      mdm relink plan
+      mdm relink plan --memory-limit 8GiB
+      mdm relink plan --json | jq .examples
+    """
     with connected(server) as client:
-        planned = _watched(client, client.relink.plan(is_learning=learn))
-        _show(client.relink.report(planned.run_id), as_json=as_json)
+        _show(
+            client.relink.report(_planned(client, memory_limit, is_learning=learn).run_id),
+            as_json=as_json,
+            has_details=True,
+        )
 
 
 @app.command()
 def commit(
-    run: Annotated[str, typer.Argument(help="The plan's name, as `relink plan` printed it.")],
+    run: Annotated[str, typer.Argument(help="The plan's name, as `relink plan` or `relink revert` printed it.")],
+    max_churn: _MaxChurn = None,
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
 ) -> None:
-    """Commit a plan exactly as reviewed, or resume a commit that was cut off. Done already, it is left as it is."""
+    """Commit a plan exactly as reviewed, or resume a commit that was cut off. Done already, it is left as it is.
+
+    \b
+    Examples:
+      mdm relink commit 20261125T101500-a1b2c3
+      mdm relink commit 20261125T101500-a1b2c3 --max-churn 0.5
+    """
     with connected(server) as client:
-        if client.relink.get(run).state.value == "committed":
+        found = client.relink.get(run)
+        if found.state.value == "committed":
             # Whoever lost the first answer asks again: the plan stands as asked for, so this is no error.
             note(f"{run} was committed already")
         else:
-            _watched(client, client.relink.commit(run))
+            _committed(client, found, max_churn, server, as_json=as_json)
         _show(client.relink.report(run), as_json=as_json)
+
+
+@app.command()
+def revert(
+    run: Annotated[str, typer.Argument(help="The committed run.")],
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would come back, and change nothing.")
+    ] = False,
+    max_churn: _MaxChurn = None,
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
+) -> None:
+    """Take a re-linkage back: every golden ID is again what it was before it.
+
+    A component in which a record or golden ID changed since, or a steward judged, stays as it is and is counted. IDs
+    that the run issued are retired, except where records that were pending before hold them: an answer once given
+    stays. Model and statistics are again those of before, unless others were activated since. It is a run of its own,
+    watched, resumed and committed like any other.
+
+    \b
+    Examples:
+      mdm relink revert 20261125T101500-a1b2c3 --dry-run
+      mdm relink revert 20261125T101500-a1b2c3
+    """
+    with connected(server) as client:
+        reversal = _watched(client, client.relink.revert(run))
+        if not is_dry_run:
+            _committed(client, reversal, max_churn, server, as_json=as_json)
+        _show(client.relink.report(reversal.run_id), as_json=as_json)
+
+
+def _planned(client: Client, memory_limit: str, *, is_learning: bool) -> RelinkRun:
+    """Start a run, or find the one that is under way, and watch it until it is planned or committed."""
+    from mdm_client import FailedPreconditionError
+
+    try:
+        run = client.relink.plan(is_learning=is_learning, memory_limit_bytes=_bytes(memory_limit))
+    except FailedPreconditionError as error:
+        if error.reason != "RELINK_RUNNING":
+            raise
+        run = client.relink.get()
+        if run.reverts_run_id:
+            fail(f"{run.run_id}, which takes {run.reverts_run_id} back, is under way; wait for it")
+        note(f"re-linkage {run.run_id} is under way already; watching it")
+    return _watched(client, run)
+
+
+def _committed(client: Client, run: RelinkRun, max_churn: float | None, server: str, *, as_json: bool) -> RelinkRun:
+    from mdm_client import FailedPreconditionError
+
+    try:
+        begun = client.relink.commit(run.run_id, run.plan_digest, max_churn_percent=max_churn)
+    except FailedPreconditionError as error:
+        if error.reason != "RELINK_CHURN_EXCEEDED":
+            raise
+        _show(client.relink.report(run.run_id), as_json=as_json, has_details=True)
+        command = f"mdm relink commit {run.run_id} --server {server}"
+        fail(f"more than --max-churn {max_churn:g} % would change; commit it with: {command}", ExitCode.STOPPED_BY_GATE)
+    return _watched(client, begun)
+
+
+def _bytes(text: str) -> int:
+    """Return how many bytes a size such as `8GiB` or `512 MiB` means; 0 for an empty one."""
+    found = re.fullmatch(r"(\d+)\s*(?:([KMGT])i?B?|B)?", text.strip(), re.IGNORECASE)
+    if not text:
+        return 0
+    if found is None:
+        raise typer.BadParameter("is no size: write for example 8GiB", param_hint="--memory-limit")
+    return int(found[1]) << (10 * (" KMGT".index(found[2].upper()) if found[2] else 0))
 
 
 def _watched(client: Client, run: RelinkRun) -> RelinkRun:
@@ -130,29 +228,36 @@ def _watched(client: Client, run: RelinkRun) -> RelinkRun:
     return run
 
 
-def _churn_percent(report: RelinkReport) -> float:
-    """Return how many of the golden IDs before would be merged or lose members, in per cent."""
-    before = sum(impact.golden_record_count_before for impact in report.impacts)
-    changed = sum(impact.merged_golden_id_count + impact.split_golden_id_count for impact in report.impacts)
-    return 100 * changed / before if before else 0.0
-
-
-def _show(report: RelinkReport, *, as_json: bool) -> None:
+def _show(report: RelinkReport, *, as_json: bool, has_details: bool = False) -> None:
     run = report.run
     facts: dict[str, Any] = {
         "run": run.run_id,
         "state": str(run.state),
+        "takes_back": run.reverts_run_id,
         "plan_digest": run.plan_digest,
         "components": run.component_count,
         "components_committed": run.committed_component_count,
         "components_dropped": run.dropped_component_count,
+        "churn_percent": round(report.churn_percent, 3),
         "token": run.token,
     }
     if as_json:
-        show(facts | {_kind(impact): _counts(impact) for impact in report.impacts}, as_json=True)
+        details = dataclasses.asdict(dataclasses.replace(report, impacts=()))
+        whole = {name: details[name] for name in ("examples", "dropped", "reversal") if details[name]}
+        show(facts | {_kind(impact): _counts(impact) for impact in report.impacts} | whole, as_json=True)
         return
     shown = {name: value for name, value in facts.items() if value != 0 and name != "token"}
-    show(shown | {f"{_kind(impact)}, as planned": _in_words(impact) for impact in report.impacts}, as_json=False)
+    for impact in report.impacts:
+        shown[f"{_kind(impact)}, as planned"] = _in_words(impact)
+        if has_details:
+            shown |= details_of(impact)
+    if report.reversal is not None:
+        shown["taken back"] = reversal_in_words(report.reversal)
+    if has_details:
+        shown |= examples_in_words(report.examples)
+    for number, keys in enumerate(report.dropped, start=1):
+        shown[f"dropped component {number}"] = [f"{key.registry} {key.record_id}" for key in keys]
+    show(shown, as_json=False)
 
 
 def _kind(impact: RelinkImpact) -> str:

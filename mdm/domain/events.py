@@ -58,6 +58,8 @@ class RegroupReason(enum.StrEnum):
     RELINK = "relink"
     JUDGEMENT = "judgement"
     CLERK_CHOICE = "clerk_choice"
+    REVERT = "revert"
+    """A re-linkage was taken back where nothing had happened since."""
 
 
 class RecordUpserted(msgspec.Struct, frozen=True, array_like=True, tag="RecordUpserted"):
@@ -91,12 +93,34 @@ class RecordResolved(msgspec.Struct, frozen=True, array_like=True, tag="RecordRe
     match_weight_bits: float | None = None
 
 
+class PotentialMatchOpened(msgspec.Struct, frozen=True, array_like=True, tag="PotentialMatchOpened"):
+    """Two records may be the same; a steward has to say. `left` < `right`."""
+
+    left: RecordNumber
+    right: RecordNumber
+    reason: MatchReason
+    match_weight_bits: float
+    detail: str = ""
+    """Name of the veto or missing evidence; never a value."""
+    run_id: str = ""
+    """The re-linkage run that asked, if any."""
+
+
 class Group(msgspec.Struct, frozen=True, array_like=True):
     """One cluster after a regrouping: all its members and the ID that it answers under."""
 
     golden_id: GoldenId
     is_minted: bool
     numbers: tuple[RecordNumber, ...]
+
+
+class Former(msgspec.Struct, frozen=True, array_like=True):
+    """What a golden ID was before a re-linkage touched it: all that is needed to give it back."""
+
+    golden_id: GoldenId
+    anchor: RecordNumber
+    numbers: tuple[RecordNumber, ...]
+    """Its members; none for an ID that redirected to the one that held its anchor."""
 
 
 class RecordsRegrouped(msgspec.Struct, frozen=True, array_like=True, tag="RecordsRegrouped"):
@@ -108,6 +132,10 @@ class RecordsRegrouped(msgspec.Struct, frozen=True, array_like=True, tag="Record
     right: RecordNumber | None = None
     match_weight_bits: float | None = None
     run_id: str = ""
+    former: tuple[Former, ...] = ()
+    """By a run: every golden ID that it touched, as it was. Records in none of them were pending."""
+    answered: tuple[PotentialMatchOpened, ...] = ()
+    """By a run: the open questions that it answers, because both records stand under one golden ID now."""
 
 
 class AnchorMoved(msgspec.Struct, frozen=True, array_like=True, tag="AnchorMoved"):
@@ -123,22 +151,16 @@ class GoldenIdRetired(msgspec.Struct, frozen=True, array_like=True, tag="GoldenI
     golden_id: GoldenId
 
 
-class PotentialMatchOpened(msgspec.Struct, frozen=True, array_like=True, tag="PotentialMatchOpened"):
-    """Two records may be the same; a steward has to say. `left` < `right`."""
-
-    left: RecordNumber
-    right: RecordNumber
-    reason: MatchReason
-    match_weight_bits: float
-    detail: str = ""
-    """Name of the veto or missing evidence; never a value."""
-
-
 class PotentialMatchClosed(msgspec.Struct, frozen=True, array_like=True, tag="PotentialMatchClosed"):
     """The question no longer stands, because the evidence changed."""
 
     left: RecordNumber
     right: RecordNumber
+    run_id: str = ""
+    """The re-linkage run that closed it, if any; the fields that follow then say what was asked."""
+    reason: MatchReason | None = None
+    match_weight_bits: float = 0.0
+    detail: str = ""
 
 
 class JudgementMade(msgspec.Struct, frozen=True, array_like=True, tag="JudgementMade"):
@@ -211,6 +233,10 @@ class RelinkCommitStarted(msgspec.Struct, frozen=True, array_like=True, tag="Rel
     run_id: str
     plan_digest: str
     item_count: int
+    active_before: tuple[tuple[str, str], ...] = ()
+    """Setting (`model:<kind>`, `epoch:<kind>`, `pin:<kind>`) and digest of what was active before the run."""
+    reverts: str = ""
+    """The run that this one takes back, if it is none of its own."""
 
 
 class RelinkProgressed(msgspec.Struct, frozen=True, array_like=True, tag="RelinkProgressed"):

@@ -6,7 +6,9 @@ in it and the others redirect, so a merge keeps the older ID and an unmerge give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
@@ -58,7 +60,7 @@ def regroup(
         left: The record on one side of the deciding edge.
         right: The record on its other side.
         match_weight_bits: Weight of that edge.
-        run_id: The re-linkage run, if any.
+        run_id: The re-linkage run, if any; the event then also says what was before.
     """
     cluster_of = {number: index for index, cluster in enumerate(clusters) for number in cluster}
     golden_ids = {number: _golden_id_of(state, number) for number in sorted(cluster_of)}
@@ -89,8 +91,89 @@ def regroup(
             groups.append(ev.Group(min(candidates)[2], is_minted=False, numbers=numbers))
         else:
             groups.append(ev.Group(mint(_kind_of(state, numbers[0])), is_minted=True, numbers=numbers))
-    facts.append(ev.RecordsRegrouped(tuple(groups), reason, left, right, match_weight_bits, run_id))
+    regrouped = ev.RecordsRegrouped(tuple(groups), reason, left, right, match_weight_bits, run_id)
+    if run_id:
+        regrouped = _with_former(state, regrouped, survivors)
+    facts.append(regrouped)
     return facts
+
+
+def reversal(state: IdentityView, left_as: ev.RecordsRegrouped, *, seq: int, run_id: str) -> list[ev.Fact] | None:
+    """Return the facts that give every golden ID back as it was before a run regrouped it, or None if it can't be.
+
+    It can't be where anything happened since: a record came to other values, was judged, moved or deleted, or a golden
+    ID changed. Records that the run resolved keep the golden ID that they were given: one that the run minted goes on
+    for them alone, and is retired only if it holds none.
+
+    Args:
+        state: Read only.
+        left_as: The run's event.
+        seq: Its position.
+        run_id: The run that takes it back.
+    """
+    if not _stands_as_left(state, left_as, seq):
+        return None
+    home = {number: each.golden_id for each in left_as.former for number in each.numbers}
+    members = {each.golden_id: list(each.numbers) for each in left_as.former if each.numbers}
+    anchors = {each.golden_id: each.anchor for each in left_as.former}
+    retired: list[GoldenId] = []
+    for group in left_as.groups:
+        fresh = [number for number in group.numbers if number not in home]
+        if not group.is_minted:
+            members[home[anchors[group.golden_id]]].extend(fresh)
+        elif fresh:
+            anchor = _issued(state, group.golden_id).anchor
+            anchors[group.golden_id] = anchor if anchor in fresh else fresh[0]
+            members[group.golden_id] = fresh
+        else:
+            retired.append(group.golden_id)
+    groups = tuple(
+        ev.Group(golden_id, is_minted=False, numbers=tuple(sorted(numbers))) for golden_id, numbers in members.items()
+    )
+    facts: list[ev.Fact] = [
+        ev.AnchorMoved(golden_id, anchor)
+        for golden_id, anchor in anchors.items()
+        if _issued(state, golden_id).anchor != anchor
+    ]
+    regrouped = ev.RecordsRegrouped(groups, ev.RegroupReason.REVERT, run_id=run_id)
+    facts.append(_with_former(state, regrouped, [group.golden_id for group in left_as.groups]))
+    return facts + [ev.GoldenIdRetired(golden_id) for golden_id in retired]
+
+
+def _stands_as_left(state: IdentityView, left_as: ev.RecordsRegrouped, seq: int) -> bool:
+    for group in left_as.groups:
+        golden = _issued(state, group.golden_id)
+        if golden.changed_seq > seq or golden.members != tuple(sorted(group.numbers)):
+            return False
+        for number in group.numbers:
+            entry = state.record(number)
+            if entry is None or entry.is_deleted or entry.changed_seq > seq:
+                return False
+    return not any(_issued(state, each.golden_id).is_retired for each in left_as.former)
+
+
+def _with_former(
+    state: IdentityView, regrouped: ev.RecordsRegrouped, survivors: Iterable[GoldenId]
+) -> ev.RecordsRegrouped:
+    """Say in the event what its golden IDs and questions are before it."""
+    former = []
+    for survivor in survivors:
+        golden = _issued(state, survivor)
+        for golden_id, numbers in ((survivor, golden.members), *((other, ()) for other in golden.absorbed)):
+            anchor = _issued(state, golden_id).anchor
+            if anchor is not None:
+                former.append(ev.Former(golden_id, anchor, numbers))
+    group_of = {number: index for index, group in enumerate(regrouped.groups) for number in group.numbers}
+    answered = []
+    for number, index in group_of.items():
+        entry = state.record(number)
+        for other in entry.potential_matches if entry else ():
+            match = state.potential_match((number, other)) if number < other else None
+            if match is not None and group_of.get(other) == index:
+                answered.append(
+                    ev.PotentialMatchOpened(number, other, match.reason, match.match_weight_bits, match.detail)
+                )
+    return msgspec.structs.replace(regrouped, former=tuple(former), answered=tuple(answered))
 
 
 def _issued(state: IdentityView, golden_id: GoldenId) -> GoldenEntry:

@@ -87,8 +87,9 @@ class IdentityView(Protocol):
     def setting(self, name: str) -> str | None:
         """Return a setting.
 
-        `configuration`, `epoch:<kind>`, `relink:<run id>`, `load:<load id>`; `model:<kind>`, the digest in force;
-        `models:<kind>`, the seqs of all activations; `pin:<kind>`, the digest in force if an operator chose it.
+        `configuration`, `epoch:<kind>`, `load:<load id>`; `relink:<run id>`, its progress; `relink_seq:<run id>`, the
+        seqs of its header and its trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all
+        activations; `pin:<kind>`, the digest in force if an operator chose it.
         """
 
 
@@ -210,12 +211,15 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             state.put_setting(f"epoch:{fact.kind}", fact.digest)
         case ev.RelinkCommitStarted():
             state.put_setting(f"relink:{fact.run_id}", f"0 done, 0 dropped, of {fact.item_count}")
+            state.put_setting(f"relink_seq:{fact.run_id}", str(seq))
         case ev.RelinkProgressed():
             total = (state.setting(f"relink:{fact.run_id}") or "").rpartition(" ")[2]
             progress = f"{fact.done_count} done, {fact.dropped_count} dropped, of {total}"
             state.put_setting(f"relink:{fact.run_id}", progress)
         case ev.RelinkCommitFinished():
+            started = state.setting(f"relink_seq:{fact.run_id}")
             state.put_setting(f"relink:{fact.run_id}", "finished")
+            state.put_setting(f"relink_seq:{fact.run_id}", f"{started} {seq}")
         case ev.LoadProgressed():
             state.put_setting(f"load:{fact.load_id}", str(fact.ordinal))
         case ev.LoadFinished():

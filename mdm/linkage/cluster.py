@@ -6,12 +6,16 @@ contradiction inside a cluster is refused and handed back for a steward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from mdm.linkage.evidence import compatible
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm.linkage.evidence import compatible, is_spoken_for
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.scorer import Scorer
+from mdm.linkage.specification import specification_for
 
 
 class Edge(NamedTuple):
@@ -41,7 +45,7 @@ class Namesakes(NamedTuple):
 
 
 def cluster(
-    edges: Iterable[Edge],
+    edges: Iterable[tuple[int, int, float]],
     features_of: Callable[[int], AnyFeatures],
     scorer: Scorer,
     *,
@@ -52,7 +56,8 @@ def cluster(
     """Join records into clusters.
 
     Args:
-        edges: Pairs that may link on their own. Any order: they are taken by falling weight, ties by the numbers.
+        edges: Left, right and weight of pairs that may link on their own, without a veto between them. Any order: they
+            are taken by falling weight, ties by the numbers.
         features_of: Gives a record's features.
         scorer: Judges whether two clusters contradict each other.
         namesakes: Looked at when all else is joined.
@@ -60,7 +65,7 @@ def cluster(
         different: Pairs that a steward judged different; never in one cluster, unless `same` forces it.
 
     Returns:
-        The same for the same input in any order. Costs about 10 µs an edge, more for clusters beyond ten records.
+        The same for the same input in any order. Costs about 5 µs an edge, more for clusters beyond ten records.
     """
     forest = _Forest(different)
     for left, right in sorted(same):
@@ -74,23 +79,67 @@ def cluster(
 
 
 def _grow(
-    forest: _Forest, edges: Iterable[Edge], features_of: Callable[[int], AnyFeatures], scorer: Scorer
+    forest: _Forest,
+    edges: Iterable[tuple[int, int, float]],
+    features_of: Callable[[int], AnyFeatures],
+    scorer: Scorer,
 ) -> list[Edge]:
     """Join along the edges in falling weight; return those that would put a contradiction inside a cluster."""
+    rows = list(edges)
+    known = {(left, right) if left < right else (right, left): bits for left, right, bits in rows}
     refused: list[Edge] = []
-    for edge in sorted(edges, key=lambda edge: (-edge.match_weight_bits, edge.left, edge.right)):
-        left, right = forest.root(edge.left), forest.root(edge.right)
+    for one, other, bits in _in_order(rows):
+        left, right = forest.root(one), forest.root(other)
         if left == right:
             continue
-        if forest.are_different(left, right) or not compatible(
-            [features_of(number) for number in forest.members(left)],
-            [features_of(number) for number in forest.members(right)],
-            scorer,
+        if forest.are_different(left, right) or not _are_compatible(
+            forest.members(left), forest.members(right), known, features_of, scorer
         ):
-            refused.append(edge)
+            refused.append(Edge(one, other, bits))
         else:
             forest.join(left, right)
-    return refused
+    return sorted(refused)
+
+
+def connected(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each pair the lowest number that it is connected with through pairs. About 0.2 µs a pair."""
+    label = np.arange(int(right.max(initial=0)) + 1)
+    while True:
+        lowest = np.minimum(label[left], label[right])
+        before = label.copy()
+        np.minimum.at(label, before[left], lowest)
+        np.minimum.at(label, before[right], lowest)
+        label = label[label]
+        if np.array_equal(label, before):
+            return label[left]
+
+
+def _in_order(edges: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
+    """Return the edges by falling weight, but one connected part after the other: its features are then at hand."""
+    numbers = np.array([edge[:2] for edge in edges], np.int64).reshape(-1, 2)
+    part = connected(numbers.min(axis=1, initial=1 << 62), numbers.max(axis=1, initial=0))
+    bits = np.array([edge[2] for edge in edges])
+    return [edges[place] for place in np.lexsort((numbers[:, 1], numbers[:, 0], -bits, part)).tolist()]
+
+
+def _are_compatible(
+    lefts: list[int],
+    rights: list[int],
+    known: Mapping[tuple[int, int], float],
+    features_of: Callable[[int], AnyFeatures],
+    scorer: Scorer,
+) -> bool:
+    weights = [known.get((one, other) if one < other else (other, one)) for one in lefts for other in rights]
+    stated = [weight for weight in weights if weight is not None]
+    if len(stated) < len(weights):
+        return compatible([features_of(number) for number in lefts], [features_of(number) for number in rights], scorer)
+    # No veto stands between any two of them, and their weights need not be found again.
+    if not is_spoken_for(stated, scorer.model):
+        return False
+    if len(weights) == 1:
+        return True
+    members = [features_of(number) for number in (*lefts, *rights)]
+    return specification_for(members[0]).rules.excess(members) is None
 
 
 def _sole_bearers(

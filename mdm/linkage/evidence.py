@@ -134,6 +134,12 @@ def compatible(members_a: Sequence[AnyFeatures], members_b: Sequence[AnyFeatures
     if contradiction(members_a, members_b) is not None:
         return False
     heard_a, heard_b = members_a[:MEMBERS_HEARD_MAX], members_b[:MEMBERS_HEARD_MAX]
-    weights = [pair.match_weight_bits for left in heard_a for pair in scorer.score(left, heard_b)]
+    return is_spoken_for(
+        [pair.match_weight_bits for left in heard_a for pair in scorer.score(left, heard_b)], scorer.model
+    )
+
+
+def is_spoken_for(weights: Sequence[float], model: Model) -> bool:
+    """Return whether the weights of all pairs together speak for one bearer, each with its say and no more."""
     held = (min(max(weight, -PAIR_SAY_BITS_MAX), PAIR_SAY_BITS_MAX) for weight in weights)
-    return sum(held) > scorer.model.thresholds.joint_bits_min * len(weights)
+    return sum(held) > model.thresholds.joint_bits_min * len(weights)

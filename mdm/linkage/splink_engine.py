@@ -20,11 +20,15 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model
 from mdm.linkage.specification import Specification, learned_parameters
 
-CHUNK_PAIRS = 4_000_000
-"""Candidate pairs scored at a time: some 600 MB at the widest, and 10 s between two reports of progress."""
+CHUNK_PAIRS = 2_000_000
+"""Candidate pairs scored at a time: what a killed prediction loses at most, about 10 s of two cores."""
 
 MEMORY_LIMIT_DEFAULT = "2GB"
 """For DuckDB's buffers, as it reads it; beyond it, it spills to disk. The process takes 0.2 to 0.4 GB more."""
+
+_CANDIDATE_PAIRS = "candidate_pairs"
+_REPORT = "prediction_report"
+"""Names under which Parquet files carry what is known of their rows."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the units done and the units in all."""
@@ -42,13 +46,30 @@ class PredictionReport(msgspec.Struct, frozen=True):
     """Blocking keys with so many holders that each was paired with its nearest predecessors only."""
 
 
+class _Api(DuckDBAPI):
+    """Splink's interface to DuckDB, but that of scored pairs only the wanted columns are kept.
+
+    Splink's own table holds every compared column of both records beside the levels, some 2 KiB a pair.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, specification: Specification) -> None:
+        super().__init__(connection)
+        levels = [f"gamma_{each.name}::TINYINT AS gamma_{each.name}" for each in specification.comparisons]
+        self._kept = ", ".join(["number_l AS left", "number_r AS right", "match_weight", *levels])
+
+    def _setup_for_execute_sql(self, sql: str, physical_name: str) -> str:
+        if physical_name.startswith("__splink__df_predict"):
+            sql = f"SELECT {self._kept} FROM ({sql})"  # noqa: S608 - Names of our own.
+        return super()._setup_for_execute_sql(sql, physical_name)
+
+
 class Workspace:
     """A scratch DuckDB database over one snapshot, and Splink's interface to it. Used by one thread."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, snapshot: Path, specification: Specification) -> None:
         self.connection = connection
         self.specification = specification
-        self.api = DuckDBAPI(connection=connection)
+        self.api = _Api(connection, specification)
         columns = ", ".join(f'"{field}"' for field in specification.features_type.__struct_fields__)
         # Splink joins whole records; the keys stay out of them.
         self.run(
@@ -126,46 +147,43 @@ def predict(
     memory_limit: str = MEMORY_LIMIT_DEFAULT,
     progress: Progress | None = None,
 ) -> PredictionReport:
-    """Score every candidate pair of a snapshot with Splink.
+    """Score every candidate pair of a snapshot with Splink, a chunk at a time.
+
+    Whole chunks that a killed prediction left beside `output` are taken over, and so is a whole output: give another
+    snapshot, model, epoch or threshold another output. The same input gives the same rows in the same order.
 
     Args:
         snapshot: Parquet as `write_snapshot` makes it.
         model: Of the snapshot's kind.
         epoch: Gives the prior and the name frequencies.
         output: Parquet with left, right (left < right), match_weight and one level column for each comparison,
-            `gamma_<name>`; in no order.
+            `gamma_<name>`; by left and right within each chunk.
         threshold_bits: Pairs below it are left out.
         memory_limit: Of DuckDB's buffers.
         progress: Told of each chunk.
     """
+    if output.exists():
+        return _report_of(output)
     specification = model.specification
-    gammas = [f"gamma_{comparison.name}" for comparison in specification.comparisons]
-    schema = pa.schema(
-        [("left", pa.int64()), ("right", pa.int64()), ("match_weight", pa.float64())]
-        + [(gamma, pa.int32()) for gamma in gammas]
-    )
     settings = model.splink | {
         "probability_two_random_records_match": epoch.prior,
         # Splink keeps the levels only together with the columns that they compare.
         "retain_matching_columns": True,
     }
-    candidate_pairs = kept_pairs = 0
-    with (
-        open_workspace(snapshot, specification, memory_limit) as workspace,
-        pq.ParquetWriter(output, schema, compression="zstd") as writer,
-    ):
+    parts = output.with_suffix(".parts")
+    parts.mkdir(exist_ok=True)
+    with open_workspace(snapshot, specification, memory_limit) as workspace:
         linker = workspace.linker(settings, epoch)
         estimate, truncated_keys = _prepare_keys(workspace, snapshot)
         chunks = 1 + estimate // CHUNK_PAIRS
         for chunk in range(chunks):
-            candidate_pairs += _block(workspace, chunk, chunks)
-            table = _score_chunk(workspace, linker, chunk, gammas, threshold_bits)
-            writer.write_table(table.cast(schema))
-            kept_pairs += table.num_rows
+            part = parts / f"{chunk:05}-of-{chunks:05}.parquet"
+            if not part.exists():
+                _score_chunk(workspace, linker, (chunk, chunks), threshold_bits, part)
             if progress is not None:
                 progress("score", chunk + 1, chunks)
         records = workspace.count("SELECT count(*) FROM records")
-    return PredictionReport(records, candidate_pairs, kept_pairs, truncated_keys)
+    return _join(sorted(parts.glob("*.parquet")), output, PredictionReport(records, 0, 0, truncated_keys))
 
 
 def _prepare_keys(workspace: Workspace, snapshot: Path) -> tuple[int, int]:
@@ -207,15 +225,48 @@ def _block(workspace: Workspace, chunk: int, chunks: int) -> int:
 
 
 def _score_chunk(
-    workspace: Workspace, linker: Linker, chunk: int, gammas: list[str], threshold_bits: float
-) -> pa.Table:
+    workspace: Workspace,
+    linker: Linker,
+    place: tuple[int, int],
+    threshold_bits: float,
+    part: Path,
+) -> None:
+    """Write the scored pairs of one of so many chunks; the file appears only when it is whole."""
+    chunk, chunks = place
+    candidate_pairs = _block(workspace, chunk, chunks)
     pairs = workspace.api.register(f"pairs_{chunk}", dataset_display_name=f"candidates_{chunk}")
     linker.table_management.register_blocked_pairs_for_predict(pairs)
     predictions = linker.inference.predict(threshold_match_weight=threshold_bits, warning_mode="never")
-    table = workspace.connection.sql(
-        f"SELECT number_l AS left, number_r AS right, match_weight, {', '.join(gammas)} "  # noqa: S608
-        f"FROM {predictions.physical_name}"
-    ).to_arrow_table()
+    temporary = part.with_suffix(".tmp")
+    workspace.run(
+        f"COPY (SELECT * FROM {predictions.physical_name} ORDER BY 1, 2) TO '{temporary}' "  # noqa: S608
+        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_CANDIDATE_PAIRS}: '{candidate_pairs}'}})"
+    )
+    temporary.rename(part)
     predictions.drop_table_from_database_and_remove_from_cache()
     workspace.run(f"DROP TABLE IF EXISTS pairs_{chunk} CASCADE")
-    return table
+
+
+def _join(parts: list[Path], output: Path, report: PredictionReport) -> PredictionReport:
+    """Put the chunks into one file, with the report on it, and remove them."""
+    candidate_pairs = kept_pairs = 0
+    temporary = output.with_suffix(".tmp")
+    with pq.ParquetWriter(temporary, pq.read_schema(parts[0]).remove_metadata(), compression="zstd") as writer:
+        for part in parts:
+            with pq.ParquetFile(part) as file:
+                candidate_pairs += int(file.metadata.metadata[_CANDIDATE_PAIRS.encode()])
+                kept_pairs += file.metadata.num_rows
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group).replace_schema_metadata(None))
+        report = msgspec.structs.replace(report, candidate_pairs=candidate_pairs, kept_pairs=kept_pairs)
+        writer.add_key_value_metadata({_REPORT: msgspec.json.encode(report).decode()})
+    temporary.rename(output)
+    for part in parts:
+        part.unlink()
+    parts[0].parent.rmdir()
+    return report
+
+
+def _report_of(output: Path) -> PredictionReport:
+    with pq.ParquetFile(output) as file:
+        return msgspec.json.decode(file.metadata.metadata[_REPORT.encode()], type=PredictionReport)

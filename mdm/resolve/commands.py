@@ -135,6 +135,8 @@ class CommitRelink(msgspec.Struct, frozen=True, array_like=True, tag="CommitReli
 
     request: Request
     run_id: str
+    churn_share_max: float = 1.0
+    """Refused if the plan would change a larger share of the golden IDs."""
 
 
 class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink"):
@@ -147,6 +149,8 @@ class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink
     """The only kind to link; None for both."""
     is_learning: bool = False
     """Whether m and u are learned anew although an operator pinned a model; a commit then takes the pin away."""
+    reverts: str = ""
+    """The run that the plan is to take back, instead of linking anew."""
 
 
 class CancelRelink(msgspec.Struct, frozen=True, array_like=True, tag="CancelRelink"):

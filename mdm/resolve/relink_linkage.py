@@ -6,30 +6,32 @@ run over the same records finds the same clusters.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
-import pyarrow.parquet as pq
+import numpy as np
+from numpy.typing import NDArray
 
-from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
 from mdm.linkage.adaptation import tightened
-from mdm.linkage.cluster import Clustering, Edge, Namesakes, cluster
+from mdm.linkage.cluster import Clustering, Namesakes, cluster
 from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import assess, compatible, contradiction, veto
+from mdm.linkage.evidence import contradiction
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
-from mdm.linkage.rules import SOLE
-from mdm.linkage.scorer import Scorer, compile_scorer
+from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.splink_engine import PredictionReport, predict
-from mdm.resolve.relink_plan import Cluster, Weakest
+from mdm.resolve.relink_bands import Edges, ScoredPairs, ambiguous, bands, chosen_against_the_evidence
 from mdm.resolve.relink_runs import Question
+from mdm.resolve.relink_snapshot import People
 
 PRIOR_SLACK_BITS = 2.0
 """How far the prior may move between rounds before the pairs are scored anew."""
@@ -37,40 +39,28 @@ PRIOR_SLACK_BITS = 2.0
 POPULATION_SETTLED_SHARE = 0.005
 """A population known to half a per cent moves the prior by 0.01 bits."""
 
-Pair = tuple[RecordNumber, RecordNumber]
+SAMPLE_PARTS = 6_000
+"""Connected parts whose clusters tell what the evidence takes from links by weight: 2 % of some 12,000, to 0.13 %."""
+
+Cluster = tuple[RecordNumber, ...]
 Progress = Callable[[str, int, int], None]
 
 
-class People(msgspec.Struct, frozen=True):
-    """What people said about pairs of records."""
+class Weakest(msgspec.Struct, frozen=True):
+    """The edge of a cluster that carried the least weight."""
 
-    same: frozenset[Pair] = frozenset()
-    different: frozenset[Pair] = frozenset()
-    chosen: frozenset[Pair] = frozenset()
-    """Pairs that a clerk at a counter called the same: evidence, below a judgement."""
-    rejected: frozenset[Pair] = frozenset()
-
-    def labels(self) -> dict[tuple[int, int], int]:
-        """Return 1 for pairs that are of one bearer and 0 for two; stewards outrank clerks."""
-        return {
-            **dict.fromkeys(self.rejected, 0),
-            **dict.fromkeys(self.chosen, 1),
-            **dict.fromkeys(self.different, 0),
-            **dict.fromkeys(self.same, 1),
-        }
-
-    def placed(self, place_of: Mapping[RecordNumber, RecordNumber]) -> People:
-        """Return what was said of these records, under other numbers."""
-        return People(*(_renamed_pairs(pairs, place_of) for pairs in msgspec.structs.astuple(self)))
+    left: int
+    right: int
+    match_weight_bits: float
 
 
 class Linked(msgspec.Struct, frozen=True):
-    """What linkage found."""
+    """What linkage found, in places of the snapshot."""
 
     clusters: list[Cluster]
     """A partition of all records, in the order of their first members."""
-    weakest: dict[RecordNumber, Weakest]
-    """By the first member of a cluster."""
+    weakest: dict[int, Weakest]
+    """By position in `clusters`, for those that edges hold together."""
     questions: list[Question]
     epoch: StatisticsEpoch
     prediction: PredictionReport
@@ -79,32 +69,9 @@ class Linked(msgspec.Struct, frozen=True):
     model: Model
     """With the thresholds that judgements ask for."""
 
-    def renamed(self, number_of: Mapping[RecordNumber, RecordNumber]) -> Linked:
-        """Return the same under other numbers."""
-        clusters: list[Cluster] = []
-        weakest: dict[RecordNumber, Weakest] = {}
-        for members in self.clusters:
-            cluster = tuple(sorted(number_of[member] for member in members))
-            clusters.append(cluster)
-            edge = self.weakest.get(members[0])
-            if edge is not None:
-                ends = _ordered(number_of[edge.left], number_of[edge.right])
-                weakest[cluster[0]] = Weakest(*ends, edge.match_weight_bits)
-        questions = []
-        for asked in self.questions:
-            left, right = _ordered(number_of[asked.left], number_of[asked.right])
-            questions.append(msgspec.structs.replace(asked, left=left, right=right))
-        return msgspec.structs.replace(self, clusters=sorted(clusters), weakest=weakest, questions=questions)
-
-
-class _Bands(msgspec.Struct):
-    edges: list[Edge]
-    questions: list[Question]
-    namesakes: Namesakes
-
 
 class Records:
-    """The features of one kind's records, encoded in memory and decoded as needed."""
+    """The features of one kind's records, encoded and decoded as needed."""
 
     def __init__(self, kind: str, encoded: Mapping[RecordNumber, bytes]) -> None:
         """Take over the encoded features."""
@@ -127,7 +94,7 @@ def link(
     memory_limit: str,
     progress: Progress,
 ) -> Linked:
-    """Partition the records.
+    """Partition the records. A prediction that a killed run left beside the snapshot is taken up.
 
     Args:
         records: All live records of one kind.
@@ -139,192 +106,160 @@ def link(
         memory_limit: For DuckDB.
         progress: Told of each stage.
     """
-    pairs = snapshot.with_suffix(".pairs.parquet")
-    scored_under: StatisticsEpoch | None = None
-    prediction = PredictionReport(0, 0, 0, 0)
+    search = _Search(records, snapshot, model, people, memory_limit, progress)
+    prediction, pairs, scored_under = search.predicted(epoch)
+    if is_tightened:
+        model, _ = tightened(model, pairs.rows(), records.features, epoch, people.labels())
+    sample = pairs.sample(SAMPLE_PARTS)
+    if len(sample.left) < len(pairs.left):
+        # A round over a sample brings the population so near that one over everything mostly settles it.
+        found = search.decided(sample, model, epoch, scored_under)
+        link_bits = model.thresholds.link_bits
+        share = found.joined_count / max(sample.joined_by_weight(link_bits), 1)
+        epoch = epoch.with_population(len(records.encoded) - round(share * pairs.joined_by_weight(link_bits)))
     for _ in range(POPULATION_ROUNDS_MAX):
-        if scored_under is None or abs(epoch.prior_bits - scored_under.prior_bits) > PRIOR_SLACK_BITS:
-            threshold = model.thresholds.review_bits - PRIOR_SLACK_BITS
-            prediction = predict(
-                snapshot,
-                model,
-                epoch,
-                pairs,
-                threshold_bits=threshold,
-                memory_limit=memory_limit,
-                progress=lambda _stage, done, total: progress("comparing", done, total),
-            )
-            if is_tightened and scored_under is None:
-                rows = _pairs(pairs, 0.0, len(model.specification.comparisons))
-                model, _ = tightened(model, rows, records.features, epoch, people.labels())
-            scored_under = epoch
-        scorer = compile_scorer(model, epoch)
-        shift = epoch.prior_bits - scored_under.prior_bits
-        progress("clustering", 0, prediction.kept_pairs)
-        bands = _bands(_pairs(pairs, shift, len(model.specification.comparisons)), records, model, epoch, people)
-        bands.questions += _chosen_against_the_evidence(bands, records, scorer, people)
-        edges = _unambiguous(bands, records, scorer, model.thresholds.lead_bits, people)
-        clustering = cluster(
-            edges,
-            records.features,
-            scorer,
-            namesakes=bands.namesakes,
-            same=sorted(people.same),
-            different=sorted(people.different),
-        )
-        population = len(records.encoded) - sum(len(members) - 1 for members in clustering.clusters)
+        if abs(epoch.prior_bits - scored_under.prior_bits) > PRIOR_SLACK_BITS:
+            prediction, pairs, scored_under = search.predicted(epoch)
+        found = search.decided(pairs, model, epoch, scored_under)
+        population = len(records.encoded) - found.joined_count
         if abs(population - epoch.population) <= POPULATION_SETTLED_SHARE * epoch.population:
             break
         epoch = epoch.with_population(population)
-    pairs.unlink(missing_ok=True)
-    return _linked(records, clustering, [*edges, *bands.namesakes.sole], bands.questions, epoch, prediction, model)
+    return _linked(records, found, model, epoch, prediction)
 
 
-def _pairs(path: Path, shift_bits: float, level_count: int) -> Iterator[tuple[int, int, float, tuple[int, ...]]]:
-    """Yield left, right, match weight under the present prior, and levels."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=50_000):
-        columns = [column.to_pylist() for column in batch.columns]
-        lefts, rights, bits = columns[:3]
-        levels = zip(*columns[3 : 3 + level_count], strict=True)
-        for left, right, weight, row in zip(lefts, rights, bits, levels, strict=True):
-            yield left, right, weight + shift_bits, row
+class _Decided(NamedTuple):
+    """What one round made of the pairs."""
+
+    edges: Edges
+    namesakes: Namesakes
+    questions: list[Question]
+    clustering: Clustering
+
+    @property
+    def joined_count(self) -> int:
+        """How many records joined another one."""
+        return sum(len(members) - 1 for members in self.clustering.clusters)
 
 
-def _bands(
-    pairs: Iterable[tuple[int, int, float, tuple[int, ...]]],
-    records: Records,
-    model: Model,
-    epoch: StatisticsEpoch,
-    people: People,
-) -> _Bands:
-    found = _Bands([], [], Namesakes([], []))
-    for left, right, bits, levels in pairs:
-        pair = (RecordNumber(left), RecordNumber(right))
-        if bits < model.thresholds.review_bits or pair in people.different or pair in people.same:
-            continue
-        assessed = assess(records.kind, levels, records.features(left), records.features(right), bits, model, epoch)
-        reason, detail = assessed.reason or MatchReason.WEIGHT, assessed.detail
-        band = assessed.band
-        if pair in people.chosen and reason is not MatchReason.VETO and band is not Band.NONE:
-            band, detail = Band.LINK, ""
-        elif band is Band.LINK and pair in people.rejected:
-            band, reason, detail = Band.REVIEW, MatchReason.VETO, "clerk_rejected"
-        if assessed.is_namesake:
-            found.namesakes.pairs.append((left, right))
-        if band is Band.LINK and detail == SOLE:
-            found.namesakes.sole.append(Edge(left, right, bits))
-        elif band is Band.LINK:
-            found.edges.append(Edge(left, right, bits))
-        elif band is Band.REVIEW:
-            found.questions.append(Question(*pair, reason, bits, detail))
-    return found
+class _Search(NamedTuple):
+    """What stays the same from round to round of the search for the population."""
 
+    records: Records
+    snapshot: Path
+    model: Model
+    people: People
+    memory_limit: str
+    progress: Progress
 
-def _chosen_against_the_evidence(bands: _Bands, records: Records, scorer: Scorer, people: People) -> list[Question]:
-    """Return the questions that clerks raised about pairs whose values hardly fit."""
-    seen = {(edge.left, edge.right) for edge in bands.edges} | {(each.left, each.right) for each in bands.questions}
-    questions = []
-    for left, right in sorted(people.chosen - people.same - people.different - seen):
-        one, other = records.features(left), records.features(right)
-        if veto(one, other) is None:
-            bits = scorer.score(one, [other])[0].match_weight_bits
-            questions.append(Question(left, right, MatchReason.WEIGHT, bits, "clerk_chosen"))
-    return questions
+    def predicted(self, epoch: StatisticsEpoch) -> tuple[PredictionReport, ScoredPairs, StatisticsEpoch]:
+        """Score all candidate pairs, or read them where that was done before."""
+        output = self.snapshot.with_suffix(f".{self.model.digest}.{epoch.digest}.pairs")
+        report = predict(
+            self.snapshot,
+            self.model,
+            epoch,
+            output,
+            threshold_bits=self.model.thresholds.review_bits - PRIOR_SLACK_BITS,
+            memory_limit=self.memory_limit,
+            progress=lambda _stage, done, total: self.progress("comparing", done, total),
+        )
+        return report, ScoredPairs.read(output, self.model.specification), epoch
 
-
-def _unambiguous(bands: _Bands, records: Records, scorer: Scorer, lead_bits: float, people: People) -> list[Edge]:
-    """Take out the edges of a record whose best two partners exclude each other and lie too close; they are asked."""
-    partners: dict[int, list[tuple[float, int]]] = {}
-    for edge in bands.edges:
-        partners.setdefault(edge.left, []).append((edge.match_weight_bits, edge.right))
-        partners.setdefault(edge.right, []).append((edge.match_weight_bits, edge.left))
-    unclear: set[Pair] = set()
-    for number, near in partners.items():
-        if len(near) < 2:  # noqa: PLR2004  (a rival takes two)
-            continue
-        near.sort(key=lambda each: (-each[0], each[1]))
-        best_bits, best = near[0]
-        for bits, other in near[1:]:
-            if math.isclose(best_bits, bits) or best_bits - bits < lead_bits:
-                if not compatible([records.features(best)], [records.features(other)], scorer):
-                    unclear.update({_ordered(number, best), _ordered(number, other)})
-            else:
-                break
-    unclear -= people.chosen
-    kept = []
-    for edge in bands.edges:
-        if (RecordNumber(edge.left), RecordNumber(edge.right)) in unclear:
-            question = Question(
-                RecordNumber(edge.left),
-                RecordNumber(edge.right),
-                MatchReason.AMBIGUOUS,
-                edge.match_weight_bits,
-                "",
+    def decided(
+        self, pairs: ScoredPairs, model: Model, epoch: StatisticsEpoch, scored_under: StatisticsEpoch
+    ) -> _Decided:
+        """Put pairs into their bands and records into clusters, under this population."""
+        self.progress("clustering", 0, len(pairs.left))
+        people, features_of = self.people, self.records.features
+        scorer = compile_scorer(model, epoch)
+        with _no_collection():
+            found = bands(pairs, epoch.prior_bits - scored_under.prior_bits, features_of, model, epoch, people)
+            questions = found.questions + chosen_against_the_evidence(found, features_of, scorer, people)
+            is_unclear = ambiguous(found.edges, features_of, scorer, model.thresholds.lead_bits, people)
+            questions += [found.edges.question(at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()]
+            edges = found.edges.taken(~is_unclear)
+            clustering = cluster(
+                edges.rows(),
+                features_of,
+                scorer,
+                namesakes=found.namesakes,
+                same=people.same,
+                different=people.different,
             )
-            bands.questions.append(question)
-        else:
-            kept.append(edge)
-    return kept
+        return _Decided(edges, found.namesakes, questions, clustering)
 
 
-def _renamed_pairs(pairs: Iterable[Pair], number_of: Mapping[RecordNumber, RecordNumber]) -> frozenset[Pair]:
-    known = [(number_of[left], number_of[right]) for left, right in pairs if left in number_of and right in number_of]
-    return frozenset(_ordered(left, right) for left, right in known)
-
-
-def _ordered(one: int, other: int) -> Pair:
-    return (RecordNumber(min(one, other)), RecordNumber(max(one, other)))
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking millions of objects without a cycle, which took a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _linked(
-    records: Records,
-    clustering: Clustering,
-    edges: list[Edge],
-    questions: list[Question],
-    epoch: StatisticsEpoch,
-    prediction: PredictionReport,
-    model: Model,
+    records: Records, found: _Decided, model: Model, epoch: StatisticsEpoch, prediction: PredictionReport
 ) -> Linked:
-    clusters: list[Cluster] = [tuple(RecordNumber(number) for number in members) for members in clustering.clusters]
-    grouped = {number: members for members in clusters for number in members}
-    clusters.extend((number,) for number in records.encoded if number not in grouped)
-    clusters.sort()
-    apart = {(edge.left, edge.right) for edge in (*clustering.refused, *clustering.ambiguous)}
-    weakest: dict[RecordNumber, Weakest] = {}
-    for edge in edges:
-        left, right = RecordNumber(edge.left), RecordNumber(edge.right)
-        if (edge.left, edge.right) in apart or grouped.get(left) is not grouped.get(right):
-            continue
-        first = grouped[left][0]
-        if first not in weakest or edge.match_weight_bits < weakest[first].match_weight_bits:
-            weakest[first] = Weakest(left, right, edge.match_weight_bits)
-    asked = [
-        *questions,
-        *(
-            Question(
-                RecordNumber(edge.left),
-                RecordNumber(edge.right),
-                reason,
-                edge.match_weight_bits,
-                "",
-            )
-            for reason, edges_left in (
-                (MatchReason.REFUSED_EDGE, clustering.refused),
-                (MatchReason.AMBIGUOUS, clustering.ambiguous),
-            )
-            for edge in edges_left
-        ),
-    ]
-    asked = [question for question in asked if _may_be_answered(question, records, grouped)]
-    asked.sort(key=lambda question: (question.left, question.right))
-    return Linked(clusters, weakest, asked, epoch, prediction, len(edges), len(clustering.refused), model)
+    clustering = found.clustering
+    clusters, cluster_of = _partition(clustering.clusters, records)
+    asked = [*found.questions]
+    parted = {MatchReason.REFUSED_EDGE: clustering.refused, MatchReason.AMBIGUOUS: clustering.ambiguous}
+    for reason, apart in parted.items():
+        asked += [Question(RecordNumber(left), RecordNumber(right), reason, bits, "") for left, right, bits in apart]
+    questions = [each for each in asked if _may_be_answered(each, records, clusters, cluster_of)]
+    return Linked(
+        clusters,
+        _weakest(found, cluster_of),
+        sorted(questions, key=lambda question: (question.left, question.right)),
+        epoch,
+        prediction,
+        len(found.edges.left) + len(found.namesakes.sole),
+        len(clustering.refused),
+        model,
+    )
 
 
-def _may_be_answered(question: Question, records: Records, grouped: Mapping[RecordNumber, Cluster]) -> bool:
+def _partition(joined: list[list[int]], records: Records) -> tuple[list[Cluster], NDArray[np.int64]]:
+    """Return all clusters, those of one record included, and by record number the position of its cluster."""
+    numbers = np.fromiter(records.encoded, np.int64, len(records.encoded))
+    first_of = np.arange(numbers.max(initial=0) + 1)
+    for members in joined:
+        first_of[members] = members[0]
+    firsts, position = np.unique(first_of[numbers], return_inverse=True)
+    cluster_of = np.full(len(first_of), -1)
+    cluster_of[numbers] = position
+    clusters: list[Cluster] = [(RecordNumber(first),) for first in firsts.tolist()]
+    for members in joined:
+        clusters[cluster_of[members[0]]] = tuple(map(RecordNumber, members))
+    return clusters, cluster_of
+
+
+def _weakest(found: _Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakest]:
+    """Return the edge that carried the least weight in each cluster; ties go to the first by number."""
+    apart = {(left, right) for left, right, _ in (*found.clustering.refused, *found.clustering.ambiguous)}
+    rows = [*found.edges.rows(), *found.namesakes.sole]
+    left, right = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2).T
+    bits = np.array([row[2] for row in rows], np.float64)
+    index = cluster_of[left]
+    inside = np.flatnonzero(index == cluster_of[right])
+    weakest: dict[int, Weakest] = {}
+    for place in inside[np.lexsort((right[inside], left[inside], bits[inside]))].tolist():
+        if int(index[place]) not in weakest and rows[place][:2] not in apart:
+            weakest[int(index[place])] = Weakest(*rows[place])
+    return weakest
+
+
+def _may_be_answered(
+    question: Question, records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64]
+) -> bool:
     """Return whether "same" is a possible answer: nothing else tells the two clusters apart already."""
     if question.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}:
         return True
-    left, right = (
-        [records.features(number) for number in grouped.get(end, (end,))] for end in (question.left, question.right)
-    )
+    sides = [clusters[cluster_of[end]] for end in (question.left, question.right)]
+    left, right = ([records.features(number) for number in side] for side in sides)
     return contradiction(left, right) is None

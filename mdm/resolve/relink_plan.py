@@ -1,94 +1,145 @@
-"""From old golden records and new clusters to the plan: components, question changes and the impact report. Pure."""
+"""From old golden records and new clusters to the plan: components and question changes. Pure."""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from mdm.domain import events as ev
-from mdm.domain.keys import GoldenId, RecordNumber, golden_id
-from mdm.domain.rules import regroup
-from mdm.domain.state import IdentityView
-from mdm.resolve.relink_runs import Component, Question, RegistryImpact, Report
-
-Cluster = tuple[RecordNumber, ...]
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """A live record as the snapshot found it."""
-
-    registry: str
-    kind: str
-    golden_id: GoldenId | None
+from mdm.domain.keys import RecordNumber
+from mdm.resolve.relink_linkage import Cluster, Linked, Weakest
+from mdm.resolve.relink_runs import Component, PendingState, Question
+from mdm.resolve.relink_snapshot import Pair, Snapshot
 
 
-class Weakest(msgspec.Struct, frozen=True):
-    """The edge of a cluster that carried the least weight."""
+class Changes:
+    """What a linkage changes: groups of clusters connected by the golden records whose members they share.
 
-    left: RecordNumber
-    right: RecordNumber
-    match_weight_bits: float
-
-
-def components(
-    standings: Mapping[RecordNumber, Standing],
-    clusters: Iterable[Cluster],
-    weakest: Mapping[RecordNumber, Weakest],
-) -> Iterator[Component]:
-    """Yield what has to change, in the order of record numbers; nothing for golden records that stay as they are.
-
-    Args:
-        standings: Every live record of one kind.
-        clusters: A partition of exactly these records.
-        weakest: By the first member of a cluster, the weakest edge that holds it together.
+    Only what differs from the present golden records becomes objects; the rest stays columns.
     """
-    members: dict[GoldenId, list[RecordNumber]] = {}
-    for number, standing in standings.items():
-        if standing.golden_id is not None:
-            members.setdefault(standing.golden_id, []).append(number)
-    parent: dict[GoldenId, GoldenId] = {}
 
-    def root(golden_id: GoldenId) -> GoldenId:
-        while (above := parent.get(golden_id, golden_id)) != golden_id:
-            golden_id = above
-        return golden_id
+    def __init__(self, snapshot: Snapshot, linked: Linked) -> None:
+        """Find the clusters that are no golden record yet, and group them."""
+        self._snapshot = snapshot
+        self._linked = linked
+        changed = _changed(snapshot, linked)
+        self._groups = _connected(snapshot, [linked.clusters[index] for index in changed], changed)
 
-    changed: list[Cluster] = []
-    touched: set[GoldenId] = set()
-    for cluster in clusters:
-        golden_ids = {standings[number].golden_id for number in cluster}
-        only = next(iter(golden_ids)) if len(golden_ids) == 1 else None
-        if only is not None and len(members[only]) == len(cluster):
-            continue
-        changed.append(cluster)
-        old = sorted(golden_id for golden_id in golden_ids if golden_id is not None)
-        touched.update(old)
-        for other in old[1:]:
-            parent[root(other)] = root(old[0])
+    def __len__(self) -> int:
+        """Return how many components there are."""
+        return len(self._groups)
 
-    grouped: dict[GoldenId | RecordNumber, list[Cluster]] = {}
-    for cluster in changed:
-        first = next((gid for number in cluster if (gid := standings[number].golden_id) is not None), None)
-        grouped.setdefault(root(first) if first is not None else cluster[0], []).append(cluster)
-    for group in sorted(grouped.values(), key=lambda group: min(cluster[0] for cluster in group)):
-        edges = [weakest[cluster[0]] for cluster in group if cluster[0] in weakest]
-        edge = min(edges, key=lambda edge: (edge.match_weight_bits, edge.left), default=None)
-        yield Component(
-            tuple(sorted(group)),
-            edge.left if edge else None,
-            edge.right if edge else None,
-            edge.match_weight_bits if edge else None,
-        )
+    def __iter__(self) -> Iterator[Component]:
+        """Yield the components in the order of their first record numbers."""
+        for group in self._groups:
+            edge = self._weakest(group)
+            left, right = self._snapshot.numbered((edge.left, edge.right)) if edge else (None, None)
+            clusters = [self._linked.clusters[index] for index in group]
+            yield Component(
+                tuple(sorted(_numbered(self._snapshot, cluster) for cluster in clusters)),
+                left,
+                right,
+                edge.match_weight_bits if edge else None,
+                tuple(self._pending(clusters)),
+            )
+
+    def _weakest(self, group: list[int]) -> Weakest | None:
+        edges = [self._linked.weakest[index] for index in group if index in self._linked.weakest]
+        return min(edges, key=lambda edge: (edge.match_weight_bits, edge.left, edge.right), default=None)
+
+    def _pending(self, clusters: list[Cluster]) -> Iterator[PendingState]:
+        for cluster in clusters:
+            for place in cluster:
+                described = self._snapshot.described(place)
+                if described is not None:
+                    yield PendingState(self._snapshot.number(place), *described)
+
+
+def _numbered(snapshot: Snapshot, cluster: Cluster) -> Cluster:
+    return tuple(sorted(snapshot.number(place) for place in cluster))
+
+
+def _changed(snapshot: Snapshot, linked: Linked) -> list[int]:
+    """Return the positions of the clusters that are not exactly the members of one golden record."""
+    sizes = np.array([len(cluster) for cluster in linked.clusters])
+    places = np.fromiter((place for cluster in linked.clusters for place in cluster), np.int64, len(snapshot))
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)[:-1]))
+    golden = snapshot.goldens[places - 1]
+    lowest, highest = np.minimum.reduceat(golden, starts), np.maximum.reduceat(golden, starts)
+    member_counts = golden_sizes(snapshot)
+    is_whole = np.zeros(len(sizes), np.bool_)
+    is_one = (lowest == highest) & (lowest >= 0)
+    is_whole[is_one] = member_counts[lowest[is_one]] == sizes[is_one]
+    changed: list[int] = np.flatnonzero(~is_whole).tolist()
+    return changed
+
+
+def golden_sizes(snapshot: Snapshot) -> NDArray[np.int64]:
+    """Return how many records each golden ID holds, by its number."""
+    goldens = snapshot.goldens
+    return np.bincount(goldens[goldens >= 0], minlength=snapshot.golden_count)
+
+
+def _connected(snapshot: Snapshot, clusters: Sequence[Cluster], indices: Sequence[int]) -> list[list[int]]:
+    """Group clusters that share a golden record; `indices` name them in the result, ordered by record numbers."""
+    parent: dict[int, int] = {}
+
+    def root(golden: int) -> int:
+        while (above := parent.get(golden, golden)) != golden:
+            parent[golden] = golden = parent.get(above, above)
+        return golden
+
+    goldens = [sorted({int(snapshot.goldens[place - 1]) for place in cluster} - {-1}) for cluster in clusters]
+    for shared in goldens:
+        for other in shared[1:]:
+            parent[root(other)] = root(shared[0])
+    grouped: dict[tuple[bool, int], list[int]] = {}
+    for index, shared in zip(indices, goldens, strict=True):
+        # A cluster of pending records alone is a component of its own.
+        grouped.setdefault((True, root(shared[0])) if shared else (False, index), []).append(index)
+    lowest = {
+        index: min(snapshot.number(place) for place in cluster)
+        for index, cluster in zip(indices, clusters, strict=True)
+    }
+    return sorted(grouped.values(), key=lambda group: min(lowest[index] for index in group))
+
+
+def changed_questions(
+    snapshot: Snapshot, linked: Linked, standing: Sequence[Pair]
+) -> tuple[list[Pair], list[Question]]:
+    """Return the questions to close and to open, by record numbers; `standing` are open now, by places."""
+    cluster_of = _Labels(linked.clusters, len(snapshot))
+    closed, opened = question_changes(standing, linked.questions, cluster_of)
+    asked = []
+    for question in opened:
+        left, right = snapshot.numbered((question.left, question.right))
+        asked.append(msgspec.structs.replace(question, left=left, right=right))
+    return sorted(map(snapshot.numbered, closed)), sorted(asked, key=lambda each: (each.left, each.right))
+
+
+class _Labels(Mapping[RecordNumber, int]):
+    """Place → position of its cluster, 8 bytes each."""
+
+    def __init__(self, clusters: Sequence[Cluster], count: int) -> None:
+        self._labels = np.zeros(count + 1, np.int64)
+        for index, cluster in enumerate(clusters):
+            self._labels[list(cluster)] = index
+
+    def __getitem__(self, place: RecordNumber) -> int:
+        return int(self._labels[place])
+
+    def __len__(self) -> int:
+        return len(self._labels) - 1
+
+    def __iter__(self) -> Iterator[RecordNumber]:
+        return map(RecordNumber, range(1, len(self._labels)))
 
 
 def question_changes(
-    standing: Iterable[tuple[RecordNumber, RecordNumber]],
-    wanted: Sequence[Question],
-    cluster_of: Mapping[RecordNumber, int],
-) -> tuple[list[tuple[RecordNumber, RecordNumber]], list[Question]]:
+    standing: Sequence[Pair], wanted: Sequence[Question], cluster_of: Mapping[RecordNumber, int]
+) -> tuple[list[Pair], list[Question]]:
     """Return the questions to close and to open.
 
     Args:
@@ -111,63 +162,3 @@ def question_changes(
     )
     opened = [question for pair, question in sorted(asked.items()) if pair not in open_now]
     return closed, opened
-
-
-def impact(view: IdentityView, standings: Mapping[RecordNumber, Standing], changed: Iterable[Component]) -> Report:
-    """Return what a plan changes for one kind, as the commit would carry it out.
-
-    Args:
-        view: The state that the plan was made on.
-        standings: Every live record of the kind.
-        changed: The plan's components.
-    """
-    before = {standing.golden_id for standing in standings.values() if standing.golden_id is not None}
-    sizes = Counter(standing.golden_id for standing in standings.values() if standing.golden_id is not None)
-    registries = {(each.registry, each.kind): [0, 0, 0] for each in standings.values()}
-    for standing in standings.values():
-        registries[standing.registry, standing.kind][0] += 1
-    new = restored = moved = 0
-    merged: set[GoldenId] = set()
-    split: set[GoldenId] = set()
-    for component in changed:
-        groups = _groups(view, component)
-        survivors = {group.golden_id for group in groups}
-        for group in groups:
-            new += group.is_minted
-            restored += not group.is_minted and group.golden_id not in before
-            for number in group.numbers:
-                standing = standings[number]
-                if standing.golden_id is None:
-                    registries[standing.registry, standing.kind][1] += 1
-                elif standing.golden_id != group.golden_id:
-                    registries[standing.registry, standing.kind][2] += 1
-                    moved += 1
-                    (split if standing.golden_id in survivors else merged).add(standing.golden_id)
-                    sizes[standing.golden_id] -= 1
-            sizes[group.golden_id] = len(group.numbers)
-    return Report(
-        record_count=len(standings),
-        pending_record_count=sum(standing.golden_id is None for standing in standings.values()),
-        golden_before_count=len(before),
-        golden_after_count=len(before) - len(merged) + new + restored,
-        unchanged_count=len(before - merged - split),
-        new_count=new,
-        merged_count=len(merged),
-        split_count=len(split),
-        restored_count=restored,
-        moved_record_count=moved,
-        largest_member_count=max(sizes.values(), default=0),
-        churn_share=len(merged | split) / len(before) if before else 0.0,
-        registries=tuple(RegistryImpact(*key, *counts) for key, counts in sorted(registries.items())),
-    )
-
-
-def _groups(view: IdentityView, component: Component) -> tuple[ev.Group, ...]:
-    placeholders = itertools.count()
-    facts = regroup(
-        view,
-        component.clusters,
-        lambda kind: golden_id(kind, next(placeholders)),
-        reason=ev.RegroupReason.RELINK,
-    )
-    return next((fact.groups for fact in facts if isinstance(fact, ev.RecordsRegrouped)), ())

@@ -1,68 +1,85 @@
-"""The batch process of one re-linkage run: snapshot → model and epoch → clusters → plan. Writes only into its run.
+"""The batch process of one run: snapshot → model and epoch → clusters → plan, or a reversal's plan.
 
-Started by the writer; may use all the memory that it is given and die without harm.
+Started by the writer; stays within the memory that it is given and may die without harm. Every stage leaves its result
+under the run's working directory, whole or not at all, and a process that is started again goes on from there: to the
+same plan, byte for byte.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
+import resource
+import shutil
 import sys
-import tempfile
+import time
 import traceback
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import structlog
 
-from mdm.domain.events import Verdict
-from mdm.domain.keys import EntityKind, RecordNumber
-from mdm.domain.state import pair_of
+from mdm.domain.keys import EntityKind
 from mdm.errors import DataDirectoryError
-from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_MEMORY_BYTES
+from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_PROCESS_BYTES, RELINK_RECORD_BYTES
 from mdm.linkage.adaptation import adapted_model
-from mdm.linkage.blocking import posting_keys
 from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.gates import TrainingReport
 from mdm.linkage.model import Model
-from mdm.linkage.snapshot import write_snapshot
+from mdm.linkage.scorer import compile_scorer
 from mdm.processes import die_with
-from mdm.resolve.matcher import describe
+from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
-from mdm.resolve.payloads import decode_payload
-from mdm.resolve.relink_linkage import Linked, People, Records, link
-from mdm.resolve.relink_plan import Standing, components, impact, question_changes
+from mdm.resolve.relink_linkage import Linked, Records, link
+from mdm.resolve.relink_plan import Changes, changed_questions
+from mdm.resolve.relink_report import Impact, total
+from mdm.resolve.relink_revert import plan_reversal
 from mdm.resolve.relink_runs import (
+    EXAMPLES_FILE,
     PLAN_FILE,
-    Component,
-    PendingState,
+    WORK_DIRECTORY,
+    Example,
     Phase,
     PlanHeader,
     PlanItem,
     QuestionChanges,
     Report,
+    Restored,
     RunState,
     plan_digest,
     read_state,
     write_frame,
     write_state,
 )
+from mdm.resolve.relink_snapshot import People, Snapshot
 from mdm.store.data_directory import DataDirectory
 from mdm.store.files import sync_directory, sync_file
+from mdm.store.generations import boot_id
 from mdm.store.index import Index
-from mdm.store.journal import Journal, artefact_digest
+from mdm.store.journal import Journal, JournalReader, artefact_digest
 from mdm.store.view import IndexView
 
 _log = structlog.get_logger()
 _PHASES = {"comparing": Phase.COMPARING, "clustering": Phase.CLUSTERING, "training": Phase.TRAINING}
+_INDEX, _SNAPSHOT, _COMPONENTS, _QUESTIONS = "index", "snapshot", "components", "questions"
+_MADE_BY_FILE = "made-by"
+_TELL_COMPONENTS = 1000
+_Stage = TypeVar("_Stage", bound=msgspec.Struct)
 
 
 class _Run:
-    """The run's state file, kept current."""
+    """The run's state file, kept current, and its working directory."""
 
     def __init__(self, path: Path, state: RunState) -> None:
         self.path = path
+        self.work = path / WORK_DIRECTORY
         self.state = state
 
     def tell(self, phase: Phase, done: int = 0, total: int = 0, **changes: object) -> None:
+        if phase is not self.state.phase:
+            peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            _log.info("relink_stage", stage=phase.value, cpu_s=round(time.process_time(), 1), peak_bytes=peak_bytes)
         self.state = msgspec.structs.replace(self.state, phase=phase, done_count=done, total_count=total, **changes)
         write_state(self.path, self.state)
 
@@ -70,37 +87,45 @@ class _Run:
         self.tell(_PHASES[stage], done, total)
 
 
-class _Kind(msgspec.Struct):
-    """One kind's records as the snapshot found them.
+class _Learned(msgspec.Struct, frozen=True):
+    """What a kind's pairs are scored with."""
 
-    Linkage knows them by their place in the order of source keys, not by number: numbers tell the order of loading,
-    and ties must not be broken by that.
-    """
-
-    standings: dict[RecordNumber, Standing]
-    records: Records
-    """By place, from 1."""
-    place_of: dict[RecordNumber, RecordNumber]
-    pending: set[RecordNumber]
+    model: bytes
+    verdict: str
+    training: TrainingReport | None
+    is_pinned: bool
+    epoch: bytes
 
 
-def main(data: Path, run_id: str, memory_limit_bytes: int) -> None:
-    """Make the plan of a run."""
+class _Planned(msgspec.Struct, frozen=True):
+    """What the plan says of one kind, beside its two files of items."""
+
+    component_count: int
+    question_item_count: int
+    model: bytes
+    epoch: bytes
+    report: Report
+    examples: list[Example]
+
+
+def main(data: Path, run_id: str) -> None:
+    """Make the plan of a run, or take up the work on it."""
     directory = DataDirectory.open(data)
     run = _Run(directory.relinks / run_id, read_state(directory.relinks, run_id))
     try:
+        _prepare(run.work)
         run.tell(Phase.SNAPSHOT)
-        current = _current_generation(directory)
-        with tempfile.TemporaryDirectory(dir=run.path) as scratch:
-            copied = Path(scratch) / "index"
-            with Index.open(current, readonly=True) as index:
-                index.copy(copied)
-            with (
-                Index.open(copied, readonly=True) as index,
-                index.read() as view,
-                Journal.open_read_only(directory.journal) as journal,
-            ):
-                _plan(run, view, journal.artefact, Path(scratch), memory_limit_bytes or RELINK_MEMORY_BYTES)
+        _copy_index(directory, run.work / _INDEX)
+        with (
+            Index.open(run.work / _INDEX, readonly=True) as index,
+            index.read() as view,
+            Journal.open_read_only(directory.journal) as journal,
+        ):
+            if run.state.reverts:
+                _plan_reversal(run, view, journal)
+            else:
+                _plan(run, view, journal)
+        shutil.rmtree(run.work)
     except Exception as error:  # noqa: BLE001  (whatever ended the run, its watchers must learn of it)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -109,168 +134,202 @@ def main(data: Path, run_id: str, memory_limit_bytes: int) -> None:
         sys.exit(1)
 
 
-def _current_generation(directory: DataDirectory) -> Path:
+def _prepare(work: Path) -> None:
+    """Empty the working directory unless the same release left it, and no power cut can have torn its files."""
+    made_by = " ".join(
+        (
+            *(importlib.metadata.version(name) for name in ("hcm-mdm", "splink", "duckdb")),
+            *(MATCH_STATE_VERSIONS.normaliser, MATCH_STATE_VERSIONS.specification),
+            boot_id(),
+        )
+    )
+    mark = work / _MADE_BY_FILE
+    if mark.exists() and mark.read_text(encoding="utf-8") == made_by:
+        return
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    mark.write_text(made_by, encoding="utf-8")
+
+
+def _copy_index(directory: DataDirectory, path: Path) -> None:
+    if path.exists():
+        return
     current = directory.generations.current()
     if current is None:
         raise DataDirectoryError("the data directory holds no index yet")
-    return current
+    temporary = path.with_suffix(".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    with Index.open(current, readonly=True) as index:
+        index.copy(temporary)
+    temporary.rename(path)
 
 
-def _plan(
-    run: _Run, view: IndexView, artefact: Callable[[str], bytes | None], scratch: Path, memory_limit_bytes: int
-) -> None:
-    people = _people(view)
-    limit = f"{memory_limit_bytes // 2**20}MiB"
-    models: dict[str, bytes] = {}
-    epochs: dict[str, bytes] = {}
-    items: list[Iterable[PlanItem]] = []
-    reports: dict[str, Report] = {}
-    for kind in (run.state.kind,) if run.state.kind else EntityKind:
-        found = _read(run, view, kind)
-        if not found.standings:
-            continue
-        snapshot = scratch / f"{kind}.parquet"
-        places = found.place_of.items()
-        rows = ((place, found.standings[n].registry, found.records.features(place)) for n, place in places)
-        write_snapshot(snapshot, kind, rows)
-        epoch = StatisticsEpoch.from_records(
-            kind, (found.records.features(place) for place in found.records.encoded), _first_population(found)
-        )
-        run.progress("training", 0, 1)
-        adapted = adapted_model(
-            snapshot,
-            kind,
-            epoch,
-            pinned=None if run.state.is_learning else pinned_model(view, kind, artefact),
-            memory_limit=limit,
-            progress=lambda _step, done, total: run.progress("training", done, total),
-        )
-        said = people.placed(found.place_of)
-        linked = link(
-            found.records,
-            snapshot,
-            adapted.model,
-            epoch,
-            said,
-            is_tightened=not adapted.is_pinned,
-            memory_limit=limit,
-            progress=run.progress,
-        )
-        model = linked.model
-        verdict = adapted.verdict
-        if model.thresholds != adapted.model.thresholds:
-            verdict += f"; judgements raised the link threshold to {model.thresholds.link_bits:g} bits"
-        linked = linked.renamed({place: number for number, place in places})
-        models[kind.value], epochs[kind.value] = model.to_bytes(), linked.epoch.to_bytes()
-        changed, questions, report = _changes(view, found, linked)
-        items += [changed, questions]
-        reports[kind.value] = msgspec.structs.replace(
-            report,
-            models={kind.value: verdict},
-            trainings={kind.value: adapted.report} if adapted.report else {},
-            model_digest=artefact_digest(models[kind.value]),
-            epoch_digest=artefact_digest(epochs[kind.value]),
-            is_shipped_model_kept=model.digest == Model.default(kind).digest,
-        )
+def _plan(run: _Run, view: IndexView, journal: JournalReader) -> None:
+    people = People.of(view)
+    kinds = [kind for kind in EntityKind if run.state.kind in {None, kind}]
+    planned = {kind: found for kind in kinds if (found := _plan_kind(run, view, journal, kind, people)) is not None}
     run.tell(Phase.PLANNING)
     # All components before all questions: a question stands between golden records that exist.
-    plan = [item for kind_items in (items[::2], items[1::2]) for each in kind_items for item in each]
-    digest = _write_plan(run.path / PLAN_FILE, PlanHeader(view.applied_seq, len(plan), models, epochs), plan)
+    files = [run.work / kind / name for name in (_COMPONENTS, _QUESTIONS) for kind in planned]
+    item_count = sum(found.component_count + found.question_item_count for found in planned.values())
+    header = PlanHeader(
+        view.applied_seq,
+        item_count,
+        {kind.value: found.model for kind, found in planned.items()},
+        {kind.value: found.epoch for kind, found in planned.items()},
+    )
+    digest = _write_plan(run.path / PLAN_FILE, header, files)
+    examples = [example for found in planned.values() for example in found.examples]
+    (run.path / EXAMPLES_FILE).write_bytes(msgspec.json.encode(examples))
+    reports = {kind.value: found.report for kind, found in planned.items()}
     run.tell(
         Phase.PLANNED,
-        len(plan),
-        len(plan),
+        item_count,
+        item_count,
         read_seq=view.applied_seq,
-        report=_sum(reports.values()),
+        report=total(reports.values()),
         impacts=reports,
         plan_digest=digest,
-        component_count=sum(isinstance(item, Component) for item in plan),
+        component_count=sum(found.component_count for found in planned.values()),
     )
 
 
-def _read(run: _Run, view: IndexView, kind: EntityKind) -> _Kind:
-    standings: dict[RecordNumber, Standing] = {}
-    encoded: dict[RecordNumber, bytes] = {}
-    place_of: dict[RecordNumber, RecordNumber] = {}
-    pending: set[RecordNumber] = set()
-    last = view.last_number()
-    for key, row in view.iter_crosswalk():
-        number = row.number
-        entry, payload = view.record(number), view.raw(number)
-        if key.kind is not kind or entry is None or entry.is_deleted or payload is None:
-            continue
-        features = view.features(number)
-        if entry.golden_id is None or features is None:
-            features = describe(decode_payload(payload)).encoded
-            pending.add(number)
-        standings[number] = Standing(entry.registry, kind.value, entry.golden_id)
-        place = place_of[number] = RecordNumber(len(place_of) + 1)
-        encoded[place] = features
-        if place % 10_000 == 0:
-            run.tell(Phase.SNAPSHOT, place, last)
-    return _Kind(standings, Records(kind, encoded), place_of, pending)
+def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityKind, people: People) -> _Planned | None:
+    """Plan one kind; None if there is no record of it."""
+    folder, last = run.work / kind, view.last_number()
+    folder.mkdir(exist_ok=True)
+    if not (folder / _SNAPSHOT).exists():
+        Snapshot.take(view, kind, folder / _SNAPSHOT, lambda done: run.tell(Phase.SNAPSHOT, done, last))
+    snapshot = Snapshot(kind, folder / _SNAPSHOT)
+    if not len(snapshot):
+        return None
+    records = Records(kind, snapshot.encoded)
+    memory_limit = _duckdb_limit(run.state.memory_limit_bytes, last)
+    pinned = None if run.state.is_learning else pinned_model(view, kind, journal.artefact)
+    learned = _stage(folder / "learned", _Learned, lambda: _learn(run, snapshot, records, pinned, memory_limit))
 
-
-def _first_population(found: _Kind) -> int:
-    """Return a first guess that depends on the records alone: the size of the largest registry."""
-    sizes: dict[str, int] = {}
-    for standing in found.standings.values():
-        sizes[standing.registry] = sizes.get(standing.registry, 0) + 1
-    return max(sizes.values())
-
-
-def _people(view: IndexView) -> People:
-    verdicts: dict[Verdict, set[tuple[RecordNumber, RecordNumber]]] = {verdict: set() for verdict in Verdict}
-    for pair, verdict in view.iter_judgements():
-        verdicts[verdict].add(pair)
-    chosen: set[tuple[RecordNumber, RecordNumber]] = set()
-    rejected: set[tuple[RecordNumber, RecordNumber]] = set()
-    for number, entry in view.iter_records():
-        if entry.chosen is not None:
-            chosen.add(pair_of(number, entry.chosen))
-        rejected.update(pair_of(number, other) for other in entry.rejected)
-    return People(
-        frozenset(verdicts[Verdict.SAME]),
-        frozenset(verdicts[Verdict.DIFFERENT]),
-        frozenset(chosen),
-        frozenset(rejected),
-    )
-
-
-def _changes(view: IndexView, found: _Kind, linked: Linked) -> tuple[list[PlanItem], list[PlanItem], Report]:
-    changed: list[PlanItem] = []
-    for component in components(found.standings, linked.clusters, linked.weakest):
-        pending = tuple(
-            PendingState(number, found.records.encoded[place], posting_keys(found.records.features(place)))
-            for cluster in component.clusters
-            for number in cluster
-            if number in found.pending and (place := found.place_of[number])
+    def decide() -> _Planned:
+        said = people.of_kind(snapshot)
+        model, epoch = Model.from_bytes(learned.model), StatisticsEpoch.from_bytes(learned.epoch)
+        linked = link(
+            records,
+            snapshot.parquet,
+            model,
+            epoch,
+            said,
+            is_tightened=not learned.is_pinned,
+            memory_limit=memory_limit,
+            progress=run.progress,
         )
-        changed.append(msgspec.structs.replace(component, pending=pending))
-    cluster_of = {number: index for index, cluster in enumerate(linked.clusters) for number in cluster}
-    standing = [pair for pair, _ in view.iter_potential_matches() if pair[0] in cluster_of]
-    closed, opened = question_changes(standing, linked.questions, cluster_of)
+        verdict = learned.verdict
+        if linked.model.thresholds != model.thresholds:
+            verdict += f"; judgements raised the link threshold to {linked.model.thresholds.link_bits:g} bits"
+        run.tell(Phase.PLANNING)
+        return _write_items(run, view, snapshot, linked, verdict, learned.training)
+
+    return _stage(folder / "planned", _Planned, decide)
+
+
+def _stage(path: Path, kind: type[_Stage], work: Callable[[], _Stage]) -> _Stage:
+    """Return what a stage found, now or before the process was killed."""
+    if path.exists():
+        return msgspec.msgpack.decode(path.read_bytes(), type=kind)
+    found = work()
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(msgspec.msgpack.encode(found))
+    temporary.rename(path)
+    return found
+
+
+def _duckdb_limit(memory_limit_bytes: int, record_count: int) -> str:
+    """Return what is left for DuckDB's buffers, as it reads it."""
+    left = memory_limit_bytes - RELINK_PROCESS_BYTES - RELINK_RECORD_BYTES * record_count
+    return f"{left // 2**20}MiB"
+
+
+def _learn(run: _Run, snapshot: Snapshot, records: Records, pinned: Model | None, memory_limit: str) -> _Learned:
+    run.progress("training", 0, 1)
+    features = (records.features(place) for place in records.encoded)
+    epoch = StatisticsEpoch.from_records(snapshot.kind, features, snapshot.first_population())
+    adapted = adapted_model(
+        snapshot.parquet,
+        snapshot.kind,
+        epoch,
+        pinned=pinned,
+        memory_limit=memory_limit,
+        progress=lambda _step, done, total: run.progress("training", done, total),
+    )
+    return _Learned(adapted.model.to_bytes(), adapted.verdict, adapted.report, adapted.is_pinned, epoch.to_bytes())
+
+
+def _write_items(
+    run: _Run,
+    view: IndexView,
+    snapshot: Snapshot,
+    linked: Linked,
+    verdict: str,
+    training: TrainingReport | None,
+) -> _Planned:
+    folder, kind, model = run.work / snapshot.kind, snapshot.kind, linked.model
+    changes = Changes(snapshot, linked)
+    impact = Impact(view, snapshot, linked, compile_scorer(model, linked.epoch))
+    with (folder / _COMPONENTS).open("wb") as file:
+        for done, component in enumerate(changes):
+            if done % _TELL_COMPONENTS == 0:
+                run.tell(Phase.PLANNING, done, len(changes))
+            write_frame(file, component)
+            impact.note(component)
+    standing = snapshot.placed(pair for pair, _ in view.iter_potential_matches())
+    closed, opened = changed_questions(snapshot, linked, list(standing))
     size = QUESTIONS_PER_ITEM_MAX
-    questions: list[PlanItem] = [QuestionChanges(tuple(closed[at : at + size])) for at in range(0, len(closed), size)]
+    questions = [QuestionChanges(tuple(closed[at : at + size])) for at in range(0, len(closed), size)]
     questions += [QuestionChanges((), tuple(opened[at : at + size])) for at in range(0, len(opened), size)]
-    report = impact(view, found.standings, [item for item in changed if isinstance(item, Component)])
+    with (folder / _QUESTIONS).open("wb") as file:
+        for item in questions:
+            write_frame(file, item)
+    body, epoch = model.to_bytes(), linked.epoch.to_bytes()
     report = msgspec.structs.replace(
-        report,
+        impact.report(),
         question_opened_count=len(opened),
         question_closed_count=len(closed),
-        compared_pair_count=linked.prediction.candidate_pairs,
-        linked_pair_count=linked.linked_pair_count,
-        refused_pair_count=linked.refused_pair_count,
+        models={kind.value: verdict},
+        trainings={kind.value: training} if training else {},
+        model_digest=artefact_digest(body),
+        epoch_digest=artefact_digest(epoch),
+        is_shipped_model_kept=model.digest == Model.default(kind).digest,
     )
-    return changed, questions, report
+    return _Planned(len(changes), len(questions), body, epoch, report, impact.examples())
 
 
-def _write_plan(path: Path, header: PlanHeader, items: list[PlanItem]) -> str:
+def _plan_reversal(run: _Run, view: IndexView, journal: JournalReader) -> None:
+    run.tell(Phase.PLANNING)
+    header, items, reversal = plan_reversal(
+        view, journal, run.state.reverts, lambda done, total: run.tell(Phase.PLANNING, done, total)
+    )
+    digest = _write_plan(run.path / PLAN_FILE, header, [], items)
+    touched = sum(len(item.left_as.groups) for item in items if isinstance(item, Restored))
+    live = sum(bool(golden.members) for _, golden in view.iter_goldens())
+    run.tell(
+        Phase.PLANNED,
+        len(items),
+        len(items),
+        read_seq=view.applied_seq,
+        reversal=reversal,
+        report=Report(golden_before_count=live, churn_share=touched / live if live else 0.0),
+        plan_digest=digest,
+        component_count=reversal.restored_count,
+    )
+
+
+def _write_plan(path: Path, header: PlanHeader, files: Iterable[Path], items: Iterable[PlanItem] = ()) -> str:
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        write_frame(file, header)
+    with temporary.open("wb") as plan:
+        write_frame(plan, header)
+        for file in files:
+            with file.open("rb") as part:
+                shutil.copyfileobj(part, plan)
         for item in items:
-            write_frame(file, item)
+            write_frame(plan, item)
     # A commit that a power cut interrupts goes on from this very file.
     sync_file(temporary)
     temporary.replace(path)
@@ -278,24 +337,6 @@ def _write_plan(path: Path, header: PlanHeader, items: list[PlanItem]) -> str:
     return plan_digest(path)
 
 
-def _sum(reports: Collection[Report]) -> Report:
-    """Return the impact on all kinds together."""
-    total = Report()
-    for report in reports:
-        changes: dict[str, object] = {}
-        for field in msgspec.structs.fields(Report):
-            mine, other = getattr(total, field.name), getattr(report, field.name)
-            if isinstance(mine, dict):
-                changes[field.name] = mine | other
-            elif not isinstance(mine, str | bool):  # a digest stands for one kind alone
-                changes[field.name] = mine + other
-        total = msgspec.structs.replace(total, **changes)
-    disturbed = sum(report.churn_share * report.golden_before_count for report in reports)
-    share = disturbed / total.golden_before_count if total.golden_before_count else 0.0
-    largest = max((report.largest_member_count for report in reports), default=0)
-    return msgspec.structs.replace(total, churn_share=share, largest_member_count=largest)
-
-
 if __name__ == "__main__":
     die_with(int(sys.argv[1]))
-    main(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    main(Path(sys.argv[2]), sys.argv[3])

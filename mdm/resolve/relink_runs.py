@@ -6,6 +6,7 @@ import enum
 import hashlib
 import os
 import re
+import shutil
 import struct
 import time
 from collections.abc import Iterator
@@ -14,13 +15,17 @@ from typing import BinaryIO
 
 import msgspec
 
-from mdm.domain.events import MatchReason
-from mdm.domain.keys import EntityKind, RecordNumber
+from mdm.domain.events import MatchReason, RecordsRegrouped
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.errors import UnknownRunError
 from mdm.linkage.gates import TrainingReport
 
 STATE_FILE = "state.json"
 PLAN_FILE = "plan.bin"
+EXAMPLES_FILE = "examples.json"
+WORK_DIRECTORY = "work"
+"""What a killed run takes up; removed when the run has its plan or ended."""
+
 _RUN_ID = re.compile(r"^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$")
 _LENGTH = struct.Struct(">I")
 
@@ -58,6 +63,40 @@ class RegistryImpact(msgspec.Struct, frozen=True):
     """Those whose golden ID changes."""
 
 
+class SizeCount(msgspec.Struct, frozen=True):
+    """How many golden records have at least `size` members and fewer than the next bar."""
+
+    size: int
+    before_count: int
+    after_count: int
+
+
+class LargeGoldenRecord(msgspec.Struct, frozen=True):
+    """One of the largest golden records that a plan leaves."""
+
+    golden_id: GoldenId | None
+    """None for one whose ID the commit mints."""
+    member_count: int
+    registries: dict[str, int]
+
+
+class Reversal(msgspec.Struct, frozen=True):
+    """What taking a run back gives back and what it leaves, in components."""
+
+    restored_count: int = 0
+    kept_judged_count: int = 0
+    """Left as they are, because a steward has judged a record of them and it changed since."""
+    kept_changed_count: int = 0
+    """Left as they are, because a record or golden ID of them changed since."""
+    restored_golden_count: int = 0
+    """Golden IDs that answer for themselves again, or get records back."""
+    retired_golden_count: int = 0
+    kept_pending_count: int = 0
+    """Records that were pending before the run and keep the golden ID that it gave them."""
+    restored_settings: tuple[str, ...] = ()
+    """`model:<kind>` and `epoch:<kind>` that are active again as before the run."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """Impact of a plan. Counts of golden IDs unless they say records."""
 
@@ -66,6 +105,7 @@ class Report(msgspec.Struct, frozen=True):
     golden_before_count: int = 0
     golden_after_count: int = 0
     unchanged_count: int = 0
+    """Those that keep exactly their records."""
     new_count: int = 0
     merged_count: int = 0
     split_count: int = 0
@@ -91,6 +131,56 @@ class Report(msgspec.Struct, frozen=True):
     """Kind → whether m and u were learned anew or why the active model was kept."""
     trainings: dict[str, TrainingReport] = {}
     """Kind → which comparisons were learned and which kept the shipped values, and why; absent if none was to learn."""
+    sizes: tuple[SizeCount, ...] = ()
+    """Of one kind."""
+    largest: tuple[LargeGoldenRecord, ...] = ()
+    """Of one kind, the largest first."""
+
+
+class Change(enum.StrEnum):
+    """What happens to a record or golden ID in a component."""
+
+    NEW = "new"
+    """A pending record gets a golden ID of its own."""
+    JOINED = "joined"
+    """A pending record joins a golden ID that exists."""
+    MERGED = "merged"
+    """A golden ID redirects to another."""
+    SPLIT = "split"
+    """Records leave a golden ID for one that is issued or answers again."""
+    MOVED = "moved"
+    """Records leave a golden ID for another one that holds records."""
+
+
+class ExampleRecord(msgspec.Struct, frozen=True):
+    """One record of an example, by its number: who serves it looks the source key up, so that none lies in a file."""
+
+    number: RecordNumber
+    before: GoldenId | None
+    after: GoldenId | None
+    """None for one that the commit mints."""
+    is_deciding: bool
+    """Whether it is one of the pair that `steps` explain."""
+
+
+class ExampleStep(msgspec.Struct, frozen=True):
+    """What one comparison of the deciding pair found and added."""
+
+    comparison: str
+    level: str
+    bits: float
+
+
+class Example(msgspec.Struct, frozen=True):
+    """One component, and the pair that decides it: for a split one that is parted, else the weakest that is joined."""
+
+    kind: EntityKind
+    change: Change
+    records: tuple[ExampleRecord, ...]
+    record_count: int
+    """All records of the component; `records` may be fewer."""
+    match_weight_bits: float | None
+    steps: tuple[ExampleStep, ...]
 
 
 class RunState(msgspec.Struct, frozen=True):
@@ -119,6 +209,15 @@ class RunState(msgspec.Struct, frozen=True):
     """Journal position at which the commit was complete; 0 before."""
     is_learning: bool = False
     """Whether m and u are learned anew although an operator pinned a model."""
+    memory_limit_bytes: int = 0
+    """Of the process that plans."""
+    attempt_count: int = 0
+    """How often that process was started."""
+    reverts: str = ""
+    """The run that this one takes back; empty for a re-linkage."""
+    reversal: Reversal | None = None
+    dropped: tuple[tuple[RecordNumber, ...], ...] = ()
+    """Records of the first components that the commit dropped; a commit that was killed may lack its last step's."""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -157,7 +256,14 @@ class QuestionChanges(msgspec.Struct, frozen=True, array_like=True, tag="Questio
     opened: tuple[Question, ...] = ()
 
 
-PlanItem = Component | QuestionChanges
+class Restored(msgspec.Struct, frozen=True, array_like=True, tag="Restored"):
+    """What a run did to one component, to be undone if nothing happened to it since."""
+
+    seq: int
+    left_as: RecordsRegrouped
+
+
+PlanItem = Component | QuestionChanges | Restored
 
 
 class PlanHeader(msgspec.Struct, frozen=True, array_like=True):
@@ -168,6 +274,17 @@ class PlanHeader(msgspec.Struct, frozen=True, array_like=True):
     models: dict[str, bytes]
     """Kind → model to activate; absent where the active one stays."""
     epochs: dict[str, bytes]
+    only_over: dict[str, str] = {}
+    """Setting → digest: what is activated only in the place of this one."""
+    reverts: str = ""
+    """The run that the plan takes back."""
+    pinned: tuple[str, ...] = ()
+    """Kinds whose model an operator had chosen."""
+
+    def may_activate(self, what: str, kind: str, active: str | None) -> bool:
+        """Return whether the plan's model or epoch may take the place of the active one."""
+        setting = f"{what}:{kind}"
+        return setting not in self.only_over or self.only_over[setting] == active
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -175,13 +292,13 @@ _decode_header = msgspec.msgpack.Decoder(PlanHeader).decode
 _decode_item = msgspec.msgpack.Decoder(PlanItem).decode
 
 
-def new_run(relinks: Path, state_of: dict[str, object]) -> RunState:
+def new_run(relinks: Path, **facts: object) -> RunState:
     """Create the directory of a new run and its first state."""
     started_us = time.time_ns() // 1000
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started_us / 1e6))
     run_id = f"{stamp}-{os.urandom(3).hex()}"
     (relinks / run_id).mkdir(mode=0o700)
-    state = msgspec.structs.replace(RunState(run_id, Phase.STARTING, started_us), **state_of)
+    state = msgspec.structs.replace(RunState(run_id, Phase.STARTING, started_us), **facts)
     write_state(relinks / run_id, state)
     return state
 
@@ -196,19 +313,44 @@ def write_state(run: Path, state: RunState) -> None:
 
 
 def read_state(relinks: Path, run_id: str) -> RunState:
-    """Return the state of a run.
+    """Return the state of a run; one that a power cut tore counts as failed.
 
     Raises:
         UnknownRunError: There is none of this id.
     """
-    if not _RUN_ID.match(run_id) or not (relinks / run_id / STATE_FILE).exists():
+    if not _RUN_ID.match(run_id) or not (relinks / run_id).is_dir():
         raise UnknownRunError("no re-linkage run has this id")
-    return msgspec.json.decode((relinks / run_id / STATE_FILE).read_bytes(), type=RunState)
+    try:
+        return msgspec.json.decode((relinks / run_id / STATE_FILE).read_bytes(), type=RunState)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return RunState(run_id, Phase.FAILED, 0, error="StoreError")
 
 
 def run_ids(relinks: Path) -> list[str]:
     """Return the ids of all runs, oldest first."""
     return sorted(path.name for path in relinks.iterdir() if _RUN_ID.match(path.name))
+
+
+def read_examples(relinks: Path, run_id: str) -> list[Example]:
+    """Return the examples of a planned run; none once its files were removed."""
+    path = relinks / run_id / EXAMPLES_FILE
+    return msgspec.json.decode(path.read_bytes(), type=list[Example]) if path.exists() else []
+
+
+def clean_up(relinks: Path, kept_count: int) -> None:
+    """Remove what runs that ended left, apart from their states; of runs older than the last `kept_count` everything.
+
+    Plans and working files hold personal data: they go as soon as nothing can need them.
+    """
+    states = [read_state(relinks, run_id) for run_id in run_ids(relinks)]
+    ended = [state for state in states if state.phase.is_final]
+    for state in ended:
+        run = relinks / state.run_id
+        shutil.rmtree(run / WORK_DIRECTORY, ignore_errors=True)
+        if state.phase is not Phase.PLANNED:
+            (run / PLAN_FILE).unlink(missing_ok=True)
+    for state in ended[:-kept_count]:
+        shutil.rmtree(relinks / state.run_id)
 
 
 def write_frame(file: BinaryIO, frame: PlanHeader | PlanItem) -> None:

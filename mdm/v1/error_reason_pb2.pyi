@@ -228,6 +228,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: an ActivateModel while a re-linkage activates what it learned.
     To mend it: compare and activate again.
     """
+    ERROR_REASON_RELINK_CHURN_EXCEEDED: _ErrorReason.ValueType  # 35
+    """The plan would change a larger share of the golden IDs than its commit allows.
+    Code: FAILED_PRECONDITION.
+    Example: a Commit with max_churn_percent 0.5 of a plan that changes 2 %.
+    To mend it: look at the report, and commit the plan with a higher bound or cancel it.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo of domain `mdm.hochiminhcity.gov.vn` carries the name without its prefix as its reason,
@@ -439,5 +445,11 @@ ERROR_REASON_MODEL_OUTDATED: ErrorReason.ValueType  # 34
 Code: FAILED_PRECONDITION.
 Example: an ActivateModel while a re-linkage activates what it learned.
 To mend it: compare and activate again.
+"""
+ERROR_REASON_RELINK_CHURN_EXCEEDED: ErrorReason.ValueType  # 35
+"""The plan would change a larger share of the golden IDs than its commit allows.
+Code: FAILED_PRECONDITION.
+Example: a Commit with max_churn_percent 0.5 of a plan that changes 2 %.
+To mend it: look at the report, and commit the plan with a higher bound or cancel it.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

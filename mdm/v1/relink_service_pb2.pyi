@@ -61,6 +61,42 @@ RELINK_STATE_FAILED: RelinkState.ValueType  # 6
 """The run failed; error_reason says why."""
 Global___RelinkState: _TypeAlias = RelinkState  # noqa: Y015
 
+class _RelinkChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelinkChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelinkChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELINK_CHANGE_UNSPECIFIED: _RelinkChange.ValueType  # 0
+    """Not stated."""
+    RELINK_CHANGE_NEW: _RelinkChange.ValueType  # 1
+    """A pending record gets a golden ID of its own."""
+    RELINK_CHANGE_JOINED: _RelinkChange.ValueType  # 2
+    """A pending record joins a golden ID that exists."""
+    RELINK_CHANGE_MERGED: _RelinkChange.ValueType  # 3
+    """A golden ID redirects to another."""
+    RELINK_CHANGE_SPLIT: _RelinkChange.ValueType  # 4
+    """Records leave a golden ID for one that is issued or answers again."""
+    RELINK_CHANGE_MOVED: _RelinkChange.ValueType  # 5
+    """Records leave a golden ID for another one that holds records."""
+
+class RelinkChange(_RelinkChange, metaclass=_RelinkChangeEnumTypeWrapper):
+    """What happens to records or golden IDs."""
+
+RELINK_CHANGE_UNSPECIFIED: RelinkChange.ValueType  # 0
+"""Not stated."""
+RELINK_CHANGE_NEW: RelinkChange.ValueType  # 1
+"""A pending record gets a golden ID of its own."""
+RELINK_CHANGE_JOINED: RelinkChange.ValueType  # 2
+"""A pending record joins a golden ID that exists."""
+RELINK_CHANGE_MERGED: RelinkChange.ValueType  # 3
+"""A golden ID redirects to another."""
+RELINK_CHANGE_SPLIT: RelinkChange.ValueType  # 4
+"""Records leave a golden ID for one that is issued or answers again."""
+RELINK_CHANGE_MOVED: RelinkChange.ValueType  # 5
+"""Records leave a golden ID for another one that holds records."""
+Global___RelinkChange: _TypeAlias = RelinkChange  # noqa: Y015
+
 @_typing.final
 class RelinkRun(_message.Message):
     """One run of re-linkage."""
@@ -80,6 +116,7 @@ class RelinkRun(_message.Message):
     DROPPED_COMPONENT_COUNT_FIELD_NUMBER: _builtins.int
     ERROR_REASON_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    REVERTS_RUN_ID_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Name of the run."""
     state: Global___RelinkState.ValueType
@@ -98,6 +135,8 @@ class RelinkRun(_message.Message):
     """Components dropped because something in them changed; their records were resolved again."""
     error_reason: _builtins.str
     """Why the run failed, as a name of ErrorReason without its prefix; empty otherwise."""
+    reverts_run_id: _builtins.str
+    """The run that this one takes back; empty for a re-linkage."""
     @_builtins.property
     def snapshot_token(self) -> _common_pb2.JournalToken:
         """Position of the snapshot that the plan was computed from."""
@@ -130,10 +169,11 @@ class RelinkRun(_message.Message):
         dropped_component_count: _builtins.int = ...,
         error_reason: _builtins.str = ...,
         token: _common_pb2.JournalToken | None = ...,
+        reverts_run_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "snapshot_token", b"snapshot_token", "started_at", b"started_at", "token", b"token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_component_count", b"committed_component_count", "component_count", b"component_count", "dropped_component_count", b"dropped_component_count", "ended_at", b"ended_at", "error_reason", b"error_reason", "plan_digest", b"plan_digest", "progress_fraction", b"progress_fraction", "run_id", b"run_id", "snapshot_token", b"snapshot_token", "stage", b"stage", "started_at", b"started_at", "state", b"state", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_component_count", b"committed_component_count", "component_count", b"component_count", "dropped_component_count", b"dropped_component_count", "ended_at", b"ended_at", "error_reason", b"error_reason", "plan_digest", b"plan_digest", "progress_fraction", b"progress_fraction", "reverts_run_id", b"reverts_run_id", "run_id", b"run_id", "snapshot_token", b"snapshot_token", "stage", b"stage", "started_at", b"started_at", "state", b"state", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,6 +205,11 @@ class RelinkImpact(_message.Message):
     MODEL_ORIGIN_FIELD_NUMBER: _builtins.int
     COMPARISONS_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    UNCHANGED_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
+    CLOSED_POTENTIAL_MATCH_COUNT_FIELD_NUMBER: _builtins.int
+    REGISTRIES_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
     entity_kind: _common_pb2.EntityKind.ValueType
     """The kind."""
     record_count: _builtins.int
@@ -201,6 +246,10 @@ class RelinkImpact(_message.Message):
     """Records in the largest golden record after."""
     model_origin: _builtins.str
     """Where the model's weights come from: learned, the shipped model, or the operator's as it is."""
+    unchanged_golden_id_count: _builtins.int
+    """Golden IDs that keep exactly their records."""
+    closed_potential_match_count: _builtins.int
+    """Potential matches that would be closed."""
     @_builtins.property
     def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparisonTraining]:
         """Every comparison with what became of its weights; empty where nothing was learned."""
@@ -208,6 +257,18 @@ class RelinkImpact(_message.Message):
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrainingSession]:
         """How the training went; empty where nothing was learned."""
+
+    @_builtins.property
+    def registries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkRegistryImpact]:
+        """The same by registry."""
+
+    @_builtins.property
+    def sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkSizeCount]:
+        """How large golden records are before and after, the smallest first."""
+
+    @_builtins.property
+    def largest(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkLargeGoldenRecord]:
+        """The largest golden records after, the largest first."""
 
     def __init__(
         self,
@@ -232,10 +293,15 @@ class RelinkImpact(_message.Message):
         model_origin: _builtins.str = ...,
         comparisons: _abc.Iterable[Global___ComparisonTraining] | None = ...,
         sessions: _abc.Iterable[Global___TrainingSession] | None = ...,
+        unchanged_golden_id_count: _builtins.int = ...,
+        closed_potential_match_count: _builtins.int = ...,
+        registries: _abc.Iterable[Global___RelinkRegistryImpact] | None = ...,
+        sizes: _abc.Iterable[Global___RelinkSizeCount] | None = ...,
+        largest: _abc.Iterable[Global___RelinkLargeGoldenRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparisons", b"comparisons", "created_golden_id_count", b"created_golden_id_count", "entity_kind", b"entity_kind", "epoch_digest", b"epoch_digest", "golden_record_count_after", b"golden_record_count_after", "golden_record_count_before", b"golden_record_count_before", "is_shipped_model_kept", b"is_shipped_model_kept", "largest_member_count", b"largest_member_count", "merged_golden_id_count", b"merged_golden_id_count", "model_digest", b"model_digest", "model_origin", b"model_origin", "moved_record_count", b"moved_record_count", "pending_record_count", b"pending_record_count", "potential_match_count", b"potential_match_count", "record_count", b"record_count", "refused_link_count", b"refused_link_count", "restored_golden_id_count", b"restored_golden_id_count", "scored_pair_count", b"scored_pair_count", "sessions", b"sessions", "split_golden_id_count", b"split_golden_id_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_potential_match_count", b"closed_potential_match_count", "comparisons", b"comparisons", "created_golden_id_count", b"created_golden_id_count", "entity_kind", b"entity_kind", "epoch_digest", b"epoch_digest", "golden_record_count_after", b"golden_record_count_after", "golden_record_count_before", b"golden_record_count_before", "is_shipped_model_kept", b"is_shipped_model_kept", "largest", b"largest", "largest_member_count", b"largest_member_count", "merged_golden_id_count", b"merged_golden_id_count", "model_digest", b"model_digest", "model_origin", b"model_origin", "moved_record_count", b"moved_record_count", "pending_record_count", b"pending_record_count", "potential_match_count", b"potential_match_count", "record_count", b"record_count", "refused_link_count", b"refused_link_count", "registries", b"registries", "restored_golden_id_count", b"restored_golden_id_count", "scored_pair_count", b"scored_pair_count", "sessions", b"sessions", "sizes", b"sizes", "split_golden_id_count", b"split_golden_id_count", "unchanged_golden_id_count", b"unchanged_golden_id_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,6 +387,7 @@ class RelinkServicePlanRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     IS_LEARNING_FIELD_NUMBER: _builtins.int
+    MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
     entity_kind: _common_pb2.EntityKind.ValueType
     """Kind to link; unspecified means both."""
     request_id: _builtins.str
@@ -328,6 +395,10 @@ class RelinkServicePlanRequest(_message.Message):
     is_learning: _builtins.bool
     """Whether weights are learned from the shipped model even if an operator put a model in force; the commit then lets
     go of the operator's.
+    """
+    memory_limit_bytes: _builtins.int
+    """Memory that the run may take, in bytes; 0 leaves the default. Fails with INVALID_FIELD, naming how much is needed, if
+    it is too little for the records at hand.
     """
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
@@ -340,10 +411,11 @@ class RelinkServicePlanRequest(_message.Message):
         request_id: _builtins.str = ...,
         caller: _common_pb2.Caller | None = ...,
         is_learning: _builtins.bool = ...,
+        memory_limit_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "entity_kind", b"entity_kind", "is_learning", b"is_learning", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "entity_kind", b"entity_kind", "is_learning", b"is_learning", "memory_limit_bytes", b"memory_limit_bytes", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -383,12 +455,17 @@ class RelinkServiceCommitRequest(_message.Message):
     PLAN_DIGEST_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    MAX_CHURN_PERCENT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run that holds the plan."""
     plan_digest: _builtins.str
     """Digest of the plan that was reviewed; if stated and another, the commit fails with RELINK_PLAN_OUTDATED."""
     request_id: _builtins.str
     """Makes a retry safe: the same id with the same content gets the first answer. Empty, or at most 64 characters."""
+    max_churn_percent: _builtins.float
+    """Percentage of the golden IDs that the plan may change, from 0 to 100; beyond it the commit fails with
+    RELINK_CHURN_EXCEEDED and the plan stays. Unset allows any.
+    """
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
         """Who asks and what for."""
@@ -400,12 +477,15 @@ class RelinkServiceCommitRequest(_message.Message):
         plan_digest: _builtins.str = ...,
         request_id: _builtins.str = ...,
         caller: _common_pb2.Caller | None = ...,
+        max_churn_percent: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_churn_percent", b"_max_churn_percent", "caller", b"caller", "max_churn_percent", b"max_churn_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "plan_digest", b"plan_digest", "request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_churn_percent", b"_max_churn_percent", "caller", b"caller", "max_churn_percent", b"max_churn_percent", "plan_digest", b"plan_digest", "request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_churn_percent: _TypeAlias = _typing.Literal["max_churn_percent"]  # noqa: Y015
+    _WhichOneofArgType__max_churn_percent: _TypeAlias = _typing.Literal["_max_churn_percent", b"_max_churn_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_churn_percent) -> _WhichOneofReturnType__max_churn_percent | None: ...
 
 Global___RelinkServiceCommitRequest: _TypeAlias = RelinkServiceCommitRequest  # noqa: Y015
 
@@ -623,6 +703,12 @@ class RelinkServiceGetReportResponse(_message.Message):
 
     RUN_FIELD_NUMBER: _builtins.int
     IMPACTS_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    CHURN_PERCENT_FIELD_NUMBER: _builtins.int
+    REVERSAL_FIELD_NUMBER: _builtins.int
+    churn_percent: _builtins.float
+    """Percentage of the golden IDs that the plan changes."""
     @_builtins.property
     def run(self) -> Global___RelinkRun:
         """The run."""
@@ -631,16 +717,376 @@ class RelinkServiceGetReportResponse(_message.Message):
     def impacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkImpact]:
         """The impact on each entity kind linked."""
 
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkExample]:
+        """A few components of each kind of change, those first that the least weight holds together."""
+
+    @_builtins.property
+    def dropped(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkDroppedComponent]:
+        """The first components that the commit left as they are; the run counts all."""
+
+    @_builtins.property
+    def reversal(self) -> Global___RelinkReversal:
+        """What the run takes back; unset for a re-linkage."""
+
     def __init__(
         self,
         *,
         run: Global___RelinkRun | None = ...,
         impacts: _abc.Iterable[Global___RelinkImpact] | None = ...,
+        examples: _abc.Iterable[Global___RelinkExample] | None = ...,
+        dropped: _abc.Iterable[Global___RelinkDroppedComponent] | None = ...,
+        churn_percent: _builtins.float = ...,
+        reversal: Global___RelinkReversal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reversal", b"reversal", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["impacts", b"impacts", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["churn_percent", b"churn_percent", "dropped", b"dropped", "examples", b"examples", "impacts", b"impacts", "reversal", b"reversal", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RelinkServiceGetReportResponse: _TypeAlias = RelinkServiceGetReportResponse  # noqa: Y015
+
+@_typing.final
+class RelinkRegistryImpact(_message.Message):
+    """What a plan would change for the records of one registry and kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    RESOLVED_RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    MOVED_RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    registry: _builtins.str
+    """The registry."""
+    record_count: _builtins.int
+    """Its records in the snapshot."""
+    resolved_record_count: _builtins.int
+    """Of them, pending records that get a golden ID."""
+    moved_record_count: _builtins.int
+    """Of them, resolved records that would answer under another golden ID."""
+    def __init__(
+        self,
+        *,
+        registry: _builtins.str = ...,
+        record_count: _builtins.int = ...,
+        resolved_record_count: _builtins.int = ...,
+        moved_record_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved_record_count", b"moved_record_count", "record_count", b"record_count", "registry", b"registry", "resolved_record_count", b"resolved_record_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkRegistryImpact: _TypeAlias = RelinkRegistryImpact  # noqa: Y015
+
+@_typing.final
+class RelinkSizeCount(_message.Message):
+    """How many golden records have a size."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_COUNT_MIN_FIELD_NUMBER: _builtins.int
+    GOLDEN_RECORD_COUNT_BEFORE_FIELD_NUMBER: _builtins.int
+    GOLDEN_RECORD_COUNT_AFTER_FIELD_NUMBER: _builtins.int
+    member_count_min: _builtins.int
+    """Members at least; the next entry's are no longer meant."""
+    golden_record_count_before: _builtins.int
+    """Golden records of this size before."""
+    golden_record_count_after: _builtins.int
+    """Golden records of this size after."""
+    def __init__(
+        self,
+        *,
+        member_count_min: _builtins.int = ...,
+        golden_record_count_before: _builtins.int = ...,
+        golden_record_count_after: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_record_count_after", b"golden_record_count_after", "golden_record_count_before", b"golden_record_count_before", "member_count_min", b"member_count_min"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkSizeCount: _TypeAlias = RelinkSizeCount  # noqa: Y015
+
+@_typing.final
+class RelinkLargeGoldenRecord(_message.Message):
+    """One of the largest golden records that a plan leaves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    REGISTRIES_FIELD_NUMBER: _builtins.int
+    REGISTRY_RECORD_COUNTS_FIELD_NUMBER: _builtins.int
+    golden_id: _builtins.str
+    """Its golden ID; empty if the commit issues it."""
+    member_count: _builtins.int
+    """Its records."""
+    @_builtins.property
+    def registries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Registries of its records, in order."""
+
+    @_builtins.property
+    def registry_record_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Records of each of them."""
+
+    def __init__(
+        self,
+        *,
+        golden_id: _builtins.str = ...,
+        member_count: _builtins.int = ...,
+        registries: _abc.Iterable[_builtins.str] | None = ...,
+        registry_record_counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_id", b"golden_id", "member_count", b"member_count", "registries", b"registries", "registry_record_counts", b"registry_record_counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkLargeGoldenRecord: _TypeAlias = RelinkLargeGoldenRecord  # noqa: Y015
+
+@_typing.final
+class RelinkExample(_message.Message):
+    """One component of a plan, as an example of a change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITY_KIND_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    MATCH_WEIGHT_BITS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    entity_kind: _common_pb2.EntityKind.ValueType
+    """The entity kind."""
+    change: Global___RelinkChange.ValueType
+    """The change that it is an example of."""
+    record_count: _builtins.int
+    """All its records."""
+    match_weight_bits: _builtins.float
+    """Weight of the deciding pair: for a split one that is parted, else the weakest that is joined; unset without a pair."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkExampleRecord]:
+        """Its records, the deciding pair first; at most ten."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkExampleStep]:
+        """What the comparisons of the deciding pair found, the prior first."""
+
+    def __init__(
+        self,
+        *,
+        entity_kind: _common_pb2.EntityKind.ValueType = ...,
+        change: Global___RelinkChange.ValueType = ...,
+        records: _abc.Iterable[Global___RelinkExampleRecord] | None = ...,
+        record_count: _builtins.int = ...,
+        match_weight_bits: _builtins.float | None = ...,
+        steps: _abc.Iterable[Global___RelinkExampleStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "match_weight_bits", b"match_weight_bits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "change", b"change", "entity_kind", b"entity_kind", "match_weight_bits", b"match_weight_bits", "record_count", b"record_count", "records", b"records", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__match_weight_bits: _TypeAlias = _typing.Literal["match_weight_bits"]  # noqa: Y015
+    _WhichOneofArgType__match_weight_bits: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__match_weight_bits) -> _WhichOneofReturnType__match_weight_bits | None: ...
+
+Global___RelinkExample: _TypeAlias = RelinkExample  # noqa: Y015
+
+@_typing.final
+class RelinkExampleRecord(_message.Message):
+    """A record of an example."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    GOLDEN_ID_BEFORE_FIELD_NUMBER: _builtins.int
+    GOLDEN_ID_AFTER_FIELD_NUMBER: _builtins.int
+    IS_DECIDING_FIELD_NUMBER: _builtins.int
+    golden_id_before: _builtins.str
+    """Its golden ID before; empty for a pending record."""
+    golden_id_after: _builtins.str
+    """Its golden ID after; empty if the commit issues it."""
+    is_deciding: _builtins.bool
+    """Whether it is one of the deciding pair."""
+    @_builtins.property
+    def key(self) -> _common_pb2.SourceKey:
+        """Its source key."""
+
+    def __init__(
+        self,
+        *,
+        key: _common_pb2.SourceKey | None = ...,
+        golden_id_before: _builtins.str = ...,
+        golden_id_after: _builtins.str = ...,
+        is_deciding: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_id_after", b"golden_id_after", "golden_id_before", b"golden_id_before", "is_deciding", b"is_deciding", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkExampleRecord: _TypeAlias = RelinkExampleRecord  # noqa: Y015
+
+@_typing.final
+class RelinkExampleStep(_message.Message):
+    """What one comparison of a pair found and added."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    comparison: _builtins.str
+    """The comparison, for example `birth`."""
+    level: _builtins.str
+    """Its level, for example `different`."""
+    bits: _builtins.float
+    """What it added to the match weight, in bits."""
+    def __init__(
+        self,
+        *,
+        comparison: _builtins.str = ...,
+        level: _builtins.str = ...,
+        bits: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bits", b"bits", "comparison", b"comparison", "level", b"level"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkExampleStep: _TypeAlias = RelinkExampleStep  # noqa: Y015
+
+@_typing.final
+class RelinkDroppedComponent(_message.Message):
+    """A component that the commit left as it is, because something in it changed since the plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.SourceKey]:
+        """Its records; at most ten."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_common_pb2.SourceKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkDroppedComponent: _TypeAlias = RelinkDroppedComponent  # noqa: Y015
+
+@_typing.final
+class RelinkReversal(_message.Message):
+    """What taking a run back changes and what it leaves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORED_COMPONENT_COUNT_FIELD_NUMBER: _builtins.int
+    KEPT_JUDGED_COMPONENT_COUNT_FIELD_NUMBER: _builtins.int
+    KEPT_CHANGED_COMPONENT_COUNT_FIELD_NUMBER: _builtins.int
+    RESTORED_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
+    KEPT_PENDING_RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    RESTORED_SETTINGS_FIELD_NUMBER: _builtins.int
+    restored_component_count: _builtins.int
+    """Components that come back as they were before the run."""
+    kept_judged_component_count: _builtins.int
+    """Components left as they are, because a judged record of them changed since."""
+    kept_changed_component_count: _builtins.int
+    """Components left as they are, because a record or golden ID of them changed since."""
+    restored_golden_id_count: _builtins.int
+    """Golden IDs that get their records back."""
+    withdrawn_golden_id_count: _builtins.int
+    """Golden IDs that the run issued and that are retired."""
+    kept_pending_record_count: _builtins.int
+    """Records that were pending before the run and keep the golden ID that it gave them."""
+    @_builtins.property
+    def restored_settings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is active again as before the run, for example `model:citizen`."""
+
+    def __init__(
+        self,
+        *,
+        restored_component_count: _builtins.int = ...,
+        kept_judged_component_count: _builtins.int = ...,
+        kept_changed_component_count: _builtins.int = ...,
+        restored_golden_id_count: _builtins.int = ...,
+        withdrawn_golden_id_count: _builtins.int = ...,
+        kept_pending_record_count: _builtins.int = ...,
+        restored_settings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept_changed_component_count", b"kept_changed_component_count", "kept_judged_component_count", b"kept_judged_component_count", "kept_pending_record_count", b"kept_pending_record_count", "restored_component_count", b"restored_component_count", "restored_golden_id_count", b"restored_golden_id_count", "restored_settings", b"restored_settings", "withdrawn_golden_id_count", b"withdrawn_golden_id_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkReversal: _TypeAlias = RelinkReversal  # noqa: Y015
+
+@_typing.final
+class RelinkServiceRevertRequest(_message.Message):
+    """Asks for what would take a run back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The committed run."""
+    request_id: _builtins.str
+    """Makes a retry safe: the same id with the same content gets the first answer. Empty, or at most 64 characters."""
+    @_builtins.property
+    def caller(self) -> _common_pb2.Caller:
+        """Who asks and what for."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        caller: _common_pb2.Caller | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkServiceRevertRequest: _TypeAlias = RelinkServiceRevertRequest  # noqa: Y015
+
+@_typing.final
+class RelinkServiceRevertResponse(_message.Message):
+    """The run that takes the other one back, once it is committed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> Global___RelinkRun:
+        """The new run."""
+
+    def __init__(
+        self,
+        *,
+        run: Global___RelinkRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkServiceRevertResponse: _TypeAlias = RelinkServiceRevertResponse  # noqa: Y015

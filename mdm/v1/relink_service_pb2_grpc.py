@@ -65,6 +65,11 @@ class RelinkServiceStub(object):
                 request_serializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceGetReportRequest.SerializeToString,
                 response_deserializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceGetReportResponse.FromString,
                 _registered_method=True)
+        self.Revert = channel.unary_unary(
+                '/mdm.v1.RelinkService/Revert',
+                request_serializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceRevertRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceRevertResponse.FromString,
+                _registered_method=True)
 
 
 class RelinkServiceServicer(object):
@@ -80,7 +85,7 @@ class RelinkServiceServicer(object):
 
     def Commit(self, request, context):
         """Starts to commit a plan exactly as reviewed, or resumes a commit that was cut off. Fails with RELINK_RUN_NOT_FOUND,
-        RELINK_PLAN_OUTDATED or RELINK_RUNNING.
+        RELINK_PLAN_OUTDATED, RELINK_CHURN_EXCEEDED or RELINK_RUNNING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +114,15 @@ class RelinkServiceServicer(object):
 
     def GetReport(self, request, context):
         """Returns the impact report of a planned run. Fails with RELINK_RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Revert(self, request, context):
+        """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
+        golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
+        Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +160,11 @@ def add_RelinkServiceServicer_to_server(servicer, server):
                     servicer.GetReport,
                     request_deserializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceGetReportRequest.FromString,
                     response_serializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceGetReportResponse.SerializeToString,
+            ),
+            'Revert': grpc.unary_unary_rpc_method_handler(
+                    servicer.Revert,
+                    request_deserializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceRevertRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_relink__service__pb2.RelinkServiceRevertResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +330,33 @@ class RelinkService(object):
             '/mdm.v1.RelinkService/GetReport',
             mdm_dot_v1_dot_relink__service__pb2.RelinkServiceGetReportRequest.SerializeToString,
             mdm_dot_v1_dot_relink__service__pb2.RelinkServiceGetReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Revert(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mdm.v1.RelinkService/Revert',
+            mdm_dot_v1_dot_relink__service__pb2.RelinkServiceRevertRequest.SerializeToString,
+            mdm_dot_v1_dot_relink__service__pb2.RelinkServiceRevertResponse.FromString,
             options,
             channel_credentials,
             insecure,

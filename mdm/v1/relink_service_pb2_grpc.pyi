@@ -37,7 +37,7 @@ class RelinkServiceStub:
     """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING."""
     Commit: _grpc.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceCommitRequest, _relink_service_pb2.RelinkServiceCommitResponse]
     """Starts to commit a plan exactly as reviewed, or resumes a commit that was cut off. Fails with RELINK_RUN_NOT_FOUND,
-    RELINK_PLAN_OUTDATED or RELINK_RUNNING.
+    RELINK_PLAN_OUTDATED, RELINK_CHURN_EXCEEDED or RELINK_RUNNING.
     """
     Get: _grpc.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceGetRequest, _relink_service_pb2.RelinkServiceGetResponse]
     """Returns a run as it stands. Fails with RELINK_RUN_NOT_FOUND."""
@@ -47,6 +47,11 @@ class RelinkServiceStub:
     """Stops a run. Components committed before stay committed. Fails with RELINK_RUN_NOT_FOUND."""
     GetReport: _grpc.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceGetReportRequest, _relink_service_pb2.RelinkServiceGetReportResponse]
     """Returns the impact report of a planned run. Fails with RELINK_RUN_NOT_FOUND."""
+    Revert: _grpc.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceRevertRequest, _relink_service_pb2.RelinkServiceRevertResponse]
+    """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
+    golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
+    Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
+    """
 
 @_typing.type_check_only
 class RelinkServiceAsyncStub(RelinkServiceStub):
@@ -57,7 +62,7 @@ class RelinkServiceAsyncStub(RelinkServiceStub):
     """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING."""
     Commit: _aio.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceCommitRequest, _relink_service_pb2.RelinkServiceCommitResponse]  # type: ignore[assignment]
     """Starts to commit a plan exactly as reviewed, or resumes a commit that was cut off. Fails with RELINK_RUN_NOT_FOUND,
-    RELINK_PLAN_OUTDATED or RELINK_RUNNING.
+    RELINK_PLAN_OUTDATED, RELINK_CHURN_EXCEEDED or RELINK_RUNNING.
     """
     Get: _aio.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceGetRequest, _relink_service_pb2.RelinkServiceGetResponse]  # type: ignore[assignment]
     """Returns a run as it stands. Fails with RELINK_RUN_NOT_FOUND."""
@@ -67,6 +72,11 @@ class RelinkServiceAsyncStub(RelinkServiceStub):
     """Stops a run. Components committed before stay committed. Fails with RELINK_RUN_NOT_FOUND."""
     GetReport: _aio.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceGetReportRequest, _relink_service_pb2.RelinkServiceGetReportResponse]  # type: ignore[assignment]
     """Returns the impact report of a planned run. Fails with RELINK_RUN_NOT_FOUND."""
+    Revert: _aio.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceRevertRequest, _relink_service_pb2.RelinkServiceRevertResponse]  # type: ignore[assignment]
+    """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
+    golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
+    Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
+    """
 
 class RelinkServiceServicer(metaclass=_abc_1.ABCMeta):
     """Links all records anew and changes only what must change. One run at a time."""
@@ -86,7 +96,7 @@ class RelinkServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_relink_service_pb2.RelinkServiceCommitResponse, _abc.Awaitable[_relink_service_pb2.RelinkServiceCommitResponse]]:
         """Starts to commit a plan exactly as reviewed, or resumes a commit that was cut off. Fails with RELINK_RUN_NOT_FOUND,
-        RELINK_PLAN_OUTDATED or RELINK_RUNNING.
+        RELINK_PLAN_OUTDATED, RELINK_CHURN_EXCEEDED or RELINK_RUNNING.
         """
 
     @_abc_1.abstractmethod
@@ -120,5 +130,16 @@ class RelinkServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_relink_service_pb2.RelinkServiceGetReportResponse, _abc.Awaitable[_relink_service_pb2.RelinkServiceGetReportResponse]]:
         """Returns the impact report of a planned run. Fails with RELINK_RUN_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def Revert(
+        self,
+        request: _relink_service_pb2.RelinkServiceRevertRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_relink_service_pb2.RelinkServiceRevertResponse, _abc.Awaitable[_relink_service_pb2.RelinkServiceRevertResponse]]:
+        """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
+        golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
+        Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
+        """
 
 def add_RelinkServiceServicer_to_server(servicer: RelinkServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

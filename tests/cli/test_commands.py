@@ -304,9 +304,49 @@ def test_a_plan_that_would_change_too_much_is_held_back_until_it_is_named(mdm: R
         assert "citizen, as planned\n" in named.stdout
         assert f"  golden IDs merged into another: {merged_count:,}\n" in named.stdout
         assert not re.search(r"_|: 0$", named.stdout, re.MULTILINE)
+        look = summary(held)
+        assert len(look["examples"]) > 0  # type: ignore[arg-type]
+        assert look["churn_percent"] > 0  # type: ignore[operator]
         again = mdm("relink", "commit", summary(held)["run"], "--server", served.address, "--json")
         assert (again.returncode, summary(again)["state"]) == (0, "committed")
         assert json.loads(again.stderr)["event"] == f"{summary(held)['run']} was committed already"
+
+
+def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm: Run, tmp_path: Path) -> None:
+    mdm("synth", "--citizens", 400, "--seed", 27, "--difficulty", "hard", "city")
+    with running_server(tmp_path / "data") as served:
+        server = ("--server", served.address)
+        for feed in ("hospital.patients", "household.residents", "social_security.insured"):
+            assert mdm("load", feed, f"city/{feed}.csv", *server).returncode == 0
+
+        def crosswalk() -> list[str]:
+            assert mdm("export", "crosswalk", "crosswalk.csv", *server).returncode == 0
+            return sorted((tmp_path / "crosswalk.csv").read_text(encoding="utf-8").splitlines())
+
+        before = crosswalk()
+        planned = mdm("relink", "plan", *server)
+        assert planned.returncode == 0
+        for heading in ("citizen by registry", "citizen by size", "citizen, the largest after"):
+            assert f"\n{heading}\n" in planned.stdout
+        assert re.search(r"^example 1: citizen (merged|split|moved|new|joined)$", planned.stdout, re.MULTILINE)
+        assert re.search(r"^  weight of the pair \*: [+-][0-9.]+ bits$", planned.stdout, re.MULTILINE)
+        assert re.search(r"^  made of: prior population -[0-9.]+, name ", planned.stdout, re.MULTILINE)
+        assert crosswalk() == before
+        run = summary(mdm("relink", *server, "--json"))["run"]
+        assert crosswalk() != before
+        tried = mdm("relink", "revert", run, "--dry-run", *server)
+        assert "components that come back as they were" in tried.stdout
+        assert crosswalk() != before
+        reverted = mdm("relink", "revert", run, *server, "--json")
+        assert (reverted.returncode, summary(reverted)["takes_back"]) == (0, run)
+        assert crosswalk() == before
+        unknown = mdm("relink", "revert", "20250101T000000-abcdef", *server)
+        assert (unknown.returncode, "no" in unknown.stderr) == (1, True)
+        for size, code in (("8GiBs", 2), ("much", 2), ("1MiB", 1)):
+            refused = mdm("relink", "plan", "--memory-limit", size, *server)
+            assert refused.returncode == code
+            assert "memory" in refused.stderr
+    assert mdm("verify", "--data", "data").returncode == 0
 
 
 def test_a_service_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, golden_id
-from mdm.domain.rules import departure, regroup
-from mdm.domain.state import MemoryState, apply, pair_of
+from mdm.domain.rules import departure, regroup, reversal
+from mdm.domain.state import GoldenEntry, MemoryState, apply, pair_of
 
 EXAMPLES = int(os.environ.get("MDM_STATE_MACHINE_EXAMPLES", "200"))
 NUMBERS = [RecordNumber(number) for number in range(1, 9)]
@@ -30,6 +30,8 @@ class TownMachine(RuleBasedStateMachine):
         self.pending: set[RecordNumber] = set()
         self.retired: set[GoldenId] = set()
         self.judged: dict[tuple[RecordNumber, RecordNumber], ev.Verdict] = {}
+        self.runs: list[tuple[int, ev.RecordsRegrouped, dict[GoldenId, GoldenEntry]]] = []
+        """Regroupings by a run: position, fact, and all golden IDs before it."""
 
     def mint(self, kind: EntityKind) -> GoldenId:
         minted = golden_id(kind, len(self.minted) * 0x5DEECE66D % 2**60)
@@ -107,12 +109,40 @@ class TownMachine(RuleBasedStateMachine):
             clusters.setdefault(cut, []).append(number)
         wanted = list(clusters.values())
         as_it_is = all(self.groups.get(cluster[0]) == frozenset(cluster) for cluster in wanted)
-        facts = regroup(self.state, wanted, self.mint, reason=ev.RegroupReason.RELINK)
+        facts = regroup(self.state, wanted, self.mint, reason=ev.RegroupReason.RELINK, run_id="run")
         assert (facts == []) is as_it_is
+        before = dict(self.state.goldens)
         self.tell(*facts)
+        self.runs.extend((self.seq, fact, before) for fact in facts if isinstance(fact, ev.RecordsRegrouped))
         for cluster in wanted:
             self.groups.update(dict.fromkeys(cluster, frozenset(cluster)))
             self.pending.difference_update(cluster)
+
+    @precondition(lambda self: self.runs)
+    @rule(choice=st.integers(0, 99), is_last=st.booleans())
+    def a_relinkage_is_taken_back(self, choice: int, is_last: bool) -> None:  # noqa: FBT001
+        seq, left_as, before = self.runs[-1 if is_last else choice % len(self.runs)]
+        facts = reversal(self.state, left_as, seq=seq, run_id="back")
+        if facts is None:
+            assert self.seq > seq, "nothing can have intervened"
+            return
+        left = dict(self.state.goldens)
+        self.tell(*facts)
+        (regrouped,) = (fact for fact in facts if isinstance(fact, ev.RecordsRegrouped))
+        self.runs.append((self.seq - len(facts) + facts.index(regrouped) + 1, regrouped, left))
+        for group in regrouped.groups:
+            self.groups.update(dict.fromkeys(group.numbers, frozenset(group.numbers)))
+        fresh = {number for group in left_as.groups for number in group.numbers}
+        fresh -= {number for former in left_as.former for number in former.numbers}
+        for former in left_as.former:
+            was, is_now = before[former.golden_id], self.state.goldens[former.golden_id]
+            assert (is_now.anchor, is_now.survivor, is_now.absorbed) == (was.anchor, was.survivor, was.absorbed)
+            assert set(is_now.members) - fresh == set(was.members)
+        for group in left_as.groups:
+            if group.is_minted:
+                issued = self.state.goldens[group.golden_id]
+                assert issued.is_retired is not bool(fresh & set(group.numbers))
+                assert set(issued.members) == fresh & set(group.numbers)
 
     @rule(left=numbers, right=numbers)
     def a_question_is_asked(self, left: RecordNumber, right: RecordNumber) -> None:

@@ -90,8 +90,10 @@ def test_no_cluster_holds_a_veto_and_the_order_of_edges_does_not_matter(
     different: set[tuple[int, int]],
     seed: int,
 ) -> None:
-    # One weight for each pair, as a prediction gives.
-    by_pair = {(left, right): Edge(left, right, bits) for left, right, bits in edges}
+    # One weight for each pair, as a prediction gives; a pair under a veto is no edge.
+    by_pair = {
+        (left, right): Edge(left, right, bits) for left, right, bits in edges if veto(kinds[left], kinds[right]) is None
+    }
     ordered = list(by_pair.values())
     shuffled = random.Random(seed).sample(ordered, len(ordered))
     found = cluster(ordered, kinds.__getitem__, SCORER, different=different)

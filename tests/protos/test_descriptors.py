@@ -137,7 +137,8 @@ def test_no_number_is_unsigned() -> None:
 
 def test_every_integer_names_what_it_counts() -> None:
     # An ordinal and a rank are places, not amounts; page_size is the AIPs' own name.
-    counted = ("_count", "_counts", "_count_max", "_count_before", "_count_after", "ordinal", "rank", "page_size")
+    amounts = ("_count", "_counts", "_count_min", "_count_max", "_count_before", "_count_after", "_bytes")
+    counted = (*amounts, "ordinal", "rank", "page_size")
     names = [field.full_name for message in MESSAGES for field in message.fields if field.type in INTEGERS]
     assert [name for name in names if not name.endswith(counted)] == []
 

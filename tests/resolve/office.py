@@ -21,7 +21,7 @@ from mdm.domain.records import (
     RelationType,
     SourceRecord,
 )
-from mdm.domain.state import RecordEntry, pair_of
+from mdm.domain.state import GoldenEntry, RecordEntry, pair_of
 from mdm.resolve.commands import (
     Answer,
     ClerkChoice,
@@ -36,6 +36,7 @@ from mdm.resolve.commands import (
     WriteAnswer,
 )
 from mdm.resolve.group import Group
+from mdm.resolve.payloads import decode_payload
 from mdm.resolve.projection import index_versions, project
 from mdm.resolve.relink_runs import Phase, RunState, read_state
 from mdm.resolve.writer import Writer
@@ -128,6 +129,12 @@ class Office:
         assert number is not None
         return number
 
+    def stored(self, key: SourceKey) -> SourceRecord:
+        with self.writer._index.read() as view:
+            payload = view.raw(self.number(key))
+        assert payload is not None
+        return decode_payload(payload)
+
     def entry(self, key: SourceKey) -> RecordEntry:
         with self.writer._index.read() as view:
             entry = view.record(self.number(key))
@@ -173,8 +180,35 @@ class Office:
     def seq(self) -> int:
         return self.writer._journal.last_seq
 
-    def relink(self, *, commit: bool = True, until: Callable[[RunState], bool] | None = None) -> RunState:
-        (started,) = self.execute(StartRelink(Request(self.cause)))
+    def golden(self, identifier: GoldenId) -> GoldenEntry:
+        with self.writer._index.read() as view:
+            golden = view.golden(identifier)
+        assert golden is not None
+        return golden
+
+    def goldens(self) -> dict[GoldenId, tuple[object, ...]]:
+        """Every golden ID ever issued with all that it is, apart from positions."""
+        with self.writer._index.read() as view:
+            return {
+                identifier: (entry.anchor, entry.survivor, entry.members, entry.absorbed, entry.is_retired)
+                for identifier, entry in view.iter_goldens()
+            }
+
+    def members(self) -> dict[RecordNumber, tuple[RecordNumber, ...]]:
+        """Of each resolved record all members of its golden record, ascending."""
+        with self.writer._index.read() as view:
+            groups = [entry.members for _, entry in view.iter_goldens() if entry.members]
+        return {number: members for members in groups for number in members}
+
+    def engines(self) -> dict[str, str | None]:
+        """The digests of the models and epochs in force."""
+        with self.writer._index.read() as view:
+            return {name: view.setting(name) for kind in EntityKind for name in (f"model:{kind}", f"epoch:{kind}")}
+
+    def relink(
+        self, *, commit: bool = True, until: Callable[[RunState], bool] | None = None, reverts: str = ""
+    ) -> RunState:
+        (started,) = self.execute(StartRelink(Request(self.cause), reverts=reverts))
         assert isinstance(started, RunAnswer), started
         state = self.follow(started.run_id, until)
         if not commit or state.phase is not Phase.PLANNED or (until is not None and until(state)):
@@ -182,6 +216,9 @@ class Office:
         (committed,) = self.execute(CommitRelink(Request(self.cause), started.run_id))
         assert isinstance(committed, RunAnswer), committed
         return self.follow(started.run_id, until)
+
+    def revert(self, run_id: str, *, commit: bool = True) -> RunState:
+        return self.relink(commit=commit, reverts=run_id)
 
     def follow(self, run_id: str, until: Callable[[RunState], bool] | None = None) -> RunState:
         """Do the writer's background work until the run is over, or as far as `until` says."""

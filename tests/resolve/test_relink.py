@@ -6,13 +6,14 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mdm.domain.events import MatchReason, Verdict
-from mdm.domain.keys import SourceKey
-from mdm.domain.records import SourceRecord
+from mdm.domain.keys import EntityKind, RecordNumber, SourceKey
+from mdm.domain.records import CitizenAttributes, SourceRecord
 from mdm.resolve.commands import CancelRelink, CommitRelink, Request, RunAnswer, StartRelink, WriteOutcome
-from mdm.resolve.relink_runs import Phase, PlanReader, RunState, read_state
+from mdm.resolve.relink_runs import Component, Phase, PlanReader, RunState, read_state
 from mdm.store.journal import Batch, Journal
 from tests.resolve.cities import city_records
 from tests.resolve.office import Office, citizen
@@ -78,6 +79,97 @@ def test_the_partition_depends_neither_on_the_order_nor_on_the_way_of_loading(
     assert all(office.answer(identifier) is not None for identifier in minted), "no ID is lost by re-linkage"
     assert office.differences(tmp_path / "scratch") == []
     office.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_neither_order_nor_deletes_nor_updates_in_between_change_where_a_relinkage_ends(
+    tmp_path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)
+    wanted = {record.key: record for record in city_records(120, seed)}
+    office, alone = Office(tmp_path / "data"), Office(tmp_path / "alone")
+    shuffled = list(wanted.values())
+    dice.shuffle(shuffled)
+    for at in range(0, len(shuffled), 20):
+        office.put_all(shuffled[at : at + 20], later=dice.random() < 0.3)
+        for record in dice.sample(shuffled[: at + 20], 2):
+            if record.key in wanted and dice.random() < 0.5:
+                office.drop(record.key)
+                del wanted[record.key]
+            else:
+                changed = msgspec.structs.replace(dice.choice(shuffled), key=record.key)
+                if changed.key.kind is type_of(changed):
+                    wanted[record.key] = changed
+                    office.put(changed, allow_older=True)
+        if at == len(shuffled) // 40 * 20:
+            assert office.relink().phase is Phase.COMMITTED
+    # As they are stored: a firm's record keeps the names that it bore before.
+    alone.put_all([office.stored(key) for key in sorted(wanted, key=str)], later=True)
+    for each in (office, alone):
+        assert each.relink().phase is Phase.COMMITTED
+    assert office.partition() == alone.partition()
+    # A question that stays open keeps the reason that it was asked for.
+    assert office.questions().keys() == alone.questions().keys()
+    assert office.differences(tmp_path / "scratch") == []
+    for each in (office, alone):
+        each.close()
+
+
+def type_of(record: SourceRecord) -> EntityKind:
+    is_citizen = isinstance(record.attributes, CitizenAttributes)
+    return EntityKind.CITIZEN if is_citizen else EntityKind.BUSINESS
+
+
+def test_a_commit_carries_out_exactly_the_plan_but_where_something_changed(office: Office) -> None:
+    records = [record for record in city_records(120, 4) if record.key.kind is EntityKind.CITIZEN]
+    office.put_all(records[::3])
+    office.put_all([record for record in records if record not in records[::3]], later=True)
+    state = start(office)
+    plan = PlanReader(office.directory.relinks / state.run_id / "plan.bin")
+    components = [item for item in plan if isinstance(item, Component)]
+    plan.close()
+    assert len(components) == state.component_count > 50
+    touched = {office.number(record.key) for record in records[5:25:5]}
+    for year, record in enumerate(records[5:25:5], start=1931):
+        nobody = citizen("N", f"Tôn Nữ {year}", f"{year}-01-02", phone="", address="")
+        office.put(msgspec.structs.replace(nobody, key=record.key), allow_older=True)
+    office.drop(records[30].key)
+    office.judge(records[40].key, records[41].key, Verdict.DIFFERENT)
+    touched |= {office.number(records[at].key) for at in (30, 40, 41)}
+    is_dropped = {id(each): not touched.isdisjoint(numbers_of(each)) for each in components}
+
+    state = commit(office, state)
+
+    assert state.report is not None
+    dropped = [each for each in components if is_dropped[id(each)]]
+    assert state.report.dropped_component_count == len(dropped) == len(state.dropped) > 2
+    assert set(state.dropped) == {numbers_of(each)[:10] for each in dropped}
+    members = office.members()
+    for component in components:
+        for cluster in component.clusters:
+            if is_dropped[id(component)]:
+                assert all(number in members or number == office.number(records[30].key) for number in cluster)
+            else:
+                assert all(members[number] == cluster for number in cluster)
+
+
+def numbers_of(component: Component) -> tuple[RecordNumber, ...]:
+    return tuple(number for cluster in component.clusters for number in cluster)
+
+
+def test_a_plan_that_changes_too_much_is_not_committed(office: Office) -> None:
+    pair = [citizen(name, "Nguyễn Thị Thúy", phone="", address="") for name in ("A", "B")]
+    office.put_all([*pair, APART])
+    office.judge(pair[0].key, pair[1].key, Verdict.SAME)
+    state = start(office)
+    assert state.report is not None
+    assert state.report.churn_share == pytest.approx(1 / 3)
+    seq = office.seq
+    assert office.refused(CommitRelink(Request(office.cause), state.run_id, 0.33)) == "ChurnExceededError"
+    assert (office.seq, read_state(office.directory.relinks, state.run_id).phase) == (seq, Phase.PLANNED)
+    (answer,) = office.execute(CommitRelink(Request(office.cause), state.run_id, 0.34))
+    assert isinstance(answer, RunAnswer)
+    assert office.follow(state.run_id).phase is Phase.COMMITTED
 
 
 def test_a_killed_commit_goes_on_where_it_was(
@@ -207,7 +299,7 @@ def test_a_poisoned_item_is_dropped_alone_and_the_run_ends(office: Office, monke
     office.put_all(people, later=True)
     state = start(office)
     from mdm.domain import rules  # noqa: PLC0415
-    from mdm.resolve import relink_control  # noqa: PLC0415
+    from mdm.resolve import relink_commit  # noqa: PLC0415
 
     poisoned = office.number(people[1].key)
 
@@ -216,7 +308,7 @@ def test_a_poisoned_item_is_dropped_alone_and_the_run_ends(office: Office, monke
             raise AssertionError
         return rules.regroup(state, clusters, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(relink_control, "regroup", regroup)
+    monkeypatch.setattr(relink_commit, "regroup", regroup)
     state = commit(office, state)
     assert state.phase is Phase.COMMITTED
     assert state.report is not None
@@ -299,16 +391,6 @@ def test_a_plan_is_committed_once(office: Office) -> None:
     assert office.refused(CommitRelink(Request(office.cause), state.run_id)) == "PlanOutdatedError"
     unknown = CommitRelink(Request(office.cause), "20250101T000000-abcdef")
     assert office.refused(unknown) == "UnknownRunError"
-
-
-def test_a_writer_that_starts_finds_a_run_it_never_finished_failed(office: Office) -> None:
-    office.put(citizen("A"), later=True)
-    (started,) = office.execute(StartRelink(Request(office.cause)))
-    assert isinstance(started, RunAnswer)
-    office.kill()
-    office.reopen()
-    assert office.follow(started.run_id).phase is Phase.FAILED
-    assert office.relink().phase is Phase.COMMITTED
 
 
 def test_writes_between_the_steps_of_a_commit_are_answered_as_ever(

@@ -21,7 +21,8 @@ from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import Specification, declare
 from mdm.linkage.splink_engine import predict
-from mdm.resolve.relink_linkage import Linked, People, Records, link
+from mdm.resolve.relink_linkage import Linked, Records, link
+from mdm.resolve.relink_snapshot import People
 
 KIND = "boat"
 

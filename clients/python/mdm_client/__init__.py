@@ -5,10 +5,10 @@
     with Client("127.0.0.1:50051") as client:
         print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
 
-Read in this order: `records` (what goes in), `results` and `relations` (what comes out), `errors`, `client` (blocking),
-`aio` (asyncio), `ingest` (loads that resume), `models` and `model_results` (linkage models); behind them `calls`,
-`wire_relations`, `wire_relink` and `wire_models` (each call as a value), `streams`, `channel` (deadlines, retries),
-`wire` (plain values to messages).
+Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
+`client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `models` and `model_results` (linkage models);
+behind them `calls`, `wire_relations`, `wire_relink` and `wire_models` (each call as a value), `streams`, `channel`
+(deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -47,12 +47,12 @@ from mdm_client.records import (
     SourceRecord,
 )
 from mdm_client.relations import RelationDirection, RelationGround, RelationObstacle
+from mdm_client.relink_results import RelinkChange, RelinkState
 from mdm_client.results import (
     ClerkChoice,
     GoldenIdStatus,
     MatchGrade,
     RecordStatus,
-    RelinkState,
     ResolveOutcome,
     WriteOutcome,
 )
@@ -93,6 +93,7 @@ __all__ = [
     "RelationGround",
     "RelationObstacle",
     "RelationType",
+    "RelinkChange",
     "RelinkState",
     "ResolveOutcome",
     "ResourceExhaustedError",

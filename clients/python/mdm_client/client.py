@@ -18,7 +18,7 @@ from mdm.v1 import (
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
 )
-from mdm_client import calls, results, streams, wire_relations, wire_relink
+from mdm_client import calls, relink_results, results, streams, wire_relations, wire_relink
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.errors import ServiceError, service_error, unreachable
@@ -381,32 +381,56 @@ class Relink:
         self._client = client
 
     def plan(
-        self, kind: EntityKind | None = None, *, is_learning: bool = False, request_id: str | None = None
-    ) -> results.RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds.
+        self,
+        kind: EntityKind | None = None,
+        *,
+        is_learning: bool = False,
+        memory_limit_bytes: int = 0,
+        request_id: str | None = None,
+    ) -> relink_results.RelinkRun:
+        """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
 
         With `is_learning`, weights are learned even if an operator put a model in force.
         """
-        call = wire_relink.plan(kind, self._client.caller, request_id, is_learning=is_learning)
+        call = wire_relink.plan(
+            kind, self._client.caller, request_id, is_learning=is_learning, memory_limit_bytes=memory_limit_bytes
+        )
         return self._client.send(call)
 
-    def commit(self, run_id: str, plan_digest: str = "", *, request_id: str | None = None) -> results.RelinkRun:
-        """Start to commit a plan; with a digest only the plan that was reviewed."""
-        return self._client.send(wire_relink.commit(run_id, plan_digest, self._client.caller, request_id))
+    def revert(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
+        """Start a run that computes what takes a committed run back and changes nothing; commit it like a plan."""
+        return self._client.send(wire_relink.revert(run_id, self._client.caller, request_id))
 
-    def cancel(self, run_id: str, *, request_id: str | None = None) -> results.RelinkRun:
+    def commit(
+        self,
+        run_id: str,
+        plan_digest: str = "",
+        *,
+        max_churn_percent: float | None = None,
+        request_id: str | None = None,
+    ) -> relink_results.RelinkRun:
+        """Start to commit a plan; with a digest only the plan that was reviewed, with a bound only below it.
+
+        Raises:
+            FailedPreconditionError: RELINK_CHURN_EXCEEDED if more of the golden IDs would change.
+        """
+        return self._client.send(
+            wire_relink.commit(run_id, plan_digest, max_churn_percent, self._client.caller, request_id)
+        )
+
+    def cancel(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
         """Stop a run; what was committed stays."""
         return self._client.send(wire_relink.cancel(run_id, self._client.caller, request_id))
 
-    def get(self, run_id: str = "") -> results.RelinkRun:
+    def get(self, run_id: str = "") -> relink_results.RelinkRun:
         """Return a run as it stands; the latest without an id."""
         return self._client.send(wire_relink.get(run_id))
 
-    def report(self, run_id: str) -> results.RelinkReport:
+    def report(self, run_id: str) -> relink_results.RelinkReport:
         """Return the impact report of a planned run."""
         return self._client.send(wire_relink.report(run_id))
 
-    def watch(self, run_id: str) -> Iterator[results.RelinkRun]:
+    def watch(self, run_id: str) -> Iterator[relink_results.RelinkRun]:
         """Yield the run's progress until it waits or ends; goes on after the service was away for a moment."""
         run = None
         while run is None or run.is_under_way:

@@ -7,7 +7,6 @@ one back as `at_least_as_fresh` to read what a write wrote.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from mdm_client.errors import NoHolderError, SeveralHoldersError
@@ -97,18 +96,6 @@ class ResolveOutcome(StrEnum):
     CREATED = "created"
     REVIEW = "review"
     NONE = "none"
-
-
-class RelinkState(StrEnum):
-    """How far a re-linkage has come."""
-
-    UNSPECIFIED = "unspecified"
-    PLANNING = "planning"
-    PLANNED = "planned"
-    COMMITTING = "committing"
-    COMMITTED = "committed"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,84 +336,6 @@ class CrosswalkChunk:
     kind: EntityKind
     record_ids: list[str] = field(repr=False)
     golden_ids: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RelinkRun:
-    """One run of re-linkage."""
-
-    run_id: str
-    state: RelinkState
-    stage: str
-    progress_fraction: float
-    snapshot_token: str
-    plan_digest: str
-    started_at: datetime | None
-    ended_at: datetime | None
-    component_count: int
-    committed_component_count: int
-    dropped_component_count: int
-    error_reason: str
-    token: str
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether the service is working on it."""
-        return self.state in {RelinkState.PLANNING, RelinkState.COMMITTING}
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonTraining:
-    """What became of the weights of one comparison: learned, or kept with the gate that stopped them."""
-
-    comparison: str
-    is_learned: bool
-    gate: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSession:
-    """One run of expectation maximisation."""
-
-    columns: tuple[str, ...]
-    iteration_count: int
-    last_change: float
-    is_converged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RelinkImpact:
-    """What a plan would change, for one entity kind."""
-
-    kind: EntityKind
-    record_count: int
-    pending_record_count: int
-    golden_record_count_before: int
-    golden_record_count_after: int
-    created_golden_id_count: int
-    merged_golden_id_count: int
-    split_golden_id_count: int
-    restored_golden_id_count: int
-    moved_record_count: int
-    potential_match_count: int
-    scored_pair_count: int
-    refused_link_count: int
-    model_digest: str
-    epoch_digest: str
-    is_shipped_model_kept: bool
-    largest_member_count: int
-    model_origin: str = ""
-    comparisons: tuple[ComparisonTraining, ...] = ()
-    sessions: tuple[TrainingSession, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RelinkReport:
-    """The impact report of a run."""
-
-    run: RelinkRun
-    impacts: tuple[RelinkImpact, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from mdm.v1 import common_pb2, golden_record_service_pb2, match_service_pb2, relink_service_pb2
-from mdm_client import records, results
+from mdm_client import records, relink_results, results
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
@@ -49,7 +49,8 @@ CHANGE_TYPE = EnumWire(results.GoldenIdChangeType, common_pb2.GoldenIdChangeType
 MATCH_GRADE = EnumWire(results.MatchGrade, common_pb2.MatchGrade, "MATCH_GRADE")
 AGREEMENT = EnumWire(results.Agreement, common_pb2.Agreement, "AGREEMENT")
 RESOLVE_OUTCOME = EnumWire(results.ResolveOutcome, match_service_pb2.ResolveOutcome, "RESOLVE_OUTCOME")
-RELINK_STATE = EnumWire(results.RelinkState, relink_service_pb2.RelinkState, "RELINK_STATE")
+RELINK_STATE = EnumWire(relink_results.RelinkState, relink_service_pb2.RelinkState, "RELINK_STATE")
+RELINK_CHANGE = EnumWire(relink_results.RelinkChange, relink_service_pb2.RelinkChange, "RELINK_CHANGE")
 
 
 def key_to_wire(key: records.SourceKey) -> common_pb2.SourceKey:

@@ -6,33 +6,57 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mdm.v1 import common_pb2, relink_service_pb2
-from mdm_client import results, wire
+from mdm_client import relink_results, wire
 from mdm_client.calls import Call, fresh_request_id
 from mdm_client.records import EntityKind
 
 
 def plan(
-    kind: EntityKind | None, caller: common_pb2.Caller, request_id: str | None, *, is_learning: bool
-) -> Call[results.RelinkRun]:
+    kind: EntityKind | None,
+    caller: common_pb2.Caller,
+    request_id: str | None,
+    *,
+    is_learning: bool,
+    memory_limit_bytes: int,
+) -> Call[relink_results.RelinkRun]:
     """Start a run that computes a plan."""
     request = relink_service_pb2.RelinkServicePlanRequest(
         entity_kind=wire.ENTITY_KIND.to_wire(kind or EntityKind.UNSPECIFIED),
         is_learning=is_learning,
+        memory_limit_bytes=memory_limit_bytes,
         request_id=fresh_request_id(request_id),
         caller=caller,
     )
     return Call("RelinkService", "Plan", request, _run_of)
 
 
-def commit(run_id: str, plan_digest: str, caller: common_pb2.Caller, request_id: str | None) -> Call[results.RelinkRun]:
+def revert(run_id: str, caller: common_pb2.Caller, request_id: str | None) -> Call[relink_results.RelinkRun]:
+    """Start a run that takes another one back."""
+    request = relink_service_pb2.RelinkServiceRevertRequest(
+        run_id=run_id, request_id=fresh_request_id(request_id), caller=caller
+    )
+    return Call("RelinkService", "Revert", request, _run_of)
+
+
+def commit(
+    run_id: str,
+    plan_digest: str,
+    max_churn_percent: float | None,
+    caller: common_pb2.Caller,
+    request_id: str | None,
+) -> Call[relink_results.RelinkRun]:
     """Start to commit a plan."""
     request = relink_service_pb2.RelinkServiceCommitRequest(
-        run_id=run_id, plan_digest=plan_digest, request_id=fresh_request_id(request_id), caller=caller
+        run_id=run_id,
+        plan_digest=plan_digest,
+        max_churn_percent=max_churn_percent,
+        request_id=fresh_request_id(request_id),
+        caller=caller,
     )
     return Call("RelinkService", "Commit", request, _run_of)
 
 
-def cancel(run_id: str, caller: common_pb2.Caller, request_id: str | None) -> Call[results.RelinkRun]:
+def cancel(run_id: str, caller: common_pb2.Caller, request_id: str | None) -> Call[relink_results.RelinkRun]:
     """Stop a run."""
     request = relink_service_pb2.RelinkServiceCancelRequest(
         run_id=run_id, request_id=fresh_request_id(request_id), caller=caller
@@ -40,7 +64,7 @@ def cancel(run_id: str, caller: common_pb2.Caller, request_id: str | None) -> Ca
     return Call("RelinkService", "Cancel", request, _run_of)
 
 
-def get(run_id: str) -> Call[results.RelinkRun]:
+def get(run_id: str) -> Call[relink_results.RelinkRun]:
     """Read a run; an empty id means the latest."""
     return Call("RelinkService", "Get", relink_service_pb2.RelinkServiceGetRequest(run_id=run_id), _run_of)
 
@@ -50,21 +74,26 @@ def watch_request(run_id: str) -> relink_service_pb2.RelinkServiceWatchRequest:
     return relink_service_pb2.RelinkServiceWatchRequest(run_id=run_id)
 
 
-def report(run_id: str) -> Call[results.RelinkReport]:
+def report(run_id: str) -> Call[relink_results.RelinkReport]:
     """Read the impact report of a planned run."""
     request = relink_service_pb2.RelinkServiceGetReportRequest(run_id=run_id)
 
-    def decode(answer: relink_service_pb2.RelinkServiceGetReportResponse) -> results.RelinkReport:
-        return results.RelinkReport(
-            run_from_wire(answer.run), tuple(_impact_from_wire(item) for item in answer.impacts)
+    def decode(answer: relink_service_pb2.RelinkServiceGetReportResponse) -> relink_results.RelinkReport:
+        return relink_results.RelinkReport(
+            run_from_wire(answer.run),
+            tuple(_impact_from_wire(item) for item in answer.impacts),
+            tuple(_example_from_wire(item) for item in answer.examples),
+            tuple(tuple(wire.key_from_wire(key) for key in item.keys) for item in answer.dropped),
+            answer.churn_percent,
+            _reversal_from_wire(answer.reversal) if answer.HasField("reversal") else None,
         )
 
     return Call("RelinkService", "GetReport", request, decode)
 
 
-def run_from_wire(message: relink_service_pb2.RelinkRun) -> results.RelinkRun:
+def run_from_wire(message: relink_service_pb2.RelinkRun) -> relink_results.RelinkRun:
     """Return a run."""
-    return results.RelinkRun(
+    return relink_results.RelinkRun(
         run_id=message.run_id,
         state=wire.RELINK_STATE.from_wire(message.state),
         stage=message.stage,
@@ -78,10 +107,11 @@ def run_from_wire(message: relink_service_pb2.RelinkRun) -> results.RelinkRun:
         dropped_component_count=message.dropped_component_count,
         error_reason=message.error_reason,
         token=message.token.value,
+        reverts_run_id=message.reverts_run_id,
     )
 
 
-def _run_of(answer: Any) -> results.RelinkRun:
+def _run_of(answer: Any) -> relink_results.RelinkRun:
     return run_from_wire(answer.run)
 
 
@@ -92,8 +122,8 @@ def _time(message: relink_service_pb2.RelinkRun, name: str) -> datetime | None:
     return moment
 
 
-def _impact_from_wire(message: relink_service_pb2.RelinkImpact) -> results.RelinkImpact:
-    return results.RelinkImpact(
+def _impact_from_wire(message: relink_service_pb2.RelinkImpact) -> relink_results.RelinkImpact:
+    return relink_results.RelinkImpact(
         kind=wire.ENTITY_KIND.from_wire(message.entity_kind),
         record_count=message.record_count,
         pending_record_count=message.pending_record_count,
@@ -113,11 +143,63 @@ def _impact_from_wire(message: relink_service_pb2.RelinkImpact) -> results.Relin
         largest_member_count=message.largest_member_count,
         model_origin=message.model_origin,
         comparisons=tuple(
-            results.ComparisonTraining(item.comparison, item.is_learned, item.gate, item.detail)
+            relink_results.ComparisonTraining(item.comparison, item.is_learned, item.gate, item.detail)
             for item in message.comparisons
         ),
         sessions=tuple(
-            results.TrainingSession(tuple(item.columns), item.iteration_count, item.last_change, item.is_converged)
+            relink_results.TrainingSession(
+                tuple(item.columns), item.iteration_count, item.last_change, item.is_converged
+            )
             for item in message.sessions
         ),
+        unchanged_golden_id_count=message.unchanged_golden_id_count,
+        closed_potential_match_count=message.closed_potential_match_count,
+        registries=tuple(
+            relink_results.RelinkRegistryImpact(
+                item.registry, item.record_count, item.resolved_record_count, item.moved_record_count
+            )
+            for item in message.registries
+        ),
+        sizes=tuple(
+            relink_results.RelinkSizeCount(
+                item.member_count_min, item.golden_record_count_before, item.golden_record_count_after
+            )
+            for item in message.sizes
+        ),
+        largest=tuple(
+            relink_results.RelinkLargeGoldenRecord(
+                item.golden_id,
+                item.member_count,
+                dict(zip(item.registries, item.registry_record_counts, strict=True)),
+            )
+            for item in message.largest
+        ),
+    )
+
+
+def _example_from_wire(message: relink_service_pb2.RelinkExample) -> relink_results.RelinkExample:
+    return relink_results.RelinkExample(
+        kind=wire.ENTITY_KIND.from_wire(message.entity_kind),
+        change=wire.RELINK_CHANGE.from_wire(message.change),
+        records=tuple(
+            relink_results.RelinkExampleRecord(
+                wire.key_from_wire(item.key), item.golden_id_before, item.golden_id_after, item.is_deciding
+            )
+            for item in message.records
+        ),
+        record_count=message.record_count,
+        match_weight_bits=message.match_weight_bits if message.HasField("match_weight_bits") else None,
+        steps=tuple(relink_results.RelinkExampleStep(item.comparison, item.level, item.bits) for item in message.steps),
+    )
+
+
+def _reversal_from_wire(message: relink_service_pb2.RelinkReversal) -> relink_results.RelinkReversal:
+    return relink_results.RelinkReversal(
+        restored_component_count=message.restored_component_count,
+        kept_judged_component_count=message.kept_judged_component_count,
+        kept_changed_component_count=message.kept_changed_component_count,
+        restored_golden_id_count=message.restored_golden_id_count,
+        withdrawn_golden_id_count=message.withdrawn_golden_id_count,
+        kept_pending_record_count=message.kept_pending_record_count,
+        restored_settings=tuple(message.restored_settings),
     )

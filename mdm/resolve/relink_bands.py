@@ -1,0 +1,237 @@
+"""The scored pairs of a prediction as columns, and what the evidence makes of them: edges and questions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mdm.domain.decision import Band
+from mdm.domain.events import MatchReason
+from mdm.domain.keys import RecordNumber
+from mdm.linkage.assessed_pairs import ScoredRow
+from mdm.linkage.cluster import Edge, Namesakes, connected
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.evidence import assess, compatible, veto
+from mdm.linkage.features import AnyFeatures
+from mdm.linkage.model import Model
+from mdm.linkage.rules import SOLE
+from mdm.linkage.scorer import Scorer
+from mdm.linkage.specification import Specification
+from mdm.resolve.relink_runs import Question
+from mdm.resolve.relink_snapshot import Pair, People
+
+FeaturesOf = Callable[[int], AnyFeatures]
+
+
+class ScoredPairs(NamedTuple):
+    """A prediction in memory: about 25 bytes a pair, and no object for any of them."""
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    bits: NDArray[np.float64]
+    """Under the prior that the pairs were scored with."""
+    pattern: NDArray[np.int64]
+    """Which of `patterns` the pair shows."""
+    part: NDArray[np.int64]
+    """The lowest record that the pair is connected with: pairs of different parts have no record in common."""
+    patterns: list[tuple[int, ...]]
+    """Levels; some thousand patterns occur."""
+
+    @classmethod
+    def read(cls, path: Path, specification: Specification) -> ScoredPairs:
+        """Read a prediction, one connected part after the other. Costs about 1 µs a pair."""
+        table = pq.read_table(path)
+        left, right, bits = (table.column(name).to_numpy() for name in ("left", "right", "match_weight"))
+        code = np.zeros(len(left), np.int64)
+        widths = [len(comparison.levels) for comparison in specification.comparisons]
+        if math.prod(widths) >= 1 << 63:
+            raise OverflowError("more comparison levels than one number can tell apart")
+        for comparison, width in zip(specification.comparisons, widths, strict=True):
+            # A missing level is -1.
+            code = code * width + table.column(f"gamma_{comparison.name}").to_numpy() + 1
+        codes, pattern = np.unique(code, return_inverse=True)
+        # So that each record's features are decoded once, whatever the size of the city.
+        part = connected(left, right)
+        order = np.lexsort((right, left, part))
+        patterns = [_levels(each, widths) for each in codes.tolist()]
+        return cls(left, right, bits, pattern, part, patterns).taken(order)
+
+    def rows(self) -> Iterator[ScoredRow]:
+        """Yield left, right, weight and levels of each pair."""
+        columns = (column.tolist() for column in (self.left, self.right, self.bits, self.pattern))
+        for left, right, bits, pattern in zip(*columns, strict=True):
+            yield left, right, bits, self.patterns[pattern]
+
+    def sample(self, parts: int) -> ScoredPairs:
+        """Return the pairs of about so many connected parts, spread over all of them, the same each time."""
+        count = len(np.unique(self.part))
+        # Neighbouring records may be of one registry or age: multiplying by an odd constant scatters them.
+        scattered = (self.part * 2_654_435_761) % (1 << 32)
+        where = scattered % max(count // parts, 1) == 0
+        return self.taken(np.flatnonzero(where))
+
+    def joined_by_weight(self, bits_min: float) -> int:
+        """Return how many records would join another one if weight alone decided."""
+        where = self.bits >= bits_min
+        left, right = self.left[where], self.right[where]
+        return len(np.unique(np.concatenate((left, right)))) - len(np.unique(connected(left, right)))
+
+    def taken(self, places: NDArray[np.int64]) -> ScoredPairs:
+        """Return some of the pairs, in this order."""
+        left, right, bits = self.left[places], self.right[places], self.bits[places]
+        return ScoredPairs(left, right, bits, self.pattern[places], self.part[places], self.patterns)
+
+
+def _levels(code: int, widths: list[int]) -> tuple[int, ...]:
+    levels = []
+    for width in reversed(widths):
+        code, value = divmod(code, width)
+        levels.append(value - 1)
+    return tuple(reversed(levels))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edges:
+    """Pairs that may link on their own, by falling weight, ties by left and right."""
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    bits: NDArray[np.float64]
+
+    def rows(self) -> Iterator[tuple[int, int, float]]:
+        """Yield left, right and weight of each edge."""
+        return zip(self.left.tolist(), self.right.tolist(), self.bits.tolist(), strict=True)
+
+    def taken(self, where: NDArray[np.bool_] | NDArray[np.int64]) -> Edges:
+        """Return some of the edges."""
+        return Edges(self.left[where], self.right[where], self.bits[where])
+
+    def question(self, at: int, reason: MatchReason) -> Question:
+        """Return the question that an edge becomes when it does not link."""
+        left, right = RecordNumber(int(self.left[at])), RecordNumber(int(self.right[at]))
+        return Question(left, right, reason, float(self.bits[at]), "")
+
+
+class Bands(NamedTuple):
+    """What becomes of the pairs: the rest is nothing."""
+
+    edges: Edges
+    questions: list[Question]
+    namesakes: Namesakes
+
+
+def bands(
+    pairs: ScoredPairs,
+    shift_bits: float,
+    features_of: FeaturesOf,
+    model: Model,
+    epoch: StatisticsEpoch,
+    people: People,
+) -> Bands:
+    """Put every pair into its band.
+
+    Args:
+        pairs: As predicted.
+        shift_bits: What the present prior adds to their weights.
+        features_of: Gives a record's features.
+        model: That scored them.
+        epoch: Gives how common a name is in the present population.
+        people: Whose word counts.
+    """
+    bits = pairs.bits + shift_bits
+    at = np.flatnonzero(bits >= model.thresholds.review_bits)
+    heard = people.different | people.same | people.chosen | people.rejected
+    is_edge = np.zeros(len(at), np.bool_)
+    questions: list[Question] = []
+    namesakes = Namesakes([], [])
+    patterns, kind = pairs.patterns, model.kind
+    columns = (pairs.left[at], pairs.right[at], bits[at], pairs.pattern[at])
+    for place, (left, right, weight, pattern) in enumerate(zip(*(each.tolist() for each in columns), strict=True)):
+        found = assess(kind, patterns[pattern], features_of(left), features_of(right), weight, model, epoch)
+        band, reason, detail = found.band, found.reason or MatchReason.WEIGHT, found.detail
+        if heard and (left, right) in heard:
+            pair = (RecordNumber(left), RecordNumber(right))
+            if pair in people.different or pair in people.same:
+                continue
+            if band is not Band.NONE and pair in people.chosen and reason is not MatchReason.VETO:
+                band, detail = Band.LINK, ""
+            elif band is Band.LINK and pair in people.rejected:
+                band, reason, detail = Band.REVIEW, MatchReason.VETO, "clerk_rejected"
+        if found.is_namesake:
+            namesakes.pairs.append((left, right))
+        if band is Band.LINK and detail == SOLE:
+            namesakes.sole.append(Edge(left, right, weight))
+        elif band is Band.LINK:
+            is_edge[place] = True
+        elif band is Band.REVIEW:
+            questions.append(Question(RecordNumber(left), RecordNumber(right), reason, weight, detail))
+    kept = at[is_edge]
+    edges = Edges(pairs.left[kept], pairs.right[kept], bits[kept])
+    return Bands(edges.taken(np.lexsort((edges.right, edges.left, -edges.bits))), questions, namesakes)
+
+
+def chosen_against_the_evidence(
+    found: Bands, features_of: FeaturesOf, scorer: Scorer, people: People
+) -> list[Question]:
+    """Return the questions that clerks raised about pairs whose values hardly fit."""
+    open_choices = people.chosen - people.same - people.different
+    if not open_choices:
+        return []
+    seen = {(left, right) for left, right, _ in found.edges.rows()} | {
+        (each.left, each.right) for each in found.questions
+    }
+    questions = []
+    for left, right in sorted(open_choices - seen):
+        one, other = features_of(left), features_of(right)
+        if veto(one, other) is None:
+            bits = scorer.score(one, [other])[0].match_weight_bits
+            questions.append(Question(left, right, MatchReason.WEIGHT, bits, "clerk_chosen"))
+    return questions
+
+
+def ambiguous(
+    edges: Edges, features_of: FeaturesOf, scorer: Scorer, lead_bits: float, people: People
+) -> NDArray[np.bool_]:
+    """Say of each edge whether one of its records has a rival: two partners that exclude each other and lie too close.
+
+    Two partners that have an edge of their own exclude each other never, so that only open triangles are looked at.
+    """
+    count = len(edges.left)
+    number = np.concatenate((edges.left, edges.right))
+    other = np.concatenate((edges.right, edges.left))
+    edge = np.concatenate((np.arange(count), np.arange(count)))
+    order = np.lexsort((other, -edges.bits[edge], number))
+    number, other, edge = number[order], other[order], edge[order]
+    bits = edges.bits[edge]
+    # The first row of a record is its best partner; each row knows which that is.
+    firsts = np.flatnonzero(np.concatenate((np.ones(min(len(number), 1), np.bool_), number[1:] != number[:-1])))
+    first = np.repeat(firsts, np.diff(np.append(firsts, len(number))))
+    is_near = (bits[first] - bits < lead_bits) | np.isclose(bits[first], bits, rtol=1e-9, atol=0.0)
+    is_rival = is_near & (first != np.arange(len(number)))
+    rows = np.flatnonzero(is_rival)
+    best, rival = other[first[rows]], other[rows]
+    rows = rows[~_have_edge(edges, np.minimum(best, rival), np.maximum(best, rival))]
+    is_unclear = np.zeros(count, np.bool_)
+    known: dict[tuple[int, int], bool] = {}
+    for row, best_row in zip(rows.tolist(), first[rows].tolist(), strict=True):
+        ends = (int(other[best_row]), int(other[row]))
+        if ends not in known:
+            known[ends] = compatible([features_of(ends[0])], [features_of(ends[1])], scorer)
+        if not known[ends]:
+            is_unclear[[edge[row], edge[best_row]]] = True
+    for at in np.flatnonzero(is_unclear).tolist():
+        pair: Pair = (RecordNumber(int(edges.left[at])), RecordNumber(int(edges.right[at])))
+        is_unclear[at] = pair not in people.chosen
+    return is_unclear
+
+
+def _have_edge(edges: Edges, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
+    shift = np.int64(32)  # Places are positions in memory, far below it.
+    return np.isin((left << shift) | right, (edges.left << shift) | edges.right)

@@ -1,0 +1,272 @@
+"""The records of one kind as a re-linkage takes them: read once from a copy of the index, kept as files.
+
+Linkage knows records by their place in the order of source keys, from 1, not by number: numbers tell the order of
+loading, and ties must not be broken by that.
+"""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mdm.domain.events import Verdict
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.state import pair_of
+from mdm.limits import POSTING_KEY_BYTES
+from mdm.linkage.codec import decode_features
+from mdm.linkage.features import Features
+from mdm.linkage.snapshot import write_snapshot
+from mdm.resolve.matcher import describe
+from mdm.resolve.payloads import decode_payload
+from mdm.store.view import IndexView
+
+Pair = tuple[RecordNumber, RecordNumber]
+
+_COLUMNS_FILE = "columns.npz"
+_FEATURES_FILE = "features.bin"
+_NAMES_FILE = "registries.json"
+_PARQUET_FILE = "records.parquet"
+_TELL_RECORDS = 10_000
+
+
+class People(msgspec.Struct, frozen=True):
+    """What people said about pairs of records."""
+
+    same: frozenset[Pair] = frozenset()
+    different: frozenset[Pair] = frozenset()
+    chosen: frozenset[Pair] = frozenset()
+    """Pairs that a clerk at a counter called the same: evidence, below a judgement."""
+    rejected: frozenset[Pair] = frozenset()
+
+    @classmethod
+    def of(cls, view: IndexView) -> Self:
+        """Read all judgements and clerks' choices. Cost: about 1 µs a record."""
+        verdicts: dict[Verdict, set[Pair]] = {verdict: set() for verdict in Verdict}
+        for pair, verdict in view.iter_judgements():
+            verdicts[verdict].add(pair)
+        chosen: set[Pair] = set()
+        rejected: set[Pair] = set()
+        for number, entry in view.iter_records():
+            if entry.chosen is not None:
+                chosen.add(pair_of(number, entry.chosen))
+            rejected.update(pair_of(number, other) for other in entry.rejected)
+        return cls(*map(frozenset, (verdicts[Verdict.SAME], verdicts[Verdict.DIFFERENT], chosen, rejected)))
+
+    def labels(self) -> dict[tuple[int, int], int]:
+        """Return 1 for pairs that are of one bearer and 0 for two; stewards outrank clerks."""
+        return {
+            **dict.fromkeys(self.rejected, 0),
+            **dict.fromkeys(self.chosen, 1),
+            **dict.fromkeys(self.different, 0),
+            **dict.fromkeys(self.same, 1),
+        }
+
+    def of_kind(self, snapshot: Snapshot) -> People:
+        """Return what was said of the records of a snapshot, by their places."""
+        return People(*(frozenset(snapshot.placed(pairs)) for pairs in msgspec.structs.astuple(self)))
+
+
+class _Columns(NamedTuple):
+    """What is known of each record beside its features; arrays of one length, in the order of places."""
+
+    numbers: NDArray[np.int64]
+    registries: NDArray[np.int16]
+    goldens: NDArray[np.int32]
+    """Positions in `golden_ids`; -1 for a pending record."""
+    is_described: NDArray[np.bool_]
+    """Whether the features were made here, because the index holds none: a pending record."""
+    features_end: NDArray[np.int64]
+    record_end: NDArray[np.int64]
+    """Bytes of the features file at which the record's features end, and its posting keys behind them."""
+    golden_ids: NDArray[np.bytes_]
+
+
+class _Stored(Mapping[RecordNumber, bytes]):
+    """Encoded features by place, mapped into memory: pages that are not in use cost nothing."""
+
+    def __init__(self, path: Path, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        with path.open("rb") as file:
+            # An empty file cannot be mapped.
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if len(ends) else b""
+        self._starts, self._ends = starts, ends
+
+    def __getitem__(self, place: RecordNumber) -> bytes:
+        return self._bytes[self._starts[place - 1] : self._ends[place - 1]]
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __iter__(self) -> Iterator[RecordNumber]:
+        return map(RecordNumber, range(1, len(self) + 1))
+
+
+class Snapshot:
+    """All live records of one kind at one position of the journal.
+
+    About 50 bytes a record in memory; features are read from a mapped file.
+    """
+
+    def __init__(self, kind: EntityKind, path: Path) -> None:
+        """Open a snapshot that `take` made."""
+        self.kind = kind
+        self.parquet = path / _PARQUET_FILE
+        """What Splink reads; its `number` is the place."""
+        with np.load(path / _COLUMNS_FILE) as columns:
+            self._columns = _Columns(*(columns[name] for name in _Columns._fields))
+        self.registry_names: list[str] = msgspec.json.decode((path / _NAMES_FILE).read_bytes())
+        starts = np.concatenate((np.zeros(1, np.int64), self._columns.record_end[:-1]))
+        self.encoded: Mapping[RecordNumber, bytes] = _Stored(path / _FEATURES_FILE, starts, self._columns.features_end)
+        self._keys = _Stored(path / _FEATURES_FILE, self._columns.features_end, self._columns.record_end)
+        self._by_number = np.argsort(self._columns.numbers, kind="stable")
+
+    @classmethod
+    def take(cls, view: IndexView, kind: EntityKind, path: Path, tell: Callable[[int], None]) -> None:
+        """Write the snapshot of a kind; `path` appears only when it is whole.
+
+        Args:
+            view: Of a copy of the index: a long transaction on the live one would hold its old pages.
+            kind: Of the records.
+            path: A directory that does not exist.
+            tell: Called now and then with the records read.
+        """
+        temporary = path.with_suffix(".tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        reading = _Reading(view, kind, tell)
+        with (temporary / _FEATURES_FILE).open("wb") as features:
+            write_snapshot(temporary / _PARQUET_FILE, kind, reading.rows(features.write))
+        np.savez(temporary / _COLUMNS_FILE, **reading.columns()._asdict())
+        (temporary / _NAMES_FILE).write_bytes(msgspec.json.encode(list(reading.registry_names)))
+        temporary.rename(path)
+
+    def __len__(self) -> int:
+        """Return how many records it holds."""
+        return len(self._columns.numbers)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Record numbers, in the order of places."""
+        return self._columns.numbers
+
+    @property
+    def goldens(self) -> NDArray[np.int32]:
+        """Each record's golden ID as a number from 0, -1 for a pending record; `golden_id` gives its name."""
+        return self._columns.goldens
+
+    @property
+    def registries(self) -> NDArray[np.int16]:
+        """Each record's registry as a position in `registry_names`."""
+        return self._columns.registries
+
+    @property
+    def golden_count(self) -> int:
+        """How many golden IDs hold these records."""
+        return len(self._columns.golden_ids)
+
+    def golden_id(self, golden: int) -> GoldenId:
+        """Return the golden ID of a number from `goldens`."""
+        return GoldenId(self._columns.golden_ids[golden].decode("ascii"))
+
+    def features(self, place: int) -> Features:
+        """Return a record's features. Cost: 3 µs."""
+        return decode_features(self.kind, self.encoded[RecordNumber(place)])
+
+    def described(self, place: int) -> tuple[bytes, tuple[bytes, ...]] | None:
+        """Return the match state that a pending record gets: features and posting keys; None for any other."""
+        if not self._columns.is_described[place - 1]:
+            return None
+        packed = self._keys[RecordNumber(place)]
+        keys = tuple(packed[at : at + POSTING_KEY_BYTES] for at in range(0, len(packed), POSTING_KEY_BYTES))
+        return self.encoded[RecordNumber(place)], keys
+
+    def number(self, place: int) -> RecordNumber:
+        """Return the record number at a place."""
+        return RecordNumber(int(self._columns.numbers[place - 1]))
+
+    def place_of(self, number: RecordNumber) -> RecordNumber | None:
+        """Return the place of a record, or None if it is of another kind or deleted."""
+        at = int(np.searchsorted(self._columns.numbers, number, sorter=self._by_number))
+        if at == len(self) or self._columns.numbers[self._by_number[at]] != number:
+            return None
+        return RecordNumber(int(self._by_number[at]) + 1)
+
+    def placed(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """Yield the pairs whose records are both here, by places."""
+        for left, right in pairs:
+            one, other = self.place_of(left), self.place_of(right)
+            if one is not None and other is not None:
+                yield pair_of(one, other)
+
+    def numbered(self, pair: tuple[int, int]) -> Pair:
+        """Return a pair of places as record numbers."""
+        return pair_of(self.number(pair[0]), self.number(pair[1]))
+
+    def first_population(self) -> int:
+        """Return a first guess that depends on the records alone: the size of the largest registry."""
+        return int(np.bincount(self._columns.registries).max())
+
+
+class _Reading:
+    """One pass over the records of a kind, in the order of source keys."""
+
+    def __init__(self, view: IndexView, kind: EntityKind, tell: Callable[[int], None]) -> None:
+        self._view = view
+        self._kind = kind
+        self._tell = tell
+        self.registry_names: dict[str, int] = {}
+        self._golden_ids: dict[GoldenId, int] = {}
+        self._numbers, self._ends, self._key_ends = array("q"), array("q"), array("q")
+        self._registries, self._goldens, self._is_described = array("h"), array("i"), array("b")
+
+    def rows(self, write: Callable[[bytes], object]) -> Iterator[tuple[int, str, Features, tuple[bytes, ...]]]:
+        """Yield the rows of the Parquet file, writing features and posting keys beside."""
+        view, offset = self._view, 0
+        for key, row in view.iter_crosswalk():
+            if key.kind is not self._kind:
+                continue
+            number = row.number
+            entry, payload = view.record(number), view.raw(number)
+            if entry is None or entry.is_deleted or payload is None:
+                continue
+            encoded = view.features(number) if entry.golden_id is not None else None
+            is_described = encoded is None
+            if encoded is None:
+                description = describe(decode_payload(payload))
+                encoded, features, keys = description.encoded, description.features, description.keys
+            else:
+                features, keys = decode_features(self._kind, encoded), view.posting_keys(number)
+            write(encoded)
+            self._ends.append(offset := offset + len(encoded))
+            if is_described:
+                write(b"".join(keys))
+                offset += len(keys) * POSTING_KEY_BYTES
+            self._key_ends.append(offset)
+            self._numbers.append(number)
+            self._registries.append(self.registry_names.setdefault(entry.registry, len(self.registry_names)))
+            golden_id = entry.golden_id
+            self._goldens.append(
+                -1 if golden_id is None else self._golden_ids.setdefault(golden_id, len(self._golden_ids))
+            )
+            self._is_described.append(is_described)
+            yield len(self._numbers), entry.registry, features, keys
+            if len(self._numbers) % _TELL_RECORDS == 0:
+                self._tell(len(self._numbers))
+
+    def columns(self) -> _Columns:
+        return _Columns(
+            np.asarray(self._numbers, np.int64),
+            np.asarray(self._registries, np.int16),
+            np.asarray(self._goldens, np.int32),
+            np.asarray(self._is_described, np.bool_),
+            np.asarray(self._ends, np.int64),
+            np.asarray(self._key_ends, np.int64),
+            np.array([golden_id.encode("ascii") for golden_id in self._golden_ids], np.bytes_),
+        )

@@ -1,0 +1,79 @@
+"""A prediction is made in chunks, and one that is cut off goes on behind its last whole chunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from mdm.domain.keys import EntityKind
+from mdm.linkage import splink_engine
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.features import Features
+from mdm.linkage.model import Model
+from mdm.linkage.snapshot import write_snapshot
+from mdm.linkage.splink_engine import PredictionReport, predict
+
+KIND = EntityKind.CITIZEN
+Rows = list[tuple[int, str, Features, str]]
+
+
+@pytest.fixture
+def snapshot(city: dict[EntityKind, Rows], tmp_path: Path) -> Path:
+    path = tmp_path / "records.parquet"
+    write_snapshot(path, KIND, (row[:3] for row in city[KIND]))
+    return path
+
+
+def predicted(city: dict[EntityKind, Rows], snapshot: Path, output: Path) -> PredictionReport:
+    epoch = StatisticsEpoch.from_records(KIND, (row[2] for row in city[KIND]), 1000)
+    return predict(snapshot, Model.default(KIND), epoch, output, threshold_bits=-5.0)
+
+
+def test_chunks_hold_together_what_one_prediction_holds(
+    city: dict[EntityKind, Rows], snapshot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = predicted(city, snapshot, tmp_path / "whole")
+    monkeypatch.setattr(splink_engine, "CHUNK_PAIRS", whole.candidate_pairs // 4)
+    chunked = predicted(city, snapshot, tmp_path / "chunked")
+    assert chunked == whole
+    one, other = (pq.read_table(tmp_path / name).sort_by("right").sort_by("left") for name in ("whole", "chunked"))
+    assert one.num_rows == whole.kept_pairs > 1000
+    assert one.equals(other)
+
+
+def test_a_prediction_that_was_cut_off_goes_on_to_the_same_file(
+    city: dict[EntityKind, Rows], snapshot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(splink_engine, "CHUNK_PAIRS", 1000)
+    report = predicted(city, snapshot, tmp_path / "undisturbed")
+    score = splink_engine._score_chunk
+    scored: list[int] = []
+
+    def cut_off(workspace: Any, linker: Any, place: tuple[int, int], *rest: Any) -> None:
+        if place[0] == 2:
+            raise OSError
+        score(workspace, linker, place, *rest)
+
+    def counted(workspace: Any, linker: Any, place: tuple[int, int], *rest: Any) -> None:
+        scored.append(place[0])
+        score(workspace, linker, place, *rest)
+
+    output = tmp_path / "resumed"
+    with monkeypatch.context() as patched:
+        patched.setattr(splink_engine, "_score_chunk", cut_off)
+        with pytest.raises(OSError):
+            predicted(city, snapshot, output)
+    assert not output.exists()
+    monkeypatch.setattr(splink_engine, "_score_chunk", counted)
+    assert predicted(city, snapshot, output) == report
+    assert scored[0] == 2
+    assert len(scored) > 1
+    assert output.read_bytes() == (tmp_path / "undisturbed").read_bytes()
+    scored.clear()
+    assert predicted(city, snapshot, output) == report
+    assert scored == [], "what is whole is taken over"
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"records.parquet", "undisturbed", "resumed"}

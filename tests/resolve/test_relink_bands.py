@@ -1,0 +1,129 @@
+"""Pairs as columns say the same as pairs one by one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdm.domain.keys import EntityKind, RecordNumber
+from mdm.linkage.cluster import connected
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.evidence import compatible, veto
+from mdm.linkage.features import CitizenFeatures
+from mdm.linkage.model import Model
+from mdm.linkage.scorer import compile_scorer
+from mdm.resolve.relink_bands import Edges, ScoredPairs, ambiguous
+from mdm.resolve.relink_snapshot import People
+
+MODEL = Model.default(EntityKind.CITIZEN)
+SCORER = compile_scorer(MODEL, StatisticsEpoch.default(EntityKind.CITIZEN).with_population(20_000))
+LEAD_BITS = 3.0
+PERSON = CitizenFeatures(
+    name="ton that bach", name_sorted="bach that ton", name_short="ton bach", surname="ton", given="bach",
+    birth_date="1984-07-19", birth_year=1984, birth_month=7, sex="m",
+)  # fmt: skip
+ONE = msgspec.structs.replace(PERSON, personal_ids=("079084000001",), verified_ids=("079084000001",))
+OTHER = msgspec.structs.replace(PERSON, personal_ids=("079084000002",), verified_ids=("079084000002",))
+WEIGHTS = (20.0, 19.0, 17.5, 16.999, 9.0)
+
+
+def test_a_prediction_is_read_with_its_levels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    comparisons = MODEL.specification.comparisons
+    columns: dict[str, object] = {
+        "left": pa.array(rng.integers(1, 50, 300), pa.int64()),
+        "right": pa.array(rng.integers(51, 100, 300), pa.int64()),
+        "match_weight": pa.array(rng.normal(size=300)),
+    }
+    for each in comparisons:
+        columns[f"gamma_{each.name}"] = pa.array(rng.choice(each.level_values(), 300), pa.int8())
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "pairs")
+    pairs = ScoredPairs.read(tmp_path / "pairs", MODEL.specification)
+    wanted = {(*values[:3], tuple(values[3:])) for values in (list(row.values()) for row in table.to_pylist())}
+    rows = zip(*(column.tolist() for column in pairs[:3]), strict=True)
+    found = {(*row, pairs.patterns[pattern]) for row, pattern in zip(rows, pairs.pattern.tolist(), strict=True)}
+    assert found == wanted
+
+
+def test_a_sample_holds_whole_parts_and_counts_as_the_whole_does() -> None:
+    rng = np.random.default_rng(5)
+    left = rng.integers(1, 30_000, 20_000)
+    right = left + rng.integers(1, 4, 20_000)
+    part = connected(left, right)
+    pairs = ScoredPairs(left, right, rng.uniform(0.0, 20.0, 20_000), np.zeros(20_000, np.int64), part, [()])
+    sample = pairs.sample(1000)
+    parts = np.unique(sample.part)
+    assert 700 < len(parts) < 1500
+    assert len(sample.left) == np.isin(part, parts).sum(), "no part is torn"
+    assert len(pairs.sample(10**6).left) == len(pairs.left)
+    share = sample.joined_by_weight(7.0) / pairs.joined_by_weight(7.0)
+    assert share == pytest.approx(len(sample.left) / len(pairs.left), rel=0.1)
+    strong = pairs.bits >= 7.0
+    parent = {number: number for number in {*left[strong].tolist(), *right[strong].tolist()}}
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            number = parent[number]
+        return number
+
+    for one, other in zip(left[strong].tolist(), right[strong].tolist(), strict=True):
+        parent[root(one)] = root(other)
+    assert pairs.joined_by_weight(7.0) == sum(parent[number] != number for number in parent)
+
+
+@pytest.mark.parametrize("pairs", [[(1, 2), (2, 3), (7, 9), (4, 9), (5, 6)], [], [(n, n + 1) for n in range(1, 400)]])
+def test_connected_pairs_carry_one_label(pairs: list[tuple[int, int]]) -> None:
+    numbers = np.array(pairs, np.int64).reshape(-1, 2)
+    labels = connected(numbers[:, 0], numbers[:, 1])
+    parts: list[set[int]] = []
+    for pair in pairs:
+        touching = [part for part in parts if not part.isdisjoint(pair)]
+        parts = [part for part in parts if part not in touching] + [set(pair).union(*touching)]
+    assert labels.tolist() == [min(next(part for part in parts if left in part)) for left, _ in pairs]
+
+
+def unclear_one_by_one(
+    edges: list[tuple[int, int, float]], kinds: list[CitizenFeatures], chosen: set[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """The definition, record by record."""
+    unclear: set[tuple[int, int]] = set()
+    for number in {end for edge in edges for end in edge[:2]}:
+        near = sorted(((-bits, left + right - number) for left, right, bits in edges if number in {left, right}))
+        best_bits, best = -near[0][0], near[0][1]
+        for bits, other in ((-bits, other) for bits, other in near[1:]):
+            is_near = math.isclose(best_bits, bits) or best_bits - bits < LEAD_BITS
+            if is_near and not compatible([kinds[best]], [kinds[other]], SCORER):
+                unclear |= {tuple(sorted((number, best))), tuple(sorted((number, other)))}  # type: ignore[arg-type]
+    return unclear - chosen
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    drawn=st.dictionaries(
+        st.tuples(st.integers(1, 9), st.integers(1, 9)).filter(lambda pair: pair[0] < pair[1]),
+        st.sampled_from(WEIGHTS),
+        max_size=14,
+    ),
+    kinds=st.lists(st.sampled_from([ONE, OTHER, PERSON]), min_size=10, max_size=10),
+    chosen=st.sets(st.tuples(st.integers(1, 4), st.integers(5, 9)), max_size=2),
+)
+def test_rivals_are_found_as_by_looking_at_each_record(
+    drawn: dict[tuple[int, int], float], kinds: list[CitizenFeatures], chosen: set[tuple[int, int]]
+) -> None:
+    # A pair under a veto is no edge.
+    rows = [(*pair, bits) for pair, bits in drawn.items() if veto(kinds[pair[0]], kinds[pair[1]]) is None]
+    numbers = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2)
+    edges = Edges(numbers[:, 0], numbers[:, 1], np.array([row[2] for row in rows], np.float64))
+    people = People(chosen=frozenset((RecordNumber(left), RecordNumber(right)) for left, right in chosen))
+    is_unclear = ambiguous(edges, kinds.__getitem__, SCORER, LEAD_BITS, people)
+    found = {row[:2] for row, unclear in zip(rows, is_unclear.tolist(), strict=True) if unclear}
+    assert found == unclear_one_by_one(rows, kinds, chosen)
