@@ -17,10 +17,10 @@ from mdm.linkage.features import BusinessFeatures
 from mdm.linkage.snapshot import write_snapshot
 
 ROWS = (
-    BusinessFeatures(name="an phat", tax_codes=("0301",)),
-    BusinessFeatures(name="an phat", tax_codes=("0301",)),
+    BusinessFeatures(name="an phat", names=("an phat",), tax_codes=("0301",)),
+    BusinessFeatures(name="an phat", names=("an phat",), tax_codes=("0301",)),
     BusinessFeatures(),
-    BusinessFeatures(name="phat an", tax_codes=("0302",)),
+    BusinessFeatures(name="an phat", names=("an phat", "an phat viet"), tax_codes=("0302",)),
     BusinessFeatures(name="binh minh", phones=("84283", "84284")),
     BusinessFeatures(name="dong tam", phones=("84283", "84284")),
 )
