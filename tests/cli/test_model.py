@@ -55,7 +55,7 @@ def test_a_model_is_compared_stopped_forced_and_taken_back(mdm: Run, loaded: lis
     digest = json.loads(forced.stdout)["digest"]
     listed = mdm("model", "list", *loaded).stdout
     assert f"{digest[:12]}  citizen" in listed
-    assert "link 90 bits, review 3 bits, in force, pinned" in listed
+    assert "link 90 bits, review 6 bits, in force, pinned" in listed
     assert "a trial" in listed
 
     dry = mdm("model", "rollback", "--reason", "enough", "--dry-run", *loaded)
