@@ -76,7 +76,7 @@ def test_a_public_set_keeps_the_quality_floor(
     assert recall >= recall_min
     assert parity["pairs"] > 1_000
     assert (parity["level_mismatches"], parity["weight_mismatches"]) == (0, 0)
-    # In the sample a birth place that is merely alike is rarer among strangers than an equal one: its gate holds it back.
+    # In the sample a birth place merely alike is rarer among strangers than an equal one: its gate holds it back.
     assert set(found["facts"]["kept"]) <= {"place"}, "every other comparison was learned"
     assert not found.get("examples"), "no record of a real person is shown"
 
