@@ -47,9 +47,10 @@ class PredictionReport(msgspec.Struct, frozen=True):
 
 
 class _Api(DuckDBAPI):
-    """Splink's interface to DuckDB, but that of scored pairs only the wanted columns are kept.
+    """Splink's interface to DuckDB, but that scored pairs hold no more than is wanted, and records are copied once.
 
-    Splink's own table holds every compared column of both records beside the levels, some 2 KiB a pair.
+    Splink's own table of pairs holds every compared column of both records, some 2 KiB a pair; and before each
+    prediction it copies the records of either side. Without that a prediction takes 60 % of the time.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, specification: Specification) -> None:
@@ -60,6 +61,8 @@ class _Api(DuckDBAPI):
     def _setup_for_execute_sql(self, sql: str, physical_name: str) -> str:
         if physical_name.startswith("__splink__df_predict"):
             sql = f"SELECT {self._kept} FROM ({sql})"  # noqa: S608 - Names of our own.
+        elif physical_name.startswith("__splink__df_pruned_predict_input"):
+            return f"CREATE OR REPLACE VIEW {physical_name} AS\n{sql}"
         return super()._setup_for_execute_sql(sql, physical_name)
 
 
