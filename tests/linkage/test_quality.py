@@ -31,7 +31,7 @@ class Floor(NamedTuple):
 
 
 FLOORS = {
-    EntityKind.CITIZEN: Floor(0.9995, 0.97, 0.992, 16.0),
+    EntityKind.CITIZEN: Floor(0.9995, 0.975, 0.99, 9.0),
     EntityKind.BUSINESS: Floor(0.999, 0.97, 0.99, 6.0),
 }
 
