@@ -103,6 +103,6 @@ def test_a_careless_desk_is_bad_in_everything() -> None:
 
 def test_the_hard_city_slips_more_and_states_fewer_numbers() -> None:
     for registry in REGISTRIES:
-        assert error_rates(registry, "hard").name_typo == pytest.approx(3 * error_rates(registry, "default").name_typo)
+        assert error_rates(registry, "hard").name_typo == pytest.approx(2 * error_rates(registry, "default").name_typo)
         hard, default = presence(registry, "hard"), presence(registry, "default")
         assert hard.personal_id_adult < default.personal_id_adult
