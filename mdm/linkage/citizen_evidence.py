@@ -103,7 +103,8 @@ def _missing_beside_name_and_birth_date(
     if any(found.conflicts(name) for name in ("personal_id", "insurance_number", "family", "sex")):
         return _NAME_AND_BIRTH_DATE_ONLY
     strangers = coincidence.expected_strangers(left.name) if left.name is not None else 1.0
-    has_moved = found["phone"].label == "different" or found["address"].label == "different"
+    # Another door in the same ward is another door.
+    has_moved = found["phone"].label == "different" or found["address"].label not in {"same_premises", "missing"}
     if strangers < coincidence.strangers_max and not has_moved:
         return None
     # One who shares both would have to be missing from the register of residents as well, for it shows only one.
