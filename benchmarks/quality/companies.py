@@ -44,7 +44,7 @@ from mdm.linkage.features import BusinessFeatures
 from mdm.linkage.keys import each
 from mdm.linkage.model import Model, Provenance, Thresholds
 from mdm.linkage.normalise.record import normalise
-from mdm.linkage.rules import STRANGERS, Coincidence, Found, Rules
+from mdm.linkage.rules import STRANGERS, Found, Rules
 from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import Specification, declare
@@ -70,7 +70,7 @@ class CompanyName(BusinessFeatures, frozen=True, array_like=True, tag=KIND):
     """The features of a record that states a name and nothing else."""
 
 
-def _lack(found: Found, _left: CompanyName, _right: CompanyName, _coincidence: Coincidence) -> str | None:
+def _lack(found: Found, _left: CompanyName, _right: CompanyName) -> str | None:
     level = found["name"]
     if level.meaning in {Meaning.AGREES, Meaning.CLOSE} or level.label == "contained":
         return None

@@ -15,7 +15,7 @@ from mdm.linkage.keys import joined
 from mdm.linkage.model import Thresholds
 from mdm.linkage.normalise.text import fold
 from mdm.linkage.predicates import DamerauWithin, EitherMissing, Equal, EqualAcross, JaroWinklerAtLeast, any_of
-from mdm.linkage.rules import Coincidence, Found
+from mdm.linkage.rules import Found
 from mdm.linkage.specification import Specification
 
 Row = dict[str, str | None]
@@ -146,5 +146,5 @@ COMPACT_BIRTH = Comparison(
 """Of `birth_date` as eight digits, `birth_year` and `birth_day`."""
 
 
-def nothing_lacks(_found: Found, _left: AnyFeatures, _right: AnyFeatures, _coincidence: Coincidence) -> None:
+def nothing_lacks(_found: Found, _left: AnyFeatures, _right: AnyFeatures) -> None:
     """Ask for nothing beside the weight: here no value is shared by a household or issued to another bearer."""

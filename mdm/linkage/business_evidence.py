@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mdm.linkage.features import NO_NUMBERS, BusinessFeatures
-from mdm.linkage.rules import STRANGERS, Coincidence, Found, Rules, disjoint
+from mdm.linkage.rules import STRANGERS, Found, Rules, disjoint
 
 HOUSEHOLD_TAX_CODE_OLD_PREFIX = "8"
 """First digit of the ten-digit codes that household businesses held before the owner's twelve digits."""
@@ -58,7 +58,7 @@ def _is_replaced(old: str, new: str) -> bool:
     return len(old) == 10 and old.startswith(HOUSEHOLD_TAX_CODE_OLD_PREFIX) and len(new) == 12  # noqa: PLR2004
 
 
-def lack(found: Found, left: BusinessFeatures, right: BusinessFeatures, _coincidence: Coincidence) -> str | None:
+def lack(found: Found, left: BusinessFeatures, right: BusinessFeatures) -> str | None:
     """Return what a link lacks, None if nothing."""
     contacts = found.count("phone", "address", "representative")
     if found.agrees("tax_code"):

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mdm.linkage.features import CitizenFeatures
-from mdm.linkage.rules import SOLE, STRANGERS, Coincidence, Found, Rules, disjoint
+from mdm.linkage.rules import NAME_AND_BIRTH_DATE_ONLY, STRANGERS, Coincidence, Found, Rules, disjoint
 
-_NAME_AND_BIRTH_DATE_ONLY = "name_and_birth_date_only"
+_LISTED, _NEWBORN, _VERIFIED, _TWIN = 1, 2, 4, 8
+"""Traits of a record, as bits."""
 
 MOTHER_AGE_YEARS_MIN = 10
 """A bearer of the mother's name born this long before the newborn is the mother, not the child."""
-
-UNLISTED_SHARE_MAX = 0.2
-"""A register of residents that lacks more than a fifth of them does not tell that a bearer is the only one."""
 
 _WRITTEN_OTHERWISE = frozenset({"regional", "slip", "middle_dropped"})
 """Levels of a name that is off, but could not be the name of a twin."""
@@ -56,8 +54,25 @@ def _is_mother(adult: CitizenFeatures, newborn: CitizenFeatures) -> bool:
     return newborn.birth_year - adult.birth_year >= MOTHER_AGE_YEARS_MIN
 
 
-def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidence: Coincidence) -> str | None:
-    """Return what a link lacks, None if nothing."""
+def traits(features: CitizenFeatures) -> int:
+    """Return what the rules below ask of one record, as bits."""
+    return (
+        _LISTED * is_listed(features)
+        | _NEWBORN * features.is_newborn_alias
+        | _VERIFIED * bool(features.verified_ids)
+        | _TWIN * (features.birth_order is not None)
+    )
+
+
+def may_veto(found: Found, left: int, right: int) -> bool:
+    """Return whether `veto` can forbid anything between records of these levels and traits."""
+    # A number written in both records rules out that verified ones differ.
+    are_numbers_apart = left & right & _VERIFIED and found["personal_id"].label != "same"
+    return bool(are_numbers_apart or left & right & _TWIN or (left ^ right) & _NEWBORN)
+
+
+def lack(found: Found, left: int, right: int) -> str | Coincidence | None:
+    """Return what a link of records of these levels and traits lacks, None if nothing."""
     if found["family"].label == "newborn":
         return _missing_of_newborns(found, left, right)
     if found.agrees("personal_id") or found.agrees("insurance_number"):
@@ -66,10 +81,10 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
         return STRANGERS
     if found.conflicts("name") and not found.agrees("birth"):
         return STRANGERS
-    if is_listed(left) and is_listed(right):
+    if left & right & _LISTED:
         # A register of residents lists each once: who moved keeps the number, and who shares all but it is a twin.
         return "listed_twice" if found.count("phone", "address", "family") > 1 else STRANGERS
-    if found["diacritics"].label != "agree" and (left.birth_order is None) != (right.birth_order is None):
+    if found["diacritics"].label != "agree" and (left ^ right) & _TWIN:
         # One of twins, and marks are often all that tells Anh from Ánh.
         return "twin_order"
     contacts = found.count("phone", "address", "family", "employer")
@@ -79,7 +94,7 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
         if found.agrees("birth") and (contacts >= needed or found.is_close("personal_id")):
             return None
         if found.agrees("birth"):
-            return _missing_beside_name_and_birth_date(found, left, right, coincidence)
+            return _missing_beside_name_and_birth_date(found)
         needed += found.conflicts("family") + found.conflicts("insurance_number") + found.conflicts("sex")
         return None if found.is_close("birth") and contacts >= needed else "birth_date"
     needed += found.conflicts("family")
@@ -96,21 +111,13 @@ def lack(found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidenc
     return None if fits else "name"
 
 
-def _missing_beside_name_and_birth_date(
-    found: Found, left: CitizenFeatures, right: CitizenFeatures, coincidence: Coincidence
-) -> str | None:
+def _missing_beside_name_and_birth_date(found: Found) -> str | Coincidence:
     """Return what a link lacks where no more is shared than a name and a birth date, which strangers may share too."""
     if any(found.conflicts(name) for name in ("personal_id", "insurance_number", "family", "sex")):
-        return _NAME_AND_BIRTH_DATE_ONLY
-    strangers = coincidence.expected_strangers(left.name) if left.name is not None else 1.0
+        return NAME_AND_BIRTH_DATE_ONLY
     # Another door in the same ward is another door.
     has_moved = found["phone"].label == "different" or found["address"].label not in {"same_premises", "missing"}
-    if strangers < coincidence.strangers_max and not has_moved:
-        return None
-    # One who shares both would have to be missing from the register of residents as well, for it shows only one.
-    unlisted = coincidence.unlisted_share
-    is_known_to_be_rare = unlisted <= UNLISTED_SHARE_MAX and strangers * unlisted < coincidence.strangers_max
-    return SOLE if is_known_to_be_rare and not (is_listed(left) and is_listed(right)) else _NAME_AND_BIRTH_DATE_ONLY
+    return Coincidence(has_moved)
 
 
 def is_listed(features: CitizenFeatures) -> bool:
@@ -140,10 +147,10 @@ def _missing_beside_number(found: Found) -> str | None:
     return None if fits else "number_without_name"
 
 
-def _missing_of_newborns(found: Found, left: CitizenFeatures, right: CitizenFeatures) -> str | None:
+def _missing_of_newborns(found: Found, left: int, right: int) -> str | None:
     if found.conflicts("sex"):
         return "sex"
-    if (left.birth_order is None) != (right.birth_order is None):
+    if (left ^ right) & _TWIN:
         return "twin_order"
     return None
 
@@ -157,4 +164,13 @@ def excess(members: Sequence[CitizenFeatures]) -> str | None:
     return "too_many_numbers" if len(numbers) > PERSONAL_NUMBERS_MAX else None
 
 
-RULES = Rules(veto, lack, excess, frozenset({"twin_order", "mother_of_newborn"}), is_listed)
+RULES = Rules(
+    veto,
+    lack,
+    excess,
+    frozenset({"twin_order", "mother_of_newborn"}),
+    is_listed,
+    excess_members_min=PERSONAL_NUMBERS_MAX + 1,
+    traits=traits,
+    may_veto=may_veto,
+)

@@ -12,12 +12,13 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from importlib import resources
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from mdm.errors import ConfigurationError
 from mdm.linkage.comparisons import Level
@@ -77,6 +78,15 @@ class _CountTable:
         if len(self._hashes) != len(self._counts):
             raise ValueError("as many hashes as counts")
 
+    def counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return what `count` returns of each text."""
+        wanted = np.array(list(map(_hash, texts)), np.uint64)
+        hashes, counts = np.asarray(self._hashes, np.uint64), np.asarray(self._counts, np.int64)
+        if not len(hashes):
+            return np.zeros(len(wanted), np.int64)
+        places = np.minimum(np.searchsorted(hashes, wanted), len(hashes) - 1)
+        return np.where(hashes[places] == wanted, counts[places], 0)
+
     def count(self, text: str) -> int:
         """Return the count of `text`, 0 if the table lacks it."""
         wanted = _hash(text)
@@ -105,14 +115,26 @@ class _Frequencies:
         return _Column(name, counts.total(), *_table(counts, 2), *_table(tokens, 2))
 
     def _share(self, value: str) -> float:
-        floor = 1.0 / (self.stated_count + 1)
         known = self._values.count(value)
-        if known:
-            return known / self.stated_count
+        return known / self.stated_count if known else self._product(value, self._word_share)
+
+    def shares(self, values: Sequence[str]) -> NDArray[np.float64]:
+        """Return what `share` returns of each value."""
+        counts = self._values.counts(values)
+        shares = counts / max(self.stated_count, 1)
+        words = cache(self._word_share)  # A city's names are made of some thousand words.
+        for place in np.flatnonzero(counts == 0).tolist():
+            shares[place] = self._product(values[place], words)
+        return shares
+
+    def _word_share(self, word: str) -> float:
+        return max(self._tokens.count(word), 1) / max(self.stated_count, 1)
+
+    def _product(self, value: str, word_share: Callable[[str], float]) -> float:
         product = 1.0
-        for token in set(value.split()):
-            product *= max(self._tokens.count(token), 1) / max(self.stated_count, 1)
-        return max(product, floor)
+        for word in dict.fromkeys(value.split()):
+            product *= word_share(word)
+        return max(product, 1.0 / (self.stated_count + 1))
 
 
 class StatisticsEpoch:
@@ -215,6 +237,14 @@ class StatisticsEpoch:
         if not free_share:
             return frequencies.share
         return lambda value: min(u * max(frequencies.share(value) / free_share, 1.0), 1.0)
+
+    def term_frequencies(self, level: Level, u: float) -> Callable[[Sequence[str]], NDArray[np.float64]]:
+        """Return what `term_frequency` returns, for many values at once. About 1 µs a value."""
+        frequencies = self._columns[str(level.term_frequency_column)]
+        free_share = level.sharers_free_max / max(frequencies.stated_count, 1)
+        if not free_share:
+            return frequencies.shares
+        return lambda values: np.minimum(u * np.maximum(frequencies.shares(values) / free_share, 1.0), 1.0)
 
     def expected_strangers(self, name: str) -> float:
         """Return how many others bear this full name and one given birth date, on average."""

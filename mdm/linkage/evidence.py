@@ -15,7 +15,7 @@ from mdm.domain.events import MatchReason
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
-from mdm.linkage.rules import SHARED_BY_NAMESAKES, SOLE, STRANGERS, Coincidence, Found
+from mdm.linkage.rules import NAME_AND_BIRTH_DATE_ONLY, SHARED_BY_NAMESAKES, SOLE, STRANGERS, Coincidence, Found, Rules
 from mdm.linkage.scorer import Scorer
 from mdm.linkage.specification import specification_for, specification_of
 
@@ -24,6 +24,9 @@ PAIR_SAY_BITS_MAX = 10.0
 
 MEMBERS_HEARD_MAX = 50
 """Members of a golden record whose weights are summed: the largest honest ones have some twenty."""
+
+UNLISTED_SHARE_MAX = 0.2
+"""A register of residents that lacks more than a fifth of them does not tell that a bearer is the only one."""
 
 PATTERNS_CACHED_MAX = 16_384
 """Patterns of levels remembered: millions of pairs show some thousand."""
@@ -51,11 +54,13 @@ class Assessment(NamedTuple):
 
 _LINK = Assessment(Band.LINK)
 _SOLE = Assessment(Band.LINK, None, SOLE)
-_NONE = Assessment(Band.NONE)
+NOTHING = Assessment(Band.NONE)
+"""Neither a link nor worth a question."""
 
 
 @lru_cache(maxsize=PATTERNS_CACHED_MAX)
-def _found(kind: str, levels: tuple[int, ...]) -> Found:
+def found_of(kind: str, levels: tuple[int, ...]) -> Found:
+    """Return the levels of a pair by comparison name."""
     return Found(specification_of(kind).comparisons, levels)
 
 
@@ -88,21 +93,57 @@ def assess(
     """
     thresholds = model.thresholds
     if bits < thresholds.review_bits:
-        return _NONE
-    specification = specification_of(kind)
-    rules = specification.rules
-    coincidence = Coincidence(epoch.expected_strangers, thresholds.coincidence_max, epoch.unlisted_share)
-    missing = rules.lack(_found(kind, levels), left, right, coincidence)
+        return NOTHING
+    rules = specification_of(kind).rules
+    traits = rules.traits
+    seen = (left, right) if traits is None else (traits(left), traits(right))
+    missing = rules.lack(found_of(kind, levels), *seen)
+    if isinstance(missing, Coincidence):
+        missing = missing_beside_coincidence(missing, left, model, epoch)
     if missing == STRANGERS:
-        return _NONE
-    forbidden = veto(left, right)
+        return NOTHING
+    return concluded(rules, missing, veto(left, right), is_above=bits >= thresholds.link_bits)
+
+
+def missing_beside_coincidence(
+    shared: Coincidence, features: AnyFeatures, model: Model, epoch: StatisticsEpoch
+) -> str | None:
+    """Return what a link lacks where a name and a birth date are all that is shared: it hangs on how rare the name is.
+
+    Args:
+        shared: What the rules found.
+        features: Of either record.
+        model: Says how few strangers of that name and birth date are few enough.
+        epoch: Gives how common the name is.
+    """
+    name: str | None = getattr(features, "name", None)
+    strangers, strangers_max = 1.0 if name is None else epoch.expected_strangers(name), model.thresholds.coincidence_max
+    if strangers < strangers_max and not shared.has_moved:
+        return None
+    # One who shares both would have to be missing from the register of residents as well, for it shows only one.
+    unlisted = epoch.unlisted_share
+    is_known_to_be_rare = unlisted <= UNLISTED_SHARE_MAX and strangers * unlisted < strangers_max
+    return SOLE if is_known_to_be_rare else NAME_AND_BIRTH_DATE_ONLY
+
+
+def concluded(rules: Rules, missing: str | None, forbidden: str | None, *, is_above: bool) -> Assessment:
+    """Return the band of a pair that is worth a question at least.
+
+    Args:
+        rules: Of its kind.
+        missing: What a link lacks.
+        forbidden: What vetoes it.
+        is_above: Whether its weight reaches the link threshold.
+    """
+    if missing == STRANGERS:
+        return NOTHING
     if forbidden is not None:
         # A veto is worth a steward's time only where a link would else have been made.
-        would_link = bits >= thresholds.link_bits and missing is None
+        would_link = is_above and missing is None
         if not would_link or forbidden == _ENTITY_KIND or forbidden in rules.plain_facts:
-            return _NONE
+            return NOTHING
         return Assessment(Band.REVIEW, MatchReason.VETO, forbidden)
-    if bits < thresholds.link_bits:
+    if not is_above:
         return Assessment(Band.REVIEW, MatchReason.WEIGHT, missing or "")
     if missing == SOLE:
         return _SOLE

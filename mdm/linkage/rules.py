@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,10 @@ STRANGERS = "strangers"
 SOLE = "sole_bearer"
 """A link on name and birth date alone: good only if the register of residents knows nobody else of both."""
 
-SHARED_BY_NAMESAKES = frozenset({SOLE, "name_and_birth_date_only"})
+NAME_AND_BIRTH_DATE_ONLY = "name_and_birth_date_only"
+"""Shared is what a stranger may well share."""
+
+SHARED_BY_NAMESAKES = frozenset({SOLE, NAME_AND_BIRTH_DATE_ONLY})
 """Details of pairs that share name and birth date and little else."""
 
 PairRule = Callable[[Any, Any], str | None]
@@ -53,24 +56,27 @@ class Found:
         return sum(self.agrees(comparison) for comparison in comparisons)
 
 
-class Coincidence(msgspec.Struct, frozen=True):
-    """How likely strangers share what two records share."""
+class Coincidence(NamedTuple):
+    """A name and a birth date are all that two records share: how rare the name is decides, see `evidence`."""
 
-    expected_strangers: Callable[[str], float]
-    """Others in the population that bear this full name and one given birth date, on average."""
-    strangers_max: float
-    """Below it a name and a birth date may link on their own."""
-    unlisted_share: float
-    """Share of the population that no register of residents lists."""
+    has_moved: bool
+    """Whether phone or address differ, so that a rare name alone is not enough."""
 
 
-Lack = Callable[[Found, Any, Any, Coincidence], str | None]
-"""Names what a link of this pair lacks, None if nothing; `STRANGERS` where not even a question is due. Symmetric."""
+Lack = Callable[[Found, Any, Any], str | Coincidence | None]
+"""Names what a link of this pair lacks, None if nothing; `STRANGERS` where not even a question is due. Symmetric.
+
+Sees the pair's levels and of each record its traits; the features themselves where the rules declare no traits."""
 
 
 def never(_features: Any) -> bool:
     """Return False: there is no such register."""
     return False
+
+
+def always(_found: Found, _left: Any, _right: Any) -> bool:
+    """Return True: the veto has to look."""
+    return True
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -83,6 +89,12 @@ class Rules(msgspec.Struct, frozen=True):
     """Vetoes that no steward need look at: the two are known to be different."""
     is_listed: Callable[[Any], bool] = never
     """Whether the record stands in a register that means to list every bearer once."""
+    excess_members_min: int = 3
+    """Fewer members than this never break `excess`."""
+    traits: Callable[[Any], int] | None = None
+    """All that `lack` and `may_veto` ask of one record, as a small number: a batch asks once for each combination."""
+    may_veto: Callable[[Found, Any, Any], bool] = always
+    """Whether a veto is possible between records of these levels and traits; it spares the veto most pairs."""
 
 
 def disjoint(left: tuple[str, ...], right: tuple[str, ...]) -> bool:

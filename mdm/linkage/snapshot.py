@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mdm.linkage.blocking import POSTING_KEY_BYTES, posting_keys
 from mdm.linkage.features import AnyFeatures
@@ -19,14 +21,17 @@ from mdm.linkage.specification import specification_of
 SNAPSHOT_ROW_GROUP = 10_000
 """Rows written at a time: about 40 MB of Python objects, and still well compressed columns."""
 
+_TRAITS = "traits"
+
 _SCALARS = {str: pa.string(), int: pa.int32(), bool: pa.bool_()}
 
 
 def snapshot_schema(kind: str) -> pa.Schema:
-    """Return the columns: number, registry, one for each feature, and the posting keys."""
+    """Return the columns: number, registry, one for each feature, the traits, and the posting keys."""
     hints = get_type_hints(specification_of(kind).features_type)
     fields = [pa.field("number", pa.int64(), nullable=False), pa.field("registry", pa.string(), nullable=False)]
     fields += [pa.field(name, _arrow_type(hint)) for name, hint in hints.items()]
+    fields.append(pa.field(_TRAITS, pa.int32(), nullable=False))
     fields.append(pa.field("posting_keys", pa.list_(pa.binary(POSTING_KEY_BYTES))))
     # Typed beforehand: a column without any value would else turn into DOUBLE on its way to DuckDB.
     return pa.schema(fields)
@@ -57,11 +62,18 @@ def write_snapshot(path: Path, kind: str, rows: Iterable[Row]) -> int:
         The rows written.
     """
     schema = snapshot_schema(kind)
+    traits = specification_of(kind).rules.traits or _no_traits
     iterator, count = iter(rows), 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         while batch := list(islice(iterator, SNAPSHOT_ROW_GROUP)):
             values = [
-                (number, registry, *msgspec.structs.astuple(features), *(keys or (posting_keys(features),)))
+                (
+                    number,
+                    registry,
+                    *msgspec.structs.astuple(features),
+                    traits(features),
+                    *(keys or (posting_keys(features),)),
+                )
                 for number, registry, features, *keys in batch
             ]
             columns = zip(*values, strict=True)
@@ -73,3 +85,18 @@ def write_snapshot(path: Path, kind: str, rows: Iterable[Row]) -> int:
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             count += len(batch)
     return count
+
+
+def _no_traits(_features: AnyFeatures) -> int:
+    return 0
+
+
+def read_traits(path: Path, kind: str) -> NDArray[np.int64] | None:
+    """Return the traits of each record of a snapshot, by number; None where the kind's rules declare none."""
+    if specification_of(kind).rules.traits is None:
+        return None
+    table = pq.read_table(path, columns=["number", _TRAITS])
+    numbers = table.column("number").to_numpy()
+    traits = np.zeros(int(numbers.max(initial=0)) + 1, np.int64)
+    traits[numbers] = table.column(_TRAITS).to_numpy()
+    return traits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,18 +15,15 @@ from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.linkage.assessed_pairs import ScoredRow
-from mdm.linkage.cluster import Edge, Namesakes, connected
+from mdm.linkage.banding import FeaturesOf, PairColumns, assess_columns
+from mdm.linkage.cluster import Edge, Edges, Namesakes, connected
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import assess, compatible, veto
-from mdm.linkage.features import AnyFeatures
+from mdm.linkage.evidence import NOTHING, Assessment, compatible, veto
 from mdm.linkage.model import Model
-from mdm.linkage.rules import SOLE
 from mdm.linkage.scorer import Scorer
 from mdm.linkage.specification import Specification
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import Pair, People
-
-FeaturesOf = Callable[[int], AnyFeatures]
 
 
 class ScoredPairs(NamedTuple):
@@ -97,32 +93,13 @@ def _levels(code: int, widths: list[int]) -> tuple[int, ...]:
     return tuple(reversed(levels))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Edges:
-    """Pairs that may link on their own, by falling weight, ties by left and right."""
-
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    bits: NDArray[np.float64]
-
-    def rows(self) -> Iterator[tuple[int, int, float]]:
-        """Yield left, right and weight of each edge."""
-        return zip(self.left.tolist(), self.right.tolist(), self.bits.tolist(), strict=True)
-
-    def taken(self, where: NDArray[np.bool_] | NDArray[np.int64]) -> Edges:
-        """Return some of the edges."""
-        return Edges(self.left[where], self.right[where], self.bits[where])
-
-    def question(self, at: int, reason: MatchReason) -> Question:
-        """Return the question that an edge becomes when it does not link."""
-        left, right = RecordNumber(int(self.left[at])), RecordNumber(int(self.right[at]))
-        return Question(left, right, reason, float(self.bits[at]), "")
-
-
 class Bands(NamedTuple):
     """What becomes of the pairs: the rest is nothing."""
 
     edges: Edges
+    """By falling weight, ties by left and right."""
+    unvetoed: Edges
+    """All pairs between which no veto stands, whatever else they lack."""
     questions: list[Question]
     namesakes: Namesakes
 
@@ -131,6 +108,7 @@ def bands(
     pairs: ScoredPairs,
     shift_bits: float,
     features_of: FeaturesOf,
+    traits: NDArray[np.int64] | None,
     model: Model,
     epoch: StatisticsEpoch,
     people: People,
@@ -141,40 +119,70 @@ def bands(
         pairs: As predicted.
         shift_bits: What the present prior adds to their weights.
         features_of: Gives a record's features.
+        traits: Of each record; None where the rules declare none.
         model: That scored them.
         epoch: Gives how common a name is in the present population.
         people: Whose word counts.
     """
-    bits = pairs.bits + shift_bits
-    at = np.flatnonzero(bits >= model.thresholds.review_bits)
+    at = np.flatnonzero(pairs.bits + shift_bits >= model.thresholds.review_bits)
+    columns = PairColumns(pairs.left[at], pairs.right[at], pairs.bits[at] + shift_bits, pairs.pattern[at])
+    assessments, which = assess_columns(columns, pairs.patterns, traits, features_of, model, epoch)
+    left, right, bits, _ = columns
+    is_namesake = _each(assessments, which, lambda found: found.is_namesake)
+    unvetoed = Edges(left, right, bits).taken(
+        _each(assessments, which, lambda found: found.band is not Band.NONE and found.reason is not MatchReason.VETO)
+    )
+    for place, said in _heard(columns, assessments, which, people):
+        # What people said is an assessment of its own behind the others.
+        which[place] = len(assessments)
+        assessments.append(said or NOTHING)
+        is_namesake[place] &= said is not None
+    is_sole = _each(assessments, which, lambda found: found.is_sole)
+    is_edge = _each(assessments, which, lambda found: found.band is Band.LINK and not found.is_sole)
+    is_question = _each(assessments, which, lambda found: found.band is Band.REVIEW)
+    order = np.lexsort((right, left, -bits))
+    edges = Edges(left, right, bits).taken(order[is_edge[order]])
+    namesakes = Namesakes(
+        list(map(Edge, *(column[is_sole].tolist() for column in (left, right, bits)))),
+        list(zip(left[is_namesake].tolist(), right[is_namesake].tolist(), strict=True)),
+    )
+    questions = []
+    for place in np.flatnonzero(is_question).tolist():
+        found = assessments[which[place]]
+        ends = RecordNumber(int(left[place])), RecordNumber(int(right[place]))
+        questions.append(Question(*ends, found.reason or MatchReason.WEIGHT, float(bits[place]), found.detail))
+    return Bands(edges, unvetoed, questions, namesakes)
+
+
+def _each(
+    assessments: list[Assessment], which: NDArray[np.int64], is_so: Callable[[Assessment], bool]
+) -> NDArray[np.bool_]:
+    return np.array([is_so(each) for each in assessments], np.bool_)[which]
+
+
+def question(edges: Edges, at: int, reason: MatchReason) -> Question:
+    """Return the question that an edge becomes when it does not link."""
+    left, right = RecordNumber(int(edges.left[at])), RecordNumber(int(edges.right[at]))
+    return Question(left, right, reason, float(edges.bits[at]), "")
+
+
+def _heard(
+    pairs: PairColumns, assessments: list[Assessment], which: NDArray[np.int64], people: People
+) -> Iterator[tuple[int, Assessment | None]]:
+    """Yield the places of pairs that people spoke about, with what that makes of them; None where it is settled."""
     heard = people.different | people.same | people.chosen | people.rejected
-    is_edge = np.zeros(len(at), np.bool_)
-    questions: list[Question] = []
-    namesakes = Namesakes([], [])
-    patterns, kind = pairs.patterns, model.kind
-    columns = (pairs.left[at], pairs.right[at], bits[at], pairs.pattern[at])
-    for place, (left, right, weight, pattern) in enumerate(zip(*(each.tolist() for each in columns), strict=True)):
-        found = assess(kind, patterns[pattern], features_of(left), features_of(right), weight, model, epoch)
-        band, reason, detail = found.band, found.reason or MatchReason.WEIGHT, found.detail
-        if heard and (left, right) in heard:
-            pair = (RecordNumber(left), RecordNumber(right))
-            if pair in people.different or pair in people.same:
-                continue
-            if band is not Band.NONE and pair in people.chosen and reason is not MatchReason.VETO:
-                band, detail = Band.LINK, ""
-            elif band is Band.LINK and pair in people.rejected:
-                band, reason, detail = Band.REVIEW, MatchReason.VETO, "clerk_rejected"
-        if found.is_namesake:
-            namesakes.pairs.append((left, right))
-        if band is Band.LINK and detail == SOLE:
-            namesakes.sole.append(Edge(left, right, weight))
-        elif band is Band.LINK:
-            is_edge[place] = True
-        elif band is Band.REVIEW:
-            questions.append(Question(RecordNumber(left), RecordNumber(right), reason, weight, detail))
-    kept = at[is_edge]
-    edges = Edges(pairs.left[kept], pairs.right[kept], bits[kept])
-    return Bands(edges.taken(np.lexsort((edges.right, edges.left, -edges.bits))), questions, namesakes)
+    if not heard:
+        return
+    ends = np.array(sorted(heard), np.int64)
+    for place in np.flatnonzero(np.isin(Edges(*pairs[:3]).places(), (ends[:, 0] << 32) | ends[:, 1])).tolist():
+        pair = (RecordNumber(int(pairs.left[place])), RecordNumber(int(pairs.right[place])))
+        found = assessments[which[place]]
+        if pair in people.different or pair in people.same:
+            yield place, None
+        elif found.band is not Band.NONE and pair in people.chosen and found.reason is not MatchReason.VETO:
+            yield place, Assessment(Band.LINK)
+        elif found.band is Band.LINK and pair in people.rejected:
+            yield place, Assessment(Band.REVIEW, MatchReason.VETO, "clerk_rejected")
 
 
 def chosen_against_the_evidence(
@@ -233,5 +241,4 @@ def ambiguous(
 
 
 def _have_edge(edges: Edges, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
-    shift = np.int64(32)  # Places are positions in memory, far below it.
-    return np.isin((left << shift) | right, (edges.left << shift) | edges.right)
+    return np.isin(Edges(left, right, np.zeros(len(left))).places(), edges.places())

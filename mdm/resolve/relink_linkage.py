@@ -21,15 +21,16 @@ from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
 from mdm.linkage.adaptation import tightened
-from mdm.linkage.cluster import Clustering, Namesakes, cluster
+from mdm.linkage.cluster import Clustering, Edges, Namesakes, cluster
 from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import contradiction
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
+from mdm.linkage.snapshot import read_traits
 from mdm.linkage.splink_engine import PredictionReport, predict
-from mdm.resolve.relink_bands import Edges, ScoredPairs, ambiguous, bands, chosen_against_the_evidence
+from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import People
 
@@ -106,7 +107,7 @@ def link(
         memory_limit: For DuckDB.
         progress: Told of each stage.
     """
-    search = _Search(records, snapshot, model, people, memory_limit, progress)
+    search = _Search(records, snapshot, read_traits(snapshot, model.kind), model, people, memory_limit, progress)
     prediction, pairs, scored_under = search.predicted(epoch)
     if is_tightened:
         model, _ = tightened(model, pairs.rows(), records.features, epoch, people.labels())
@@ -147,6 +148,7 @@ class _Search(NamedTuple):
 
     records: Records
     snapshot: Path
+    traits: NDArray[np.int64] | None
     model: Model
     people: People
     memory_limit: str
@@ -174,15 +176,19 @@ class _Search(NamedTuple):
         people, features_of = self.people, self.records.features
         scorer = compile_scorer(model, epoch)
         with _no_collection():
-            found = bands(pairs, epoch.prior_bits - scored_under.prior_bits, features_of, model, epoch, people)
+            shift_bits = epoch.prior_bits - scored_under.prior_bits
+            found = bands(pairs, shift_bits, features_of, self.traits, model, epoch, people)
             questions = found.questions + chosen_against_the_evidence(found, features_of, scorer, people)
             is_unclear = ambiguous(found.edges, features_of, scorer, model.thresholds.lead_bits, people)
-            questions += [found.edges.question(at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()]
+            questions += [
+                question(found.edges, at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()
+            ]
             edges = found.edges.taken(~is_unclear)
             clustering = cluster(
-                edges.rows(),
+                edges,
                 features_of,
                 scorer,
+                known=found.unvetoed,
                 namesakes=found.namesakes,
                 same=people.same,
                 different=people.different,
@@ -241,17 +247,15 @@ def _partition(joined: list[list[int]], records: Records) -> tuple[list[Cluster]
 
 def _weakest(found: _Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakest]:
     """Return the edge that carried the least weight in each cluster; ties go to the first by number."""
-    apart = {(left, right) for left, right, _ in (*found.clustering.refused, *found.clustering.ambiguous)}
-    rows = [*found.edges.rows(), *found.namesakes.sole]
-    left, right = np.array([row[:2] for row in rows], np.int64).reshape(-1, 2).T
-    bits = np.array([row[2] for row in rows], np.float64)
-    index = cluster_of[left]
-    inside = np.flatnonzero(index == cluster_of[right])
-    weakest: dict[int, Weakest] = {}
-    for place in inside[np.lexsort((right[inside], left[inside], bits[inside]))].tolist():
-        if int(index[place]) not in weakest and rows[place][:2] not in apart:
-            weakest[int(index[place])] = Weakest(*rows[place])
-    return weakest
+    apart = Edges.of((*found.clustering.refused, *found.clustering.ambiguous))
+    edges = Edges(*(np.concatenate(pair) for pair in zip(found.edges, Edges.of(found.namesakes.sole), strict=True)))
+    index = cluster_of[edges.left]
+    inside = (index == cluster_of[edges.right]) & ~np.isin(edges.places(), apart.places())
+    order = np.lexsort((edges.right, edges.left, edges.bits, index))
+    order = order[inside[order]]
+    clusters, first = np.unique(index[order], return_index=True)
+    rows = edges.taken(order[first]).rows()
+    return {position: Weakest(*row) for position, row in zip(clusters.tolist(), rows, strict=True)}
 
 
 def _may_be_answered(

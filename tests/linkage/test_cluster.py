@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.domain.keys import EntityKind
-from mdm.linkage.cluster import Clustering, Edge, Namesakes, cluster
+from mdm.linkage.cluster import Clustering, Edge, Edges, Namesakes, cluster
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import veto
 from mdm.linkage.features import CitizenFeatures
@@ -41,12 +41,12 @@ SCORER = compile_scorer(
 
 def test_edges_join_records_across_a_chain() -> None:
     edges = [Edge(1, 2, 20.0), Edge(2, 3, 15.0), Edge(5, 6, 12.0)]
-    assert cluster(edges, lambda _: PERSON, SCORER).clusters == [[1, 2, 3], [5, 6]]
+    assert cluster(Edges.of(edges), lambda _: PERSON, SCORER).clusters == [[1, 2, 3], [5, 6]]
 
 
 def test_the_edge_that_would_put_a_veto_inside_a_cluster_is_refused() -> None:
     records = {1: ONE, 2: PERSON, 3: OTHER}
-    found = cluster([Edge(2, 3, 15.0), Edge(1, 2, 20.0)], records.__getitem__, SCORER)
+    found = cluster(Edges.of([Edge(2, 3, 15.0), Edge(1, 2, 20.0)]), records.__getitem__, SCORER)
     assert found.clusters == [[1, 2]]
     assert found.refused == [Edge(2, 3, 15.0)]
 
@@ -54,20 +54,20 @@ def test_the_edge_that_would_put_a_veto_inside_a_cluster_is_refused() -> None:
 def test_one_edge_does_not_join_records_that_otherwise_contradict() -> None:
     records = {1: PERSON, 2: PERSON, 3: STRANGER, 4: STRANGER}
     edges = [Edge(1, 2, 30.0), Edge(3, 4, 30.0), Edge(2, 3, 8.0)]
-    found = cluster(edges, records.__getitem__, SCORER)
+    found = cluster(Edges.of(edges), records.__getitem__, SCORER)
     assert found.clusters == [[1, 2], [3, 4]]
     assert found.refused == [Edge(2, 3, 8.0)]
 
 
 def test_a_judgement_of_same_joins_what_nothing_else_would() -> None:
     records = {1: PERSON, 2: STRANGER}
-    assert cluster([], records.__getitem__, SCORER, same=[(1, 2)]).clusters == [[1, 2]]
+    assert cluster(Edges.of([]), records.__getitem__, SCORER, same=[(1, 2)]).clusters == [[1, 2]]
 
 
 @pytest.mark.parametrize("judged", [(1, 3), (3, 1)])
 def test_a_judgement_of_different_holds_through_others(judged: tuple[int, int]) -> None:
     edges = [Edge(1, 2, 30.0), Edge(2, 3, 20.0), Edge(3, 4, 25.0)]
-    found = cluster(edges, lambda _: PERSON, SCORER, different=[judged])
+    found = cluster(Edges.of(edges), lambda _: PERSON, SCORER, different=[judged])
     assert found.clusters == [[1, 2], [3, 4]]
     assert found.refused == [Edge(2, 3, 20.0)]
 
@@ -96,8 +96,8 @@ def test_no_cluster_holds_a_veto_and_the_order_of_edges_does_not_matter(
     }
     ordered = list(by_pair.values())
     shuffled = random.Random(seed).sample(ordered, len(ordered))
-    found = cluster(ordered, kinds.__getitem__, SCORER, different=different)
-    assert cluster(shuffled, kinds.__getitem__, SCORER, different=sorted(different, reverse=True)) == found
+    found = cluster(Edges.of(ordered), kinds.__getitem__, SCORER, different=different)
+    assert cluster(Edges.of(shuffled), kinds.__getitem__, SCORER, different=sorted(different, reverse=True)) == found
     for members in found.clusters:
         assert all(veto(kinds[left], kinds[right]) is None for left in members for right in members)
         assert not any(left in members and right in members for left, right in different)
@@ -117,7 +117,7 @@ def clustered_namesakes(records: dict[int, CitizenFeatures], strong: list[tuple[
     pairs = [(left, right) for left in numbers for right in numbers if left < right and (left, right) not in strong]
     sole = [Edge(left, right, 12.0) for left, right in pairs]
     edges = [Edge(left, right, 25.0) for left, right in strong]
-    return cluster(edges, records.__getitem__, SCORER, namesakes=Namesakes(sole, pairs))
+    return cluster(Edges.of(edges), records.__getitem__, SCORER, namesakes=Namesakes(sole, pairs))
 
 
 def test_name_and_birth_date_link_where_the_register_knows_one_bearer_of_both() -> None:

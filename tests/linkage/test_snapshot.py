@@ -13,6 +13,7 @@ from mdm.linkage.blocking import posting_keys
 from mdm.linkage.codec import decode_features, encode_features
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 from mdm.linkage.snapshot import snapshot_schema, write_snapshot
+from mdm.linkage.specification import specification_of
 
 Rows = list[tuple[int, str, Features, str]]
 
@@ -43,6 +44,8 @@ def test_a_snapshot_holds_every_feature_and_the_posting_keys(
     ):
         assert (written.pop("number"), written.pop("registry")) == (number, registry)
         assert tuple(written.pop("posting_keys") or ()) == posting_keys(features)
+        traits = specification_of(kind).rules.traits
+        assert written.pop("traits") == (0 if traits is None else traits(features))
         for name, value in written.items():
             expected = getattr(features, name)
             assert (tuple(value or ()) if isinstance(expected, tuple) else value) == expected

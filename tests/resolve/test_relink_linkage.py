@@ -54,7 +54,7 @@ declare(
         Rules(
             # The hull tells boats apart; whatever else may be said is none of the rules' business here.
             lambda left, right: "hull" if left.hull and right.hull and left.hull != right.hull else None,
-            lambda _found, _left, _right, _coincidence: None,
+            lambda _found, _left, _right: None,
             lambda _boats: None,
         ),
         (("name",), ("port",)),
