@@ -1,53 +1,33 @@
-"""Which golden IDs a write affected and what happened to each, read off its facts."""
+"""Which golden IDs a write affected and what became of each, from what its events changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mdm.domain import events as ev
+from mdm.domain.changes import ChangeKind, Changes
 from mdm.domain.keys import GoldenId
-from mdm.domain.state import IdentityView
-from mdm.resolve.commands import ChangeKind, GoldenIdChange
+from mdm.resolve.commands import GoldenIdChange
+
+_TOLD = (
+    ChangeKind.RETIRED,
+    ChangeKind.MERGED,
+    ChangeKind.CREATED,
+    ChangeKind.RESTORED,
+    ChangeKind.SPLIT,
+    ChangeKind.ABSORBED,
+    ChangeKind.LEFT,
+    ChangeKind.JOINED,
+    ChangeKind.ANCHOR_MOVED,
+)
+"""Kinds that an answer tells, of several the first: who only reads it must learn what the golden ID answers now."""
 
 
-def golden_id_changes(
-    facts: Iterable[ev.Fact], state: IdentityView, left: GoldenId | None = None
-) -> tuple[GoldenIdChange, ...]:
-    """Return one change for each golden ID affected, in the order in which they were.
-
-    Args:
-        facts: Folded into `state` already.
-        state: After the facts.
-        left: The golden record that the written record left, if it left one.
-    """
-    changes: dict[GoldenId, GoldenIdChange] = {}
-    if left is not None:
-        changes[left] = GoldenIdChange(left, ChangeKind.LEFT)
-    for fact in facts:
-        match fact:
-            case ev.RecordResolved():
-                kind = ChangeKind.CREATED if fact.is_minted else ChangeKind.JOINED
-                changes[fact.golden_id] = GoldenIdChange(fact.golden_id, kind)
-            case ev.AnchorMoved():
-                changes.setdefault(fact.golden_id, GoldenIdChange(fact.golden_id, ChangeKind.ANCHOR_MOVED))
-            case ev.GoldenIdRetired():
-                changes[fact.golden_id] = GoldenIdChange(fact.golden_id, ChangeKind.RETIRED)
-            case ev.RecordsRegrouped():
-                for group in fact.groups:
-                    _regrouped(state, group, changes)
-            case _:
-                pass
-    return tuple(changes.values())
-
-
-def _regrouped(state: IdentityView, group: ev.Group, changes: dict[GoldenId, GoldenIdChange]) -> None:
-    kind = ChangeKind.CREATED if group.is_minted else ChangeKind.JOINED
-    changes.setdefault(group.golden_id, GoldenIdChange(group.golden_id, kind))
-    golden = state.golden(group.golden_id)
-    for absorbed in golden.absorbed if golden else ():
-        redirect = state.golden(absorbed)
-        if golden is None or redirect is None or redirect.changed_seq < golden.changed_seq:
-            # It redirected here before.
-            continue
-        changes[absorbed] = GoldenIdChange(absorbed, ChangeKind.MERGED, group.golden_id)
-        changes[group.golden_id] = GoldenIdChange(group.golden_id, ChangeKind.ABSORBED)
+def golden_id_changes(changes: Iterable[Changes]) -> tuple[GoldenIdChange, ...]:
+    """Return one change for each golden ID whose members or answer changed, in the order in which they did."""
+    told: dict[GoldenId, GoldenIdChange] = {}
+    for each in (golden for event in changes for golden in event.goldens if golden.kind in _TOLD):
+        before = told.get(each.golden_id)
+        if before is None or _TOLD.index(each.kind) <= _TOLD.index(before.kind):
+            successor = each.other if each.kind is ChangeKind.MERGED else None
+            told[each.golden_id] = GoldenIdChange(each.golden_id, each.kind, successor)
+    return tuple(told.values())

@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from mdm import errors
+from mdm.domain.changes import ChangeKind
 from mdm.domain.events import Cause
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.records import SourceRecord
@@ -35,24 +36,6 @@ class WriteOutcome(enum.StrEnum):
     DELETED = "deleted"
     ABSENT = "absent"
     """A delete of what was never stored, or is deleted already; nothing written."""
-
-
-class ChangeKind(enum.StrEnum):
-    """What happened to a golden ID."""
-
-    CREATED = "created"
-    """Minted."""
-    JOINED = "joined"
-    """A record joined it."""
-    LEFT = "left"
-    """A record left it."""
-    MERGED = "merged"
-    """Now redirects to `successor`."""
-    ABSORBED = "absorbed"
-    """Another golden ID now redirects to it."""
-    ANCHOR_MOVED = "anchor_moved"
-    """Stands for another of its records now; answers as before."""
-    RETIRED = "retired"
 
 
 class GoldenIdChange(msgspec.Struct, frozen=True, array_like=True):

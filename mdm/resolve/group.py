@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mdm.domain import events as ev
+from mdm.domain.changes import Changes
 from mdm.domain.keys import GOLDEN_ID_RANDOM_BITS, EntityKind, GoldenId, RecordNumber, golden_id
 from mdm.domain.state import RecordEntry
 from mdm.resolve.engines import Engine
@@ -25,6 +26,8 @@ class Group:
         self.batch = batch
         self.index = index
         self.engines = engines
+        self.changes: list[Changes] = []
+        """What the facts drafted so far changed, in their order."""
         self._minted: set[GoldenId] = set()
         self.minted: Counter[EntityKind] = Counter()
         """Golden IDs minted by this group."""
@@ -39,13 +42,11 @@ class Group:
         """The events so far."""
         return self.batch.events
 
-    def facts(self, start: int) -> list[ev.Fact]:
-        """Return the facts drafted since `start` events stood here."""
-        return [event.fact for event in self.batch.events[start:]]
-
     def add(self, cause: ev.Cause, fact: ev.Fact) -> None:
         """Draft a fact and fold it."""
-        self.index.fold(self.batch.add(cause, fact))
+        changes = self.index.fold(self.batch.add(cause, fact))
+        if changes is not None:
+            self.changes.append(changes)
 
     def seal(self, number: RecordNumber, payload: bytes) -> tuple[int, bytes]:
         """Seal a record's values; returns payload id and keyed hash."""

@@ -66,7 +66,7 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
         is_deferred = command.is_deferred
     number = number if number is not None else RecordNumber(group.index.last_number() + 1)
     cause = engine.stamped(command.request.cause)
-    first_fact = len(group.drafts)
+    first_change = len(group.changes)
 
     if is_deferred:
         _store(group, command, number, payload, stated_us, cause, is_new_bearer=False)
@@ -89,8 +89,7 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     answer = _answer(group, number, WriteOutcome(decision.outcome.value), description.issues)
     if entry is not None and entry.golden_id == answer.golden_id:
         answer = msgspec.structs.replace(answer, outcome=WriteOutcome.UPDATED)
-    was_in = entry.golden_id if entry and entry.golden_id != answer.golden_id else None
-    changes = golden_id_changes(group.facts(first_fact), group.index, left=was_in)
+    changes = golden_id_changes(group.changes[first_change:])
     return msgspec.structs.replace(
         answer, changes=changes, is_new_bearer=is_new_bearer, match_weight_bits=decision.match_weight_bits
     )
@@ -136,14 +135,14 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
     entry = group.index.record(number) if number is not None else None
     if number is None or entry is None or entry.is_deleted:
         return WriteAnswer(WriteOutcome.ABSENT, group.last_seq)
-    first_fact = len(group.drafts)
+    first_change = len(group.changes)
     cause = group.engines[command.key.kind].stamped(command.request.cause)
     for fact in departure(group.index, number):
         group.add(cause, fact)
     group.add(cause, ev.RecordDeleted(number))
     group.index.drop_match_state(number)
     relation_state.forget(group.index, number)
-    changes = golden_id_changes(group.facts(first_fact), group.index, left=entry.golden_id)
+    changes = golden_id_changes(group.changes[first_change:])
     return WriteAnswer(WriteOutcome.DELETED, group.last_seq, None, changes)
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 import msgspec
 
+from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import Address, Identifier, Relation
 from mdm.domain.survivorship import GoldenValue
@@ -14,7 +15,7 @@ from mdm.limits import PAGE_SIZE_MAX
 from mdm.linkage.comparisons import Meaning
 from mdm.linkage.features import Features, FieldIssue
 from mdm.linkage.specification import specification_of
-from mdm.resolve.commands import ChangeKind, GoldenIdChange, WriteAnswer, WriteOutcome
+from mdm.resolve.commands import GoldenIdChange, WriteAnswer, WriteOutcome
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import (
     FieldDifference,
@@ -49,6 +50,8 @@ _CHANGES = {
     ChangeKind.ABSORBED: common.GOLDEN_ID_CHANGE_TYPE_ABSORBED,
     ChangeKind.ANCHOR_MOVED: common.GOLDEN_ID_CHANGE_TYPE_ANCHOR_MOVED,
     ChangeKind.RETIRED: common.GOLDEN_ID_CHANGE_TYPE_RETIRED,
+    ChangeKind.SPLIT: common.GOLDEN_ID_CHANGE_TYPE_SPLIT,
+    ChangeKind.RESTORED: common.GOLDEN_ID_CHANGE_TYPE_RESTORED,
 }
 _AGREEMENTS = {
     Meaning.AGREES: common.AGREEMENT_AGREES,

@@ -70,7 +70,9 @@ def _named(name: str, entry: Entry) -> str:
     match name:
         case "meta" | "settings":
             return key.decode()
-        case "goldens":
+        case "changes":
+            return f"event {int.from_bytes(key)}"
+        case "goldens" | "golden_seqs":
             return f"golden {key.decode('ascii')}"
         case "potential_matches" | "judgements":
             return "records {} and {}".format(*layout.pair_of_bytes(key))

@@ -6,14 +6,16 @@ import enum
 
 import msgspec
 
+from mdm.domain.changes import Changes
 from mdm.domain.events import Verdict
 from mdm.domain.keys import GOLDEN_ID_LENGTH, EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """Version of everything in this module and of what the fold puts; an index of another version is rebuilt."""
 
 NUMBER_BYTES = 8
+SEQ_BYTES = 8
 SOURCE_KEY_VERSION = 1
 
 STATUS_OFFSET = NUMBER_BYTES
@@ -23,6 +25,7 @@ CROSSWALK_VALUE_BYTES = GOLDEN_ID_OFFSET + GOLDEN_ID_LENGTH
 encode = msgspec.msgpack.Encoder().encode
 decode_record = msgspec.msgpack.Decoder(RecordEntry).decode
 decode_golden = msgspec.msgpack.Decoder(GoldenEntry).decode
+decode_changes = msgspec.msgpack.Decoder(Changes).decode
 decode_potential_match = msgspec.msgpack.Decoder(PotentialMatch).decode
 
 _LENGTH_BYTES = 4
@@ -119,6 +122,11 @@ def relation_state(value: bytes) -> tuple[bytes, bytes]:
     """Return the two parts of a relation state."""
     end = _LENGTH_BYTES + int.from_bytes(value[:_LENGTH_BYTES], "big")
     return value[_LENGTH_BYTES:end], value[end:]
+
+
+def seq_bytes(seq: int) -> bytes:
+    """Return the key of a position."""
+    return seq.to_bytes(SEQ_BYTES, "big")
 
 
 def decode_verdict(value: bytes) -> Verdict:

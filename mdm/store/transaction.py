@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import lmdb
 
+from mdm.domain.changes import ChangeKind, Changes, apply_noting
 from mdm.domain.events import Event, Verdict
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
-from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry, apply
+from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
 from mdm.errors import IndexMismatchError
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.store import layout
@@ -28,16 +29,24 @@ class IndexTransaction(IndexView):
         """Seq of the last event folded in."""
         return self._applied_seq
 
-    def fold(self, event: Event) -> None:
-        """Apply the next event to identity state and move `applied_seq` to it.
+    def fold(self, event: Event) -> Changes | None:
+        """Apply the next event to identity state, keep and return what it changed, and move `applied_seq` to it.
 
         Raises:
             IndexMismatchError: An event is missing between `applied_seq` and this one.
         """
         if event.seq != self._applied_seq + 1:
             raise IndexMismatchError(f"the index is at seq {self._applied_seq} and cannot take seq {event.seq}")
-        apply(self, event)
+        changes = apply_noting(self, event)
+        if changes is not None:
+            key = layout.seq_bytes(event.seq)
+            self._txn.put(key, layout.encode(changes), append=True, db=self._db.changes)
+            for change in changes.goldens:
+                # A golden ID's entry says where it was minted; most are never touched again.
+                if change.kind is not ChangeKind.CREATED:
+                    self._txn.put(change.golden_id.encode("ascii"), key, db=self._db.golden_seqs)
         self._applied_seq = event.seq
+        return changes
 
     def put_record(self, number: RecordNumber, entry: RecordEntry) -> None:
         """Store the entry of a record, and what the crosswalk says of it."""

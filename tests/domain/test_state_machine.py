@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mdm.domain import events as ev
+from mdm.domain.changes import ChangeKind, Changes, apply_noting
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, golden_id
 from mdm.domain.rules import departure, regroup, reversal
 from mdm.domain.state import GoldenEntry, MemoryState, apply, pair_of
@@ -24,6 +25,12 @@ class TownMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.state = MemoryState()
+        self.plain = MemoryState()
+        """What the fold gives without notes."""
+        self.told_homes: dict[RecordNumber, GoldenId] = {}
+        """Crosswalk of a subscriber who knows nothing but what each event changed."""
+        self.told_answers: dict[GoldenId, GoldenId | None] = {}
+        """What the same subscriber takes each golden ID to answer: itself, a survivor, or None when retired."""
         self.seq = 0
         self.minted: list[GoldenId] = []
         self.groups: dict[RecordNumber, frozenset[RecordNumber]] = {}
@@ -41,7 +48,33 @@ class TownMachine(RuleBasedStateMachine):
     def tell(self, *facts: ev.Fact) -> None:
         for fact in facts:
             self.seq += 1
-            apply(self.state, ev.Event(self.seq, self.seq, 1, ev.Cause(), fact))
+            event = ev.Event(self.seq, self.seq, 1, ev.Cause(), fact)
+            apply(self.plain, event)
+            changes = apply_noting(self.state, event)
+            if changes is not None:
+                self.follow(changes)
+
+    def follow(self, changes: Changes) -> None:
+        for record in changes.records:
+            assert self.told_homes.get(record.number) == record.before
+            if record.after is None:
+                self.told_homes.pop(record.number, None)
+            else:
+                self.told_homes[record.number] = record.after
+        for golden in changes.goldens:
+            match golden.kind:
+                case ChangeKind.CREATED:
+                    assert golden.golden_id not in self.told_answers
+                    self.told_answers[golden.golden_id] = golden.golden_id
+                case ChangeKind.MERGED:
+                    self.told_answers[golden.golden_id] = golden.other
+                case ChangeKind.RESTORED:
+                    assert self.told_answers[golden.golden_id] == golden.other
+                    self.told_answers[golden.golden_id] = golden.golden_id
+                case ChangeKind.RETIRED:
+                    self.told_answers[golden.golden_id] = None
+                case _:
+                    pass
 
     def upserted(self, number: RecordNumber, *, is_new_bearer: bool = False) -> ev.Fact:
         return ev.RecordUpserted(number, "hospital", EntityKind.CITIZEN, self.seq + 1, b"", None, is_new_bearer)
@@ -197,6 +230,19 @@ class TownMachine(RuleBasedStateMachine):
                 assert identifier in survivor.absorbed
                 assert golden.anchor in survivor.members
                 assert (survivor.minted_seq, survivor.minted_ordinal) < (golden.minted_seq, golden.minted_ordinal)
+
+    @invariant()
+    def the_fold_is_the_same_with_notes(self) -> None:
+        assert vars(self.state) == vars(self.plain)
+
+    @invariant()
+    def what_each_event_changed_adds_up_to_the_state(self) -> None:
+        assert self.told_homes == {
+            number: entry.golden_id for number, entry in self.state.records.items() if entry.golden_id is not None
+        }
+        assert self.told_answers == {
+            each: None if golden.is_retired else golden.survivor or each for each, golden in self.state.goldens.items()
+        }
 
     @invariant()
     def a_retired_id_stays_retired(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from mdm.domain.changes import ChangeKind
 from mdm.domain.events import MatchReason, Verdict
 from mdm.domain.records import Assurance, Identifier, IdentifierType, SourceRecord
-from mdm.resolve.commands import ChangeKind, ClerkChoice, WriteOutcome
+from mdm.resolve.commands import ClerkChoice, WriteOutcome
 from mdm.resolve.relink_runs import Phase
 from tests.resolve.office import Office, business, citizen
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import GoldenId, SourceKey
 from mdm.resolve.commands import (
-    ChangeKind,
     ClerkChoice,
     Delete,
     FinishLoad,

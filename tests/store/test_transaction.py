@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.domain import events as ev
+from mdm.domain.changes import Changes, apply_noting
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, golden_id
-from mdm.domain.state import GoldenEntry, MemoryState, apply, pair_of
+from mdm.domain.state import GoldenEntry, MemoryState, pair_of
 from mdm.store import layout
 from mdm.store.index import Index, IndexVersions
 from mdm.store.view import IndexView
@@ -26,12 +27,15 @@ class City:
     def __init__(self, choices: random.Random) -> None:
         self.state = MemoryState()
         self.events: list[ev.Event] = []
+        self.changes: dict[int, Changes] = {}
         self._choices = choices
         self._payload_id = 0
 
     def take(self, fact: ev.Fact) -> None:
         event = ev.Event(len(self.events) + 1, 1, ev.SCHEMA_VERSION, ev.Cause(), fact)
-        apply(self.state, event)
+        changes = apply_noting(self.state, event)
+        if changes is not None:
+            self.changes[event.seq] = changes
         self.events.append(event)
 
     def step(self) -> None:
@@ -181,6 +185,21 @@ def check(view: IndexView, state: MemoryState) -> None:
         assert view.is_issued(each)
 
 
+def check_changes(view: IndexView, told: dict[int, Changes]) -> None:
+    assert dict(view.iter_changes()) == told
+    seqs: dict[GoldenId, list[int]] = {}
+    for seq, changes in told.items():
+        assert view.changes(seq) == changes
+        for each in {golden.golden_id for golden in changes.goldens}:
+            seqs.setdefault(each, []).append(seq)
+    for each, of_one in seqs.items():
+        assert list(view.iter_golden_seqs(each)) == of_one
+        assert list(view.iter_golden_seqs(each, of_one[0])) == of_one[1:]
+    last = max(told, default=0)
+    assert [seq for seq, _ in view.iter_changes(last // 2)] == [seq for seq in told if seq > last // 2]
+    assert view.changes(last + 1) is None
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 60), st.integers(1, 9))
 def test_the_index_holds_what_dictionaries_hold_after_the_same_events(
@@ -202,6 +221,7 @@ def test_the_index_holds_what_dictionaries_hold_after_the_same_events(
         with index.read() as view:
             assert view.applied_seq == len(city.events)
             check(view, city.state)
+            check_changes(view, city.changes)
 
 
 def test_the_choices_above_reach_every_kind_of_state() -> None:

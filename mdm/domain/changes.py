@@ -1,0 +1,249 @@
+"""What one event changed: the difference between the entries that it read and those that it put.
+
+Taken from the fold itself, so that a new fact needs no second description of its effects, and a replay gives the same.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from mdm.domain import events as ev
+from mdm.domain.keys import GoldenId, RecordNumber
+from mdm.domain.state import GoldenEntry, IdentityState, Pair, PotentialMatch, RecordEntry, apply
+
+
+class ChangeKind(enum.StrEnum):
+    """What happened to a golden ID."""
+
+    CREATED = "created"
+    """Minted."""
+    JOINED = "joined"
+    """A record joined it."""
+    LEFT = "left"
+    """A record left it; `other` is where to, if anywhere."""
+    MERGED = "merged"
+    """Redirects to `other` from now on."""
+    ABSORBED = "absorbed"
+    """`other` redirects to it from now on."""
+    ANCHOR_MOVED = "anchor_moved"
+    """Stands for another of its records now; answers as before."""
+    RETIRED = "retired"
+    SPLIT = "split"
+    """Some members answer under `other` from now on."""
+    RESTORED = "restored"
+    """Redirected to `other` before and answers for itself again."""
+    VALUES_CHANGED = "values_changed"
+    """A member came with other values."""
+    POTENTIAL_MATCH_OPENED = "potential_match_opened"
+    """A steward is asked whether it and `other` are one bearer."""
+    POTENTIAL_MATCH_CLOSED = "potential_match_closed"
+    JUDGED_SAME = "judged_same"
+    """A steward said that a member and one of `other` are one bearer."""
+    JUDGED_DIFFERENT = "judged_different"
+    JUDGEMENT_WITHDRAWN = "judgement_withdrawn"
+    VALUE_PINNED = "value_pinned"
+    VALUE_UNPINNED = "value_unpinned"
+
+
+class GoldenChange(msgspec.Struct, frozen=True, array_like=True):
+    """One thing that happened to one golden ID."""
+
+    golden_id: GoldenId
+    kind: ChangeKind
+    other: GoldenId | None = None
+    """The other golden ID that the kind speaks of, if any."""
+
+
+class RecordChange(msgspec.Struct, frozen=True, array_like=True):
+    """A record that the event is about, with its golden ID before and after; the same where it did not move."""
+
+    number: RecordNumber
+    before: GoldenId | None
+    after: GoldenId | None
+
+
+class Changes(msgspec.Struct, frozen=True, array_like=True):
+    """All that one event changed. Never empty."""
+
+    at_us: int
+    """Time of the event."""
+    goldens: tuple[GoldenChange, ...]
+    records: tuple[RecordChange, ...]
+
+
+def apply_noting(state: IdentityState, event: ev.Event) -> Changes | None:
+    """Fold one event into the state as `apply` does; returns what it changed, None if no golden ID was touched.
+
+    Every entry is put once, after the fold.
+    """
+    notes = _Notes(state)
+    apply(notes, event)
+    moves = notes.moves()
+    goldens = _of_goldens(notes, moves, is_regrouping=isinstance(event.fact, ev.RecordsRegrouped))
+    subjects = _of_records(notes, goldens)
+    if notes.pairs:
+        subjects += _of_pairs(notes, goldens)
+    # Only now: what was not read during the fold is still as it was before the event.
+    notes.put_all()
+    if not goldens:
+        return None
+    if subjects:
+        moved = {move.number for move in moves}
+        for number in dict.fromkeys(subjects):
+            if number not in moved:
+                home = notes.home_before(number)
+                moves.append(RecordChange(number, home, home))
+    # Each thing once, however many members it holds for.
+    return Changes(event.at_us, tuple(dict.fromkeys(goldens)), tuple(moves))
+
+
+class _Notes:
+    """Identity state that remembers what was read from the state behind it, and what was put."""
+
+    __slots__ = ("_read_goldens", "_read_records", "_state", "goldens", "pairs", "records")
+
+    def __init__(self, state: IdentityState) -> None:
+        self._state = state
+        self._read_records: dict[RecordNumber, RecordEntry | None] = {}
+        self._read_goldens: dict[GoldenId, GoldenEntry | None] = {}
+        self.records: dict[RecordNumber, RecordEntry] = {}
+        self.goldens: dict[GoldenId, GoldenEntry] = {}
+        self.pairs: list[tuple[Pair, ChangeKind]] = []
+
+    def record_before(self, number: RecordNumber) -> RecordEntry | None:
+        """Return the entry as it was before the event."""
+        if number not in self._read_records:
+            self._read_records[number] = self._state.record(number)
+        return self._read_records[number]
+
+    def golden_before(self, golden_id: GoldenId) -> GoldenEntry | None:
+        """Return the entry as it was before the event."""
+        if golden_id not in self._read_goldens:
+            self._read_goldens[golden_id] = self._state.golden(golden_id)
+        return self._read_goldens[golden_id]
+
+    def home_before(self, number: RecordNumber) -> GoldenId | None:
+        """Return the golden ID that the record had before the event."""
+        entry = self.record_before(number)
+        return None if entry is None else entry.golden_id
+
+    def moves(self) -> list[RecordChange]:
+        """Return the records that changed their golden ID."""
+        found = []
+        for number, entry in self.records.items():
+            before = self.home_before(number)
+            if before != entry.golden_id:
+                found.append(RecordChange(number, before, entry.golden_id))
+        return found
+
+    def put_all(self) -> None:
+        """Hand all entries on."""
+        for number, record in self.records.items():
+            self._state.put_record(number, record)
+        for golden_id, golden in self.goldens.items():
+            self._state.put_golden(golden_id, golden)
+
+    def record(self, number: RecordNumber) -> RecordEntry | None:
+        return self.records.get(number) or self.record_before(number)
+
+    def golden(self, golden_id: GoldenId) -> GoldenEntry | None:
+        return self.goldens.get(golden_id) or self.golden_before(golden_id)
+
+    def put_record(self, number: RecordNumber, entry: RecordEntry) -> None:
+        self.records[number] = entry
+
+    def put_golden(self, golden_id: GoldenId, entry: GoldenEntry) -> None:
+        self.goldens[golden_id] = entry
+
+    def potential_match(self, pair: Pair) -> PotentialMatch | None:
+        return self._state.potential_match(pair)
+
+    def put_potential_match(self, pair: Pair, match: PotentialMatch | None) -> None:
+        kind = ChangeKind.POTENTIAL_MATCH_CLOSED if match is None else ChangeKind.POTENTIAL_MATCH_OPENED
+        self.pairs.append((pair, kind))
+        self._state.put_potential_match(pair, match)
+
+    def judgement(self, pair: Pair) -> ev.Verdict | None:
+        return self._state.judgement(pair)
+
+    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
+        kind = ChangeKind.JUDGED_SAME if verdict is ev.Verdict.SAME else ChangeKind.JUDGED_DIFFERENT
+        self.pairs.append((pair, ChangeKind.JUDGEMENT_WITHDRAWN if verdict is None else kind))
+        self._state.put_judgement(pair, verdict)
+
+    def setting(self, name: str) -> str | None:
+        return self._state.setting(name)
+
+    def put_setting(self, name: str, value: str) -> None:
+        self._state.put_setting(name, value)
+
+
+def _of_goldens(notes: _Notes, moves: list[RecordChange], *, is_regrouping: bool) -> list[GoldenChange]:
+    """Return what happened to the golden IDs that were put: first what each answers, then who came and went."""
+    found = []
+    for golden_id, after in notes.goldens.items():
+        before = notes.golden_before(golden_id)
+        if before is None:
+            found.append(GoldenChange(golden_id, ChangeKind.CREATED))
+            continue
+        found += _of_answer(golden_id, before, after)
+        if after.members == before.members or after.survivor is not None:
+            continue
+        if before.survivor is None and any(
+            move.after == golden_id and move.before not in after.absorbed for move in moves
+        ):
+            found.append(GoldenChange(golden_id, ChangeKind.JOINED))
+        kind = ChangeKind.SPLIT if is_regrouping else ChangeKind.LEFT
+        found += [GoldenChange(golden_id, kind, move.after) for move in moves if move.before == golden_id]
+    return found
+
+
+def _of_answer(golden_id: GoldenId, before: GoldenEntry, after: GoldenEntry) -> list[GoldenChange]:
+    found = []
+    if after.is_retired and not before.is_retired:
+        found.append(GoldenChange(golden_id, ChangeKind.RETIRED))
+    elif after.survivor is None and before.survivor is not None:
+        found.append(GoldenChange(golden_id, ChangeKind.RESTORED, before.survivor))
+    elif after.survivor != before.survivor:
+        found.append(GoldenChange(golden_id, ChangeKind.MERGED, after.survivor))
+    if after.absorbed != before.absorbed:
+        absorbed = (each for each in after.absorbed if each not in before.absorbed)
+        found += [GoldenChange(golden_id, ChangeKind.ABSORBED, each) for each in absorbed]
+    if after.anchor is not None and after.anchor != before.anchor:
+        found.append(GoldenChange(golden_id, ChangeKind.ANCHOR_MOVED))
+    return found
+
+
+def _of_records(notes: _Notes, goldens: list[GoldenChange]) -> list[RecordNumber]:
+    """Add what became of the golden records' values; returns the records that it concerns."""
+    subjects = []
+    for number, after in notes.records.items():
+        before = notes.record_before(number)
+        if before is None or before.golden_id is None:
+            continue
+        if after.payload_id != before.payload_id:
+            goldens.append(GoldenChange(before.golden_id, ChangeKind.VALUES_CHANGED))
+            subjects.append(number)
+        if after.pins != before.pins:
+            is_pinned = not set(before.pins).issuperset(after.pins)
+            kind = ChangeKind.VALUE_PINNED if is_pinned else ChangeKind.VALUE_UNPINNED
+            goldens.append(GoldenChange(before.golden_id, kind))
+            subjects.append(number)
+    for golden_id, golden in notes.goldens.items():
+        was = notes.golden_before(golden_id)
+        if was is not None and was.anchor is not None and golden.anchor != was.anchor:
+            subjects.append(was.anchor)
+    return subjects
+
+
+def _of_pairs(notes: _Notes, goldens: list[GoldenChange]) -> list[RecordNumber]:
+    """Add the questions and judgements about the golden records that the two records had; returns the records."""
+    for (left, right), kind in notes.pairs:
+        left_home, right_home = notes.home_before(left), notes.home_before(right)
+        if left_home is not None:
+            goldens.append(GoldenChange(left_home, kind, right_home))
+        if right_home is not None and right_home != left_home:
+            goldens.append(GoldenChange(right_home, kind, left_home))
+    return [number for pair, _ in notes.pairs for number in pair]
