@@ -16,6 +16,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ from mdm.synth.updates import write_updates
 Key = tuple[str, str, str]
 """Registry, entity kind, record id."""
 
-UPDATE_SHARE = 0.02
 KINDS = ("citizen", "business")
 BOOTSTRAP_SEED = 1
 
@@ -40,6 +40,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what the suite can be told."""
     parser.add_argument("--citizens", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--update-share", type=float, default=0.02, help="of households that move; scales the other changes"
+    )
+    parser.add_argument("--no-deferred", action="store_true", help="leave out loading for later")
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
@@ -48,21 +52,15 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         root = Path(scratch)
         city, changes = root / "city", root / "changes"
         write_city(city, options.citizens, options.seed)
-        write_updates(changes, city, options.seed, UPDATE_SHARE)
+        updates = write_updates(changes, city, options.seed, options.update_share)
         result: dict[str, Any] = {"citizens": options.citizens, "seed": options.seed}
         with _served(root / "online") as server:
             result["online"] = _online(server, city)
-            result["updates"] = _updates(server, city, changes)
+            result["updates"] = {"rows": asdict(updates), **_updates(server, city, changes)}
         result["verify"] = _verify(root / "online")
-        with _served(root / "deferred") as server:
-            loaded = _load(server, city, "later")
-            relinked = _relink(server)
-            crosswalk = _crosswalk(server)
-            result["deferred"] = {
-                "load": loaded,
-                "relink_s": relinked["seconds"],
-                "quality": _quality(crosswalk, _truth(city)),
-            }
+        if not options.no_deferred:
+            with _served(root / "deferred") as server:
+                result["deferred"] = _deferred(server, city)
     kept = (
         result["online"]["ids_changed_by_second_relink"] == 0
         and result["online"]["events_added_by_second_load"] == 0
@@ -71,6 +69,12 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         and result["verify"] == 0
     )
     return result, kept
+
+
+def _deferred(server: str, city: Path) -> dict[str, Any]:
+    loaded = _load(server, city, "later")
+    relinked = _relink(server)
+    return {"load": loaded, "relink_s": relinked["seconds"], "quality": _quality(_crosswalk(server), _truth(city))}
 
 
 def _online(server: str, city: Path) -> dict[str, Any]:
@@ -109,7 +113,47 @@ def _updates(server: str, city: Path, changes: Path) -> dict[str, Any]:
         "bearers_confused": _confused(before, truth_before, after, truth_after)
         + _confused(after, truth_after, relinked, truth_after),
         "ids_reused": _reused(before, after, relinked, truth_before, truth_after),
+        **_moves(before, after, truth_before, truth_after),
     }
+
+
+def _moves(
+    before: Mapping[Key, str], after: Mapping[Key, str], truth_before: Mapping[Key, str], truth_after: Mapping[Key, str]
+) -> dict[str, int]:
+    """Count records of the same bearer whose golden ID the changes moved, and those of them that gained nothing by it.
+
+    A move is needful if the record then shares its golden ID with more records of its bearer, or with fewer of others.
+    """
+    here, there = _company(before, truth_before), _company(after, truth_after)
+    moved = [
+        key
+        for key, golden_id in before.items()
+        if truth_before.get(key) is not None
+        and truth_before[key] == truth_after.get(key)
+        and after.get(key, "") != golden_id
+    ]
+    needless = 0
+    for key in moved:
+        (own_before, others_before), (own_after, others_after) = (
+            _shared(here[before[key]], truth_before[key]),
+            _shared(there[after[key]], truth_after[key]) if after.get(key) else (0, 0),
+        )
+        needless += own_after <= own_before and others_after >= others_before
+    return {"ids_moved": len(moved), "ids_moved_needlessly": needless}
+
+
+def _company(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str, Counter[str]]:
+    """Return for each golden ID how many records of each bearer it holds."""
+    company: dict[str, Counter[str]] = defaultdict(Counter)
+    for key, golden_id in crosswalk.items():
+        if key in truth:
+            company[golden_id][truth[key]] += 1
+    return company
+
+
+def _shared(company: Counter[str], bearer: str) -> tuple[int, int]:
+    """Return how many records are of the bearer, and how many of others."""
+    return company[bearer], company.total() - company[bearer]
 
 
 def _confused(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 NEWBORN_DAYS = 60
 _ONE_NUMBER_FROM = date(2025, 8, 1)
 _FACILITIES = 120
-_SOCIAL_STATUS = ("đang đóng", "tạm dừng", "hưởng lương hưu", "đã chết")
+SOCIAL_STATUS_DEAD = "đã chết"
+_SOCIAL_STATUS = ("đang đóng", "tạm dừng", "hưởng lương hưu")
 
 
 class Hospitals:
@@ -191,7 +192,7 @@ class SocialSecurity:
 
     def _status(self, person: Person, age: int, works: bool, rates: ErrorRates) -> str:  # noqa: FBT001
         if person.died_on and self._dice.uniform() >= rates.dead_still_active:
-            return _SOCIAL_STATUS[3]
+            return SOCIAL_STATUS_DEAD
         if works:
             return _SOCIAL_STATUS[0]
         return _SOCIAL_STATUS[2] if age >= 61 and self._dice.chance(0.6) else _SOCIAL_STATUS[1]

@@ -19,6 +19,7 @@ from mdm.synth.addresses import AddressBook, Written
 from mdm.synth.dice import Dice
 from mdm.synth.feeds import COLUMNS, TRUTH_COLUMNS, CsvWriter, FeedFormat, ParquetWriter, Row
 from mdm.synth.people import ADULT_AGE, CITY_DATE
+from mdm.synth.records import SOCIAL_STATUS_DEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,20 @@ _RECYCLED_SHARE = 0.1
 _NEW_REPRESENTATIVE_SHARE = 0.5
 _PASSES_ON_SHARE = 0.5
 _BLOCK_ROWS = 20_000
+_WEDDING_SHARE = 0.5
+_WEDDING_AGES = range(20, 40)
+_DEATH_SHARE = 0.5
+_DEATH_AGE_MIN = 60
+_DEATH_SEEN_SHARE = 0.7
+"""Deaths that social security has heard of within the month."""
+
+
+class Wedding(NamedTuple):
+    """What the household register writes of one of a couple; the household is that of the one who does not move."""
+
+    spouse_name: str
+    household: dict[str, str]
+    """Columns that whoever moves takes over; empty for the other."""
 
 
 class Resident(NamedTuple):
@@ -48,6 +63,7 @@ class Resident(NamedTuple):
     address: str
     household_id: str
     is_adult: bool
+    died_on: str
 
 
 @dataclass(slots=True)
@@ -60,14 +76,17 @@ class UpdateReport:
     newborns_named: int = 0
     new_representatives: int = 0
     patient_numbers_recycled: int = 0
+    marriages: int = 0
+    deaths: int = 0
 
 
 def write_updates(directory: Path, city_directory: Path, seed: int, share: float = 0.02) -> UpdateReport:
     """Write the changed rows of a city into a directory, in feeds of the same names, and the truth after the update.
 
     Households move (their rows in three feeds follow, half of those outside the household register), personal IDs are
-    corrected after the household register, newborns get their names, companies new representatives, and patient numbers
-    pass to other people. `truth.csv` covers every row of the city as it is after the update.
+    corrected after the household register, newborns get their names, couples marry and one moves in with the other,
+    old people die, companies get new representatives, and patient numbers pass to other people. `truth.csv` covers
+    every row of the city as it is after the update.
 
     Args:
         directory: Files of the same name in it are replaced. Not the city's own directory.
@@ -115,9 +134,11 @@ class _Updates:
         self._residents: dict[str, Resident] = {}
         self._adults: list[Resident] = []
         self._homes: dict[str, Written | None] = {}
+        self._weddings: dict[str, Wedding] = {}
         self._format: FeedFormat = "parquet" if (city_directory / "company.businesses.parquet").is_file() else "csv"
 
     def write(self) -> UpdateReport:
+        self._weddings = self._couples()
         self._write_feed("household.residents", self._household)
         self._adults = [resident for resident in self._residents.values() if resident.is_adult and resident.personal_id]
         self._write_feed("hospital.patients", self._patient)
@@ -163,13 +184,53 @@ class _Updates:
             self._homes[household_id] = self._new_home() if self._dice.chance(self._share) else None
         return self._homes[household_id]
 
+    def _couples(self) -> dict[str, Wedding]:
+        """Choose who marries: unmarried people of different households that stay where they are, by record id."""
+        waiting: dict[str, list[dict[str, str]]] = {"F": [], "M": []}
+        for row in read_rows(self._city, "household.residents"):
+            is_free = row["sex"] in waiting and not (row["spouse_name"] or row["died_on"])
+            if is_free and CITY_DATE.year - _year(row) in _WEDDING_AGES and self._home_of(row["household_id"]) is None:
+                waiting[row["sex"]].append(row)
+        weddings: dict[str, Wedding] = {}
+        for bride in waiting["F"]:
+            if not waiting["M"] or not self._dice.chance(min(1.0, self._share * _WEDDING_SHARE * 2)):
+                continue
+            groom = waiting["M"].pop(self._dice.below(len(waiting["M"])))
+            if groom["household_id"] == bride["household_id"]:
+                continue
+            mover, host = (bride, groom) if self._dice.chance(0.7) else (groom, bride)
+            columns = (
+                "household_id",
+                "permanent_address",
+                "permanent_ward_code",
+                "current_address",
+                "current_ward_code",
+            )
+            household = {column: host[column] for column in columns}
+            by_head, by_child = ("vợ", "con dâu") if mover is bride else ("chồng", "con rể")
+            household["relation_to_head"] = by_head if host["relation_to_head"] == "chủ hộ" else by_child
+            weddings[mover["record_id"]] = Wedding(host["full_name"], household)
+            weddings[host["record_id"]] = Wedding(mover["full_name"], {})
+            self._report.marriages += 1
+        return weddings
+
     def _household(self, row: dict[str, str]) -> bool:
         home = self._home_of(row["household_id"])
-        year = int(re.findall(r"\d{4}", row["birth_date"])[0])
+        year = _year(row)
         entity_id = self._truth["household", "citizen", row["record_id"]]
+        is_changed = home is not None
         if home is not None:
             row["current_address"], row["current_ward_code"] = home
             self._report.moved += 1
+        if (wedding := self._weddings.get(row["record_id"])) is not None:
+            row["spouse_name"] = wedding.spouse_name
+            row.update(wedding.household)
+            is_changed = True
+        is_old = not row["died_on"] and CITY_DATE.year - year >= _DEATH_AGE_MIN
+        if is_old and self._dice.chance(self._share * _DEATH_SHARE):
+            row["died_on"] = (CITY_DATE + timedelta(days=self._dice.between(0, 1))).isoformat()
+            self._report.deaths += 1
+            is_changed = True
         self._residents[entity_id] = Resident(
             entity_id,
             row["full_name"],
@@ -180,8 +241,9 @@ class _Updates:
             row["current_address"],
             row["household_id"],
             is_adult=CITY_DATE.year - year > ADULT_AGE and not row["died_on"],
+            died_on=row["died_on"],
         )
-        return home is not None
+        return is_changed
 
     def _move(self, row: dict[str, str], resident: Resident) -> bool:
         """Let an address outside the household register follow its bearer's move, half the time."""
@@ -237,8 +299,13 @@ class _Updates:
         resident = self._residents.get(self._truth["social_security", "citizen", row["record_id"]])
         if resident is None:
             return False
-        is_moved = self._move(row, resident)
-        return self._correct(row, resident) or is_moved
+        is_changed = self._move(row, resident)
+        is_changed |= self._correct(row, resident)
+        is_news = resident.died_on >= CITY_DATE.isoformat() and row["status"] != SOCIAL_STATUS_DEAD
+        if is_news and self._dice.chance(_DEATH_SEEN_SHARE):
+            row["status"] = SOCIAL_STATUS_DEAD
+            is_changed = True
+        return is_changed
 
     def _employer(self, row: dict[str, str]) -> bool:
         if not self._dice.chance(self._share):
@@ -262,3 +329,7 @@ class _Updates:
         self._truth[key] = follower.entity_id
         self._report.new_representatives += 1
         return True
+
+
+def _year(row: dict[str, str]) -> int:
+    return int(re.findall(r"\d{4}", row["birth_date"])[0])

@@ -38,6 +38,8 @@ def test_every_kind_of_change_happens(update: tuple[Path, Path, UpdateReport]) -
     assert report.newborns_named > 10
     assert report.new_representatives > 3
     assert report.patient_numbers_recycled > 10
+    assert report.marriages > 5
+    assert report.deaths > 10
 
 
 def test_changed_rows_are_newer_rows_of_the_city(update: tuple[Path, Path, UpdateReport]) -> None:
@@ -61,6 +63,39 @@ def test_the_truth_differs_exactly_for_new_bearers(update: tuple[Path, Path, Upd
     assert sum(key[0] == "company" for key in moved) == report.new_representatives
     assert sum(key[0] == "hospital" for key in moved) == report.patient_numbers_recycled
     assert len(moved) == report.new_representatives + report.patient_numbers_recycled
+
+
+def test_who_marries_lives_with_the_other_and_both_say_so(update: tuple[Path, Path, UpdateReport]) -> None:
+    city, changes, report = update
+    before = {row["record_id"]: row for row in read_rows(city, "household.residents")}
+    after = before | {row["record_id"]: row for row in read_rows(changes, "household.residents")}
+    married = [each for each, row in after.items() if row["spouse_name"] and not before[each]["spouse_name"]]
+    assert len(married) == 2 * report.marriages
+    movers = [each for each in married if after[each]["household_id"] != before[each]["household_id"]]
+    assert len(movers) == report.marriages
+    for mover in movers:
+        (host,) = (
+            each
+            for each in married
+            if each not in movers
+            and after[each]["household_id"] == after[mover]["household_id"]
+            and after[each]["full_name"] == after[mover]["spouse_name"]
+        )
+        assert after[host]["spouse_name"] == after[mover]["full_name"]
+        assert {after[host]["sex"], after[mover]["sex"]} == {"F", "M"}
+        assert after[host]["current_address"] == after[mover]["current_address"]
+
+
+def test_the_dead_were_alive_before(update: tuple[Path, Path, UpdateReport]) -> None:
+    city, changes, report = update
+    before = {row["record_id"]: row for row in read_rows(city, "household.residents")}
+    rows = list(read_rows(changes, "household.residents"))
+    died = [row for row in rows if row["died_on"] and not before[row["record_id"]]["died_on"]]
+    assert len(died) == report.deaths
+    assert all(row["died_on"] < row["updated_at"] for row in died)
+    insured = list(read_rows(changes, "social_security.insured"))
+    known = {row["record_id"]: row["status"] for row in read_rows(city, "social_security.insured")}
+    assert any(row["status"] == "đã chết" != known[row["record_id"]] for row in insured)
 
 
 def test_a_named_newborn_keeps_record_and_bearer(update: tuple[Path, Path, UpdateReport]) -> None:
