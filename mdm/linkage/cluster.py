@@ -165,9 +165,11 @@ class _Growth(NamedTuple):
         index = np.searchsorted(parts, known_part)
         speaks = np.minimum(known.bits, PAIR_SAY_BITS_MAX) > self.scorer.model.thresholds.joint_bits_min
         is_whole = np.bincount(index[speaks], minlength=len(parts)) == sizes * (sizes - 1) // 2
+        is_whole &= ~np.logical_or.reduceat(self.forest.knows(members), starts)
+        everybody, first, end = members.tolist(), starts.tolist(), (starts + sizes).tolist()
         for place in np.flatnonzero(is_whole).tolist():
-            whole = members[starts[place] : starts[place] + sizes[place]].tolist()
-            if self.forest.knows_any(whole) or self._have_excess(whole):
+            whole = everybody[first[place] : end[place]]
+            if self._have_excess(whole):
                 is_whole[place] = False
             else:
                 self.forest.plant(whole)
@@ -267,9 +269,10 @@ class _Forest:
             number = above
         return number
 
-    def knows_any(self, numbers: list[int]) -> bool:
-        """Return whether any of these was joined or told apart before."""
-        return any(number in self._parent or number in self._members or number in self._enemies for number in numbers)
+    def knows(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return of each number whether it was joined or told apart before."""
+        known = np.fromiter({*self._parent, *self._members, *self._enemies}, np.int64)
+        return np.isin(numbers, known)
 
     def plant(self, numbers: list[int]) -> None:
         """Join records that are not known yet; ascending."""
