@@ -19,6 +19,7 @@
     │   ├── PlanOutdatedError
     │   ├── ChurnExceededError
     │   ├── RelinkRunningError
+    │   ├── FeedResetError
     │   ├── ModelRefusedError
     │   └── ModelOutdatedError
     ├── LimitExceededError                    a documented bound was hit
@@ -155,6 +156,12 @@ class RelinkRunningError(ConflictError):
     """Only one re-linkage runs at a time."""
 
     reason = "RELINK_RUNNING"
+
+
+class FeedResetError(ConflictError):
+    """A change feed's token of another journal or epoch: the copy that it belongs to must be made anew."""
+
+    reason = "FEED_RESET"
 
 
 class ModelRefusedError(ConflictError):

@@ -18,6 +18,7 @@ from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import GoldenEntry, pair_of
 from mdm.errors import (
+    FeedResetError,
     InvalidInputError,
     NotFreshEnoughError,
     UnknownGoldenIdError,
@@ -30,6 +31,7 @@ from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines, engine
+from mdm.resolve.feed import FeedFilter, FeedPage, read_page
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
@@ -46,6 +48,7 @@ from mdm.resolve.views import (
     Preview,
     RecordState,
     StoredRecord,
+    golden_state,
 )
 from mdm.store.data_directory import DataDirectory
 from mdm.store.index import Index
@@ -136,6 +139,27 @@ class Reader:
                 raise NotFreshEnoughError("the position that at_least_as_fresh names is not applied here yet")
             time.sleep(FRESHNESS_POLL_S)
 
+    def feed_position(self, token: str) -> int:
+        """Return the position behind which a change feed goes on.
+
+        Raises:
+            InvalidTokenError: No token.
+            FeedResetError: Of another journal, an epoch before a restore, or beyond this journal's end.
+        """
+        journal, parsed = self._opened.journal, parse_token(token, "after")
+        is_ours = (parsed.journal_id, parsed.epoch) == (journal.journal_id, journal.epoch)
+        if not is_ours or parsed.seq > journal.last_seq:
+            raise FeedResetError(
+                "the token is of another journal or of an epoch before a restore: export the crosswalk, replace your "
+                "copy with it, and watch from the token of the export"
+            )
+        return parsed.seq
+
+    def feed_page(self, after_seq: int, wanted: FeedFilter) -> FeedPage:
+        """Return what the change feed tells next, read in one short transaction; see `read_page`."""
+        with self._opened.index.read() as view:
+            return read_page(view, after_seq, wanted)
+
     def lookup_many(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str]
     ) -> tuple[list[str], list[int], int]:
@@ -219,7 +243,7 @@ class Reader:
             return GoldenRecord(
                 requested,
                 None if entry.is_retired else surviving,
-                _golden_state(entry),
+                golden_state(entry),
                 kind_of(requested),
                 tuple(survivorship.golden_values(members, _pins(view, opened.journal, golden.members))),
                 tuple(
@@ -246,7 +270,7 @@ class Reader:
             surviving = entry.survivor or requested
             now, former = households_of(view, view.golden(surviving) or entry)
             current = None if entry.is_retired else surviving
-            return HouseholdAnswer(current, _golden_state(entry), now, former, view.applied_seq)
+            return HouseholdAnswer(current, golden_state(entry), now, former, view.applied_seq)
 
     def relations(self, golden_id: str, wanted: RelationFilter, size: int, after: Position | None) -> RelationPage:
         """Return a page of a golden record's relations; of a retired ID none. Cost: about 50 us a row.
@@ -261,7 +285,7 @@ class Reader:
             relations = RelationList(view, surviving, view.golden(surviving) or entry, wanted)
             rows, following = relations.page(size, after)
             current = None if entry.is_retired else surviving
-            return RelationPage(current, _golden_state(entry), tuple(rows), following, view.applied_seq)
+            return RelationPage(current, golden_state(entry), tuple(rows), following, view.applied_seq)
 
     def current_golden_ids(self, golden_ids: Sequence[str]) -> tuple[list[str], list[GoldenState], int]:
         """Return the surviving ID ("" for retired and never issued ones) and the state of each golden ID.
@@ -275,7 +299,7 @@ class Reader:
             for golden_id in golden_ids:
                 requested = parse_golden_id(golden_id)
                 entry = view.golden(requested)
-                states.append(GoldenState.NEVER_ISSUED if entry is None else _golden_state(entry))
+                states.append(GoldenState.NEVER_ISSUED if entry is None else golden_state(entry))
                 surviving.append("" if entry is None or entry.is_retired else entry.survivor or requested)
             return surviving, states, view.applied_seq
 
@@ -311,16 +335,16 @@ class Reader:
 
     def translate(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str], target_registry: str
-    ) -> tuple[list[list[str]], int]:
-        """Return for each record of one registry the record ids of the same bearer in another."""
+    ) -> tuple[list[int], list[list[str]], int]:
+        """Return for each record of one registry its `RecordState` and the record ids of the same bearer in another."""
         translated: list[list[str]] = []
         with self._opened.index.read() as view:
-            golden_ids, _ = view.lookup_many(registry, kind, record_ids)
+            golden_ids, states = view.lookup_many(registry, kind, record_ids)
             for golden_id in golden_ids:
                 golden = view.golden(GoldenId(golden_id)) if golden_id else None
                 keys = [view.key_of(number) for number in golden.members] if golden else []
                 translated.append(sorted(key.record_id for key in keys if key and key.registry == target_registry))
-            return translated, view.applied_seq
+            return states, translated, view.applied_seq
 
     @contextmanager
     def crosswalk(self, wanted: CrosswalkFilter) -> Iterator[CrosswalkExport]:
@@ -404,12 +428,6 @@ def _issued(view: IndexView, golden_id: str) -> tuple[GoldenId, GoldenEntry]:
     if entry is None:
         raise UnknownGoldenIdError("this golden ID was never issued")
     return requested, entry
-
-
-def _golden_state(entry: GoldenEntry) -> GoldenState:
-    if entry.is_retired:
-        return GoldenState.RETIRED
-    return GoldenState.REDIRECTED if entry.survivor else GoldenState.ACTIVE
 
 
 def _member(view: IndexView, opened: _Opened, number: RecordNumber) -> survivorship.Member | None:

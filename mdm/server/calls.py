@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Protocol
 
 import grpc
@@ -88,6 +89,17 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
     token = request.at_least_as_fresh.value
     if token:
         reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
+
+
+def check_registries(reader: Reader, names: Iterable[str]) -> None:
+    """Pass if a filter names declared registries only.
+
+    Raises:
+        InvalidInputError: It does not; says which there are.
+    """
+    known = reader.configuration.registries
+    if not known.keys() >= set(names):
+        raise InvalidInputError("registries", f"must be of {', '.join(sorted(known))}")
 
 
 def write(link: WriterLink, command: Command, context: grpc.ServicerContext) -> Accepted:

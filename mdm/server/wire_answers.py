@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import EntityKind
@@ -42,16 +43,11 @@ GRADES = {
     Grade.LIKELY: common.MATCH_GRADE_PROBABLE,
     Grade.POSSIBLE: common.MATCH_GRADE_POSSIBLE,
 }
-_CHANGES = {
-    ChangeKind.CREATED: common.GOLDEN_ID_CHANGE_TYPE_CREATED,
-    ChangeKind.JOINED: common.GOLDEN_ID_CHANGE_TYPE_LINKED,
-    ChangeKind.LEFT: common.GOLDEN_ID_CHANGE_TYPE_LEFT,
-    ChangeKind.MERGED: common.GOLDEN_ID_CHANGE_TYPE_MERGED,
-    ChangeKind.ABSORBED: common.GOLDEN_ID_CHANGE_TYPE_ABSORBED,
-    ChangeKind.ANCHOR_MOVED: common.GOLDEN_ID_CHANGE_TYPE_ANCHOR_MOVED,
-    ChangeKind.RETIRED: common.GOLDEN_ID_CHANGE_TYPE_RETIRED,
-    ChangeKind.SPLIT: common.GOLDEN_ID_CHANGE_TYPE_SPLIT,
-    ChangeKind.RESTORED: common.GOLDEN_ID_CHANGE_TYPE_RESTORED,
+CHANGES = {
+    kind: common.GoldenIdChangeType.Value(
+        f"GOLDEN_ID_CHANGE_TYPE_{'LINKED' if kind is ChangeKind.JOINED else kind.name}"
+    )
+    for kind in ChangeKind
 }
 _AGREEMENTS = {
     Meaning.AGREES: common.AGREEMENT_AGREES,
@@ -72,11 +68,18 @@ def change_messages(changes: Iterable[GoldenIdChange]) -> list[common.GoldenIdCh
     return [
         common.GoldenIdChange(
             golden_id=change.golden_id,
-            type=_CHANGES[change.kind],
+            type=CHANGES[change.kind],
             surviving_golden_id="" if change.kind is ChangeKind.RETIRED else change.successor or change.golden_id,
         )
         for change in changes
     ]
+
+
+def timestamp(at_us: int) -> Timestamp:
+    """Return a time in UTC microseconds as the wire carries it."""
+    time = Timestamp()
+    time.FromMicroseconds(at_us)
+    return time
 
 
 def issues_of(answer: WriteAnswer, deferred: Sequence[FieldIssue]) -> Sequence[FieldIssue]:

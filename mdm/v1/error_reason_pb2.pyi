@@ -234,6 +234,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: a Commit with max_churn_percent 0.5 of a plan that changes 2 %.
     To mend it: look at the report, and commit the plan with a higher bound or cancel it.
     """
+    ERROR_REASON_FEED_RESET: _ErrorReason.ValueType  # 36
+    """The change feed cannot go on from this token: it is of another journal, or of an epoch before a restore, whose events
+    may be lost. PreconditionFailure names it as type `RESET`.
+    Code: FAILED_PRECONDITION.
+    Example: a Watch with a token kept from before a restore from backup.
+    To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo of domain `mdm.hochiminhcity.gov.vn` carries the name without its prefix as its reason,
@@ -451,5 +458,12 @@ ERROR_REASON_RELINK_CHURN_EXCEEDED: ErrorReason.ValueType  # 35
 Code: FAILED_PRECONDITION.
 Example: a Commit with max_churn_percent 0.5 of a plan that changes 2 %.
 To mend it: look at the report, and commit the plan with a higher bound or cancel it.
+"""
+ERROR_REASON_FEED_RESET: ErrorReason.ValueType  # 36
+"""The change feed cannot go on from this token: it is of another journal, or of an epoch before a restore, whose events
+may be lost. PreconditionFailure names it as type `RESET`.
+Code: FAILED_PRECONDITION.
+Example: a Watch with a token kept from before a restore from backup.
+To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
