@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import typer
 
-from mdm.cli import audit, export, load, maintenance, model, query, relations, relink, serve, synth, train
+from mdm.cli import audit, export, load, maintenance, model, query, relations, relink, serve, synth, train, watch
 from mdm.cli.output import ExitCode
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
@@ -41,7 +41,9 @@ def application() -> typer.Typer:
     app.add_typer(relink.app, name="relink")
     app.add_typer(export.app, name="export")
     app.command("lookup")(query.lookup)
+    app.command("translate")(query.translate)
     app.command("match")(query.match)
+    app.command("watch")(watch.watch)
     app.command("household")(relations.household)
     app.command("relations")(relations.relations)
     app.command("synth")(synth.synth)

@@ -33,8 +33,9 @@ from mdm_client import (
     WriteOutcome,
 )
 from mdm_client.calls import KEYS_MAX
-from mdm_client.client import Relink
+from mdm_client.changes import AsyncChanges, Changes
 from mdm_client.models import AsyncModels, Models
+from mdm_client.relink import AsyncRelink, Relink
 from tests.serving import RunningServer
 
 CITIZEN = EntityKind.CITIZEN
@@ -293,8 +294,7 @@ def test_both_clients_offer_the_same_calls() -> None:
         return {name: list(inspect.signature(call).parameters) for name, call in members if not name.startswith("_")}
 
     assert calls(AsyncClient) == calls(Client)
-    from mdm_client.aio import AsyncRelink  # noqa: PLC0415 – only this comparison needs it
-
+    assert calls(AsyncChanges) == calls(Changes)
     assert calls(AsyncRelink) == calls(Relink)
     assert calls(AsyncModels) == calls(Models)
 

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mdm.v1 import (
+    change_service_pb2_grpc,
     common_pb2,
     export_service_pb2_grpc,
     golden_record_service_pb2_grpc,
@@ -18,14 +19,16 @@ from mdm.v1 import (
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
 )
-from mdm_client import calls, relink_results, results, streams, wire_relations, wire_relink
+from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
+from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
-from mdm_client.errors import ServiceError, service_error, unreachable
+from mdm_client.errors import service_error, unreachable
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
+from mdm_client.relink import Relink
 from mdm_client.streams import KeyBatch
 
 _Result = TypeVar("_Result")
@@ -38,6 +41,7 @@ STUBS = {
     "ExportService": export_service_pb2_grpc.ExportServiceStub,
     "RelinkService": relink_service_pb2_grpc.RelinkServiceStub,
     "ModelService": model_service_pb2_grpc.ModelServiceStub,
+    "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
 }
 
 
@@ -74,6 +78,7 @@ class Client:
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = Relink(self)
         self.models = Models(self)
+        self.changes = Changes(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
@@ -319,10 +324,13 @@ class Client:
         kind: EntityKind | None = None,
         *,
         include_pending: bool = False,
+        include_lineage: bool = False,
         fresh: str = "",
     ) -> CrosswalkExport:
         """Return the crosswalk as an iterable of column chunks, all at one position."""
-        request = streams.export_request(registries, kind, include_pending=include_pending, fresh=fresh)
+        request = streams.export_request(
+            registries, kind, include_pending=include_pending, include_lineage=include_lineage, fresh=fresh
+        )
         return CrosswalkExport(self, request)
 
     def ingest(self, operations: Iterable[Operation], load: Load) -> Ingest:
@@ -372,78 +380,6 @@ class CrosswalkExport(streams.ExportProgress):
             if chunk is not None:
                 yield chunk
         self.check_complete()
-
-
-class Relink:
-    """Batch re-linkage: planned, reviewed, committed. One run at a time."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def plan(
-        self,
-        kind: EntityKind | None = None,
-        *,
-        is_learning: bool = False,
-        memory_limit_bytes: int = 0,
-        request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
-
-        With `is_learning`, weights are learned even if an operator put a model in force.
-        """
-        call = wire_relink.plan(
-            kind, self._client.caller, request_id, is_learning=is_learning, memory_limit_bytes=memory_limit_bytes
-        )
-        return self._client.send(call)
-
-    def revert(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
-        """Start a run that computes what takes a committed run back and changes nothing; commit it like a plan."""
-        return self._client.send(wire_relink.revert(run_id, self._client.caller, request_id))
-
-    def commit(
-        self,
-        run_id: str,
-        plan_digest: str = "",
-        *,
-        max_churn_percent: float | None = None,
-        request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
-        """Start to commit a plan; with a digest only the plan that was reviewed, with a bound only below it.
-
-        Raises:
-            FailedPreconditionError: RELINK_CHURN_EXCEEDED if more of the golden IDs would change.
-        """
-        return self._client.send(
-            wire_relink.commit(run_id, plan_digest, max_churn_percent, self._client.caller, request_id)
-        )
-
-    def cancel(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
-        """Stop a run; what was committed stays."""
-        return self._client.send(wire_relink.cancel(run_id, self._client.caller, request_id))
-
-    def get(self, run_id: str = "") -> relink_results.RelinkRun:
-        """Return a run as it stands; the latest without an id."""
-        return self._client.send(wire_relink.get(run_id))
-
-    def report(self, run_id: str) -> relink_results.RelinkReport:
-        """Return the impact report of a planned run."""
-        return self._client.send(wire_relink.report(run_id))
-
-    def watch(self, run_id: str) -> Iterator[relink_results.RelinkRun]:
-        """Yield the run's progress until it waits or ends; goes on after the service was away for a moment."""
-        run = None
-        while run is None or run.is_under_way:
-            try:
-                for response in self._client.receive("RelinkService", "Watch", wire_relink.watch_request(run_id)):
-                    run = wire_relink.run_from_wire(response.run)
-                    yield run
-            except ServiceError as error:
-                if error.code is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-                # The unary call waits for the service to come back, by the retries of its service config.
-                run = self.get(run_id)
-                yield run
 
 
 def split(items: Sequence[_Result], count_max: int) -> Iterator[Sequence[_Result]]:
