@@ -104,10 +104,12 @@ def _copied(client: Client, path: Path, wanted: ChangeFilter) -> Iterator[Change
     from mdm_client.crosswalk import CrosswalkCopy, follow
 
     with CrosswalkCopy(path, wanted.registries, wanted.kind) as copy:
+        is_said = False
         for batch in follow(client, copy):
-            yield batch
-            if batch.is_current:
+            if batch.is_current and not is_said:
+                is_said = True
                 note("the copy is current", rows=len(copy))
+            yield batch
 
 
 def _print(batch: ChangeBatch, *, as_json: bool) -> None:
