@@ -32,7 +32,7 @@ format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## Measure; BENCH names the suite: city, quality, recovery or serving, with its options.
+bench: $(VENV)/.installed ## Measure; BENCH names the suite: city, feed, quality, recovery or serving, with its options.
 	$(BIN)/python -m benchmarks $(BENCH)
 
 protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md.
