@@ -6,5 +6,5 @@ messages), `writer_process` and `writer_link` (its two ends), `reader_process` (
 `interceptors` (what every call passes), `pools`, `errors`, `logs`, `metrics`, `validation`, `redaction`, `calls`,
 `page_tokens`, `wire_records`, `wire_answers`, `wire_relations`, `wire_relink` (wire ↔ domain), then one module for each
 service: `registry_service`, `ingest`, `lookup_service`, `match_service`, `golden_record_service`, `export_service`,
-`relink_service`, `model_service`.
+`relink_service`, `model_service`, and `change_service` with `bell` (wakes those who watch).
 """

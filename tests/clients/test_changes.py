@@ -12,9 +12,17 @@ import pytest
 from mdm.domain.keys import RecordNumber
 from mdm.store.journal import Journal
 from mdm.store.token import JournalToken, parse_token
-from mdm_client import AsyncClient, Client, EntityKind, FailedPreconditionError, InvalidArgumentError, SourceKey
+from mdm_client import (
+    AsyncClient,
+    Client,
+    CrosswalkCopyError,
+    EntityKind,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    SourceKey,
+)
 from mdm_client.changes import ChangeBatch, ChangeFilter, WatchStart
-from mdm_client.crosswalk import CrosswalkCopy, CrosswalkCopyError, async_follow, follow
+from mdm_client.crosswalk import CrosswalkCopy, async_follow, follow
 from mdm_client.records import CitizenAttributes, Identifier, IdentifierType, SourceRecord
 from mdm_client.results import GoldenIdChangeType
 from tests.serving import RunningServer, running_server

@@ -6,15 +6,18 @@
         print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
-`client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `models` and `model_results` (linkage models);
-behind them `calls`, `wire_relations`, `wire_relink` and `wire_models` (each call as a value), `streams`, `channel`
-(deadlines, retries), `wire` (plain values to messages).
+`client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
+that follows it), `relink`, `models` and `model_results` (linkage models); behind them `calls`, `wire_relations`,
+`wire_relink` and `wire_models` (each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values
+to messages).
 """
 
 from mdm_client.aio import AsyncClient
+from mdm_client.changes import ChangeFilter, WatchStart
 from mdm_client.channel import Timeouts
 from mdm_client.client import Client
 from mdm_client.errors import (
+    CrosswalkCopyError,
     DeadlineExceededError,
     FailedPreconditionError,
     FieldViolation,
@@ -50,6 +53,7 @@ from mdm_client.relations import RelationDirection, RelationGround, RelationObst
 from mdm_client.relink_results import RelinkChange, RelinkState
 from mdm_client.results import (
     ClerkChoice,
+    GoldenIdChangeType,
     GoldenIdStatus,
     MatchGrade,
     RecordStatus,
@@ -64,14 +68,17 @@ __all__ = [
     "Assurance",
     "AsyncClient",
     "BusinessAttributes",
+    "ChangeFilter",
     "CitizenAttributes",
     "ClerkChoice",
     "Client",
+    "CrosswalkCopyError",
     "DeadlineExceededError",
     "Delete",
     "EntityKind",
     "FailedPreconditionError",
     "FieldViolation",
+    "GoldenIdChangeType",
     "GoldenIdStatus",
     "Identifier",
     "IdentifierType",
@@ -104,5 +111,6 @@ __all__ = [
     "Timeouts",
     "UnavailableError",
     "Upsert",
+    "WatchStart",
     "WriteOutcome",
 ]

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mdm_client.changes import FEED_RESET, ChangeBatch, ChangeFilter
-from mdm_client.errors import FailedPreconditionError, MdmError
+from mdm_client.errors import CrosswalkCopyError, FailedPreconditionError
 from mdm_client.records import EntityKind, SourceKey
 from mdm_client.results import CrosswalkChunk
 
@@ -33,10 +33,6 @@ CREATE INDEX IF NOT EXISTS crosswalk_by_golden_id ON crosswalk (golden_id);
 CREATE TABLE IF NOT EXISTS feed (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL, wanted TEXT NOT NULL);
 """
 _KEY = "registry = ? AND entity_kind = ? AND record_id = ?"
-
-
-class CrosswalkCopyError(MdmError):
-    """The file is a copy of other registries or another kind, or another process moved it on meanwhile."""
 
 
 class CrosswalkCopy:
