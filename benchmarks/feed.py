@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         "kills": options.kills,
         "kills_by_phase": dict(Counter(phase for phase, _ in kills)),
         "kills_with_changes_taken_in": sum(line_count > 0 for _, line_count in kills),
-        "finished_phases": work.finished,
+        "finished_steps_by_phase": dict(Counter(work.finished)),
         "events": event_count,
         "changes_by_type": dict(kinds.most_common()),
         "rows": len(exported),

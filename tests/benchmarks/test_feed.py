@@ -16,7 +16,7 @@ def test_a_subscriber_killed_five_times_ends_with_the_crosswalk() -> None:
     assert len(result["kills_by_phase"]) > 1
     assert result["changes_by_type"]["created"] > 100
     assert result["rows"] > 400
-    assert result["finished_phases"].count("relink") >= 1
+    assert result["finished_steps_by_phase"]["relink"] >= 1
 
 
 def test_the_comparison_finds_a_row_that_is_missing_or_stands_under_another_id() -> None:

@@ -148,7 +148,7 @@ def test_only_one_may_follow_into_a_file(client: Client, tmp_path: Path) -> None
             until_current(follow(client, first), written.token)
             before = list(second.rows())
             with pytest.raises(CrosswalkCopyError, match="only one"):
-                second.replace([], "another")
+                second.apply(ChangeBatch((), "another", is_current=False))
             assert list(second.rows()) == before
 
 
@@ -196,3 +196,21 @@ def erase(data: Path) -> None:
     # The next start makes the index anew, without the values.
     shutil.rmtree(data / "index")
     (data / "index").mkdir()
+
+
+def test_an_export_that_breaks_off_leaves_the_copy_as_it_was(client: Client, tmp_path: Path) -> None:
+    client.upsert(person("whole", "079171003333"))
+    with CrosswalkCopy(tmp_path / "copy.sqlite") as copy:
+        until_current(follow(client, copy))
+        before, token = list(copy.rows()), copy.token
+        exported = client.export_crosswalk()
+
+        def broken_off() -> None:
+            with copy.replacing(exported) as take:
+                take(next(iter(exported)))
+                raise ConnectionError
+
+        with pytest.raises(ConnectionError):
+            broken_off()
+        assert (list(copy.rows()), copy.token) == (before, token)
+        until_current(follow(client, copy))

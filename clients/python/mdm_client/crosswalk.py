@@ -6,7 +6,7 @@ Rows and the feed's token change in one transaction, so a follower that is kille
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from mdm_client.changes import FEED_RESET, ChangeBatch, ChangeFilter
 from mdm_client.errors import CrosswalkCopyError, FailedPreconditionError
 from mdm_client.records import EntityKind, SourceKey
 from mdm_client.results import CrosswalkChunk
+from mdm_client.streams import ExportProgress
 
 if TYPE_CHECKING:
     from mdm_client.aio import AsyncClient
@@ -96,21 +97,26 @@ class CrosswalkCopy:
         """Yield registry, entity kind, record id and golden ID, in the order of an export."""
         yield from self._connection.execute("SELECT * FROM crosswalk ORDER BY 1, 2, 3")
 
-    def replace(self, chunks: Iterable[CrosswalkChunk], token: str) -> None:
-        """Make the copy what an export holds, at once or not at all.
+    @contextmanager
+    def replacing(self, exported: ExportProgress) -> Iterator[Callable[[CrosswalkChunk], None]]:
+        """Yield what takes the chunks of an export in; at the end of the block the copy is that export, or as before.
 
-        Args:
-            chunks: All of them.
-            token: Of the export; the copy then goes on from there.
+        Raises:
+            CrosswalkCopyError: Another process moved the copy on.
         """
-        with self._moving_to(token):
+
+        def take(chunk: CrosswalkChunk) -> None:
+            rows = zip(chunk.record_ids, chunk.golden_ids, strict=True)
+            self._connection.executemany(
+                "INSERT INTO crosswalk VALUES (?, ?, ?, ?)",
+                ((chunk.registry, str(chunk.kind), record_id, golden_id) for record_id, golden_id in rows),
+            )
+
+        with self._transaction():
             self._connection.execute("DELETE FROM crosswalk")
-            for chunk in chunks:
-                rows = zip(chunk.record_ids, chunk.golden_ids, strict=True)
-                self._connection.executemany(
-                    "INSERT INTO crosswalk VALUES (?, ?, ?, ?)",
-                    ((chunk.registry, str(chunk.kind), record_id, golden_id) for record_id, golden_id in rows),
-                )
+            yield take
+            self._move_to(exported.token)
+        self.token = exported.token
 
     def erased(self, batch: ChangeBatch) -> list[SourceKey]:
         """Return the records whose rows a batch may concern without naming them, because they were erased since."""
@@ -127,13 +133,15 @@ class CrosswalkCopy:
         Raises:
             CrosswalkCopyError: Another process moved the copy on.
         """
-        with self._moving_to(batch.token):
+        with self._transaction():
+            self._move_to(batch.token)
             for key, golden_id in looked_up:
                 self._put(key, golden_id)
             for change in batch.changes:
                 for move in change.moves:
                     if move.key is not None:
                         self._put(move.key, move.new_golden_id)
+        self.token = batch.token
 
     @property
     def wanted(self) -> ChangeFilter:
@@ -147,16 +155,14 @@ class CrosswalkCopy:
             self._connection.execute(f"DELETE FROM crosswalk WHERE {_KEY}", _row(key))  # noqa: S608
 
     @contextmanager
-    def _moving_to(self, token: str) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._move_to(token)
             yield
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-        self.token = token
 
     def _move_to(self, token: str) -> None:
         moved = self._connection.execute("UPDATE feed SET token = ? WHERE token = ?", (token, self.token))
@@ -187,10 +193,11 @@ def follow(client: Client, copy: CrosswalkCopy, *, checkpoint_interval_s: int = 
 
 
 def export(client: Client, copy: CrosswalkCopy) -> None:
-    """Replace a copy by an export."""
+    """Replace a copy by an export, row by row in one transaction of the file."""
     exported = client.export_crosswalk(copy.registries, copy.kind)
-    chunks = list(exported)
-    copy.replace(chunks, exported.token)
+    with copy.replacing(exported) as take:
+        for chunk in exported:
+            take(chunk)
 
 
 async def async_follow(
@@ -216,8 +223,9 @@ async def async_follow(
 
 async def _async_export(client: AsyncClient, copy: CrosswalkCopy) -> None:
     exported = client.export_crosswalk(copy.registries, copy.kind)
-    chunks = [chunk async for chunk in exported]
-    copy.replace(chunks, exported.token)
+    with copy.replacing(exported) as take:
+        async for chunk in exported:
+            take(chunk)
 
 
 def _lookup(client: Client, key: SourceKey, fresh: str) -> str:
