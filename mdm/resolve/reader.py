@@ -16,12 +16,11 @@ from mdm.config import Configuration
 from mdm.domain import survivorship
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
-from mdm.domain.state import GoldenEntry, pair_of
+from mdm.domain.state import pair_of
 from mdm.errors import (
     FeedResetError,
     InvalidInputError,
     NotFreshEnoughError,
-    UnknownGoldenIdError,
     UnknownRecordError,
     WriterUnavailableError,
 )
@@ -38,6 +37,7 @@ from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
 from mdm.resolve.payloads import decode_payload, updated_at_us
 from mdm.resolve.previews import preview_write
+from mdm.resolve.reading import Reading, issued
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
 from mdm.resolve.views import (
     GoldenMember,
@@ -221,6 +221,13 @@ class Reader:
             own = view.number_of(record.key)
             return preview_write(view, opened.engines[record.key.kind], record, limit, own)
 
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """Yield one consistent state; keep it no longer than one call."""
+        opened = self._opened
+        with opened.index.read() as view:
+            yield Reading(view, opened.engines, opened.configuration, opened.journal)
+
     def golden(self, golden_id: str) -> GoldenRecord:
         """Return what a golden ID answers: itself, its survivor, or that it is retired.
 
@@ -230,7 +237,7 @@ class Reader:
         """
         opened = self._opened
         with opened.index.read() as view:
-            requested, entry = _issued(view, golden_id)
+            requested, entry = issued(view, golden_id)
             surviving = entry.survivor or requested
             golden = view.golden(surviving) or entry
             members = [member for number in golden.members if (member := _member(view, opened, number)) is not None]
@@ -264,7 +271,7 @@ class Reader:
             InvalidInputError: A business's.
         """
         with self._opened.index.read() as view:
-            requested, entry = _issued(view, golden_id)
+            requested, entry = issued(view, golden_id)
             if kind_of(requested) is not EntityKind.CITIZEN:
                 raise InvalidInputError("golden_id", "must be a citizen's: a business has no household")
             surviving = entry.survivor or requested
@@ -280,7 +287,7 @@ class Reader:
             UnknownGoldenIdError: Never issued here.
         """
         with self._opened.index.read() as view:
-            requested, entry = _issued(view, golden_id)
+            requested, entry = issued(view, golden_id)
             surviving = entry.survivor or requested
             relations = RelationList(view, surviving, view.golden(surviving) or entry, wanted)
             rows, following = relations.page(size, after)
@@ -419,15 +426,6 @@ def _opened(generation: str, index: Index, journal: JournalReader) -> _Opened:
 def _settings(view: IndexView) -> tuple[str | None, ...]:
     names = ("configuration", *(f"{what}:{kind}" for what in ("model", "epoch") for kind in EntityKind))
     return tuple(view.setting(name) for name in names)
-
-
-def _issued(view: IndexView, golden_id: str) -> tuple[GoldenId, GoldenEntry]:
-    """Return a golden ID in canonical form and its entry."""
-    requested = parse_golden_id(golden_id)
-    entry = view.golden(requested)
-    if entry is None:
-        raise UnknownGoldenIdError("this golden ID was never issued")
-    return requested, entry
 
 
 def _member(view: IndexView, opened: _Opened, number: RecordNumber) -> survivorship.Member | None:
