@@ -10,7 +10,21 @@ from importlib.util import find_spec
 
 import typer
 
-from mdm.cli import audit, export, load, maintenance, model, query, relations, relink, serve, synth, train, watch
+from mdm.cli import (
+    audit,
+    explain,
+    export,
+    load,
+    maintenance,
+    model,
+    query,
+    relations,
+    relink,
+    serve,
+    synth,
+    train,
+    watch,
+)
 from mdm.cli.output import ExitCode
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
@@ -46,6 +60,9 @@ def application() -> typer.Typer:
     app.command("watch")(watch.watch)
     app.command("household")(relations.household)
     app.command("relations")(relations.relations)
+    app.command("why")(explain.why)
+    app.command("why-not")(explain.why_not)
+    app.command("how")(explain.how)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")

@@ -7,8 +7,9 @@
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
 `client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
-that follows it), `relink`, `models` and `model_results` (linkage models); behind them `calls`, `wire_relations`,
-`wire_relink` and `wire_models` (each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values
+that follows it), `relink`, `models` and `model_results` (linkage models), `explanations`
+and `explanation_results` (why and how); behind them `calls`, `wire_relations`,
+`wire_relink`, `wire_models` and `wire_explanations` (each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values
 to messages).
 """
 
@@ -33,6 +34,7 @@ from mdm_client.errors import (
     SeveralHoldersError,
     UnavailableError,
 )
+from mdm_client.explanation_results import ObstacleKind, PairJudgement
 from mdm_client.ingest import Delete, Ingest, Load, Upsert
 from mdm_client.model_results import PairBand
 from mdm_client.records import (
@@ -93,7 +95,9 @@ __all__ = [
     "MdmError",
     "NoHolderError",
     "NotFoundError",
+    "ObstacleKind",
     "PairBand",
+    "PairJudgement",
     "RecordStatus",
     "Relation",
     "RelationDirection",

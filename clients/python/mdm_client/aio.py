@@ -16,6 +16,7 @@ from mdm_client.changes import AsyncChanges
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
 from mdm_client.errors import ServiceError, service_error, unreachable
+from mdm_client.explanations import AsyncExplanations
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -60,6 +61,7 @@ class AsyncClient:
         self.relink = AsyncRelink(self)
         self.models = AsyncModels(self)
         self.changes = AsyncChanges(self)
+        self.explain = AsyncExplanations(self)
 
     async def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.

@@ -11,6 +11,7 @@ import grpc
 from mdm.v1 import (
     change_service_pb2_grpc,
     common_pb2,
+    explain_service_pb2_grpc,
     export_service_pb2_grpc,
     golden_record_service_pb2_grpc,
     lookup_service_pb2_grpc,
@@ -24,6 +25,7 @@ from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.errors import service_error, unreachable
+from mdm_client.explanations import Explanations
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -42,6 +44,7 @@ STUBS = {
     "RelinkService": relink_service_pb2_grpc.RelinkServiceStub,
     "ModelService": model_service_pb2_grpc.ModelServiceStub,
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
+    "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
 }
 
 
@@ -79,6 +82,7 @@ class Client:
         self.relink = Relink(self)
         self.models = Models(self)
         self.changes = Changes(self)
+        self.explain = Explanations(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
