@@ -200,7 +200,7 @@ def _print_edges(edges: Iterable[EvidenceEdge], language: Language) -> None:
 
     rows = list(edges)
     table = Table(box=None, pad_edge=False)
-    for title in ("record", "hangs on"):
+    for title in ("record", "with"):
         table.add_column(title, overflow="fold")
     table.add_column("bits", justify="right")
     table.add_column("what it says", overflow="fold")

@@ -11,6 +11,6 @@ with `model_comparison`, `projection` (journal → index), and for re-linkage `r
 edges and questions),
 `relink_linkage` (records → clusters), `relink_plan` (clusters → components), `relink_report` (what they change),
 `relink_revert` (a run taken back), `relink_process` (the stages of a plan), `relink_commit` (one item of a plan →
-facts) and `relink_control` (runs, and their commits between writes). `audit` draws pairs for people to judge and says
-what their labels prove.
+facts) and `relink_control` (runs, and their commits between writes). `explain` says why records are one or two, in
+words too. `audit` draws pairs for people to judge and says what their labels prove.
 """

@@ -19,6 +19,7 @@ from mdm.limits import (
 )
 from mdm.v1 import (
     change_service_pb2,
+    explain_service_pb2,
     export_service_pb2,
     golden_record_service_pb2,
     lookup_service_pb2,
@@ -69,6 +70,11 @@ VALID = [
         change_types=[common.GOLDEN_ID_CHANGE_TYPE_MERGED] * FEED_CHANGE_TYPES_MAX,
         checkpoint_interval_s=FEED_CHECKPOINT_S_MAX,
     ),
+    explain_service_pb2.WhyRecordsRequest(
+        left=explain_service_pb2.RecordOrGoldenId(key=KEY),
+        right=explain_service_pb2.RecordOrGoldenId(golden_id="c7k3m9xq24tabz"),
+    ),
+    explain_service_pb2.HowGoldenRecordRequest(golden_id="c7k3m9xq24tabz"),
 ]
 
 
@@ -173,6 +179,14 @@ INVALID = [
         model_service_pb2.RollbackModelRequest(entity_kind=common.ENTITY_KIND_CITIZEN),
         ("reason", "string.min_len"),
     ),
+    (explain_service_pb2.WhyNotRequest(left=explain_service_pb2.RecordOrGoldenId(key=KEY)), ("right", "required")),
+    (
+        explain_service_pb2.WhyNotRequest(
+            left=explain_service_pb2.RecordOrGoldenId(), right=explain_service_pb2.RecordOrGoldenId(key=KEY)
+        ),
+        ("left.subject", "required"),
+    ),
+    (explain_service_pb2.HowGoldenRecordRequest(), ("golden_id", "string.min_len")),
 ]
 
 

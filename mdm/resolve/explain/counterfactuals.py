@@ -36,7 +36,7 @@ def _house(features: Any) -> dict[str, Any]:
     return {"premises": (*features.premises, _VALUE), "wards": (*features.wards, _VALUE)}
 
 
-_STATED: dict[tuple[EntityKind, str], _Stating] = {
+COUNTERFACTUALS: dict[tuple[EntityKind, str], _Stating] = {
     (EntityKind.CITIZEN, "personal_id"): _listed("personal_ids", single="personal_id"),
     (EntityKind.CITIZEN, "insurance_number"): _listed("insurance_numbers"),
     (EntityKind.CITIZEN, "phone"): _listed("phones", single="phone"),
@@ -62,7 +62,7 @@ def enough_alone(engine: Engine, left: Features, right: Features) -> list[str]:
     return [
         comparison.name
         for comparison in engine.scorer.specification.comparisons
-        if (stating := _STATED.get((engine.kind, comparison.name))) is not None
+        if (stating := COUNTERFACTUALS.get((engine.kind, comparison.name))) is not None
         and _links(engine, _with(left, stating), _with(right, stating))
     ]
 

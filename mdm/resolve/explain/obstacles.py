@@ -233,18 +233,25 @@ def _of_decision(reading: Reading, pair: PairExplanation) -> Iterator[Obstacle]:
         yield Obstacle(ObstacleKind.AMBIGUOUS, phrase("obstacle", "ambiguous"), rivals=tuple(rivals))
         return
     held_by = stand.considered.held_by
-    asked = next((each for each in decision.questions if each.number == stand.other.number), None)
-    is_apart = held_by is not None and not goldens_compatible(reading.view, pair.engine, held_by, target)
-    if is_apart:
+    if held_by is not None and not goldens_compatible(reading.view, pair.engine, held_by, target):
         yield Obstacle(ObstacleKind.JOINT_EVIDENCE, phrase("obstacle", "joint_evidence"))
-    if stand.considered.has_company and pair.comparison is not None:
-        missing = max(pair.engine.thresholds.move_bits - pair.comparison.match_weight_bits, 0.0)
-        sentence = phrase("obstacle", "move_margin")
-        if missing:
-            sentence = measured("short_of", sentence, missing)
+    missing = _short_of_moving(stand, pair)
+    if missing > 0:
+        sentence = measured("short_of", phrase("obstacle", "move_margin"), missing)
         yield Obstacle(ObstacleKind.MOVE_MARGIN, sentence, missing_bits=missing)
-    elif asked is not None:
+    asked = next((each for each in decision.questions if each.number == stand.other.number), None)
+    if asked is not None and held_by is None:
         yield Obstacle(ObstacleKind.AMBIGUOUS, question_sentence(asked.reason, asked.detail), asked.detail)
+
+
+def _short_of_moving(stand: _Stand, pair: PairExplanation) -> float:
+    """Return how many bits the record lacks to leave its present company for the other, as `decide` asks it."""
+    considered, thresholds = stand.considered, pair.engine.thresholds
+    if not considered.has_company or pair.comparison is None:
+        return 0.0
+    here = [each.match_weight_bits for each in considered.evidence if each.golden_id == considered.held_by]
+    needed = max([thresholds.move_bits, *(bits + thresholds.lead_bits for bits in here)])
+    return needed - pair.comparison.match_weight_bits
 
 
 def _stand(reading: Reading, pair: PairExplanation) -> _Stand:
@@ -291,8 +298,8 @@ def _enough(pair: PairExplanation, kinds: set[ObstacleKind]) -> Iterator[Enough]
     if left is not None and right is not None and kinds <= _OF_THE_PAIR:
         for name in enough_alone(pair.engine, left, right):
             yield Enough(name, phrase("enough", f"{pair.engine.kind}.{name}"))
-    found = pair.comparison
-    if found is not None and found.match_weight_bits >= pair.engine.model.thresholds.review_bits:
+    found, asks = pair.comparison, kinds - {ObstacleKind.PENDING, ObstacleKind.NOT_RECONSIDERED}
+    if asks and found is not None and found.match_weight_bits >= pair.engine.model.thresholds.review_bits:
         yield Enough("steward", phrase("enough", "steward"))
 
 

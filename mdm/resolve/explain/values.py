@@ -7,6 +7,7 @@ from typing import assert_never
 
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import (
+    Assurance,
     Attributes,
     BusinessAttributes,
     CitizenAttributes,
@@ -28,6 +29,8 @@ _FAMILY = frozenset(
     }
 )
 _REPRESENTATIVES = frozenset({RelationType.LEGAL_REPRESENTATIVE, RelationType.OWNER})
+
+PERSONAL_ID_DIGITS = 12
 
 COLUMNS: dict[tuple[EntityKind, str], tuple[str, ...]] = {
     (EntityKind.CITIZEN, "name"): ("name", "other_names"),
@@ -69,11 +72,11 @@ def written_values(record: SourceRecord) -> dict[str, tuple[str, ...]]:
                 "diacritics": (found.full_name,),
                 "birth": (found.birth_date,),
                 "sex": (found.sex,),
-                "personal_id": _numbers(found, _PERSONAL),
+                "personal_id": _personal_ids(found),
                 "insurance_number": _numbers(found, _INSURANCE),
                 "phone": _phones(found),
                 "address": places,
-                "family": _related(found, _FAMILY),
+                "family": [*_related(found, _FAMILY), *_guardians_ids(found)],
                 "employer": _related(found, frozenset({RelationType.EMPLOYER})),
             }
         case BusinessAttributes():
@@ -92,6 +95,24 @@ def written_values(record: SourceRecord) -> dict[str, tuple[str, ...]]:
 
 def _numbers(found: Attributes, types: frozenset[IdentifierType]) -> list[str]:
     return [each.value for each in found.identifiers if each.type in types]
+
+
+def _personal_ids(found: Attributes) -> list[str]:
+    # Since August 2025 the field of the social insurance number may hold the personal ID.
+    return [
+        each.value
+        for each in found.identifiers
+        if each.assurance is not Assurance.GUARDIAN
+        and (each.type in _PERSONAL or (each.type in _INSURANCE and _digit_count(each.value) == PERSONAL_ID_DIGITS))
+    ]
+
+
+def _guardians_ids(found: Attributes) -> list[str]:
+    return [each.value for each in found.identifiers if each.assurance is Assurance.GUARDIAN]
+
+
+def _digit_count(value: str) -> int:
+    return sum(character.isdigit() for character in value)
 
 
 def _related(found: Attributes, types: frozenset[RelationType]) -> list[str]:
