@@ -303,5 +303,8 @@ time; honest golden records have some twenty."""
 BRIDGES_SHOWN_MAX = 50
 """Bridge records of one explanation: more mean that the whole is a chain."""
 
+HISTORY_RECORDS_SHOWN_MAX = 20
+"""Records named of one entry of a history; a merge of large golden records moves hundreds."""
+
 PART_RECORDS_SHOWN_MAX = 20
 """Records named of each part that a bridge holds together; the rest is counted."""

@@ -14,6 +14,7 @@ from mdm.cli import (
     audit,
     explain,
     export,
+    history,
     load,
     maintenance,
     model,
@@ -63,6 +64,8 @@ def application() -> typer.Typer:
     app.command("why")(explain.why)
     app.command("why-not")(explain.why_not)
     app.command("how")(explain.how)
+    app.command("history")(history.history)
+    app.command("get")(history.get)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import enum
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,7 +60,7 @@ def why(
     with connected(server) as client:
         found = client.explain.why(left, right)
     if as_json:
-        show(_plain(found), as_json=True)
+        show(plain(found), as_json=True)
         return
     _print_pair(found, language)
     if not found.are_one:
@@ -82,19 +83,19 @@ def why_not(
     with connected(server) as client:
         found = client.explain.why_not(left, right)
     if as_json:
-        show(_plain(found), as_json=True)
+        show(plain(found), as_json=True)
         return
     if found.pair.are_one:
         note("they are one golden record; mdm why says why", golden_id=found.pair.left.golden_id)
         return
     _print_heads(found.pair)
     if found.pair.are_compared:
-        print(_said(found.pair.summary, language))
+        print(in_words(found.pair.summary, language))
     for obstacle in found.obstacles:
-        named = [*map(_key, obstacle.keys), *obstacle.rival_golden_ids]
-        print(f"- {_said(obstacle.sentence, language)}{_listed(named)}")
+        named = [*map(key_in_words, obstacle.keys), *obstacle.rival_golden_ids]
+        print(f"- {in_words(obstacle.sentence, language)}{_listed(named)}")
     for enough in found.enough:
-        print(f"+ {_said(enough.sentence, language)}")
+        print(f"+ {in_words(enough.sentence, language)}")
 
 
 def how(
@@ -103,7 +104,7 @@ def how(
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
 ) -> None:
-    """Say what holds a golden record together: its strongest evidence, its weakest link, its bridges.
+    """Say how a golden record grew and what holds it together: its strongest evidence, its weakest link, its bridges.
 
     \b
     Examples:
@@ -116,7 +117,7 @@ def how(
     with connected(server) as client:
         found = client.explain.how(golden_id)
     if as_json:
-        show(_plain(found), as_json=True)
+        show(plain(found), as_json=True)
         return
     head = {
         "golden_id": found.golden_id,
@@ -126,11 +127,15 @@ def how(
         "erased members": found.erased_member_count or "",
     }
     show(head, as_json=False)
+    for step in found.steps:
+        records = _part([key_in_words(key) for key in step.keys], step.record_count)
+        partner = f", with {key_in_words(step.partner)}" if step.partner else ""
+        print(f"{step.happened_at.date().isoformat()}  {in_words(step.sentence, language)}  [{records}{partner}]")
     if found.edges:
         _print_edges(found.edges, language)
     for bridge in found.bridges:
-        parts = " | ".join(_part([_key(key) for key in part.keys], part.record_count) for part in bridge.parts)
-        print(f"bridge {_key(bridge.key)} holds together: {parts}")
+        parts = " | ".join(_part([key_in_words(key) for key in part.keys], part.record_count) for part in bridge.parts)
+        print(f"bridge {key_in_words(bridge.key)} holds together: {parts}")
     if found.bridge_count > len(found.bridges):
         note("there are more bridges", shown=len(found.bridges), bridge_count=found.bridge_count)
 
@@ -172,19 +177,26 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
             table.add_column(title, overflow="fold")
         table.add_column("bits", justify="right")
         table.add_column("what it says", overflow="fold")
-        table.add_row("start", "", "", f"{pair.starting_weight_bits:+.1f}", _said(pair.starting_sentence, language))
+        table.add_row("start", "", "", f"{pair.starting_weight_bits:+.1f}", in_words(pair.starting_sentence, language))
         for each in pair.comparisons:
             written = [Text("\n".join(side)) for side in (each.left_written_values, each.right_written_values)]
-            table.add_row(each.comparison, *written, f"{each.match_weight_bits:+.1f}", _said(each.sentence, language))
+            table.add_row(
+                each.comparison, *written, f"{each.match_weight_bits:+.1f}", in_words(each.sentence, language)
+            )
         _console().print(table)
-        print(_said(pair.summary, language))
+        print(in_words(pair.summary, language))
     for ruling in pair.rulings:
-        print(f"{ruling.rule}: {_said(ruling.sentence, language)}")
+        print(f"{ruling.rule}: {in_words(ruling.sentence, language)}")
     if pair.question is not None:
-        print(f"question: {_said(pair.question.sentence, language)}")
-    found_by = " · ".join(_said(each.sentence, language) for each in pair.shared_blocks)
+        print(f"question: {in_words(pair.question.sentence, language)}")
+    found_by = " · ".join(in_words(each.sentence, language) for each in pair.shared_blocks)
     if found_by:
         print(f"found by: {found_by}")
+    if pair.decision is not None:
+        said = in_words(pair.decision.sentence, language)
+        print(f"decided {pair.decision.happened_at.date().isoformat()}: {said}")
+    if pair.was_decided_otherwise:
+        print("they were decided under another model or epoch than the numbers above are of")
     print(f"model {pair.model_digest}, epoch {pair.epoch_digest}")
 
 
@@ -206,21 +218,22 @@ def _print_edges(edges: Iterable[EvidenceEdge], language: Language) -> None:
     table.add_column("what it says", overflow="fold")
     shown = rows if len(rows) <= _ROWS_SHOWN_MAX else rows[-_ROWS_SHOWN_MAX:]
     for edge in shown:
-        words = _said(edge.sentence, language) + (" (weakest)" if edge is rows[-1] and len(rows) > 1 else "")
-        table.add_row(_key(edge.right), _key(edge.left), f"{edge.match_weight_bits:+.1f}", words)
+        words = in_words(edge.sentence, language) + (" (weakest)" if edge is rows[-1] and len(rows) > 1 else "")
+        table.add_row(key_in_words(edge.right), key_in_words(edge.left), f"{edge.match_weight_bits:+.1f}", words)
     _console().print(table)
     if len(shown) < len(rows):
         note("the weakest links are shown", shown=len(shown), link_count=len(rows), option="--json")
 
 
 def _record(record: ExplainedRecord) -> str:
-    facts = [_key(record.key) if record.key else "erased record", record.golden_id, record.updated_at]
+    facts = [key_in_words(record.key) if record.key else "erased record", record.golden_id, record.updated_at]
     if record.status.value != "found":
         facts.insert(1, str(record.status))
     return " · ".join(filter(None, facts))
 
 
-def _key(key: SourceKey) -> str:
+def key_in_words(key: SourceKey) -> str:
+    """Return a source key as commands take it."""
     return f"{key.registry} {key.kind} {key.record_id}"
 
 
@@ -232,9 +245,15 @@ def _listed(names: list[str]) -> str:
     return f" [{', '.join(names)}]" if names else ""
 
 
-def _said(sentence: Sentence, language: Language) -> str:
+def in_words(sentence: Sentence, language: Language) -> str:
+    """Return a sentence in one language."""
     return sentence.vi if language is Language.VIETNAMESE else sentence.en
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    return dataclasses.asdict(value)
+def plain(value: Any) -> dict[str, Any]:
+    """Return a result as JSON prints it: times in ISO form."""
+    return dataclasses.asdict(value, dict_factory=_timed)
+
+
+def _timed(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in pairs}

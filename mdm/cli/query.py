@@ -38,7 +38,7 @@ def lookup(
 
     if len(what) == 1:
         with connected(server) as client:
-            show(_golden_record(client.golden_record(what[0])), as_json=as_json)
+            show(shown_golden_record(client.golden_record(what[0])), as_json=as_json)
         return
     if len(what) < _KEY_PARTS_MIN or what[1] not in {"citizen", "business"}:
         fail("give a golden ID, or a registry, citizen or business, and record ids", ExitCode.USAGE)
@@ -163,7 +163,8 @@ def match(
     show(result, as_json=as_json)
 
 
-def _golden_record(record: GoldenRecord) -> dict[str, Any]:
+def shown_golden_record(record: GoldenRecord) -> dict[str, Any]:
+    """Return what a command shows of a golden record."""
     return {
         "golden_id": record.golden_id,
         "status": str(record.status),

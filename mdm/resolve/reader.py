@@ -35,6 +35,7 @@ from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
+from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, seq_of_token
 from mdm.resolve.payloads import decode_payload, updated_at_us
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reading import Reading, issued
@@ -261,6 +262,28 @@ class Reader:
                 len(asked),
                 view.applied_seq,
             )
+
+    def past_golden(self, golden_id: str, moment: int | str) -> PastGoldenRecord:
+        """Return what was known of a golden ID; costs 5 us an event of its history until then and 30 us a member.
+
+        Args:
+            golden_id: In any form.
+            moment: The token of a position, or a time in microseconds since 1970.
+
+        Raises:
+            InvalidGoldenIdError: Not a golden ID.
+            UnknownGoldenIdError: Never issued here.
+            GoldenIdNotYetIssuedError: It was issued later.
+            InvalidTokenError: The token is not one of this journal.
+            InvalidInputError: The moment lies in the future.
+        """
+        with self.reading() as reading:
+            requested, _ = issued(reading.view, golden_id)
+            if isinstance(moment, str):
+                seq = seq_of_token(reading, moment)
+            else:
+                seq = seq_of_time(reading, moment, time.time_ns() // 1000)
+            return past_golden_record(reading, requested, seq)
 
     def households(self, golden_id: str) -> HouseholdAnswer:
         """Return the households of a citizen, now and before; of a retired ID none. Cost: about 0.2 ms for a family.

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from mdm.domain.decision import Band
 from mdm.domain.events import Verdict
-from mdm.domain.keys import RecordNumber, SourceKey
 from mdm.limits import PART_RECORDS_SHOWN_MAX
 from mdm.resolve.explain.explainer import Subject
 from mdm.resolve.explain.growth import BridgeRecord, EvidenceEdge, HowGolden
 from mdm.resolve.explain.obstacles import Obstacle, ObstacleKind, WhyNot
 from mdm.resolve.explain.pairs import Comparison, PairExplanation, Part, Side, question_sentence
-from mdm.resolve.explain.phrases import Sentence
 from mdm.server.wire_answers import AGREEMENTS, GOLDEN_STATES
+from mdm.server.wire_history import Keys, Token, entry_message, key_messages, sentence_message
 from mdm.server.wire_records import key_message, numbers_of, source_key
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import explain_service_pb2 as wire
 from mdm.v1 import model_service_pb2 as model
-
-Token = Callable[[int], common.JournalToken]
-"""Gives the wire form of a position."""
-
-Keys = dict[RecordNumber, SourceKey]
-"""Source keys by number; an erased record has none."""
 
 _BANDS = numbers_of(dict(model.PairBand.items()), "PAIR_BAND", Band)
 _JUDGEMENTS = numbers_of(dict(wire.PairJudgement.items()), "PAIR_JUDGEMENT", Verdict)
@@ -37,11 +28,6 @@ def subject(message: wire.RecordOrGoldenId) -> Subject:
         InvalidSourceKeyError: The key is not well formed.
     """
     return source_key(message.key) if message.WhichOneof("subject") == "key" else message.golden_id
-
-
-def sentence_message(sentence: Sentence) -> wire.Sentence:
-    """Return a sentence in both languages."""
-    return wire.Sentence(vi=sentence.vi, en=sentence.en)
 
 
 def pair_message(pair: PairExplanation, token: Token) -> wire.PairExplanation:
@@ -72,6 +58,8 @@ def pair_message(pair: PairExplanation, token: Token) -> wire.PairExplanation:
         ],
         model_digest=engine.model_digest,
         epoch_digest=engine.epoch_digest,
+        decision=entry_message(pair.decision, pair.keys, token) if pair.decision else None,
+        was_decided_otherwise=pair.was_decided_otherwise,
     )
     if pair.comparison is not None:
         _add_comparison(message, pair.comparison)
@@ -117,6 +105,7 @@ def how_message(found: HowGolden, token: Token) -> wire.HowGoldenRecordResponse:
         model_digest=found.engine.model_digest,
         epoch_digest=found.engine.epoch_digest,
         read_at=token(found.read_seq),
+        steps=[entry_message(each, found.keys, token) for each in found.steps],
     )
 
 
@@ -166,14 +155,10 @@ def _obstacle(obstacle: Obstacle, keys: Keys) -> wire.Obstacle:
         kind=wire.ObstacleKind.ValueType(_OBSTACLES[obstacle.kind]),
         detail=obstacle.detail,
         missing_bits=obstacle.missing_bits,
-        keys=_keys(obstacle.records, keys),
+        keys=key_messages(obstacle.records, keys),
         rival_golden_ids=obstacle.rivals,
         sentence=sentence_message(obstacle.sentence),
     )
-
-
-def _keys(numbers: Iterable[RecordNumber], keys: Keys) -> list[common.SourceKey]:
-    return [key_message(keys[number]) for number in numbers if number in keys]
 
 
 def _edge(edge: EvidenceEdge, keys: Keys) -> wire.EvidenceEdge:
@@ -192,7 +177,7 @@ def _bridge(bridge: BridgeRecord, keys: Keys) -> wire.BridgeRecord:
     return wire.BridgeRecord(
         key=key_message(keys[bridge.number]),
         parts=[
-            wire.RecordPart(keys=_keys(part[:PART_RECORDS_SHOWN_MAX], keys), record_count=len(part))
+            wire.RecordPart(keys=key_messages(part[:PART_RECORDS_SHOWN_MAX], keys), record_count=len(part))
             for part in bridge.parts
         ],
     )

@@ -241,6 +241,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: a Watch with a token kept from before a restore from backup.
     To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
     """
+    ERROR_REASON_GOLDEN_ID_NOT_YET_ISSUED: _ErrorReason.ValueType  # 50
+    """The golden ID was issued later than as_of.
+    Code: NOT_FOUND.
+    Example: a GetGoldenRecord as of last year for a golden ID of this year.
+    To mend it: ask as of a later position or time; GetHistory says when it was issued.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo of domain `mdm.hochiminhcity.gov.vn` carries the name without its prefix as its reason,
@@ -465,5 +471,11 @@ may be lost. PreconditionFailure names it as type `RESET`.
 Code: FAILED_PRECONDITION.
 Example: a Watch with a token kept from before a restore from backup.
 To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
+"""
+ERROR_REASON_GOLDEN_ID_NOT_YET_ISSUED: ErrorReason.ValueType  # 50
+"""The golden ID was issued later than as_of.
+Code: NOT_FOUND.
+Example: a GetGoldenRecord as of last year for a golden ID of this year.
+To mend it: ask as of a later position or time; GetHistory says when it was issued.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

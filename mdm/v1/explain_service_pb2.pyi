@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mdm.v1 import common_pb2 as _common_pb2
+from mdm.v1 import golden_record_service_pb2 as _golden_record_service_pb2
 from mdm.v1 import model_service_pb2 as _model_service_pb2
 import builtins as _builtins
 import sys
@@ -138,32 +139,6 @@ PAIR_JUDGEMENT_DIFFERENT: PairJudgement.ValueType  # 2
 Global___PairJudgement: _TypeAlias = PairJudgement  # noqa: Y015
 
 @_typing.final
-class Sentence(_message.Message):
-    """One sentence in two languages. It holds no value of a person."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    VI_FIELD_NUMBER: _builtins.int
-    EN_FIELD_NUMBER: _builtins.int
-    vi: _builtins.str
-    """In Vietnamese."""
-    en: _builtins.str
-    """In English."""
-    def __init__(
-        self,
-        *,
-        vi: _builtins.str = ...,
-        en: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["en", b"en", "vi", b"vi"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Sentence: _TypeAlias = Sentence  # noqa: Y015
-
-@_typing.final
 class RecordOrGoldenId(_message.Message):
     """Who is meant: a record, or a golden record."""
 
@@ -275,7 +250,7 @@ class ExplainedComparison(_message.Message):
         """The same of the right record as its registry wrote them."""
 
     @_builtins.property
-    def sentence(self) -> Global___Sentence:
+    def sentence(self) -> _common_pb2.Sentence:
         """The same in words."""
 
     def __init__(
@@ -291,7 +266,7 @@ class ExplainedComparison(_message.Message):
         right_values: _abc.Iterable[_builtins.str] | None = ...,
         left_written_values: _abc.Iterable[_builtins.str] | None = ...,
         right_written_values: _abc.Iterable[_builtins.str] | None = ...,
-        sentence: Global___Sentence | None = ...,
+        sentence: _common_pb2.Sentence | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -315,7 +290,7 @@ class Ruling(_message.Message):
     name: _builtins.str
     """Name of the veto, of what a link lacks, or of the judgement."""
     @_builtins.property
-    def sentence(self) -> Global___Sentence:
+    def sentence(self) -> _common_pb2.Sentence:
         """The same in words."""
 
     def __init__(
@@ -323,7 +298,7 @@ class Ruling(_message.Message):
         *,
         rule: _builtins.str = ...,
         name: _builtins.str = ...,
-        sentence: Global___Sentence | None = ...,
+        sentence: _common_pb2.Sentence | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -350,7 +325,7 @@ class SharedBlock(_message.Message):
     is_truncated: _builtins.bool
     """Whether more hold it than are read, so that either may be left out."""
     @_builtins.property
-    def sentence(self) -> Global___Sentence:
+    def sentence(self) -> _common_pb2.Sentence:
         """What the key is, in words."""
 
     def __init__(
@@ -359,7 +334,7 @@ class SharedBlock(_message.Message):
         rule: _builtins.str = ...,
         holder_count: _builtins.int = ...,
         is_truncated: _builtins.bool = ...,
-        sentence: Global___Sentence | None = ...,
+        sentence: _common_pb2.Sentence | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -391,7 +366,7 @@ class OpenQuestion(_message.Message):
         """When it was asked."""
 
     @_builtins.property
-    def sentence(self) -> Global___Sentence:
+    def sentence(self) -> _common_pb2.Sentence:
         """The same in words."""
 
     def __init__(
@@ -401,7 +376,7 @@ class OpenQuestion(_message.Message):
         detail: _builtins.str = ...,
         match_weight_bits: _builtins.float = ...,
         opened_at: _common_pb2.JournalToken | None = ...,
-        sentence: Global___Sentence | None = ...,
+        sentence: _common_pb2.Sentence | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["opened_at", b"opened_at", "sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -439,6 +414,8 @@ class PairExplanation(_message.Message):
     SHARED_BLOCKS_FIELD_NUMBER: _builtins.int
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     EPOCH_DIGEST_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    WAS_DECIDED_OTHERWISE_FIELD_NUMBER: _builtins.int
     are_one: _builtins.bool
     """Whether both stand under one golden ID now."""
     are_compared: _builtins.bool
@@ -467,6 +444,8 @@ class PairExplanation(_message.Message):
     """Digest of the model in force, under which they were compared."""
     epoch_digest: _builtins.str
     """Digest of the statistics epoch in force."""
+    was_decided_otherwise: _builtins.bool
+    """Whether that was under another model or epoch than the numbers above; they may then differ from what decided."""
     @_builtins.property
     def left(self) -> Global___ExplainedRecord:
         """The one record."""
@@ -480,11 +459,11 @@ class PairExplanation(_message.Message):
         """The comparisons in the model's order; with the starting weight they add up to the match weight."""
 
     @_builtins.property
-    def starting_sentence(self) -> Global___Sentence:
+    def starting_sentence(self) -> _common_pb2.Sentence:
         """Where the weight begins, in words."""
 
     @_builtins.property
-    def summary(self) -> Global___Sentence:
+    def summary(self) -> _common_pb2.Sentence:
         """What the weight leads to, in words."""
 
     @_builtins.property
@@ -498,6 +477,12 @@ class PairExplanation(_message.Message):
     @_builtins.property
     def shared_blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SharedBlock]:
         """The blocking rules by which they find each other; none if they do not."""
+
+    @_builtins.property
+    def decision(self) -> _golden_record_service_pb2.HistoryEntry:
+        """The entry by which they came together; of two that are apart, by which the later came to its golden ID. Unset if
+        neither has one.
+        """
 
     def __init__(
         self,
@@ -516,18 +501,20 @@ class PairExplanation(_message.Message):
         lead_bits: _builtins.float = ...,
         expected_strangers: _builtins.float | None = ...,
         expected_strangers_max: _builtins.float = ...,
-        starting_sentence: Global___Sentence | None = ...,
-        summary: Global___Sentence | None = ...,
+        starting_sentence: _common_pb2.Sentence | None = ...,
+        summary: _common_pb2.Sentence | None = ...,
         rulings: _abc.Iterable[Global___Ruling] | None = ...,
         judgement: Global___PairJudgement.ValueType = ...,
         question: Global___OpenQuestion | None = ...,
         shared_blocks: _abc.Iterable[Global___SharedBlock] | None = ...,
         model_digest: _builtins.str = ...,
         epoch_digest: _builtins.str = ...,
+        decision: _golden_record_service_pb2.HistoryEntry | None = ...,
+        was_decided_otherwise: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "expected_strangers", b"expected_strangers", "left", b"left", "question", b"question", "right", b"right", "starting_sentence", b"starting_sentence", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "decision", b"decision", "expected_strangers", b"expected_strangers", "left", b"left", "question", b"question", "right", b"right", "starting_sentence", b"starting_sentence", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "are_compared", b"are_compared", "are_one", b"are_one", "band", b"band", "comparisons", b"comparisons", "epoch_digest", b"epoch_digest", "expected_strangers", b"expected_strangers", "expected_strangers_max", b"expected_strangers_max", "judgement", b"judgement", "lead_bits", b"lead_bits", "left", b"left", "link_threshold_bits", b"link_threshold_bits", "match_probability", b"match_probability", "match_weight_bits", b"match_weight_bits", "model_digest", b"model_digest", "question", b"question", "review_threshold_bits", b"review_threshold_bits", "right", b"right", "rulings", b"rulings", "shared_blocks", b"shared_blocks", "starting_sentence", b"starting_sentence", "starting_weight_bits", b"starting_weight_bits", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "are_compared", b"are_compared", "are_one", b"are_one", "band", b"band", "comparisons", b"comparisons", "decision", b"decision", "epoch_digest", b"epoch_digest", "expected_strangers", b"expected_strangers", "expected_strangers_max", b"expected_strangers_max", "judgement", b"judgement", "lead_bits", b"lead_bits", "left", b"left", "link_threshold_bits", b"link_threshold_bits", "match_probability", b"match_probability", "match_weight_bits", b"match_weight_bits", "model_digest", b"model_digest", "question", b"question", "review_threshold_bits", b"review_threshold_bits", "right", b"right", "rulings", b"rulings", "shared_blocks", b"shared_blocks", "starting_sentence", b"starting_sentence", "starting_weight_bits", b"starting_weight_bits", "summary", b"summary", "was_decided_otherwise", b"was_decided_otherwise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_strangers: _TypeAlias = _typing.Literal["expected_strangers"]  # noqa: Y015
     _WhichOneofArgType__expected_strangers: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers"]  # noqa: Y015
@@ -706,7 +693,7 @@ class Obstacle(_message.Message):
         """Golden IDs that exclude the link, the strongest first."""
 
     @_builtins.property
-    def sentence(self) -> Global___Sentence:
+    def sentence(self) -> _common_pb2.Sentence:
         """The same in words."""
 
     def __init__(
@@ -717,7 +704,7 @@ class Obstacle(_message.Message):
         missing_bits: _builtins.float = ...,
         keys: _abc.Iterable[_common_pb2.SourceKey] | None = ...,
         rival_golden_ids: _abc.Iterable[_builtins.str] | None = ...,
-        sentence: Global___Sentence | None = ...,
+        sentence: _common_pb2.Sentence | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -738,14 +725,14 @@ class EnoughEvidence(_message.Message):
     name: _builtins.str
     """A comparison of which both records would have to state one value, `judgement` (withdrawn) or `steward` (a judgement)."""
     @_builtins.property
-    def sentence(self) -> Global___Sentence:
+    def sentence(self) -> _common_pb2.Sentence:
         """The same in words."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        sentence: Global___Sentence | None = ...,
+        sentence: _common_pb2.Sentence | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -802,6 +789,7 @@ class HowGoldenRecordResponse(_message.Message):
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     EPOCH_DIGEST_FIELD_NUMBER: _builtins.int
     READ_AT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
     requested_golden_id: _builtins.str
     """The golden ID that was asked for, in canonical form."""
     golden_id: _builtins.str
@@ -838,6 +826,10 @@ class HowGoldenRecordResponse(_message.Message):
     def read_at(self) -> _common_pb2.JournalToken:
         """Position that the answer was read at."""
 
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_golden_record_service_pb2.HistoryEntry]:
+        """The order in which it grew: how its present members came, the oldest first, at most 500."""
+
     def __init__(
         self,
         *,
@@ -854,10 +846,11 @@ class HowGoldenRecordResponse(_message.Message):
         model_digest: _builtins.str = ...,
         epoch_digest: _builtins.str = ...,
         read_at: _common_pb2.JournalToken | None = ...,
+        steps: _abc.Iterable[_golden_record_service_pb2.HistoryEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "weakest_edge", b"weakest_edge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bridge_count", b"bridge_count", "bridges", b"bridges", "edges", b"edges", "epoch_digest", b"epoch_digest", "erased_member_count", b"erased_member_count", "golden_id", b"golden_id", "members", b"members", "model_digest", b"model_digest", "part_count", b"part_count", "read_at", b"read_at", "requested_golden_id", b"requested_golden_id", "status", b"status", "weakest_edge", b"weakest_edge"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bridge_count", b"bridge_count", "bridges", b"bridges", "edges", b"edges", "epoch_digest", b"epoch_digest", "erased_member_count", b"erased_member_count", "golden_id", b"golden_id", "members", b"members", "model_digest", b"model_digest", "part_count", b"part_count", "read_at", b"read_at", "requested_golden_id", b"requested_golden_id", "status", b"status", "steps", b"steps", "weakest_edge", b"weakest_edge"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -893,7 +886,7 @@ class EvidenceEdge(_message.Message):
         """The other record."""
 
     @_builtins.property
-    def sentence(self) -> Global___Sentence:
+    def sentence(self) -> _common_pb2.Sentence:
         """The same in words."""
 
     def __init__(
@@ -905,7 +898,7 @@ class EvidenceEdge(_message.Message):
         band: _model_service_pb2.PairBand.ValueType = ...,
         judgement: Global___PairJudgement.ValueType = ...,
         detail: _builtins.str = ...,
-        sentence: Global___Sentence | None = ...,
+        sentence: _common_pb2.Sentence | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "right", b"right", "sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -41,8 +41,8 @@ class ExplainServiceStub:
     WhyNot: _grpc.UnaryUnaryMultiCallable[_explain_service_pb2.WhyNotRequest, _explain_service_pb2.WhyNotResponse]
     """Says everything that keeps two records or golden IDs from being one, and what would be enough. Fails as WhyRecords."""
     HowGoldenRecord: _grpc.UnaryUnaryMultiCallable[_explain_service_pb2.HowGoldenRecordRequest, _explain_service_pb2.HowGoldenRecordResponse]
-    """Says what holds a golden record together: its strongest tree of evidence, its weakest link, and the records without
-    which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
+    """Says how a golden record came about and what holds it together: the order in which it grew, its strongest tree of
+    evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
     """
 
 @_typing.type_check_only
@@ -58,8 +58,8 @@ class ExplainServiceAsyncStub(ExplainServiceStub):
     WhyNot: _aio.UnaryUnaryMultiCallable[_explain_service_pb2.WhyNotRequest, _explain_service_pb2.WhyNotResponse]  # type: ignore[assignment]
     """Says everything that keeps two records or golden IDs from being one, and what would be enough. Fails as WhyRecords."""
     HowGoldenRecord: _aio.UnaryUnaryMultiCallable[_explain_service_pb2.HowGoldenRecordRequest, _explain_service_pb2.HowGoldenRecordResponse]  # type: ignore[assignment]
-    """Says what holds a golden record together: its strongest tree of evidence, its weakest link, and the records without
-    which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
+    """Says how a golden record came about and what holds it together: the order in which it grew, its strongest tree of
+    evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
     """
 
 class ExplainServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -90,8 +90,8 @@ class ExplainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _explain_service_pb2.HowGoldenRecordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_explain_service_pb2.HowGoldenRecordResponse, _abc.Awaitable[_explain_service_pb2.HowGoldenRecordResponse]]:
-        """Says what holds a golden record together: its strongest tree of evidence, its weakest link, and the records without
-        which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
+        """Says how a golden record came about and what holds it together: the order in which it grew, its strongest tree of
+        evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
         """
 
 def add_ExplainServiceServicer_to_server(servicer: ExplainServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -34,7 +34,7 @@ from mdm_client.errors import (
     SeveralHoldersError,
     UnavailableError,
 )
-from mdm_client.explanation_results import ObstacleKind, PairJudgement
+from mdm_client.explanation_results import HistoryGround, ObstacleKind, PairJudgement
 from mdm_client.ingest import Delete, Ingest, Load, Upsert
 from mdm_client.model_results import PairBand
 from mdm_client.records import (
@@ -82,6 +82,7 @@ __all__ = [
     "FieldViolation",
     "GoldenIdChangeType",
     "GoldenIdStatus",
+    "HistoryGround",
     "Identifier",
     "IdentifierType",
     "IncompleteExportError",

@@ -25,7 +25,7 @@ from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.errors import service_error, unreachable
-from mdm_client.explanations import Explanations
+from mdm_client.explanations import Explanations, Histories
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -83,6 +83,7 @@ class Client:
         self.models = Models(self)
         self.changes = Changes(self)
         self.explain = Explanations(self)
+        self.history = Histories(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.

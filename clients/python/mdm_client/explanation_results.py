@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from mdm_client.model_results import PairBand
 from mdm_client.records import SourceKey
-from mdm_client.results import Agreement, GoldenIdStatus, RecordStatus
+from mdm_client.results import Agreement, GoldenIdChangeType, GoldenIdStatus, GoldenRecord, RecordStatus
 
 Subject = SourceKey | str
 """A record by its key, or a golden ID."""
@@ -20,6 +21,21 @@ class PairJudgement(StrEnum):
     """Nobody has."""
     SAME = "same"
     DIFFERENT = "different"
+
+
+class HistoryGround(StrEnum):
+    """Who or what brought a change about."""
+
+    UNSPECIFIED = "unspecified"
+    DECISION = "decision"
+    """The machine's, as records came and went."""
+    RELINK = "relink"
+    REVERT = "revert"
+    """A re-linkage was taken back."""
+    STEWARD = "steward"
+    CLERK = "clerk"
+    REGISTRY = "registry"
+    """It sent other values, or withdrew the record."""
 
 
 class ObstacleKind(StrEnum):
@@ -53,6 +69,59 @@ class Sentence:
 
     vi: str
     en: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One thing that happened to a golden ID."""
+
+    position: str
+    """Token of its place in the journal: what `as_of` takes."""
+    happened_at: datetime
+    type: GoldenIdChangeType
+    other_golden_id: str
+    """The other golden ID that the type speaks of; empty if there is none."""
+    keys: tuple[SourceKey, ...]
+    """The records that came, went or are spoken of, at most 20."""
+    record_count: int
+    partner: SourceKey | None
+    """The record whose evidence decided."""
+    match_weight_bits: float | None
+    ground: HistoryGround
+    detail: str
+    run_id: str
+    actor: str
+    purpose: str
+    method: str
+    load_id: str
+    model_digest: str
+    epoch_digest: str
+    sentence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of what happened to a golden ID, and how the golden ID answers now."""
+
+    requested_golden_id: str
+    golden_id: str
+    """The surviving golden ID; empty if retired."""
+    status: GoldenIdStatus
+    entries: tuple[HistoryEntry, ...]
+    next_page_token: str
+    """Empty on the last page."""
+    read_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastGoldenRecord:
+    """What was known of a golden ID, its values chosen by the present rules."""
+
+    record: GoldenRecord
+    as_of: str
+    """Token of the position that the answer is of."""
+    erased_member_count: int
+    """Members of then whose values were erased since: neither they nor their values are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +216,10 @@ class PairExplanation:
     shared_blocks: tuple[SharedBlock, ...]
     model_digest: str
     epoch_digest: str
+    decision: HistoryEntry | None
+    """By which they came together; of two that are apart, by which the later came to its golden ID."""
+    was_decided_otherwise: bool
+    """Whether that was under another model or epoch than the numbers here."""
     read_at: str
 
 
@@ -232,4 +305,6 @@ class HowGoldenRecord:
     bridge_count: int
     model_digest: str
     epoch_digest: str
+    steps: tuple[HistoryEntry, ...]
+    """How its present members came, the oldest first."""
     read_at: str

@@ -1,8 +1,10 @@
-"""Calls and messages of explanations."""
+"""Calls and messages of explanations and histories."""
 
 from __future__ import annotations
 
-from mdm.v1 import explain_service_pb2
+from datetime import UTC, datetime
+
+from mdm.v1 import common_pb2, explain_service_pb2, golden_record_service_pb2
 from mdm_client import explanation_results as results
 from mdm_client import wire
 from mdm_client.calls import Call
@@ -10,6 +12,7 @@ from mdm_client.records import SourceKey
 from mdm_client.wire_models import PAIR_BAND
 
 _JUDGEMENT = wire.EnumWire(results.PairJudgement, explain_service_pb2.PairJudgement, "PAIR_JUDGEMENT")
+_GROUND = wire.EnumWire(results.HistoryGround, golden_record_service_pb2.HistoryGround, "HISTORY_GROUND")
 _OBSTACLE = wire.EnumWire(results.ObstacleKind, explain_service_pb2.ObstacleKind, "OBSTACLE_KIND")
 
 
@@ -78,10 +81,56 @@ def how(golden_id: str, fresh: str) -> Call[results.HowGoldenRecord]:
             bridge_count=answer.bridge_count,
             model_digest=answer.model_digest,
             epoch_digest=answer.epoch_digest,
+            steps=tuple(_entry(item) for item in answer.steps),
             read_at=answer.read_at.value,
         )
 
     return Call("ExplainService", "HowGoldenRecord", request, decode)
+
+
+def history(golden_id: str, page_size: int, page_token: str, fresh: str) -> Call[results.HistoryPage]:
+    """Ask what happened to a golden ID."""
+    request = golden_record_service_pb2.GetHistoryRequest(
+        golden_id=golden_id,
+        page_size=page_size,
+        page_token=page_token,
+        at_least_as_fresh=wire.token_to_wire(fresh),
+    )
+
+    def decode(answer: golden_record_service_pb2.GetHistoryResponse) -> results.HistoryPage:
+        return results.HistoryPage(
+            answer.requested_golden_id,
+            answer.golden_id,
+            wire.GOLDEN_ID_STATUS.from_wire(answer.status),
+            tuple(_entry(item) for item in answer.entries),
+            answer.next_page_token,
+            answer.read_at.value,
+        )
+
+    return Call("GoldenRecordService", "GetHistory", request, decode)
+
+
+def golden_record_at(golden_id: str, moment: str | datetime, fresh: str) -> Call[results.PastGoldenRecord]:
+    """Read a golden record as it was.
+
+    Raises:
+        ValueError: A time without a zone could mean any hour.
+    """
+    request = golden_record_service_pb2.GetGoldenRecordRequest(
+        golden_id=golden_id, at_least_as_fresh=wire.token_to_wire(fresh)
+    )
+    if isinstance(moment, str):
+        request.as_of_position.value = moment
+    elif moment.tzinfo is None:
+        raise ValueError("the time must have a time zone")
+    else:
+        request.as_of_time.FromDatetime(moment.astimezone(UTC))
+
+    def decode(answer: golden_record_service_pb2.GetGoldenRecordResponse) -> results.PastGoldenRecord:
+        record = wire.golden_record_from_wire(answer.golden_record, answer.read_at.value)
+        return results.PastGoldenRecord(record, answer.as_of.value, answer.erased_member_count)
+
+    return Call("GoldenRecordService", "GetGoldenRecord", request, decode)
 
 
 def _subject(subject: results.Subject) -> explain_service_pb2.RecordOrGoldenId:
@@ -117,6 +166,8 @@ def _pair(message: explain_service_pb2.PairExplanation, read_at: str) -> results
         ),
         model_digest=message.model_digest,
         epoch_digest=message.epoch_digest,
+        decision=_entry(message.decision) if message.HasField("decision") else None,
+        was_decided_otherwise=message.was_decided_otherwise,
         read_at=read_at,
     )
 
@@ -156,6 +207,29 @@ def _record(message: explain_service_pb2.ExplainedRecord) -> results.ExplainedRe
     )
 
 
+def _entry(message: golden_record_service_pb2.HistoryEntry) -> results.HistoryEntry:
+    return results.HistoryEntry(
+        position=message.position.value,
+        happened_at=message.happened_at.ToDatetime(UTC),
+        type=wire.CHANGE_TYPE.from_wire(message.type),
+        other_golden_id=message.other_golden_id,
+        keys=tuple(wire.key_from_wire(key) for key in message.keys),
+        record_count=message.record_count,
+        partner=wire.key_from_wire(message.partner) if message.HasField("partner") else None,
+        match_weight_bits=message.match_weight_bits if message.HasField("match_weight_bits") else None,
+        ground=_GROUND.from_wire(message.ground),
+        detail=message.detail,
+        run_id=message.run_id,
+        actor=message.actor,
+        purpose=message.purpose,
+        method=message.method,
+        load_id=message.load_id,
+        model_digest=message.model_digest,
+        epoch_digest=message.epoch_digest,
+        sentence=_sentence(message.sentence),
+    )
+
+
 def _edge(message: explain_service_pb2.EvidenceEdge) -> results.EvidenceEdge:
     return results.EvidenceEdge(
         wire.key_from_wire(message.left),
@@ -168,5 +242,5 @@ def _edge(message: explain_service_pb2.EvidenceEdge) -> results.EvidenceEdge:
     )
 
 
-def _sentence(message: explain_service_pb2.Sentence) -> results.Sentence:
+def _sentence(message: common_pb2.Sentence) -> results.Sentence:
     return results.Sentence(message.vi, message.en)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from mdm.domain.keys import RecordNumber, SourceKey
+import msgspec
+
+from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
 from mdm.errors import InvalidInputError, UnknownRecordError
 from mdm.resolve.explain.growth import HowGolden, how_golden
+from mdm.resolve.explain.history import HistoryEntry, Position, history_page, keys_of
 from mdm.resolve.explain.obstacles import WhyNot, why_not
 from mdm.resolve.explain.pairs import PairExplanation, best_pair, explain_pair
 from mdm.resolve.reader import Reader
-from mdm.resolve.reading import Reading, issued
+from mdm.resolve.reading import Reading, golden_state, issued
+from mdm.resolve.views import GoldenState
 
 Subject = SourceKey | str
 """A record by its key, or a golden ID."""
+
+
+class History(msgspec.Struct, frozen=True):
+    """A page of what happened to a golden ID."""
+
+    requested: GoldenId
+    golden_id: GoldenId | None
+    """The surviving ID; None when retired."""
+    state: GoldenState
+    entries: tuple[HistoryEntry, ...]
+    following: Position | None
+    """The place behind which more follow."""
+    keys: dict[RecordNumber, SourceKey]
+    """Of the records that the entries name; an erased one has none."""
+    read_seq: int
 
 
 class Explainer:
@@ -38,6 +57,27 @@ class Explainer:
         """Return what keeps two records or golden IDs from being one; raises as `why`."""
         with self._reader.reading() as reading:
             return why_not(reading, _explained(reading, left, right))
+
+    def history(self, golden_id: str, size: int, after: Position | None) -> History:
+        """Return a page of what happened to a golden ID itself, a redirect not followed.
+
+        Raises:
+            InvalidGoldenIdError: Not a golden ID.
+            UnknownGoldenIdError: Never issued here.
+        """
+        with self._reader.reading() as reading:
+            requested, entry = issued(reading.view, golden_id)
+            page = history_page(reading, requested, size, after)
+            current = None if entry.is_retired else entry.survivor or requested
+            return History(
+                requested,
+                current,
+                golden_state(entry),
+                tuple(page.entries),
+                page.following,
+                keys_of(reading, page.entries),
+                reading.view.applied_seq,
+            )
 
     def how(self, golden_id: str) -> HowGolden:
         """Return what holds a golden record together.

@@ -1,4 +1,4 @@
-"""How a golden record holds together: every pair of its members judged anew, its strongest tree, its bridges."""
+"""How a golden record grew and what holds it together: every pair of members judged anew, its tree, its bridges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mdm.domain.decision import Band
 from mdm.domain.events import Verdict
-from mdm.domain.keys import GoldenId, RecordNumber, kind_of
+from mdm.domain.keys import GoldenId, RecordNumber, SourceKey, kind_of
 from mdm.domain.state import GoldenEntry, pair_of
 from mdm.errors import LimitExceededError
 from mdm.limits import BRIDGES_SHOWN_MAX, GOLDEN_MEMBERS_EXPLAINED_MAX
@@ -17,6 +17,7 @@ from mdm.linkage.evidence import Assessment, assess
 from mdm.linkage.features import Features
 from mdm.resolve.engines import Engine
 from mdm.resolve.explain.evidence_graph import bridges, connected_parts, strongest_tree
+from mdm.resolve.explain.history import HistoryEntry, gains, keys_of
 from mdm.resolve.explain.pairs import Side, side
 from mdm.resolve.explain.phrases import Sentence, named, phrase, weighed
 from mdm.resolve.reading import Reading
@@ -60,6 +61,10 @@ class HowGolden(msgspec.Struct, frozen=True):
     bridges: tuple[BridgeRecord, ...]
     """At most `BRIDGES_SHOWN_MAX`, those that hold the most together first."""
     bridge_count: int
+    steps: tuple[HistoryEntry, ...]
+    """How its present members came, the oldest first."""
+    keys: dict[RecordNumber, SourceKey]
+    """Of the records that the steps name."""
     read_seq: int
 
     @property
@@ -90,6 +95,7 @@ def how_golden(reading: Reading, requested: GoldenId, entry: GoldenEntry) -> How
     members = tuple(side(reading, number) for number in golden.members)
     graph = _Graph(reading, engine, [each for each in members if each.features is not None])
     found = graph.bridges()
+    steps = tuple(gains(reading, surviving, set(golden.members)))
     return HowGolden(
         requested,
         None if entry.is_retired else surviving,
@@ -100,6 +106,8 @@ def how_golden(reading: Reading, requested: GoldenId, entry: GoldenEntry) -> How
         len(graph.parts()),
         tuple(found[:BRIDGES_SHOWN_MAX]),
         len(found),
+        steps,
+        keys_of(reading, steps),
         view.applied_seq,
     )
 

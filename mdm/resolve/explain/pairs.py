@@ -14,12 +14,13 @@ from mdm.domain.state import PotentialMatch, pair_of
 from mdm.errors import LimitExceededError
 from mdm.limits import CANDIDATES_PER_KEY_MAX, MEMBER_PAIRS_COMPARED_MAX
 from mdm.linkage.comparisons import Meaning
-from mdm.linkage.evidence import assess, veto
+from mdm.linkage.evidence import assess, found_of, missing_beside_coincidence, veto
 from mdm.linkage.features import CitizenFeatures, Features
-from mdm.linkage.rules import Coincidence, Found
+from mdm.linkage.rules import Coincidence
 from mdm.linkage.scorer import match_probability
 from mdm.linkage.specification import specification_of
 from mdm.resolve.engines import Engine
+from mdm.resolve.explain.history import HistoryEntry, keys_of, meeting
 from mdm.resolve.explain.phrases import Sentence, named, phrase, summed, weighed, with_detail
 from mdm.resolve.explain.values import used_values, written_values
 from mdm.resolve.matcher import describe, features_of
@@ -129,12 +130,25 @@ class PairExplanation(msgspec.Struct, frozen=True):
     question: PotentialMatch | None
     """The open question about this pair."""
     shared_blocks: tuple[SharedBlock, ...]
+    decision: HistoryEntry | None
+    """By which they came together; of two that are apart, by which the later came to its golden ID. None if neither has
+    one."""
+    keys: dict[RecordNumber, SourceKey]
+    """Of the records that the decision names."""
     read_seq: int
 
     @property
     def are_one(self) -> bool:
         """Whether both stand under one golden ID."""
         return self.left.golden_id is not None and self.left.golden_id == self.right.golden_id
+
+    @property
+    def was_decided_otherwise(self) -> bool:
+        """Whether they were last decided upon under another model or epoch than they are compared under here."""
+        if self.decision is None or not self.decision.cause.model:
+            return False
+        cause, engine = self.decision.cause, self.engine
+        return (cause.model, cause.epoch) != (engine.model_digest, engine.epoch_digest)
 
 
 def side(reading: Reading, number: RecordNumber) -> Side:
@@ -162,6 +176,7 @@ def explain_pair(reading: Reading, left: RecordNumber, right: RecordNumber) -> P
     view, pair = reading.view, pair_of(left, right)
     judgement = view.judgement(pair)
     comparison = _comparison(engine, one, other)
+    decision = _decision(reading, one, other)
     return PairExplanation(
         one,
         other,
@@ -171,6 +186,8 @@ def explain_pair(reading: Reading, left: RecordNumber, right: RecordNumber) -> P
         judgement,
         view.potential_match(pair),
         _shared_blocks(reading, one, other),
+        decision,
+        keys_of(reading, () if decision is None else (decision,)),
         view.applied_seq,
     )
 
@@ -243,8 +260,6 @@ def _comparison(engine: Engine, left: Side, right: Side) -> Comparison | None:
         for step in steps
     )
     thresholds, epoch = engine.model.thresholds, engine.epoch
-    specification = specification_of(engine.kind)
-    coincidence = Coincidence(epoch.expected_strangers, thresholds.coincidence_max, epoch.unlisted_share)
     assessed = assess(engine.kind, levels, one, other, bits, engine.model, epoch)
     name = one.name if isinstance(one, CitizenFeatures) else None
     return Comparison(
@@ -254,10 +269,31 @@ def _comparison(engine: Engine, left: Side, right: Side) -> Comparison | None:
         bits,
         assessed.band,
         veto(one, other) or "",
-        specification.rules.lack(Found(specification.comparisons, levels), one, other, coincidence) or "",
+        _lack(engine, levels, one, other),
         epoch.expected_strangers(name) if name is not None else None,
         summed(assessed.band, bits, match_probability(bits), thresholds.link_bits, thresholds.review_bits),
     )
+
+
+def _lack(engine: Engine, levels: tuple[int, ...], left: Features, right: Features) -> str:
+    """Return what a link of the pair lacks, as `assess` asks it, but whatever the weight."""
+    rules = specification_of(engine.kind).rules
+    seen = (left, right) if rules.traits is None else (rules.traits(left), rules.traits(right))
+    missing = rules.lack(found_of(engine.kind, levels), *seen)
+    if isinstance(missing, Coincidence):
+        missing = missing_beside_coincidence(missing, left, engine.model, engine.epoch)
+    return missing or ""
+
+
+def _decision(reading: Reading, left: Side, right: Side) -> HistoryEntry | None:
+    if left.golden_id is not None and left.golden_id == right.golden_id:
+        return meeting(reading, left.golden_id, frozenset({left.number, right.number}))
+    found = [
+        entry
+        for each in (left, right)
+        if each.golden_id is not None and (entry := meeting(reading, each.golden_id, frozenset({each.number})))
+    ]
+    return max(found, key=lambda entry: entry.position, default=None)
 
 
 def _rulings(left: Side, right: Side, comparison: Comparison | None, judgement: Verdict | None) -> tuple[Ruling, ...]:

@@ -36,11 +36,16 @@ def phrase(*path: str) -> Sentence:
 
 
 def named(detail: str) -> Sentence | None:
-    """Return the phrase of a veto, of what a link lacks, or of what a person said; None if it names none of them."""
-    for table in ("veto", "lack", "person"):
+    """Return the phrase of a veto, of what a link lacks, what a person said, or why one was asked; else None."""
+    for table in ("veto", "lack", "person", "reason"):
         if detail in _table()[table]:
             return phrase(table, detail)
     return None
+
+
+def by_ground(found: Sentence, ground: Sentence) -> Sentence:
+    """Return what happened and who or what brought it about."""
+    return _filled("by_ground", found, ground)
 
 
 def with_detail(outer: Sentence, detail: Sentence) -> Sentence:
