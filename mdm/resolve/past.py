@@ -203,7 +203,7 @@ def _change(reading: Reading, found: _Standing, seq: int, change: GoldenChange) 
         case ChangeKind.ABSORBED if change.other is not None:
             found.absorbed.add(change.other)
         case ChangeKind.RETIRED:
-            found.is_retired = True
+            found.is_retired, found.survivor = True, None
         case ChangeKind.ANCHOR_MOVED | ChangeKind.VALUE_PINNED | ChangeKind.VALUE_UNPINNED:
             _take_over(found, change.golden_id, next(reading.journal.events(seq - 1, seq)).fact)
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
-from mdm.errors import InvalidInputError, UnknownRecordError
+from mdm.errors import InvalidGoldenIdError, InvalidInputError, UnknownRecordError
 from mdm.resolve.explain.growth import HowGolden, how_golden
 from mdm.resolve.explain.history import HistoryEntry, Position, history_page, keys_of
 from mdm.resolve.explain.obstacles import WhyNot, why_not
@@ -108,7 +108,10 @@ def _numbers(reading: Reading, subject: Subject, side: str) -> list[RecordNumber
         if number is None:
             raise UnknownRecordError(f"{side}: no record was ever stored under this key")
         return [number]
-    requested, entry = issued(reading.view, subject)
+    try:
+        requested, entry = issued(reading.view, subject)
+    except InvalidGoldenIdError as error:
+        raise InvalidGoldenIdError(error.rule, f"{side}.golden_id") from error
     golden = reading.view.golden(entry.survivor or requested) or entry
     if not golden.members:
         raise InvalidInputError(f"{side}.golden_id", "is retired, so that there is no record to compare")
