@@ -296,9 +296,9 @@ AUDIT_ITEMS_MAX = 50_000
 SEARCH_BATCH_RECORDS = 4_096
 """Records decoded at a time while an audit compares some with all others: about 6 MiB."""
 
-GOLDEN_MEMBERS_EXPLAINED_MAX = 500
-"""Members of a golden record whose pairs are all judged for one explanation: 125,000 pairs, about 1.3 s of one reader's
-time; honest golden records have some twenty."""
+GOLDEN_MEMBERS_EXPLAINED_MAX = 300
+"""Members of a golden record whose pairs are all judged for one explanation: 45,000 pairs, about a second of one
+reader's time; honest golden records have some twenty."""
 
 BRIDGES_SHOWN_MAX = 50
 """Bridge records of one explanation: more mean that the whole is a chain."""

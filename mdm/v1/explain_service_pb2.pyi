@@ -828,7 +828,7 @@ class HowGoldenRecordResponse(_message.Message):
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[_golden_record_service_pb2.HistoryEntry]:
-        """The order in which it grew: how its present members came, the oldest first, at most 500."""
+        """The order in which it grew: how its present members came, the oldest first."""
 
     def __init__(
         self,

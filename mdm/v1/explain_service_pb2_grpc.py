@@ -74,7 +74,7 @@ class ExplainServiceServicer(object):
 
     def HowGoldenRecord(self, request, context):
         """Says how a golden record came about and what holds it together: the order in which it grew, its strongest tree of
-        evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
+        evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 300 members.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class ExplainServiceStub:
     """Says everything that keeps two records or golden IDs from being one, and what would be enough. Fails as WhyRecords."""
     HowGoldenRecord: _grpc.UnaryUnaryMultiCallable[_explain_service_pb2.HowGoldenRecordRequest, _explain_service_pb2.HowGoldenRecordResponse]
     """Says how a golden record came about and what holds it together: the order in which it grew, its strongest tree of
-    evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
+    evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 300 members.
     """
 
 @_typing.type_check_only
@@ -59,7 +59,7 @@ class ExplainServiceAsyncStub(ExplainServiceStub):
     """Says everything that keeps two records or golden IDs from being one, and what would be enough. Fails as WhyRecords."""
     HowGoldenRecord: _aio.UnaryUnaryMultiCallable[_explain_service_pb2.HowGoldenRecordRequest, _explain_service_pb2.HowGoldenRecordResponse]  # type: ignore[assignment]
     """Says how a golden record came about and what holds it together: the order in which it grew, its strongest tree of
-    evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
+    evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 300 members.
     """
 
 class ExplainServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -91,7 +91,7 @@ class ExplainServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_explain_service_pb2.HowGoldenRecordResponse, _abc.Awaitable[_explain_service_pb2.HowGoldenRecordResponse]]:
         """Says how a golden record came about and what holds it together: the order in which it grew, its strongest tree of
-        evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 500 members.
+        evidence, its weakest link, and the records without which it would fall apart. Fails as GetGoldenRecord does, and with LIMIT_EXCEEDED beyond 300 members.
         """
 
 def add_ExplainServiceServicer_to_server(servicer: ExplainServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
