@@ -5,8 +5,9 @@ values), `relation_state` (what a record says of others, as keys), `engines` (mo
 (record → scored candidates → decision), `bearer` (whether a key changed hands), `renames` (a firm's earlier names),
 `group` and `upsert` (one write → facts), `changes` (what its events changed → what it answers), `population` (an epoch
 that follows the city), `writer` (commands → journal and index), `relation_ends` (who is meant), `relations` and
-`households`, `previews`, `crosswalk`, `feed` and `reader`, `models` (which one is in force since when; another one)
-with `model_comparison`, `projection` (journal → index), and for re-linkage `relink_runs` (its files), `relink_room`
+`households`, `previews`, `crosswalk`, `feed`, `reading` (one state and all it takes to explain it), `past` (golden IDs
+as of then) and `reader`, `models` (which one is in force since when; another one) with `model_comparison`,
+`projection` (journal → index), and for re-linkage `relink_runs` (its files), `relink_room`
 (what it needs of memory and disk), `relink_snapshot` (the records of a kind as files), `relink_bands` (scored pairs →
 edges and questions),
 `relink_linkage` (records → clusters), `relink_plan` (clusters → components), `relink_report` (what they change),

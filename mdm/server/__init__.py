@@ -7,5 +7,5 @@ messages), `writer_process` and `writer_link` (its two ends), `reader_process` (
 `page_tokens`, `wire_records`, `wire_answers`, `wire_relations`, `wire_relink`, `wire_history`,
 `wire_explain` (wire ↔ domain), then one module for each
 service: `registry_service`, `ingest`, `lookup_service`, `match_service`, `golden_record_service`, `export_service`,
-`relink_service`, `model_service`, and `change_service` with `bell` (wakes those who watch).
+`relink_service`, `model_service`, `explain_service`, and `change_service` with `bell` (wakes those who watch).
 """

@@ -7,10 +7,9 @@
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
 `client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
-that follows it), `relink`, `models` and `model_results` (linkage models), `explanations`
-and `explanation_results` (why and how); behind them `calls`, `wire_relations`,
-`wire_relink`, `wire_models` and `wire_explanations` (each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values
-to messages).
+that follows it), `relink`, `models` and `model_results` (linkage models), `explanations` and `explanation_results` (why
+and how); behind them `calls`, `wire_relations`, `wire_relink`, `wire_models` and `wire_explanations` (each call as a
+value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient

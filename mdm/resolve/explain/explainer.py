@@ -11,8 +11,8 @@ from mdm.resolve.explain.history import HistoryEntry, Position, history_page, ke
 from mdm.resolve.explain.obstacles import WhyNot, why_not
 from mdm.resolve.explain.pairs import PairExplanation, best_pair, explain_pair
 from mdm.resolve.reader import Reader
-from mdm.resolve.reading import Reading, golden_state, issued
-from mdm.resolve.views import GoldenState
+from mdm.resolve.reading import Reading, issued
+from mdm.resolve.views import GoldenState, golden_state
 
 Subject = SourceKey | str
 """A record by its key, or a golden ID."""

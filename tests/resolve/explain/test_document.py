@@ -24,7 +24,8 @@ def test_the_examples_are_what_is_said(office: Office) -> None:
     compared = found.pair.comparison
     assert compared is not None
     said = [compared.prior_sentence, *(part.sentence for part in compared.parts), compared.summary]
-    said += [each.sentence for each in (*found.pair.rulings, *found.obstacles, *found.enough)]
+    said += [each.sentence for each in found.pair.rulings]
+    said += [each.sentence for each in found.obstacles] + [each.sentence for each in found.enough]
     spoken = {each.en for each in said} | {each.vi for each in said}
     lines = [line for example in EXAMPLE.findall(DOCUMENT) for line in example.splitlines()]
     assert len(lines) > 10
