@@ -187,6 +187,8 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
         print(in_words(pair.summary, language))
     for ruling in pair.rulings:
         print(f"{ruling.rule}: {in_words(ruling.sentence, language)}")
+    if pair.judged is not None:
+        print(f"judged {pair.judged.happened_at.date().isoformat()} by {pair.judged.actor or 'nobody named'}")
     if pair.question is not None:
         print(f"question: {in_words(pair.question.sentence, language)}")
     found_by = " · ".join(in_words(each.sentence, language) for each in pair.shared_blocks)

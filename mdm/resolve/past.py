@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mdm.config import Configuration
 from mdm.domain import events as ev
 from mdm.domain import survivorship
 from mdm.domain.changes import ChangeKind, Changes, GoldenChange
@@ -105,7 +106,7 @@ def past_golden_record(reading: Reading, requested: GoldenId, seq: int) -> PastG
     past = golden_at(reading, requested, seq)
     last_payload_id = reading.journal.last_payload_id(seq) if past.members else 0
     members = [
-        _member(reading, number, record)
+        as_member(reading.configuration, number, record)
         for number in past.members
         if (record := record_at(reading, number, last_payload_id)) is not None
     ]
@@ -156,10 +157,10 @@ def seq_of_token(reading: Reading, token: str) -> int:
     return seq
 
 
-def _member(reading: Reading, number: RecordNumber, record: SourceRecord) -> survivorship.Member:
-    registries = reading.configuration.registries
-    registry = registries.get(record.key.registry)
-    rank = registry.trust_rank if registry else len(registries) + 1
+def as_member(configuration: Configuration, number: RecordNumber, record: SourceRecord) -> survivorship.Member:
+    """Return a record as survivorship weighs it; one of a registry that is no longer declared comes last."""
+    registry = configuration.registries.get(record.key.registry)
+    rank = registry.trust_rank if registry else len(configuration.registries) + 1
     return survivorship.Member(number, record, rank, updated_at_us(record.updated_at))
 
 

@@ -35,8 +35,8 @@ from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
-from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, seq_of_token
-from mdm.resolve.payloads import decode_payload, updated_at_us
+from mdm.resolve.past import PastGoldenRecord, as_member, past_golden_record, seq_of_time, seq_of_token
+from mdm.resolve.payloads import decode_payload
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reading import Reading, issued
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
@@ -452,13 +452,8 @@ def _settings(view: IndexView) -> tuple[str | None, ...]:
 
 
 def _member(view: IndexView, opened: _Opened, number: RecordNumber) -> survivorship.Member | None:
-    entry, payload = view.record(number), view.raw(number)
-    if entry is None or payload is None:
-        return None
-    record = decode_payload(payload)
-    registry = opened.configuration.registries.get(record.key.registry)
-    rank = registry.trust_rank if registry else len(opened.configuration.registries) + 1
-    return survivorship.Member(number, record, rank, updated_at_us(record.updated_at))
+    payload = view.raw(number)
+    return None if payload is None else as_member(opened.configuration, number, decode_payload(payload))
 
 
 def _pins(view: IndexView, journal: JournalReader, members: Sequence[RecordNumber]) -> dict[str, str]:

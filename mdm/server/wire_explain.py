@@ -60,6 +60,7 @@ def pair_message(pair: PairExplanation, token: Token) -> wire.PairExplanation:
         epoch_digest=engine.epoch_digest,
         decision=entry_message(pair.decision, pair.keys, token) if pair.decision else None,
         was_decided_otherwise=pair.was_decided_otherwise,
+        judged=entry_message(pair.judged, pair.keys, token) if pair.judged else None,
     )
     if pair.comparison is not None:
         _add_comparison(message, pair.comparison)

@@ -416,6 +416,7 @@ class PairExplanation(_message.Message):
     EPOCH_DIGEST_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     WAS_DECIDED_OTHERWISE_FIELD_NUMBER: _builtins.int
+    JUDGED_FIELD_NUMBER: _builtins.int
     are_one: _builtins.bool
     """Whether both stand under one golden ID now."""
     are_compared: _builtins.bool
@@ -484,6 +485,12 @@ class PairExplanation(_message.Message):
         neither has one.
         """
 
+    @_builtins.property
+    def judged(self) -> _golden_record_service_pb2.HistoryEntry:
+        """The entry of that judgement: who judged, and when. Unset without one, and for one made under golden IDs that the two
+        no longer have.
+        """
+
     def __init__(
         self,
         *,
@@ -511,10 +518,11 @@ class PairExplanation(_message.Message):
         epoch_digest: _builtins.str = ...,
         decision: _golden_record_service_pb2.HistoryEntry | None = ...,
         was_decided_otherwise: _builtins.bool = ...,
+        judged: _golden_record_service_pb2.HistoryEntry | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "decision", b"decision", "expected_strangers", b"expected_strangers", "left", b"left", "question", b"question", "right", b"right", "starting_sentence", b"starting_sentence", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "decision", b"decision", "expected_strangers", b"expected_strangers", "judged", b"judged", "left", b"left", "question", b"question", "right", b"right", "starting_sentence", b"starting_sentence", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "are_compared", b"are_compared", "are_one", b"are_one", "band", b"band", "comparisons", b"comparisons", "decision", b"decision", "epoch_digest", b"epoch_digest", "expected_strangers", b"expected_strangers", "expected_strangers_max", b"expected_strangers_max", "judgement", b"judgement", "lead_bits", b"lead_bits", "left", b"left", "link_threshold_bits", b"link_threshold_bits", "match_probability", b"match_probability", "match_weight_bits", b"match_weight_bits", "model_digest", b"model_digest", "question", b"question", "review_threshold_bits", b"review_threshold_bits", "right", b"right", "rulings", b"rulings", "shared_blocks", b"shared_blocks", "starting_sentence", b"starting_sentence", "starting_weight_bits", b"starting_weight_bits", "summary", b"summary", "was_decided_otherwise", b"was_decided_otherwise"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers", "are_compared", b"are_compared", "are_one", b"are_one", "band", b"band", "comparisons", b"comparisons", "decision", b"decision", "epoch_digest", b"epoch_digest", "expected_strangers", b"expected_strangers", "expected_strangers_max", b"expected_strangers_max", "judged", b"judged", "judgement", b"judgement", "lead_bits", b"lead_bits", "left", b"left", "link_threshold_bits", b"link_threshold_bits", "match_probability", b"match_probability", "match_weight_bits", b"match_weight_bits", "model_digest", b"model_digest", "question", b"question", "review_threshold_bits", b"review_threshold_bits", "right", b"right", "rulings", b"rulings", "shared_blocks", b"shared_blocks", "starting_sentence", b"starting_sentence", "starting_weight_bits", b"starting_weight_bits", "summary", b"summary", "was_decided_otherwise", b"was_decided_otherwise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_strangers: _TypeAlias = _typing.Literal["expected_strangers"]  # noqa: Y015
     _WhichOneofArgType__expected_strangers: _TypeAlias = _typing.Literal["_expected_strangers", b"_expected_strangers"]  # noqa: Y015

@@ -212,6 +212,8 @@ class PairExplanation:
     summary: Sentence
     rulings: tuple[Ruling, ...]
     judgement: PairJudgement
+    judged: HistoryEntry | None
+    """Who judged, and when; None too for a judgement made under golden IDs that the two no longer have."""
     question: OpenQuestion | None
     shared_blocks: tuple[SharedBlock, ...]
     model_digest: str

@@ -159,6 +159,7 @@ def _pair(message: explain_service_pb2.PairExplanation, read_at: str) -> results
         summary=_sentence(message.summary),
         rulings=tuple(results.Ruling(item.rule, item.name, _sentence(item.sentence)) for item in message.rulings),
         judgement=_JUDGEMENT.from_wire(message.judgement),
+        judged=_entry(message.judged) if message.HasField("judged") else None,
         question=_question(message.question) if message.HasField("question") else None,
         shared_blocks=tuple(
             results.SharedBlock(item.rule, item.holder_count, item.is_truncated, _sentence(item.sentence))

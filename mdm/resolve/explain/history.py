@@ -11,6 +11,7 @@ import msgspec
 from mdm.domain import events as ev
 from mdm.domain.changes import ChangeKind, Changes, GoldenChange
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.state import Pair
 from mdm.limits import HISTORY_RECORDS_SHOWN_MAX
 from mdm.resolve.explain.phrases import Sentence, by_ground, named, phrase, weighed, with_detail
 from mdm.resolve.matcher import STEWARD_BITS
@@ -19,15 +20,13 @@ from mdm.resolve.reading import Reading
 GAINS = frozenset({ChangeKind.CREATED, ChangeKind.JOINED, ChangeKind.ABSORBED, ChangeKind.RESTORED})
 """Kinds by which records come to a golden ID."""
 
-_OF_PAIRS = frozenset(
-    {
-        ChangeKind.POTENTIAL_MATCH_OPENED,
-        ChangeKind.POTENTIAL_MATCH_CLOSED,
-        ChangeKind.JUDGED_SAME,
-        ChangeKind.JUDGED_DIFFERENT,
-        ChangeKind.JUDGEMENT_WITHDRAWN,
-    }
-)
+_VERDICTS = frozenset({ChangeKind.JUDGED_SAME, ChangeKind.JUDGED_DIFFERENT})
+
+_OF_PAIRS = _VERDICTS | {
+    ChangeKind.POTENTIAL_MATCH_OPENED,
+    ChangeKind.POTENTIAL_MATCH_CLOSED,
+    ChangeKind.JUDGEMENT_WITHDRAWN,
+}
 
 
 class Ground(enum.StrEnum):
@@ -136,6 +135,29 @@ def meeting(
         return meeting(reading, home, numbers, seq)
     entries = [each for each in _of_event(reading, golden_id, seq, changes) if each.kind in GAINS]
     return next((each for each in entries if not numbers.isdisjoint(each.numbers)), None)
+
+
+def judged(reading: Reading, golden_ids: Iterable[GoldenId], pair: Pair) -> HistoryEntry | None:
+    """Return the last judgement about a pair that stands in the history of one of these golden IDs.
+
+    None where it was made under other golden IDs than these. Cost: 5 µs an event of their histories.
+    """
+    found: tuple[int, GoldenId, Changes] | None = None
+    for golden_id in golden_ids:
+        for seq in reading.view.iter_golden_seqs(golden_id):
+            changes = reading.view.changes(seq)
+            if (
+                changes is not None
+                and any(each.golden_id == golden_id and each.kind in _VERDICTS for each in changes.goldens)
+                and {each.number for each in changes.records}.issuperset(pair)
+                and (found is None or seq > found[0])
+            ):
+                found = (seq, golden_id, changes)
+    if found is None:
+        return None
+    seq, golden_id, changes = found
+    entries = _of_event(reading, golden_id, seq, changes)
+    return next((each for each in entries if each.kind in _VERDICTS and each.numbers == pair), None)
 
 
 def keys_of(reading: Reading, entries: Iterable[HistoryEntry]) -> dict[RecordNumber, SourceKey]:

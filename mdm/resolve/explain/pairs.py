@@ -20,7 +20,7 @@ from mdm.linkage.rules import Coincidence
 from mdm.linkage.scorer import match_probability
 from mdm.linkage.specification import specification_of
 from mdm.resolve.engines import Engine
-from mdm.resolve.explain.history import HistoryEntry, keys_of, meeting
+from mdm.resolve.explain.history import HistoryEntry, judged, keys_of, meeting
 from mdm.resolve.explain.phrases import Sentence, named, phrase, summed, weighed, with_detail
 from mdm.resolve.explain.values import used_values, written_values
 from mdm.resolve.matcher import describe, features_of
@@ -127,6 +127,8 @@ class PairExplanation(msgspec.Struct, frozen=True):
     """None where the two cannot be compared: of two kinds, deleted or erased."""
     rulings: tuple[Ruling, ...]
     judgement: Verdict | None
+    judged: HistoryEntry | None
+    """Who judged and when; None without a judgement, and for one made under golden IDs that the two no longer have."""
     question: PotentialMatch | None
     """The open question about this pair."""
     shared_blocks: tuple[SharedBlock, ...]
@@ -134,7 +136,7 @@ class PairExplanation(msgspec.Struct, frozen=True):
     """By which they came together; of two that are apart, by which the later came to its golden ID. None if neither has
     one."""
     keys: dict[RecordNumber, SourceKey]
-    """Of the records that the decision names."""
+    """Of the records that decision and judgement name."""
     read_seq: int
 
     @property
@@ -177,6 +179,8 @@ def explain_pair(reading: Reading, left: RecordNumber, right: RecordNumber) -> P
     judgement = view.judgement(pair)
     comparison = _comparison(engine, one, other)
     decision = _decision(reading, one, other)
+    homes = dict.fromkeys(each.golden_id for each in (one, other) if each.golden_id is not None)
+    said = judged(reading, homes, pair) if judgement is not None else None
     return PairExplanation(
         one,
         other,
@@ -184,10 +188,11 @@ def explain_pair(reading: Reading, left: RecordNumber, right: RecordNumber) -> P
         comparison,
         _rulings(one, other, comparison, judgement),
         judgement,
+        said,
         view.potential_match(pair),
         _shared_blocks(reading, one, other),
         decision,
-        keys_of(reading, () if decision is None else (decision,)),
+        keys_of(reading, [entry for entry in (decision, said) if entry is not None]),
         view.applied_seq,
     )
 

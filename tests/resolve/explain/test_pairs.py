@@ -72,7 +72,7 @@ def test_values_stand_as_used_and_as_written(office: Office) -> None:
     assert birth.left_used == birth.right_used == ("1987-03-05", "1987")
     assert birth.sentence.vi.startswith("Cùng ngày sinh: +")
     assert "personal_id" in {each.rule for each in found.shared_blocks}
-    assert (found.rulings, found.judgement, found.question) == ((), None, None)
+    assert (found.rulings, found.judgement, found.judged, found.question) == ((), None, None, None)
     assert found.engine.model_digest == office.engines()["model:citizen"]
 
 
@@ -103,6 +103,11 @@ def test_a_judgement_and_a_veto_are_said_whatever_the_weight(office: Office) -> 
         ("veto", "verified_ids_differ"),
     ]
     assert found.judgement is ev.Verdict.DIFFERENT
+    assert found.judged is not None
+    assert (found.judged.cause.actor, found.judged.numbers) == (
+        "steward",
+        (office.number(left.key), office.number(right.key)),
+    )
     assert not found.are_one
 
 
