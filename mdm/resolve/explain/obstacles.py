@@ -232,22 +232,24 @@ def _of_decision(reading: Reading, pair: PairExplanation) -> Iterator[Obstacle]:
     if rivals:
         yield Obstacle(ObstacleKind.AMBIGUOUS, phrase("obstacle", "ambiguous"), rivals=tuple(rivals))
         return
-    held_by = stand.considered.held_by
-    if held_by is not None and not goldens_compatible(reading.view, pair.engine, held_by, target):
-        yield Obstacle(ObstacleKind.JOINT_EVIDENCE, phrase("obstacle", "joint_evidence"))
-    missing = _short_of_moving(stand, pair)
-    if missing > 0:
-        sentence = measured("short_of", phrase("obstacle", "move_margin"), missing)
-        yield Obstacle(ObstacleKind.MOVE_MARGIN, sentence, missing_bits=missing)
-    asked = next((each for each in decision.questions if each.number == stand.other.number), None)
-    if asked is not None and held_by is None:
+    held_by, asked = stand.considered.held_by, None
+    if stand.considered.has_company and held_by is not None:
+        if not goldens_compatible(reading.view, pair.engine, held_by, target):
+            yield Obstacle(ObstacleKind.JOINT_EVIDENCE, phrase("obstacle", "joint_evidence"))
+        missing = _short_of_moving(stand, pair)
+        if missing > 0:
+            sentence = measured("short_of", phrase("obstacle", "move_margin"), missing)
+            yield Obstacle(ObstacleKind.MOVE_MARGIN, sentence, missing_bits=missing)
+    else:
+        asked = next((each for each in decision.questions if each.number == stand.other.number), None)
+    if asked is not None:
         yield Obstacle(ObstacleKind.AMBIGUOUS, question_sentence(asked.reason, asked.detail), asked.detail)
 
 
 def _short_of_moving(stand: _Stand, pair: PairExplanation) -> float:
     """Return how many bits the record lacks to leave its present company for the other, as `decide` asks it."""
     considered, thresholds = stand.considered, pair.engine.thresholds
-    if not considered.has_company or pair.comparison is None:
+    if pair.comparison is None:
         return 0.0
     here = [each.match_weight_bits for each in considered.evidence if each.golden_id == considered.held_by]
     needed = max([thresholds.move_bits, *(bits + thresholds.lead_bits for bits in here)])

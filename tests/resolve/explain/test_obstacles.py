@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from mdm.domain import events as ev
-from mdm.domain.keys import SourceKey
+from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import Assurance
 from mdm.domain.state import pair_of
 from mdm.resolve.commands import ClerkChoice
 from mdm.resolve.explain import obstacles, pairs
-from mdm.resolve.explain.obstacles import Obstacle, ObstacleKind, WhyNot
+from mdm.resolve.explain.obstacles import Obstacle, ObstacleKind, WhyNot, why_not
+from mdm.resolve.explain.pairs import explain_pair
 from mdm.resolve.group import Group
-from tests.resolve.explain.explaining import explaining
+from tests.resolve.cities import city_records
+from tests.resolve.explain.explaining import explaining, reading
+from tests.resolve.explain.test_pairs import near_and_random_pairs
 from tests.resolve.office import Office, business, citizen
 
 ID, OTHER_ID, THIRD_ID = "079187000123", "079187000456", "079187000789"
@@ -240,3 +243,15 @@ def test_obstacles_stand_in_the_order_of_their_kinds(office: Office) -> None:
     assert found == sorted(found, key=order.index)
     assert found[0] is ObstacleKind.JUDGEMENT
     assert ObstacleKind.NOT_COMPARED in found
+
+
+@pytest.mark.parametrize("kind", EntityKind)
+def test_of_any_two_either_they_are_one_or_something_stands_between_them(office: Office, kind: EntityKind) -> None:
+    office.put_all(city_records(150, 11))
+    with reading(office) as (_, state):
+        apart = 0
+        for left, right in near_and_random_pairs(state, kind, 3):
+            found = why_not(state, explain_pair(state, left, right))
+            assert bool(found.obstacles) is not found.pair.are_one, (left, right)
+            apart += not found.pair.are_one
+    assert apart > 100
