@@ -29,8 +29,7 @@ class Language(enum.StrEnum):
 
 
 _Pair = Annotated[
-    list[str],
-    typer.Argument(metavar="(GOLDEN_ID | REGISTRY KIND ID) (GOLDEN_ID | REGISTRY KIND ID)", show_default=False),
+    list[str], typer.Argument(metavar="A B", help="Each a golden ID, or REGISTRY KIND ID.", show_default=False)
 ]
 _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
