@@ -137,9 +137,9 @@ class RecordsRegrouped(msgspec.Struct, frozen=True, array_like=True, tag="Record
     match_weight_bits: float | None = None
     run_id: str = ""
     former: tuple[Former, ...] = ()
-    """By a run: every golden ID that it touched, as it was. Records in none of them were pending."""
+    """By a run or a steward: every golden ID that it touched, as it was. Records in none of them were pending."""
     answered: tuple[PotentialMatchOpened, ...] = ()
-    """By a run: the open questions that it answers, because both records stand under one golden ID now."""
+    """By a run or a steward: the open questions that it answers: both records stand under one golden ID now."""
 
 
 class AnchorMoved(msgspec.Struct, frozen=True, array_like=True, tag="AnchorMoved"):
