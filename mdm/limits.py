@@ -297,8 +297,8 @@ SEARCH_BATCH_RECORDS = 4_096
 """Records decoded at a time while an audit compares some with all others: about 6 MiB."""
 
 OVERSIZED_MEMBERS_MIN = 50
-"""Members from which a golden record is put before a steward: honest ones have some twenty, and a wrong one grows on. One
-that a steward accepted comes back when it has doubled."""
+"""Members from which a golden record is put before a steward: honest ones have some twenty, and a wrong one grows on.
+One that a steward accepted comes back when it has doubled."""
 
 TWO_PERSON_RECORDS_MIN = 20
 """Records of a golden record that one person alone may not make by a merge, unless the registries file says otherwise:

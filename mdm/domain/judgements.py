@@ -109,7 +109,7 @@ def binding(own: Sequence[RecordNumber], rest: Sequence[RecordNumber]) -> list[e
 def joining(pair: Pair, lefts: Sequence[RecordNumber], rights: Sequence[RecordNumber]) -> list[ev.Judge]:
     """Return the judgements that keep two golden records one whatever the evidence says, linear in their members.
 
-    All lie between the two sides, the pair first, so that withdrawing what crosses takes the join back and nothing else.
+    All lie between the two sides, the pair first, so that withdrawing what crosses takes back the join and no more.
     """
     left, right = pair
     pairs = [pair, *((left, other) for other in rights if other != right), *((other, right) for other in lefts)]

@@ -221,7 +221,7 @@ class ClaimReview(msgspec.Struct, frozen=True, array_like=True, tag="ClaimReview
     """Keep a review for oneself for a while."""
 
     request: Request
-    review: int
+    review: int = 0
     """0 takes the most urgent one that passes the filter and nobody works on."""
     wanted: ReviewFilter = ReviewFilter()
     lease_s: int = REVIEW_LEASE_S

@@ -1,8 +1,7 @@
-"""The stewards' desk in the writer: each command in a transaction of its own, so that a dry run is one that is dropped."""
+"""The stewards' desk in the writer: each command has a transaction of its own, and a dry run is one that is dropped."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 

@@ -48,12 +48,12 @@ class Group:
         changes = self.index.fold(self.batch.add(cause, fact))
         if changes is not None:
             self.changes.append(changes)
-        for golden_id in _grown(fact):
-            golden = self.index.golden(golden_id)
+        for grown in _grown(fact):
+            golden = self.index.golden(grown)
             count = len(golden.members) if golden else 0
             floor = max(OVERSIZED_MEMBERS_MIN, 2 * golden.accepted_count) if golden else 0
             if golden is not None and count >= floor and not golden.oversize_review:
-                self.index.fold(self.batch.add(cause, ev.OversizeFound(golden_id, count)))
+                self.index.fold(self.batch.add(cause, ev.OversizeFound(grown, count)))
 
     def seal(self, number: RecordNumber, payload: bytes) -> tuple[int, bytes]:
         """Seal a record's values; returns payload id and keyed hash."""

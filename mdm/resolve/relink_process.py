@@ -32,8 +32,8 @@ from mdm.processes import die_with
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
 from mdm.resolve.relink_linkage import Linked, Records, link
-from mdm.resolve.relink_questions import reviewed
 from mdm.resolve.relink_plan import Changes, changed_questions
+from mdm.resolve.relink_questions import reviewed
 from mdm.resolve.relink_report import Impact, total
 from mdm.resolve.relink_revert import plan_reversal
 from mdm.resolve.relink_runs import (

@@ -1,4 +1,4 @@
-"""The questions of a re-linkage as stewards should see them: none twice answered, none about a shared number missing."""
+"""The questions of a re-linkage as stewards should see them: none answered before, and all about shared numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stewards' acts through the writer: what they do at once, what binds ever after, and what taking them back restores."""
+"""Stewards' acts through the writer: what they do at once, what binds ever after, what taking them back restores."""
 
 from __future__ import annotations
 
