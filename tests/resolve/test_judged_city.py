@@ -10,7 +10,8 @@ import pytest
 
 from mdm.domain import events as ev
 from mdm.domain.events import Verdict
-from mdm.domain.keys import EntityKind, RecordNumber
+from mdm.domain.keys import EntityKind
+from mdm.domain.state import Pair, pair_of
 from mdm.resolve.commands import Refusal, Request, Steward, StewardAnswer, Unmerge
 from mdm.resolve.relink_runs import Phase
 from tests.resolve.cities import city_records
@@ -21,21 +22,20 @@ UNMERGE_MS_MAX = 2_000.0
 """Far above what was measured, so that a loaded machine passes."""
 
 
-def judged(office: Office, count: int) -> dict[tuple[RecordNumber, RecordNumber], Verdict]:
+def judged(office: Office, count: int) -> dict[Pair, Verdict]:
     """Let a steward judge random pairs against the machine: half inside golden records, half between near ones."""
     choices = random.Random(SEED)
     members = [group for group in set(office.members().values()) if len(group) > 1]
     with office.writer._index.read() as view:
         near = [pair for pair, _ in view.iter_potential_matches()]
         citizens = [number for number, entry in view.iter_records() if entry.kind is EntityKind.CITIZEN]
-    inside = [tuple(choices.sample(group, 2)) for group in choices.sample(sorted(members), count // 2)]
+    inside = [pair_of(*choices.sample(group, 2)) for group in choices.sample(sorted(members), count // 2)]
     across = choices.sample(near, min(len(near), count // 4))
-    across += [tuple(choices.sample(citizens, 2)) for _ in range(count - len(inside) - len(across))]
+    across += [pair_of(*choices.sample(citizens, 2)) for _ in range(count - len(inside) - len(across))]
     wanted = [(pair, Verdict.DIFFERENT) for pair in inside] + [(pair, Verdict.SAME) for pair in across]
     choices.shuffle(wanted)
-    made: dict[tuple[RecordNumber, RecordNumber], Verdict] = {}
-    for pair, verdict in wanted:
-        left, right = sorted(pair)
+    made: dict[Pair, Verdict] = {}
+    for (left, right), verdict in wanted:
         request = Request(ev.Cause(actor="steward"))
         (answer,) = office.execute(Steward(request, ev.Judge(left, right, verdict), "a test of the city"))
         if isinstance(answer, Refusal):
@@ -47,7 +47,7 @@ def judged(office: Office, count: int) -> dict[tuple[RecordNumber, RecordNumber]
     return made
 
 
-def overturned(office: Office, made: dict[tuple[RecordNumber, RecordNumber], Verdict]) -> list[tuple[int, int]]:
+def overturned(office: Office, made: dict[Pair, Verdict]) -> list[Pair]:
     with office.writer._index.read() as view:
         found = []
         for (left, right), verdict in made.items():
@@ -69,8 +69,10 @@ def test_a_relinkage_overturns_no_judgement(office: Office, citizens: int, count
     assert overturned(office, made) == []
     assert office.follow(office.relink(commit=True).run_id).phase is Phase.COMMITTED
     after = Counter(reason for reason in office.questions().values())
-    print(f"{citizens} citizens, {len(made)} judgements: {len(overturned(office, made))} overturned;", end=" ")
-    print(f"questions online {dict(asked)}, after re-linkage {dict(after)}")
+    print(  # noqa: T201 - A measured figure.
+        f"\n{citizens} citizens, {count} acts, {len(made)} judgements: {len(overturned(office, made))} overturned; "
+        f"questions online {dict(asked)}, after re-linkage {dict(after)}"
+    )
     assert overturned(office, made) == []
 
 
@@ -91,5 +93,5 @@ def test_an_unmerge_of_fifty_records_answers_at_once(office: Office) -> None:
     spent_ms = (time.perf_counter() - started) * 1000
     assert {office.id_of(each) for each in second} == {young}
     assert {office.id_of(each) for each in first} == {old}
-    print(f"unmerge of a golden record of 50: {spent_ms:.1f} ms until the index answers anew")
+    print(f"\nunmerge of a golden record of 50: {spent_ms:.1f} ms until the index answers anew")  # noqa: T201 - A figure.
     assert spent_ms < UNMERGE_MS_MAX
