@@ -342,7 +342,7 @@ class MergeProposed(msgspec.Struct, frozen=True, array_like=True, tag="MergeProp
 
 
 class ReviewClaimed(msgspec.Struct, frozen=True, array_like=True, tag="ReviewClaimed"):
-    """The event's actor works on a review until `until_us`, unless it is released before."""
+    """The event's actor works on a review until `until_us`, unless it is released before; its rest is over."""
 
     review: int
     """Seq of the event that opened the review."""
@@ -350,7 +350,7 @@ class ReviewClaimed(msgspec.Struct, frozen=True, array_like=True, tag="ReviewCla
 
 
 class ReviewReleased(msgspec.Struct, frozen=True, array_like=True, tag="ReviewReleased"):
-    """Whoever worked on the review gave it back."""
+    """The review went back to the common queue, from a claim, from rest, or from an escalation."""
 
     review: int
 

@@ -54,9 +54,16 @@ def fold_review(state: IdentityState, event: ev.Event, fact: ReviewFact) -> None
                 entry = _record(state, number)
                 state.put_record(number, msgspec.structs.replace(entry, proposals=(*entry.proposals, seq)))
         case ev.ReviewClaimed():
-            _change_review(state, fact.review, claimed_by=event.cause.actor, claimed_until_us=fact.until_us)
+            # Who takes up a parked review ends its rest.
+            _change_review(
+                state,
+                fact.review,
+                claimed_by=event.cause.actor,
+                claimed_until_us=fact.until_us,
+                parked_until_us=0,
+            )
         case ev.ReviewReleased():
-            _change_review(state, fact.review, claimed_by="", claimed_until_us=0)
+            _change_review(state, fact.review, claimed_by="", claimed_until_us=0, parked_until_us=0, is_escalated=False)
         case ev.ReviewParked():
             _change_review(state, fact.review, claimed_by="", claimed_until_us=0, parked_until_us=fact.until_us)
         case ev.ReviewEscalated():

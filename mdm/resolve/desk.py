@@ -231,7 +231,7 @@ class Desk:
                 raise ActImpossibleError("a proposal waits for a second person already")
             reason_ids = seal_reason(group, _subjects(review), command.reason)
             group.add(cause, ev.ReviewEscalated(command.review, reason_ids))
-        elif review.claimed_by:
+        elif review.claimed_by or review.parked_until_us or review.is_escalated:
             group.add(cause, ev.ReviewReleased(command.review))
         return self._about(group, command.review)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import grpc
 import pytest
@@ -72,8 +73,12 @@ class Service:
 
     def merge(self, left: str, right: str, **fields: object) -> wire.ActEffect:
         request = wire.MergeRequest(
-            left_golden_id=left, right_golden_id=right, reason="seen both cards", caller=HOA, **fields
-        )  # type: ignore[arg-type]
+            left_golden_id=left,
+            right_golden_id=right,
+            reason="seen both cards",
+            caller=HOA,
+            **fields,  # type: ignore[arg-type]
+        )
         return self.stewards.Merge(request, timeout=DEADLINE_S).effect
 
     def judge(self, left: common.SourceKey, right: common.SourceKey, verdict: int, **fields: object) -> wire.ActEffect:
@@ -207,7 +212,7 @@ def test_a_review_is_listed_claimed_shown_and_answered(service: Service) -> None
     assert total == pytest.approx(detail.review.match_weight_bits)
     for caller, expected in ((LAN, "REVIEW_CLAIMED"), (common.Caller(), "INVALID_FIELD")):
         taken = wire.ClaimReviewRequest(review_id=review.review_id, caller=caller)
-        assert refused(lambda taken=taken: service.stewards.ClaimReview(taken, timeout=DEADLINE_S))[0] == expected
+        assert refused(partial(service.stewards.ClaimReview, taken, timeout=DEADLINE_S))[0] == expected
     preview = service.resolve(review.review_id, wire.REVIEW_ANSWER_SAME, is_dry_run=True)
     assert len(preview.effect.before) == 2
     service.resolve(review.review_id, wire.REVIEW_ANSWER_DIFFERENT, etag=detail.review.etag)
@@ -216,19 +221,13 @@ def test_a_review_is_listed_claimed_shown_and_answered(service: Service) -> None
 
 
 def test_unsure_and_escalated_reviews_are_listed_by_state(service: Service) -> None:
-    for state, act in (
-        (wire.REVIEW_STATE_PARKED, lambda review: service.resolve(review, wire.REVIEW_ANSWER_UNSURE)),
-        (
-            wire.REVIEW_STATE_ESCALATED,
-            lambda review: service.stewards.ReleaseReview(
-                wire.ReleaseReviewRequest(review_id=review, is_escalated=True, reason="ask", caller=HOA), timeout=10
-            ),
-        ),
-    ):
-        review = service.review_of(service.namesakes())
-        act(review.review_id)
+    parked, escalated = (service.review_of(service.namesakes()).review_id for _ in range(2))
+    service.resolve(parked, wire.REVIEW_ANSWER_UNSURE)
+    escalate = wire.ReleaseReviewRequest(review_id=escalated, is_escalated=True, reason="ask", caller=HOA)
+    service.stewards.ReleaseReview(escalate, timeout=DEADLINE_S)
+    for state, review_id in ((wire.REVIEW_STATE_PARKED, parked), (wire.REVIEW_STATE_ESCALATED, escalated)):
         listed = service.stewards.ListReviews(wire.ListReviewsRequest(state=state), timeout=DEADLINE_S).reviews
-        assert [each.review_id for each in listed] == [review.review_id]
+        assert [each.review_id for each in listed] == [review_id]
     silent = wire.ReleaseReviewRequest(review_id="R-1", is_escalated=True, caller=HOA)
     assert refused(lambda: service.stewards.ReleaseReview(silent, timeout=DEADLINE_S))[0] == "INVALID_FIELD"
 
@@ -246,7 +245,7 @@ def test_pages_hold_every_review_once(service: Service) -> None:
             break
     assert len(found) == len(set(found)) >= 3
     assert [priority for priority, _ in found] == sorted((priority for priority, _ in found), reverse=True)
-    foreign = wire.ListReviewsRequest(page_token=page_token or "bogus")
+    foreign = wire.ListReviewsRequest(page_token="bogus")  # noqa: S106 - No password.
     assert refused(lambda: service.stewards.ListReviews(foreign, timeout=DEADLINE_S))[0] == "INVALID_TOKEN"
 
 
