@@ -317,7 +317,7 @@ PROPOSAL_S = 14 * 86_400
 """How long a proposal waits for a second person: two weeks bridge a holiday."""
 
 REVIEWS_EXAMINED_MAX = 2_000
-"""Reviews that one page or one claim may look at to find some that pass its filter: about 20 ms."""
+"""Reviews that one page may look at to find some that pass its filter, or the writer to find one: about 20 ms."""
 
 REVIEWS_SKIPPED_MAX = 100
 """Reviews that a claim may be asked to leave out: what one steward skips in a sitting."""

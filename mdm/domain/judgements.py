@@ -116,6 +116,32 @@ def joining(pair: Pair, lefts: Sequence[RecordNumber], rights: Sequence[RecordNu
     return [ev.Judge(*pair_of(*each), ev.Verdict.SAME) for each in dict.fromkeys(pairs)]
 
 
+def bequeathed(state: IdentityView, number: RecordNumber) -> list[ev.JudgementMade]:
+    """Return what must be said of others before a record's judgements cease to bind: it is deleted, or changes hands.
+
+    Whoever it was the same as takes its place: what follows from its judgements for the others is said of them, as
+    part of the same acts. Nothing new is claimed.
+    """
+    entry = state.record(number)
+    standing = [
+        (other, judgement)
+        for other in (entry.judged if entry is not None else ())
+        if (judgement := state.standing(pair_of(number, other))) is not None
+    ]
+    heirs = [(other, judgement) for other, judgement in standing if judgement.verdict is ev.Verdict.SAME]
+    live = [each for each in heirs if (record := state.record(each[0])) is not None and not record.is_deleted]
+    if not live:
+        return []
+    heir, _ = live[0]
+    return [
+        ev.JudgementMade(
+            *pair_of(heir, other), said.verdict, (), said.agreeing, said.act_seq or said.seq, said.regrouped_seq
+        )
+        for other, said in standing
+        if other != heir and state.judgement(pair_of(heir, other)) is None
+    ]
+
+
 def is_silenced(agreeing: Iterable[str], earlier: Iterable[Judgement]) -> bool:
     """Return whether an earlier "different" between two golden records answers a question about members of them.
 

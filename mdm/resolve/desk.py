@@ -217,7 +217,7 @@ class Desk:
             review_id = command.review
             _free(_standing(group, review_id), actor, now_us)
         else:
-            review_id = _next(group.index, command.wanted, now_us) or 0
+            review_id = next_review(group.index, command.wanted, now_us, examined_max=REVIEWS_EXAMINED_MAX) or 0
         if not review_id:
             return StewardAnswer(group.last_seq)
         group.add(command.request.cause, ev.ReviewClaimed(review_id, now_us + command.lease_s * _US))
@@ -350,7 +350,7 @@ def passes(state: IdentityView, review: Review, wanted: ReviewFilter) -> bool:
     return is_kind and (not wanted.registry or wanted.registry in registries)
 
 
-def _next(state: IndexView, wanted: ReviewFilter, now_us: int) -> int | None:
+def next_review(state: IndexView, wanted: ReviewFilter, now_us: int, *, examined_max: int | None) -> int | None:
     """Return the most urgent review that nobody works on: first those whose rest is over, then by priority."""
     examined = 0
     for queue in (QueueState.PARKED, QueueState.OPEN):
@@ -358,7 +358,7 @@ def _next(state: IndexView, wanted: ReviewFilter, now_us: int) -> int | None:
             if queue is QueueState.PARKED and place > now_us:
                 break
             examined += 1
-            if examined > REVIEWS_EXAMINED_MAX:
+            if examined_max is not None and examined > examined_max:
                 return None
             review = state.review(review_id)
             is_free = review is not None and not review.is_claimed(now_us) and review_id not in wanted.skipped

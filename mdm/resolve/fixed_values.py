@@ -6,6 +6,7 @@ import msgspec
 
 from mdm.config import FIELDS
 from mdm.domain import events as ev
+from mdm.domain.judgements import members_of
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.records import BusinessAttributes, CitizenAttributes, SourceRecord
 from mdm.errors import ActImpossibleError, InvalidInputError, UnknownGoldenIdError
@@ -47,6 +48,21 @@ def free_value(group: Group, cause: ev.Cause, golden_id: GoldenId, unpin: Unpin,
     for number in holders:
         stamped = group.engines[group.record(number).kind].stamped(cause)
         group.add(stamped, ev.ValueUnpinned(number, unpin.field, seal_reason(group, (number,), reason)))
+
+
+def hand_over(group: Group, cause: ev.Cause, number: RecordNumber) -> None:
+    """Draft what a record that leaves its golden record alone must leave behind: the values fixed for that.
+
+    They go to the oldest member that stays; without one they end with the golden record.
+    """
+    entry = group.record(number)
+    golden = group.index.golden(entry.golden_id) if entry.golden_id is not None else None
+    heir = next((member for member in members_of(golden) if member != number), None)
+    for field, payload_id in entry.pins:
+        value = group.batch.payload(payload_id)
+        group.add(cause, ev.ValueUnpinned(number, field))
+        if heir is not None and value is not None and not any(name == field for name, _ in group.record(heir).pins):
+            group.add(cause, ev.ValuePinned(heir, field, group.seal(heir, value)[0]))
 
 
 def check_value(kind: EntityKind, field: str, value: str) -> None:

@@ -16,7 +16,7 @@ from mdm.domain.survivorship import GoldenValue
 from mdm.errors import ActImpossibleError, UnknownGoldenIdError, UnknownRecordError, UnknownReviewError
 from mdm.limits import REVIEWS_EXAMINED_MAX
 from mdm.resolve.commands import RecordGroup, ReviewFilter
-from mdm.resolve.desk import passes
+from mdm.resolve.desk import next_review, passes
 from mdm.resolve.etags import etag_of, parts_of_review
 from mdm.resolve.matcher import features_of
 from mdm.resolve.reader import Reader, Reading
@@ -139,6 +139,14 @@ class StewardReader:
                     return found, (place, review_id), view.applied_seq
             return found, None, view.applied_seq
 
+    def next_review(self, wanted: ReviewFilter) -> int:
+        """Return the most urgent review that passes and nobody works on, 0 if there is none.
+
+        Cost: 5 µs for each that does not pass; the writer, which may not take so long, only claims what is found.
+        """
+        with self._reader.reading() as reading:
+            return next_review(reading.view, wanted, time.time_ns() // 1000, examined_max=None) or 0
+
     def review(self, review_id: int) -> ReviewDetail:
         """Return a review with how its two records compare and what was said before; raises UnknownReviewError."""
         now_us = time.time_ns() // 1000
@@ -240,21 +248,11 @@ def _judgement(reading: Reading, pair: Pair) -> JudgementView | None:
     standing = reading.view.standing(pair)
     if standing is None:
         return None
-    for event in reading.journal.events(standing.seq - 1, standing.seq):
-        fact = event.fact
-        if isinstance(fact, ev.JudgementMade):
-            reason = read_reason(reading.journal, _reason_ids(reading, fact, standing.act_seq))
+    # An act's first judgement says who and why for all of it.
+    for event in reading.journal.events(standing.act_seq - 1, standing.act_seq):
+        if isinstance(event.fact, ev.JudgementMade):
+            reason = read_reason(reading.journal, event.fact.reason_ids)
             return JudgementView(
                 standing.seq, standing.act_seq, pair, standing.verdict, event.cause.actor, event.at_us, reason
             )
     return None
-
-
-def _reason_ids(reading: Reading, fact: ev.JudgementMade, act_seq: int) -> tuple[int, ...]:
-    """Return where an act's words lie: at its first judgement."""
-    if fact.reason_ids:
-        return fact.reason_ids
-    for event in reading.journal.events(act_seq - 1, act_seq):
-        if isinstance(event.fact, ev.JudgementMade):
-            return event.fact.reason_ids
-    return ()

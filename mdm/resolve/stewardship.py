@@ -31,7 +31,7 @@ from mdm.errors import (
 from mdm.linkage.features import Features
 from mdm.resolve import commands as asked
 from mdm.resolve.engines import Engine
-from mdm.resolve.fixed_values import fix_value, free_value
+from mdm.resolve.fixed_values import fix_value, free_value, hand_over
 from mdm.resolve.group import Group
 from mdm.resolve.matcher import features_of
 from mdm.resolve.questions import agreements, weights_among
@@ -139,6 +139,8 @@ class Act:
         standing = different_between(self.index, (act.number,), target.members)
         if standing:
             raise _contradicted([judgement.seq for _, judgement in standing])
+        if rest:
+            hand_over(self.group, self._stamped(act.number), act.number)
         clusters = [(act.number, *target.members), *([rest] if rest else [])]
         self._make(judgements, self._regroup(clusters, judgements[0]))
 
@@ -180,25 +182,31 @@ class Act:
         raise UnknownJudgementError("no judgement of this id stands")
 
     def _withdraw_act(self, act_seq: int) -> None:
-        made = []
-        for event in self.journal.events(act_seq - 1):
-            fact = event.fact
-            if not isinstance(fact, ev.JudgementMade) or (fact.act_seq or event.seq) != act_seq:
-                break
-            standing = self.index.standing((fact.left, fact.right))
-            if standing is not None and standing.seq == event.seq:
-                made.append(fact)
-        for fact in made:
-            self._withdraw_one((fact.left, fact.right))
-        regrouped = self._regrouping(made[0].regrouped_seq) if made and made[0].regrouped_seq else None
+        pairs = self._pairs_of_act(act_seq)
+        regroupings = {standing.regrouped_seq for pair in pairs if (standing := self.index.standing(pair)) is not None}
+        for pair in pairs:
+            self._withdraw_one(pair)
+        regrouped = self._regrouping(max(regroupings)) if any(regroupings) else None
         if regrouped is not None:
             self._take_back(regrouped)
             self._ask_again(regrouped)
         # What the judgement kept from being decided is decided now, as it would have been without it.
-        for number in dict.fromkeys(number for fact in made for number in (fact.left, fact.right)):
+        for number in dict.fromkeys(number for pair in pairs for number in pair):
             entry = self.group.record(number)
             if entry.golden_id is not None and not entry.is_deleted:
                 resolve_stored(self.group, number, self.cause)
+
+    def _pairs_of_act(self, act_seq: int) -> list[Pair]:
+        """Return the pairs that stand judged by an act, those that deleted records left to others included."""
+        numbers: dict[RecordNumber, None] = {}
+        for event in self.journal.events(act_seq - 1):
+            fact = event.fact
+            if not isinstance(fact, ev.JudgementMade) or (fact.act_seq or event.seq) != act_seq:
+                break
+            numbers.update(dict.fromkeys((fact.left, fact.right)))
+        pairs = {pair_of(number, other) for number in numbers for other in self.group.record(number).judged}
+        standing = ((pair, self.index.standing(pair)) for pair in sorted(pairs))
+        return [pair for pair, judgement in standing if judgement is not None and judgement.act_seq == act_seq]
 
     def _take_back(self, regrouped: ev.RecordsRegrouped) -> None:
         """Group as before a regrouping, as far as standing judgements allow; who came since goes with the evidence."""

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from mdm.domain.events import Cause, Judge, Merge, Move, ReviewAnswer
 from mdm.domain.keys import GoldenId, RecordNumber, parse_golden_id
 from mdm.domain.state import pair_of
-from mdm.errors import ActImpossibleError, InvalidInputError
+from mdm.errors import ActImpossibleError, InvalidInputError, ReviewClaimedError, UnknownReviewError
 from mdm.limits import REVIEW_LEASE_S
 from mdm.resolve.commands import (
     Accepted,
@@ -188,19 +188,29 @@ class StewardshipService(StewardshipServiceServicer):
     def ClaimReview(self, request: wire.ClaimReviewRequest, context: grpc.ServicerContext) -> wire.ClaimReviewResponse:
         """Keep a review for the caller."""
         cause = _named(cause_of(context, request.caller, "ClaimReview"))
-        command = ClaimReview(
-            request_of(cause, request.request_id, request),
-            number_of_name(request.review_id),
-            msgspec.structs.replace(
-                _filter(request), skipped=tuple(number_of_name(each) for each in request.skipped_review_ids)
-            ),
-            request.lease_seconds or REVIEW_LEASE_S,
-        )
-        answer = _answered(write(self._link, command, context))
+        skipped = tuple(number_of_name(each) for each in request.skipped_review_ids)
+        wanted = msgspec.structs.replace(_filter(request), skipped=skipped)
+        answer = self._claimed(request, wanted, cause, context)
         response = wire.ClaimReviewResponse(token=token_at(self._reader, answer.seq))
         if answer.review:
             response.detail.CopyFrom(self._detail(answer.review)[0])
         return response
+
+    def _claimed(
+        self, request: wire.ClaimReviewRequest, wanted: ReviewFilter, cause: Cause, context: grpc.ServicerContext
+    ) -> StewardAnswer:
+        """Claim the review named, or look for one that passes until one is had: others claim at the same time."""
+        asked, lease_s = request_of(cause, request.request_id, request), request.lease_seconds or REVIEW_LEASE_S
+        while True:
+            review = number_of_name(request.review_id) or self._stewards.next_review(wanted)
+            if not review:
+                return StewardAnswer(self._reader.applied_seq())
+            try:
+                return _answered(write(self._link, ClaimReview(asked, review, lease_s=lease_s), context))
+            except (ReviewClaimedError, UnknownReviewError):
+                if request.review_id:
+                    raise
+                wanted = msgspec.structs.replace(wanted, skipped=(*wanted.skipped, review))
 
     def ReleaseReview(
         self, request: wire.ReleaseReviewRequest, context: grpc.ServicerContext

@@ -348,3 +348,35 @@ def test_every_judgement_names_model_and_epoch(town: Office) -> None:
         if isinstance(event.fact, ev.JudgementMade | ev.RecordsRegrouped):
             assert (event.cause.model, event.cause.epoch) == (engines["model:citizen"], engines["epoch:citizen"])
             assert event.cause.actor == "steward"
+
+
+def test_a_deleted_record_leaves_its_judgements_to_whom_it_was_the_same_as(office: Office) -> None:
+    records = [citizen(name, personal_id=ID) for name in "ABCD"]
+    office.put_all(records)
+    whole = golden(office, records[0])
+    numbers = tuple(office.number(each.key) for each in records)
+    made = office.steward(Split(whole, numbers[2:])).judgement
+    office.drop(records[2].key)
+    office.put(citizen("D", personal_id=ID, phone="0987654321"))
+    assert office.relink().phase is Phase.COMMITTED
+    assert golden(office, records[3]) != golden(office, records[0]) == golden(office, records[1])
+    office.steward(WithdrawJudgement(made))
+    assert golden(office, records[3]) == golden(office, records[0])
+    with office.writer._index.read() as view:
+        assert dict(view.iter_judgements()) == {}
+
+
+def test_a_fixed_value_stays_with_the_golden_id_when_its_anchor_leaves(town: Office) -> None:
+    identifier = golden(town, ANNA)
+    town.steward(Pin(identifier, "full_name", "Huỳnh Ngọc Bảo Châm"))
+    town.drop(ANNA.key)
+    assert [name for name, _ in town.entry(ANNAS_CARD.key).pins] == ["full_name"]
+    assert town.entry(ANNA.key).pins == ()
+    town.put(ANNA)
+    town.put(citizen("A2", "Đặng Hoàng Long", "1969-10-20", sex="M", phone="", address=""))
+    assert golden(town, ANNA) == identifier
+    assert [name for name, _ in town.entry(ANNA.key).pins] == ["full_name"], "the key went to another bearer"
+    assert town.entry(ANNAS_CARD.key).pins == ()
+    town.put(ANNAS_CARD)
+    town.steward(ev.Move(town.number(ANNA.key), golden(town, BINH)))
+    assert town.entry(ANNA.key).pins == ()
