@@ -40,7 +40,7 @@ _KEYS = {
 _WORDS = "  ".join(f"[{key}] {words}" for key, words in _KEYS.items())
 _REASON = "compared side by side"
 _VALUE_WIDTH = 38
-_FIELD_WIDTH = 28
+_FIELD_WIDTH = 35
 
 _Kind = Annotated[list[str], typer.Option(help="Only this kind, such as thin_evidence; may be repeated.")]
 _Registry = Annotated[str, typer.Option(help="Only reviews with a record of this registry.")]
@@ -313,27 +313,43 @@ def _side_by_side(detail: ReviewDetail) -> list[str]:
     lines += [f"  earlier: {judgement_line(each)}" for each in detail.earlier_judgements]
     left, right = _values(detail.left), _values(detail.right)
     heads = [f"{side.golden_id} ({side.member_count} records)" for side in (shown.left, shown.right) if side]
-    lines.append(_row(" ", "", *(heads if len(heads) > 1 else (*heads, ""))))
+    lines += _row(" ", "", *(heads if len(heads) > 1 else (*heads, "")))
     for name in dict.fromkeys((*left, *right)):
-        ones, others = left.get(name, []), right.get(name, [])
-        for at in range(max(len(ones), len(others), 1)):
-            one, other = (side[at] if at < len(side) else "" for side in (ones, others))
-            mark = " " if not one or not other else "=" if one in others and other in ones else "≠"
-            lines.append(_row(mark, name if at == 0 else "", one, other))
+        lines += _rows(name, left.get(name, []), right.get(name, []))
     if detail.comparisons:
         lines.append(f"  starts at {detail.starting_weight_bits:+.1f} bits")
-    lines += [f"  {each.match_weight_bits:+6.1f}  {each.field}: {each.level}" for each in detail.comparisons]
+    lines += [
+        f"  {each.match_weight_bits:+6.1f}  {each.field}: {each.level}"
+        for each in detail.comparisons
+        if each.agreement.value != "missing"
+    ]
     return lines
 
 
-def _row(mark: str, name: str, left: str, right: str) -> str:
-    return f"{mark} {name:<{_FIELD_WIDTH}} {left:<{_VALUE_WIDTH}} {right}".rstrip()
+def _rows(name: str, left: list[str], right: list[str]) -> list[str]:
+    """Return a field's values side by side, what both have first, each marked."""
+    both = [value for value in left if value in right]
+    sides = [both + [value for value in side if value not in both] for side in (left, right)]
+    lines = []
+    for at in range(max(map(len, sides))):
+        one, other = (side[at] if at < len(side) else "" for side in sides)
+        mark = "=" if at < len(both) else "≠" if left and right else " "
+        lines += _row(mark, name if at == 0 else "", one, other)
+    return lines
+
+
+def _row(mark: str, name: str, left: str, right: str) -> list[str]:
+    if len(left) > _VALUE_WIDTH and right:
+        # Nothing is cut: a wide value pushes its neighbour to the next line.
+        return [_row(mark, name, left, "")[0], _row(mark, "", "", right)[0]]
+    return [f"{mark} {name:<{_FIELD_WIDTH}} {left:<{_VALUE_WIDTH}} {right}".rstrip()]
 
 
 def _values(record: GoldenRecord | None) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for value in record.values if record is not None else ():
-        values.setdefault(value.field, []).append(value.value)
+        if value.value not in values.setdefault(value.field, []):
+            values[value.field].append(value.value)
     return values
 
 

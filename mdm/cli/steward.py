@@ -281,12 +281,16 @@ def _print_effect(effect: ActEffect, *, is_dry_run: bool) -> None:
 
 
 def effect_lines(effect: ActEffect) -> list[str]:
-    """Return the golden records before and after, and the values that change, a line each."""
+    """Return the golden records before and after, and what changes in those that are there after, a line each."""
     lines = [f"before  {_state(each)}" for each in effect.before]
     lines += [f"after   {_state(each)}" for each in effect.after]
+    standing = {each.golden_id for each in effect.after}
     for change in effect.value_changes:
-        was, now = (", ".join(values) or "nothing" for values in (change.before, change.after))
-        lines.append(f"value   {change.golden_id}  {change.field}: {was} → {now}")
+        gone = [value for value in dict.fromkeys(change.before) if value not in change.after]
+        new = [value for value in dict.fromkeys(change.after) if value not in change.before]
+        if change.golden_id in standing and (gone or new):
+            signed = [*(f"- {value}" for value in gone), *(f"+ {value}" for value in new)]
+            lines.append(f"value   {change.golden_id}  {change.field}: {'  '.join(signed)}")
     return lines
 
 

@@ -14,6 +14,7 @@ from mdm.domain.keys import EntityKind
 from mdm.domain.state import Pair, pair_of
 from mdm.resolve.commands import Refusal, Request, Steward, StewardAnswer, Unmerge
 from mdm.resolve.relink_runs import Phase
+from tests.resolve import office as office_module
 from tests.resolve.cities import city_records
 from tests.resolve.office import Office, citizen
 
@@ -61,7 +62,10 @@ def overturned(office: Office, made: dict[Pair, Verdict]) -> list[Pair]:
     ("citizens", "count"),
     [(1_000, 50), pytest.param(20_000, 500, marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
 )
-def test_a_relinkage_overturns_no_judgement(office: Office, citizens: int, count: int) -> None:
+def test_a_relinkage_overturns_no_judgement(
+    office: Office, citizens: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office_module, "RELINK_S_MAX", 60.0 + citizens / 10)
     office.put_all(list(city_records(citizens, 7)), group=200)
     asked = Counter(reason for reason in office.questions().values())
     made = judged(office, count)
