@@ -7,16 +7,68 @@ records that hold its two ends, because whoever joins one of them is not the oth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.keys import RecordNumber
-from mdm.domain.state import GoldenEntry, IdentityView, Judgement, Pair, pair_of
+from mdm.domain.state import GoldenEntry, IdentityView, Judgement, Pair, RecordEntry, pair_of
 
 WeightedPair = tuple[RecordNumber, RecordNumber, float]
 """Two records and the match weight between them, in bits."""
 
 
-def contradiction_of(state: IdentityView, judge: ev.Judge) -> tuple[Pair, ...]:
+class _Judged(Protocol):
+    """The part of identity state that judgements stand in."""
+
+    def record(self, number: RecordNumber) -> RecordEntry | None:
+        """Return the entry of a record."""
+
+    def judgement(self, pair: Pair) -> ev.Verdict | None:
+        """Return the verdict about a pair."""
+
+
+def contradiction_among(state: IdentityView, judges: Sequence[ev.Judge]) -> tuple[Pair, ...]:
+    """Return the standing judgements that several new ones, made together, would contradict; or nothing.
+
+    One by one they may pass and yet close a chain together. Cost: O(judgements reached).
+    """
+    ends = dict.fromkeys(number for judge in judges for number in (judge.left, judge.right))
+    known = dict.fromkeys(number for end in ends for number in _reached(state, end)) if len(ends) > 1 else ends
+    beside = {other for number in known if (entry := state.record(number)) for other in entry.judged}
+    nodes = [*known, *sorted(beside.difference(known))]
+    groups = _Groups(nodes, judged_within(state, nodes, ev.Verdict.DIFFERENT))
+    for left, right in judged_within(state, nodes, ev.Verdict.SAME):
+        groups.join(left, right)
+    for at, judge in enumerate(judges):
+        if not groups.admit(judge):
+            chain = contradiction_of(_Supposed(state, judges[:at]), judge)
+            return tuple(pair for pair in chain if state.judgement(pair) is not None)
+    return ()
+
+
+class _Supposed:
+    """A state as if some judgements had been made already."""
+
+    def __init__(self, state: _Judged, judges: Iterable[ev.Judge]) -> None:
+        self._state = state
+        self._verdicts = {(judge.left, judge.right): judge.verdict for judge in judges}
+        self._others: dict[RecordNumber, list[RecordNumber]] = {}
+        for left, right in self._verdicts:
+            self._others.setdefault(left, []).append(right)
+            self._others.setdefault(right, []).append(left)
+
+    def record(self, number: RecordNumber) -> RecordEntry | None:
+        entry = self._state.record(number)
+        others = self._others.get(number)
+        return msgspec.structs.replace(entry, judged=(*entry.judged, *others)) if entry and others else entry
+
+    def judgement(self, pair: Pair) -> ev.Verdict | None:
+        return self._verdicts.get(pair) or self._state.judgement(pair)
+
+
+def contradiction_of(state: _Judged, judge: ev.Judge) -> tuple[Pair, ...]:
     """Return the standing judgements that a new one would contradict, as a chain from `left` to `right`; or nothing.
 
     Against "different" stands a chain of "same"; against "same" a "different" between two records that chains of
@@ -193,6 +245,16 @@ class _Groups:
         self.join(left, right)
         return True
 
+    def admit(self, judge: ev.Judge) -> bool:
+        """Take a judgement in if the others allow it."""
+        if judge.verdict is ev.Verdict.SAME:
+            return self.join_if_allowed(judge.left, judge.right)
+        left, right = self._root(judge.left), self._root(judge.right)
+        if left != right:
+            self._enemies[left].add(right)
+            self._enemies[right].add(left)
+        return left != right
+
     def gather(self, numbers: Sequence[RecordNumber]) -> None:
         """Join each to the first group among them that it is allowed in."""
         heads: list[RecordNumber] = []
@@ -207,7 +269,7 @@ class _Groups:
         return [tuple(group) for group in groups.values()]
 
 
-def _reached(state: IdentityView, start: RecordNumber) -> dict[RecordNumber, RecordNumber]:
+def _reached(state: _Judged, start: RecordNumber) -> dict[RecordNumber, RecordNumber]:
     """Return every record that chains of "same" lead to, with the one before it on the shortest way."""
     before = {start: start}
     waiting = [start]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from mdm.domain import events as ev
 from mdm.domain.judgements import (
     binding,
-    contradiction_of,
+    contradiction_among,
     different_between,
     joining,
     judged_within,
@@ -101,6 +101,7 @@ class Act:
                 joined = self._members([self.group.golden_id_of(judge.left)])
                 kept = ([number for number in side if number in joined] for side in sides)
                 judgements = joining((judge.left, judge.right), *kept)
+                self._check(judgements)
         elif left.golden_id is not None and left.golden_id == right.golden_id:
             regrouped_seq = self._regroup(self._parted(self._members([left.golden_id]), different=[judge]), judge)
         self._make(judgements, regrouped_seq)
@@ -169,7 +170,9 @@ class Act:
         else:
             side = next(cluster for cluster in clusters if own[0] in cluster)
             others = tuple(number for number in golden.members if number not in side)
-            self._make(binding(side, others), regrouped_seq)
+            judgements = binding(side, others)
+            self._check(judgements)
+            self._make(judgements, regrouped_seq)
 
     def _withdraw(self, act: asked.WithdrawJudgement) -> None:
         for event in self.journal.events(act.judgement - 1, act.judgement):
@@ -295,12 +298,11 @@ class Act:
             seq = self.group.last_seq if isinstance(fact, ev.RecordsRegrouped) else seq
         return seq
 
-    def _check(self, judgements: Iterable[ev.Judge]) -> None:
-        for judge in judgements:
-            chain = contradiction_of(self.index, judge)
-            if chain:
-                found = [self.index.standing(pair) for pair in chain]
-                raise _contradicted([standing.seq for standing in found if standing is not None])
+    def _check(self, judgements: Sequence[ev.Judge]) -> None:
+        chain = contradiction_among(self.index, judgements)
+        if chain:
+            found = [self.index.standing(pair) for pair in chain]
+            raise _contradicted([standing.seq for standing in found if standing is not None])
 
     def _make(self, judgements: Sequence[ev.Judge], regrouped_seq: int) -> None:
         """Draft judgements one behind the other, as one act, and close the questions that they answer."""

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from mdm.domain import events as ev
 from mdm.domain.events import Verdict
-from mdm.domain.judgements import bequeathed, binding, contradiction_of, is_silenced, joining, partition
+from mdm.domain.judgements import (
+    bequeathed,
+    binding,
+    contradiction_among,
+    contradiction_of,
+    is_silenced,
+    joining,
+    partition,
+)
 from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.domain.state import Judgement, MemoryState, Pair, apply, pair_of
 
@@ -122,6 +130,31 @@ def test_a_joining_connects_all_and_lies_between_the_sides_alone(cut: int, data:
     assert all((each.left in lefts) is not (each.right in lefts) for each in made)
     (whole,) = partition(NUMBERS, same=[(each.left, each.right) for each in made], different=PAIRS)
     assert list(whole) == NUMBERS
+
+
+@given(
+    standing=st.lists(st.tuples(pairs, st.sampled_from(list(Verdict))), max_size=6),
+    made=st.lists(st.tuples(pairs, st.sampled_from(list(Verdict))), min_size=1, max_size=5),
+)
+def test_several_judgements_are_refused_together_if_one_after_the_other_one_would_be(
+    standing: list[tuple[Pair, Verdict]], made: list[tuple[Pair, Verdict]]
+) -> None:
+    state, seq = judged(), len(NUMBERS)
+    for pair, verdict in standing:
+        if not contradiction_of(state, ev.Judge(*pair, verdict)):
+            seq += 1
+            apply(state, ev.Event(seq, seq, 1, ev.Cause(), ev.JudgementMade(*pair, verdict)))
+    before = set(state.judgements)
+    judges = [ev.Judge(*pair, verdict) for pair, verdict in made]
+    found = contradiction_among(state, judges)
+    for judge in judges:
+        chain = contradiction_of(state, judge)
+        if chain:
+            assert set(found) == set(chain) & before
+            return
+        seq += 1
+        apply(state, ev.Event(seq, seq, 1, ev.Cause(), ev.JudgementMade(judge.left, judge.right, judge.verdict)))
+    assert found == ()
 
 
 def test_a_record_that_goes_leaves_what_follows_from_its_judgements() -> None:
