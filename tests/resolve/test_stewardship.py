@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mdm.domain import events as ev
+from mdm.domain.changes import ChangeKind
 from mdm.domain.events import MatchReason, Verdict
 from mdm.domain.keys import GoldenId
 from mdm.domain.records import SourceRecord
-from mdm.resolve.commands import ChangeKind, Pin, Refusal, Request, Split, Steward, Unmerge, Unpin, WithdrawJudgement
+from mdm.resolve.commands import Pin, Refusal, Request, Split, Steward, Unmerge, Unpin, WithdrawJudgement
 from mdm.resolve.reasons import read_reason
 from mdm.resolve.relink_runs import Phase
 from tests.resolve.office import Office, business, citizen
