@@ -68,10 +68,8 @@ def test_same_joins_at_once_under_the_older_id_and_outlives_updates_relinkage_an
     answer = town.same(ANNA, BINH)
     assert {town.id_of(each) for each in (ANNA, ANNAS_CARD, BINH, BINHS_CARD)} == {old}
     assert town.answer(young) == old
-    assert [(each.golden_id, each.kind) for each in answer.changes] == [
-        (old, ChangeKind.ABSORBED),
-        (young, ChangeKind.MERGED),
-    ]
+    told = {(each.golden_id, each.kind) for each in answer.changes}
+    assert told == {(old, ChangeKind.ABSORBED), (young, ChangeKind.MERGED)}
     assert [(each.golden_id, len(each.numbers)) for each in answer.before] == [(old, 2), (young, 2)]
     assert [(each.golden_id, len(each.numbers), each.is_minted) for each in answer.after] == [(old, 4, False)]
     moved = citizen("B", "Lý Quốc Cường", "1950-01-02", sex="M", personal_id="079050001234", phone="0987654321")
