@@ -10,7 +10,22 @@ from importlib.util import find_spec
 
 import typer
 
-from mdm.cli import audit, export, load, maintenance, model, query, relations, relink, serve, synth, train, watch
+from mdm.cli import (
+    audit,
+    export,
+    load,
+    maintenance,
+    model,
+    query,
+    relations,
+    relink,
+    review,
+    serve,
+    steward,
+    synth,
+    train,
+    watch,
+)
 from mdm.cli.output import ExitCode
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
@@ -50,6 +65,11 @@ def application() -> typer.Typer:
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")
     app.add_typer(audit.app, name="audit")
+    app.add_typer(review.app, name="review")
+    app.command("judge")(steward.judge)
+    app.add_typer(steward.judgements, name="judgements")
+    for act in (steward.merge, steward.unmerge, steward.split, steward.move, steward.pin, steward.unpin):
+        app.command()(act)
     app.command("verify")(maintenance.verify)
     app.command("rebuild")(maintenance.rebuild)
     if find_spec("mdm.cli.demo") is not None:

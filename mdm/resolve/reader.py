@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -67,6 +67,14 @@ class _Opened(msgspec.Struct, frozen=True):
     configuration: Configuration
     journal: JournalReader
     """For its identity, which tokens carry, and for what a steward pinned; never on the way of a lookup."""
+
+
+class Reading(NamedTuple):
+    """One state of the index with what belongs to it."""
+
+    view: IndexView
+    journal: JournalReader
+    engines: dict[EntityKind, Engine]
 
 
 class Reader:
@@ -159,6 +167,19 @@ class Reader:
         """Return what the change feed tells next, read in one short transaction; see `read_page`."""
         with self._opened.index.read() as view:
             return read_page(view, after_seq, wanted)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """Yield one consistent state, for one call."""
+        opened = self._opened
+        with opened.index.read() as view:
+            yield Reading(view, opened.journal, opened.engines)
+
+    def values_of(self, view: IndexView, numbers: Sequence[RecordNumber]) -> list[survivorship.GoldenValue]:
+        """Return the values that a golden record of these members shows, or would show."""
+        opened = self._opened
+        members = [member for number in numbers if (member := _member(view, opened, number)) is not None]
+        return survivorship.golden_values(members, _pins(view, opened.journal, numbers))
 
     def lookup_many(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str]

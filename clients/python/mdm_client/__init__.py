@@ -7,9 +7,9 @@
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
 `client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
-that follows it), `relink`, `models` and `model_results` (linkage models); behind them `calls`, `wire_relations`,
-`wire_relink` and `wire_models` (each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values
-to messages).
+that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results`
+(judgements and reviews); behind them `calls`, `wire_relations`, `wire_relink`, `wire_models` and `wire_stewardship`
+(each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -60,6 +60,7 @@ from mdm_client.results import (
     ResolveOutcome,
     WriteOutcome,
 )
+from mdm_client.stewardship_results import ReviewAnswer, ReviewFilter, ReviewKind, ReviewState, Verdict
 from mdm_client.streams import KeyBatch
 
 __all__ = [
@@ -104,6 +105,10 @@ __all__ = [
     "RelinkState",
     "ResolveOutcome",
     "ResourceExhaustedError",
+    "ReviewAnswer",
+    "ReviewFilter",
+    "ReviewKind",
+    "ReviewState",
     "ServiceError",
     "SeveralHoldersError",
     "SourceKey",
@@ -111,6 +116,7 @@ __all__ = [
     "Timeouts",
     "UnavailableError",
     "Upsert",
+    "Verdict",
     "WatchStart",
     "WriteOutcome",
 ]
