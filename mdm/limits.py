@@ -308,3 +308,31 @@ HISTORY_RECORDS_SHOWN_MAX = 20
 
 PART_RECORDS_SHOWN_MAX = 20
 """Records named of each part that a bridge holds together; the rest is counted."""
+OVERSIZED_MEMBERS_MIN = 50
+"""Members from which a golden record is put before a steward: honest ones have some twenty, and a wrong one grows on.
+One that a steward accepted comes back when it has doubled."""
+
+TWO_PERSON_RECORDS_MIN = 20
+"""Records of a golden record that one person alone may not make by a merge, unless the registries file says otherwise:
+a wrong one then shows twenty visits under another's name, and taking it apart takes an hour."""
+
+REVIEW_LEASE_S = 900
+"""How long a claim keeps a review from others: a steward who calls a registry to ask needs some minutes."""
+
+REVIEW_LEASE_S_MAX = 28_800
+"""Longest claim: a working day. Whoever needs longer is unsure."""
+
+REVIEW_PARKED_S = 30 * 86_400
+"""How long "unsure" rests: feeds bring most corrections within a month."""
+
+PROPOSAL_S = 14 * 86_400
+"""How long a proposal waits for a second person: two weeks bridge a holiday."""
+
+REVIEWS_EXAMINED_MAX = 2_000
+"""Reviews that one page may look at to find some that pass its filter, or the writer to find one: about 20 ms."""
+
+REVIEWS_SKIPPED_MAX = 100
+"""Reviews that a claim may be asked to leave out: what one steward skips in a sitting."""
+
+SPLIT_RECORDS_MAX = 1_000
+"""Records that one split may name: each becomes a judgement, 10 us of the writer's time."""

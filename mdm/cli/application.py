@@ -21,7 +21,9 @@ from mdm.cli import (
     query,
     relations,
     relink,
+    review,
     serve,
+    steward,
     synth,
     train,
     watch,
@@ -70,6 +72,11 @@ def application() -> typer.Typer:
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")
     app.add_typer(audit.app, name="audit")
+    app.add_typer(review.app, name="review")
+    app.command("judge")(steward.judge)
+    app.add_typer(steward.judgements, name="judgements")
+    for act in (steward.merge, steward.unmerge, steward.split, steward.move, steward.pin, steward.unpin):
+        app.command()(act)
     app.command("verify")(maintenance.verify)
     app.command("rebuild")(maintenance.rebuild)
     if find_spec("mdm.cli.demo") is not None:

@@ -6,12 +6,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.review_fold import (
+    close_answered_proposals,
+    close_proposals,
+    fold_review,
+    put_golden,
+    put_question,
+)
+from mdm.domain.reviews import Review
 
 Pair = tuple[RecordNumber, RecordNumber]
 """Two record numbers, the smaller first."""
@@ -40,6 +48,8 @@ class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
     rejected: tuple[RecordNumber, ...] = ()
     pins: tuple[tuple[str, int], ...] = ()
     """(field, payload id) of values that a steward fixed."""
+    proposals: tuple[int, ...] = ()
+    """Reviews in which somebody proposes to join it with another record."""
 
 
 class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -58,6 +68,14 @@ class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
     absorbed: tuple[GoldenId, ...] = ()
     """Sorted IDs that redirect here."""
     is_retired: bool = False
+    merged_seq: int = 0
+    """Of a redirect: the event that merged it, last time it had members."""
+    merged_members: tuple[RecordNumber, ...] = ()
+    """Of a redirect: its members when it was merged, for an unmerge to give back."""
+    oversize_review: int = 0
+    """The open review of its size, if any."""
+    accepted_count: int = 0
+    """Members that a steward found right."""
 
 
 class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +85,18 @@ class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
     reason: ev.MatchReason
     match_weight_bits: float
     detail: str
+    review: int = 0
+    """Its review: position at which the pair was first asked about without a pause."""
+
+
+class Judgement(msgspec.Struct, frozen=True, array_like=True):
+    """What a steward said of two records, and from which event it stands."""
+
+    verdict: ev.Verdict
+    seq: int = 0
+    act_seq: int = 0
+    regrouped_seq: int = 0
+    agreeing: tuple[str, ...] = ()
 
 
 class IdentityView(Protocol):
@@ -82,7 +112,13 @@ class IdentityView(Protocol):
         """Return the open question about a pair."""
 
     def judgement(self, pair: Pair) -> ev.Verdict | None:
+        """Return the verdict of the standing judgement about a pair."""
+
+    def standing(self, pair: Pair) -> Judgement | None:
         """Return the standing judgement about a pair."""
+
+    def review(self, review: int) -> Review | None:
+        """Return a review that is not closed."""
 
     def setting(self, name: str) -> str | None:
         """Return a setting.
@@ -105,8 +141,11 @@ class IdentityState(IdentityView, Protocol):
     def put_potential_match(self, pair: Pair, match: PotentialMatch | None) -> None:
         """Store an open question, or remove it with None."""
 
-    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
+    def put_judgement(self, pair: Pair, judgement: Judgement | None) -> None:
         """Store a judgement, or remove it with None."""
+
+    def put_review(self, review: int, entry: Review | None) -> None:
+        """Store a review at its place in the queue, or remove it with None."""
 
     def put_setting(self, name: str, value: str) -> None:
         """Store a setting."""
@@ -120,7 +159,8 @@ class MemoryState:
         self.records: dict[RecordNumber, RecordEntry] = {}
         self.goldens: dict[GoldenId, GoldenEntry] = {}
         self.potential_matches: dict[Pair, PotentialMatch] = {}
-        self.judgements: dict[Pair, ev.Verdict] = {}
+        self.judgements: dict[Pair, Judgement] = {}
+        self.reviews: dict[int, Review] = {}
         self.settings: dict[str, str] = {}
 
     def record(self, number: RecordNumber) -> RecordEntry | None:
@@ -151,15 +191,31 @@ class MemoryState:
             self.potential_matches[pair] = match
 
     def judgement(self, pair: Pair) -> ev.Verdict | None:
-        """Return the standing judgement about a pair."""
+        """Return the verdict about a pair."""
+        standing = self.judgements.get(pair)
+        return standing.verdict if standing else None
+
+    def standing(self, pair: Pair) -> Judgement | None:
+        """Return the judgement about a pair."""
         return self.judgements.get(pair)
 
-    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
+    def put_judgement(self, pair: Pair, judgement: Judgement | None) -> None:
         """Store or remove a judgement."""
-        if verdict is None:
+        if judgement is None:
             self.judgements.pop(pair, None)
         else:
-            self.judgements[pair] = verdict
+            self.judgements[pair] = judgement
+
+    def review(self, review: int) -> Review | None:
+        """Return a review."""
+        return self.reviews.get(review)
+
+    def put_review(self, review: int, entry: Review | None) -> None:
+        """Store or remove a review."""
+        if entry is None:
+            self.reviews.pop(review, None)
+        else:
+            self.reviews[review] = entry
 
     def setting(self, name: str) -> str | None:
         """Return a setting."""
@@ -188,11 +244,12 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             _retire(state, seq, fact.golden_id)
         case ev.PotentialMatchOpened():
             match = PotentialMatch(seq, fact.reason, fact.match_weight_bits, fact.detail)
-            _open_potential_match(state, pair_of(fact.left, fact.right), match)
+            _open_potential_match(state, pair_of(fact.left, fact.right), match, event.at_us)
         case ev.PotentialMatchClosed():
             _close_potential_match(state, pair_of(fact.left, fact.right))
         case ev.JudgementMade():
-            _judge(state, seq, pair_of(fact.left, fact.right), fact.verdict)
+            standing = Judgement(fact.verdict, seq, fact.act_seq or seq, fact.regrouped_seq, fact.agreeing)
+            _judge(state, seq, pair_of(fact.left, fact.right), standing)
         case ev.JudgementWithdrawn():
             _judge(state, seq, pair_of(fact.left, fact.right), None)
         case ev.ValuePinned():
@@ -225,7 +282,7 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
         case ev.LoadFinished():
             state.put_setting(f"load:{fact.load_id}", "0")
         case _:
-            assert_never(fact)
+            fold_review(state, event, fact)
 
 
 def _activate_model(state: IdentityState, seq: int, fact: ev.ModelActivated) -> None:
@@ -252,7 +309,7 @@ def _known_golden(state: IdentityState, golden_id: GoldenId) -> GoldenEntry:
 
 def _change_golden(state: IdentityState, seq: int, golden_id: GoldenId, **changes: object) -> None:
     entry = _known_golden(state, golden_id)
-    state.put_golden(golden_id, msgspec.structs.replace(entry, changed_seq=seq, **changes))
+    put_golden(state, golden_id, msgspec.structs.replace(entry, changed_seq=seq, **changes))
 
 
 def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
@@ -272,13 +329,15 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
             # What was said of the former bearer says nothing of the new one.
             entry = msgspec.structs.replace(entry, chosen=None, rejected=(), pins=())
     state.put_record(fact.number, entry)
+    if fact.is_new_bearer:
+        close_proposals(state, fact.number)
 
 
 def _leave(state: IdentityState, seq: int, number: RecordNumber, entry: RecordEntry) -> None:
     if entry.golden_id is not None:
         golden = _known_golden(state, entry.golden_id)
         members = tuple(member for member in golden.members if member != number)
-        state.put_golden(entry.golden_id, msgspec.structs.replace(golden, members=members, changed_seq=seq))
+        put_golden(state, entry.golden_id, msgspec.structs.replace(golden, members=members, changed_seq=seq))
 
 
 def _delete(state: IdentityState, seq: int, number: RecordNumber) -> None:
@@ -286,6 +345,7 @@ def _delete(state: IdentityState, seq: int, number: RecordNumber) -> None:
     _leave(state, seq, number, entry)
     for other in entry.potential_matches:
         _close_potential_match(state, pair_of(number, other))
+    close_proposals(state, number)
     state.put_record(
         number,
         msgspec.structs.replace(
@@ -326,17 +386,33 @@ def _regroup(state: IdentityState, seq: int, fact: ev.RecordsRegrouped) -> None:
         if survivor != golden_id:
             absorbed[survivor].append(golden_id)
             if _known_golden(state, golden_id).survivor != survivor:
-                _change_golden(state, seq, golden_id, survivor=survivor, members=(), absorbed=())
+                was = _known_golden(state, golden_id)
+                merged = (seq, was.members) if was.members else (was.merged_seq, was.merged_members)
+                _change_golden(
+                    state,
+                    seq,
+                    golden_id,
+                    survivor=survivor,
+                    members=(),
+                    absorbed=(),
+                    merged_seq=merged[0],
+                    merged_members=merged[1],
+                )
     for ordinal, group in enumerate(fact.groups):
         members = tuple(sorted(group.numbers))
         if group.is_minted:
             golden = GoldenEntry(seq, ordinal, seq, members[0], None, members)
         else:
             golden = msgspec.structs.replace(
-                _known_golden(state, group.golden_id), survivor=None, members=members, changed_seq=seq
+                _known_golden(state, group.golden_id),
+                survivor=None,
+                members=members,
+                changed_seq=seq,
+                merged_seq=0,
+                merged_members=(),
             )
         golden = msgspec.structs.replace(golden, absorbed=tuple(sorted(absorbed[group.golden_id])))
-        state.put_golden(group.golden_id, golden)
+        put_golden(state, group.golden_id, golden)
         for number in members:
             entry = _known_record(state, number)
             if entry.golden_id != group.golden_id:
@@ -352,12 +428,15 @@ def _retire(state: IdentityState, seq: int, golden_id: GoldenId) -> None:
         rest = tuple(other for other in survivor.absorbed if other != golden_id)
         state.put_golden(entry.survivor, msgspec.structs.replace(survivor, absorbed=rest, changed_seq=seq))
     state.put_golden(
-        golden_id, msgspec.structs.replace(entry, anchor=None, survivor=None, is_retired=True, changed_seq=seq)
+        golden_id,
+        msgspec.structs.replace(
+            entry, anchor=None, survivor=None, is_retired=True, changed_seq=seq, merged_seq=0, merged_members=()
+        ),
     )
 
 
-def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatch) -> None:
-    state.put_potential_match(pair, match)
+def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatch, at_us: int) -> None:
+    put_question(state, pair, match, at_us)
     for number, other in (pair, pair[::-1]):
         entry = _known_record(state, number)
         if other not in entry.potential_matches:
@@ -366,6 +445,9 @@ def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatc
 
 
 def _close_potential_match(state: IdentityState, pair: Pair) -> None:
+    known = state.potential_match(pair)
+    if known is not None:
+        state.put_review(known.review, None)
     state.put_potential_match(pair, None)
     for number, other in (pair, pair[::-1]):
         entry = _known_record(state, number)
@@ -379,14 +461,17 @@ def _close_answered(state: IdentityState, number: RecordNumber) -> None:
     for other in entry.potential_matches:
         if _known_record(state, other).golden_id == entry.golden_id:
             _close_potential_match(state, pair_of(number, other))
+    close_answered_proposals(state, entry)
 
 
-def _judge(state: IdentityState, seq: int, pair: Pair, verdict: ev.Verdict | None) -> None:
-    state.put_judgement(pair, verdict)
+def _judge(state: IdentityState, seq: int, pair: Pair, judgement: Judgement | None) -> None:
+    state.put_judgement(pair, judgement)
     for number, other in (pair, pair[::-1]):
         entry = _known_record(state, number)
-        others = {each for each in entry.judged if each != other} | ({other} if verdict else set())
+        others = {each for each in entry.judged if each != other} | ({other} if judgement else set())
         state.put_record(number, msgspec.structs.replace(entry, judged=tuple(sorted(others)), changed_seq=seq))
+    if judgement is not None:
+        close_proposals(state, *pair)
 
 
 def _pin(state: IdentityState, number: RecordNumber, field: str, payload_id: int | None) -> None:

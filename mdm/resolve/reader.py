@@ -161,6 +161,12 @@ class Reader:
         with self._opened.index.read() as view:
             return read_page(view, after_seq, wanted)
 
+    def values_of(self, view: IndexView, numbers: Sequence[RecordNumber]) -> list[survivorship.GoldenValue]:
+        """Return the values that a golden record of these members shows, or would show."""
+        opened = self._opened
+        members = [member for number in numbers if (member := _member(view, opened, number)) is not None]
+        return survivorship.golden_values(members, _pins(view, opened.journal, numbers))
+
     def lookup_many(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str]
     ) -> tuple[list[str], list[int], int]:

@@ -31,12 +31,15 @@ from mdm.resolve.commands import (
     Request,
     RunAnswer,
     StartRelink,
+    StewardAnswer,
+    StewardCommand,
     SwitchAnswer,
     SwitchModel,
     Upsert,
     WriteAnswer,
     WriteOutcome,
 )
+from mdm.resolve.desk import Desk
 from mdm.resolve.engines import Engine, active_engines, default_engine, usable_model
 from mdm.resolve.group import Group
 from mdm.resolve.models import activate
@@ -55,6 +58,7 @@ _log = structlog.get_logger()
 _answers = msgspec.msgpack.Decoder(WriteAnswer)
 _run_ids = msgspec.msgpack.Decoder(str)
 _switch_answers = msgspec.msgpack.Decoder(SwitchAnswer)
+_steward_answers = msgspec.msgpack.Decoder(StewardAnswer)
 
 
 class Writer:
@@ -79,6 +83,7 @@ class Writer:
             self._engines = active_engines(view, journal.artefact)
             self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
+        self._desk = Desk(journal, index, configuration)
 
     @contextmanager
     def _transaction(self, engines: dict[EntityKind, Engine]) -> Iterator[Group]:
@@ -124,6 +129,9 @@ class Writer:
                 waiting = []
             elif isinstance(command, SwitchModel):
                 answers += [*self._execute_or_split(waiting), self._activate(command)]
+                waiting = []
+            elif isinstance(command, StewardCommand):
+                answers += [*self._execute_or_split(waiting), self._steward(command)]
                 waiting = []
             else:
                 waiting.append(command)
@@ -211,6 +219,29 @@ class Writer:
             return _refusal(command, error)
         self._take_engines()
         return answer
+
+    def _steward(self, command: StewardCommand) -> Answer:
+        """Carry out a steward's command: in a transaction of its own, because a dry run takes it back."""
+        request = command.request
+        guard = (request.cause.actor, type(command).__name__, request.request_id)
+
+        @contextmanager
+        def transaction() -> Iterator[Group]:
+            with self._transaction(dict(self._engines)) as group:
+                self._population.follow(group, SYSTEM)
+                yield group
+            self._engines = group.engines
+            self._population.note(group)
+
+        try:
+            known = self._first_answer(guard, request)
+            if known is not None:
+                return msgspec.structs.replace(_steward_answers.decode(known.response), is_repeated=True)
+            return self._desk.execute(command, transaction)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  (no act that breaks may end the writer)
+            return _refusal(command, error)
 
     def _follow_engines(self) -> None:
         if self._relink.has_new_engines:

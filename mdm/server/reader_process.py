@@ -43,6 +43,7 @@ from mdm.server.options import ChildOptions, decode_child_options
 from mdm.server.pools import CountingPool
 from mdm.server.registry_service import RegistryService
 from mdm.server.relink_service import RelinkService
+from mdm.server.stewardship_service import StewardshipService
 from mdm.server.writer_link import WriterLink
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from mdm.v1.explain_service_pb2_grpc import add_ExplainServiceServicer_to_server
@@ -53,10 +54,15 @@ from mdm.v1.match_service_pb2_grpc import add_MatchServiceServicer_to_server
 from mdm.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from mdm.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from mdm.v1.relink_service_pb2_grpc import add_RelinkServiceServicer_to_server
+from mdm.v1.stewardship_service_pb2_grpc import add_StewardshipServiceServicer_to_server
 
 SERVICES = tuple(
     f"mdm.v1.{name}Service"
     for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change", "Explain")
+    for name in (
+        *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
+        "Stewardship",
+    )
 )
 ADMINISTRATION_WORKERS = 2
 _ADMINISTRATION_CALLS_MAX = 1024
@@ -141,6 +147,7 @@ class _ReaderServer:
         add_ModelServiceServicer_to_server(ModelService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ChangeServiceServicer_to_server(ChangeService(self._reader, self._bell), registered)  # type: ignore[arg-type]
         add_ExplainServiceServicer_to_server(ExplainService(self._reader), registered)  # type: ignore[arg-type]
+        add_StewardshipServiceServicer_to_server(StewardshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

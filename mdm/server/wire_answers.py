@@ -130,7 +130,7 @@ def golden_message(record: GoldenRecord, members: Sequence[golden.Member]) -> go
         golden_id=record.golden_id or "",
         status=GOLDEN_STATES[record.state],
         entity_kind=kind_number(record.kind),
-        values=[_value(value) for value in record.values],
+        values=[value_message(value) for value in record.values],
         members=members[:PAGE_SIZE_MAX],
         member_count=len(members),
         absorbed_golden_ids=record.absorbed,
@@ -156,7 +156,7 @@ def _candidate(candidate: MatchCandidate, kind: EntityKind) -> common.MatchCandi
         match_weight_bits=candidate.match_weight_bits,
         match_probability=candidate.match_probability,
         starting_weight_bits=candidate.match_weight_bits - compared_bits,
-        comparisons=[_comparison(each, kind) for each in sorted(compared, key=_distinction)],
+        comparisons=comparison_messages(compared, kind),
         member_count=candidate.member_count,
         veto=candidate.held_back,
     )
@@ -165,6 +165,12 @@ def _candidate(candidate: MatchCandidate, kind: EntityKind) -> common.MatchCandi
 def _distinction(difference: FieldDifference) -> tuple[float, str]:
     """Order comparisons: those that tell the pair apart first, then those that bind it."""
     return difference.match_weight_bits if difference.match_weight_bits < 0 else 1.0, difference.comparison
+
+
+def comparison_messages(differences: Iterable[FieldDifference], kind: EntityKind) -> list[common.FieldComparison]:
+    """Return how a pair compares, what tells it apart first; what is no comparison of the model is left out."""
+    compared = (each for each in differences if (each.comparison, each.level) in _meanings(kind))
+    return [_comparison(each, kind) for each in sorted(compared, key=_distinction)]
 
 
 def _comparison(difference: FieldDifference, kind: EntityKind) -> common.FieldComparison:
@@ -185,7 +191,8 @@ def _meanings(kind: EntityKind) -> dict[tuple[str, str], Meaning]:
     }
 
 
-def _value(value: GoldenValue) -> golden.GoldenValue:
+def value_message(value: GoldenValue) -> golden.GoldenValue:
+    """Return one surviving value with its path and where it comes from."""
     item = value.value if isinstance(value.value, str) else value.value[0]
     provenance = golden.Provenance(key=key_message(value.source), updated_at=value.updated_at, rank=value.trust_rank)
     field, text = value.field, str(item)

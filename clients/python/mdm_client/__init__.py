@@ -7,9 +7,10 @@
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
 `client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
-that follows it), `relink`, `models` and `model_results` (linkage models), `explanations` and `explanation_results` (why
-and how); behind them `calls`, `wire_relations`, `wire_relink`, `wire_models` and `wire_explanations` (each call as a
-value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
+that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results`
+(judgements and reviews), `explanations` and `explanation_results` (why and how); behind them `calls`, `wire_relations`,
+`wire_relink`, `wire_models`, `wire_stewardship` and `wire_explanations` (each call as a value), `streams`, `channel`
+(deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -61,6 +62,7 @@ from mdm_client.results import (
     ResolveOutcome,
     WriteOutcome,
 )
+from mdm_client.stewardship_results import ReviewAnswer, ReviewFilter, ReviewKind, ReviewState, Verdict
 from mdm_client.streams import KeyBatch
 
 __all__ = [
@@ -108,6 +110,10 @@ __all__ = [
     "RelinkState",
     "ResolveOutcome",
     "ResourceExhaustedError",
+    "ReviewAnswer",
+    "ReviewFilter",
+    "ReviewKind",
+    "ReviewState",
     "ServiceError",
     "SeveralHoldersError",
     "SourceKey",
@@ -115,6 +121,7 @@ __all__ = [
     "Timeouts",
     "UnavailableError",
     "Upsert",
+    "Verdict",
     "WatchStart",
     "WriteOutcome",
 ]

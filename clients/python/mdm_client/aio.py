@@ -22,6 +22,7 @@ from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.relink import AsyncRelink
+from mdm_client.stewardship import AsyncStewardship
 from mdm_client.streams import KeyBatch
 
 _Result = TypeVar("_Result")
@@ -59,6 +60,7 @@ class AsyncClient:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = AsyncRelink(self)
+        self.stewardship = AsyncStewardship(self)
         self.models = AsyncModels(self)
         self.changes = AsyncChanges(self)
         self.explain = AsyncExplanations(self)

@@ -22,6 +22,7 @@ RECONNECT_MS_MAX = 2_000
 
 _SERVICES_RETRIED = (
     *("RegistryService", "LookupService", "MatchService", "GoldenRecordService", "RelinkService", "ModelService"),
+    "StewardshipService",
 )
 _STREAMS = (
     ("RegistryService", "IngestRecords"),

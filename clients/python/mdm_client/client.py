@@ -19,6 +19,7 @@ from mdm.v1 import (
     model_service_pb2_grpc,
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
+    stewardship_service_pb2_grpc,
 )
 from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
@@ -31,6 +32,7 @@ from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.relink import Relink
+from mdm_client.stewardship import Stewardship
 from mdm_client.streams import KeyBatch
 
 _Result = TypeVar("_Result")
@@ -45,6 +47,7 @@ STUBS = {
     "ModelService": model_service_pb2_grpc.ModelServiceStub,
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
     "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
+    "StewardshipService": stewardship_service_pb2_grpc.StewardshipServiceStub,
 }
 
 
@@ -80,6 +83,7 @@ class Client:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = Relink(self)
+        self.stewardship = Stewardship(self)
         self.models = Models(self)
         self.changes = Changes(self)
         self.explain = Explanations(self)
