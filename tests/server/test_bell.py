@@ -88,6 +88,8 @@ def test_a_wait_ends_in_time_when_it_is_wanted_no_longer_and_when_the_server_sto
     with pytest.raises(UnavailableError):
         bell.wait_beyond(3, SOON_S, wanted)
     with pytest.raises(UnavailableError):
+        bell.wait_beyond(0, 0.0, wanted)  # as a stream that catches up does, which waits for nothing
+    with pytest.raises(UnavailableError):
         bell.pause(SOON_S)
     assert time.monotonic() - started_s < SOON_S
 
