@@ -27,10 +27,23 @@ from mdm.v1 import registry_service_pb2 as registry
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
+from mdm_client import Client
+from mdm_client.records import (
+    Assurance,
+    CitizenAttributes,
+    EntityKind,
+    Identifier,
+    IdentifierType,
+    SourceKey,
+    SourceRecord,
+)
+from mdm_client.stewardship_results import ReviewAnswer
 from tests.serving import RunningServer, running_server
 
 MESSAGE_OPERATIONS = 64
 MEASURE_S = 5.0
+UNMERGED_RECORDS = 50
+UNMERGES = 9
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +66,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         keys_s, batch_ms = _batches(served, records)
         lookups = _calls(served, options.callers, _lookup_call(records))
         matches = _calls(served, options.callers, _match_call(records))
+        unmerges_ms = _unmerges(served)
     result = {
         "suite": "serving",
         "records_count": len(records),
@@ -63,6 +77,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         "batch_lookup_ms_median": round(batch_ms, 2),
         "lookup": lookups,
         "match": matches,
+        "unmerge_of_50_records_until_a_reader_answers_anew_ms": [round(each, 1) for each in unmerges_ms],
     }
     return result, True
 
@@ -154,3 +169,34 @@ def _calls(
         "ms_p50": round(cuts[49] * 1000, 2),
         "ms_p99": round(cuts[98] * 1000, 2),
     }
+
+
+def _unmerges(served: RunningServer) -> list[float]:
+    """Merge two people of 25 records and time each unmerge, from the call until a reader answers anew."""
+    people = {"T": ("Đoàn Quý Hợi", "079083000111"), "U": ("Lục Tiểu Phụng", "079091000222")}
+    spent_ms = []
+    with Client(served.address, actor="first") as first, Client(served.address, actor="second") as second:
+        for letter, (name, personal_id) in people.items():
+            for number in range(UNMERGED_RECORDS // 2):
+                first.upsert(_seen(f"{letter}{number}", name, personal_id))
+        left, right = (first.lookup("hospital", EntityKind.CITIZEN, f"{each}0").golden_id for each in people)
+        for _ in range(UNMERGES):
+            proposed = first.stewardship.merge(left, right, "one file")
+            second.stewardship.resolve_review(proposed.review_id, ReviewAnswer.APPROVE, "one file")
+            assert first.lookup("hospital", EntityKind.CITIZEN, "U0").golden_id == left
+            started_s = time.perf_counter()
+            first.stewardship.unmerge(right, "two people")
+            while first.lookup("hospital", EntityKind.CITIZEN, "U0").golden_id != right:
+                pass
+            spent_ms.append((time.perf_counter() - started_s) * 1000)
+    return spent_ms
+
+
+def _seen(record_id: str, name: str, personal_id: str) -> SourceRecord:
+    year = f"19{personal_id[4:6]}"
+    attributes = CitizenAttributes(
+        full_name=name,
+        birth_date=f"{year}-05-17",
+        identifiers=(Identifier(IdentifierType.PERSONAL_ID, personal_id, Assurance.SIGHTED),),
+    )
+    return SourceRecord(SourceKey("hospital", EntityKind.CITIZEN, record_id), attributes)
