@@ -40,6 +40,9 @@ class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
     rejected: tuple[RecordNumber, ...] = ()
     pins: tuple[tuple[str, int], ...] = ()
     """(field, payload id) of values that a steward fixed."""
+    withdrawn_from: GoldenId | None = None
+    """Of a deleted record: the golden record that it belonged to until then."""
+    is_erased: bool = False
 
 
 class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -58,6 +61,11 @@ class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
     absorbed: tuple[GoldenId, ...] = ()
     """Sorted IDs that redirect here."""
     is_retired: bool = False
+    withdrawn: tuple[RecordNumber, ...] = ()
+    """Sorted: deleted records that belonged to it until then, whose values the journal still holds."""
+    passed_on: tuple[tuple[RecordNumber, int], ...] = ()
+    """(record, payload id): keys that belonged to it and changed their bearer after this version."""
+    is_erased: bool = False
 
 
 class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
@@ -89,7 +97,9 @@ class IdentityView(Protocol):
 
         `configuration`, `epoch:<kind>`, `load:<load id>`; `relink:<run id>`, its progress; `relink_seq:<run id>`, the
         seqs of its header and its trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all
-        activations; `pin:<kind>`, the digest in force if an operator chose it.
+        activations; `pin:<kind>`, the digest in force if an operator chose it; `survivorship`, the digest in force;
+        `survivorships`, the seqs of all activations; `erasures`, the seqs of all erasures; `erasing`, of those whose
+        derived copies are not purged yet.
         """
 
 
@@ -204,7 +214,7 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             changed = msgspec.structs.replace(record, chosen=fact.chosen, rejected=fact.rejected, changed_seq=seq)
             state.put_record(fact.number, changed)
         case ev.ConfigurationChanged():
-            state.put_setting("configuration", fact.digest)
+            _configure(state, seq, fact)
         case ev.ModelActivated():
             _activate_model(state, seq, fact)
         case ev.EpochActivated():
@@ -224,14 +234,29 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             state.put_setting(f"load:{fact.load_id}", str(fact.ordinal))
         case ev.LoadFinished():
             state.put_setting(f"load:{fact.load_id}", "0")
+        case ev.SubjectErased():
+            _erase(state, seq, fact)
+        case ev.ErasureFinished():
+            _finish_erasures(state, fact)
         case _:
             assert_never(fact)
 
 
+def _configure(state: IdentityState, seq: int, fact: ev.ConfigurationChanged) -> None:
+    state.put_setting(fact.part, fact.digest)
+    # Journals from before there were other parts than the registries give the state that they always gave.
+    if fact.part != "configuration":
+        _note_seq(state, f"{fact.part}s", seq)
+
+
 def _activate_model(state: IdentityState, seq: int, fact: ev.ModelActivated) -> None:
     state.put_setting(f"model:{fact.kind}", fact.digest)
-    state.put_setting(f"models:{fact.kind}", f"{state.setting(f'models:{fact.kind}') or ''} {seq}".strip())
+    _note_seq(state, f"models:{fact.kind}", seq)
     state.put_setting(f"pin:{fact.kind}", fact.digest if fact.is_pinned else "")
+
+
+def _note_seq(state: IdentityState, name: str, seq: int) -> None:
+    state.put_setting(name, f"{state.setting(name) or ''} {seq}".strip())
 
 
 def _known_record(state: IdentityState, number: RecordNumber) -> RecordEntry:
@@ -260,6 +285,7 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
     if old is None:
         entry = RecordEntry(fact.registry, fact.kind, fact.payload_id, fact.payload_hash, seq, fact.updated_at_us)
     else:
+        _return(state, fact, old)
         entry = msgspec.structs.replace(
             old,
             payload_id=fact.payload_id,
@@ -267,11 +293,26 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
             changed_seq=seq,
             updated_at_us=fact.updated_at_us,
             is_deleted=False,
+            withdrawn_from=None,
         )
         if fact.is_new_bearer:
             # What was said of the former bearer says nothing of the new one.
             entry = msgspec.structs.replace(entry, chosen=None, rejected=(), pins=())
     state.put_record(fact.number, entry)
+
+
+def _return(state: IdentityState, fact: ev.RecordUpserted, old: RecordEntry) -> None:
+    """Note with the golden record what it loses: a withdrawn record that returns, or the key of another bearer."""
+    golden_id = old.golden_id or old.withdrawn_from
+    if golden_id is None or not (fact.is_new_bearer or old.is_deleted):
+        return
+    golden = _known_golden(state, golden_id)
+    withdrawn = tuple(number for number in golden.withdrawn if number != fact.number)
+    passed_on = golden.passed_on
+    if fact.is_new_bearer:
+        passed_on = (*(each for each in passed_on if each[0] != fact.number), (fact.number, old.payload_id))
+    # The golden record is not changed by it: whatever it lost, it lost before or loses with the event that follows.
+    state.put_golden(golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn, passed_on=passed_on))
 
 
 def _leave(state: IdentityState, seq: int, number: RecordNumber, entry: RecordEntry) -> None:
@@ -284,14 +325,22 @@ def _leave(state: IdentityState, seq: int, number: RecordNumber, entry: RecordEn
 def _delete(state: IdentityState, seq: int, number: RecordNumber) -> None:
     entry = _known_record(state, number)
     _leave(state, seq, number, entry)
+    if entry.golden_id is not None:
+        golden = _known_golden(state, entry.golden_id)
+        withdrawn = tuple(sorted((*golden.withdrawn, number)))
+        state.put_golden(entry.golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn))
     for other in entry.potential_matches:
         _close_potential_match(state, pair_of(number, other))
-    state.put_record(
-        number,
-        msgspec.structs.replace(
-            _known_record(state, number), golden_id=None, is_deleted=True, changed_seq=seq, chosen=None, rejected=()
-        ),
+    deleted = msgspec.structs.replace(
+        _known_record(state, number),
+        golden_id=None,
+        is_deleted=True,
+        changed_seq=seq,
+        chosen=None,
+        rejected=(),
+        withdrawn_from=entry.golden_id,
     )
+    state.put_record(number, deleted)
 
 
 def _resolve(state: IdentityState, seq: int, fact: ev.RecordResolved) -> None:
@@ -354,6 +403,25 @@ def _retire(state: IdentityState, seq: int, golden_id: GoldenId) -> None:
     state.put_golden(
         golden_id, msgspec.structs.replace(entry, anchor=None, survivor=None, is_retired=True, changed_seq=seq)
     )
+
+
+def _erase(state: IdentityState, seq: int, fact: ev.SubjectErased) -> None:
+    _note_seq(state, "erasures", seq)
+    _note_seq(state, "erasing", seq)
+    for number in fact.numbers:
+        entry = _known_record(state, number)
+        if entry.withdrawn_from is not None:
+            golden = _known_golden(state, entry.withdrawn_from)
+            rest = tuple(other for other in golden.withdrawn if other != number)
+            state.put_golden(entry.withdrawn_from, msgspec.structs.replace(golden, withdrawn=rest))
+        state.put_record(number, msgspec.structs.replace(entry, is_erased=True, withdrawn_from=None, changed_seq=seq))
+    for golden_id in fact.golden_ids:
+        _change_golden(state, seq, golden_id, is_erased=True, withdrawn=(), passed_on=())
+
+
+def _finish_erasures(state: IdentityState, fact: ev.ErasureFinished) -> None:
+    unfinished = [each for each in (state.setting("erasing") or "").split() if int(each) not in fact.seqs]
+    state.put_setting("erasing", " ".join(unfinished))
 
 
 def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatch) -> None:

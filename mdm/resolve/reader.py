@@ -13,7 +13,6 @@ from typing import Self
 import msgspec
 
 from mdm.config import Configuration
-from mdm.domain import survivorship
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import GoldenEntry, pair_of
@@ -34,9 +33,19 @@ from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
-from mdm.resolve.payloads import decode_payload, updated_at_us
+from mdm.resolve.payloads import decode_payload
 from mdm.resolve.previews import preview_write
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
+from mdm.resolve.survivorship import (
+    RulesActivation,
+    RulesComparison,
+    RulesInForce,
+    compare_rules,
+    last_activation,
+    member_of,
+    rules_in_force,
+    values_of,
+)
 from mdm.resolve.views import (
     GoldenMember,
     GoldenRecord,
@@ -62,6 +71,7 @@ class _Opened(msgspec.Struct, frozen=True):
     settings: tuple[str | None, ...]
     engines: dict[EntityKind, Engine]
     configuration: Configuration
+    rules: RulesInForce
     journal: JournalReader
     """For its identity, which tokens carry, and for what a steward pinned; never on the way of a lookup."""
 
@@ -209,7 +219,11 @@ class Reader:
             requested, entry = _issued(view, golden_id)
             surviving = entry.survivor or requested
             golden = view.golden(surviving) or entry
-            members = [member for number in golden.members if (member := _member(view, opened, number)) is not None]
+            members = [
+                member
+                for number in golden.members
+                if (member := member_of(view, opened.configuration, number)) is not None
+            ]
             asked = {
                 pair_of(number, other)
                 for number in golden.members
@@ -221,7 +235,7 @@ class Reader:
                 None if entry.is_retired else surviving,
                 _golden_state(entry),
                 kind_of(requested),
-                tuple(survivorship.golden_values(members, _pins(view, opened.journal, golden.members))),
+                values_of(view, opened.journal, kind_of(requested), members, opened.rules),
                 tuple(
                     GoldenMember(each.record.key, each.record.updated_at, is_anchor=each.number == golden.anchor)
                     for each in members
@@ -229,6 +243,7 @@ class Reader:
                 golden.absorbed,
                 len(asked),
                 view.applied_seq,
+                entry.is_erased,
             )
 
     def households(self, golden_id: str) -> HouseholdAnswer:
@@ -360,6 +375,20 @@ class Reader:
             opened.index, held, engine(kind, candidate, in_force.epoch), sample_count=sample_count, seed=seed
         )
 
+    def rules_activation(self) -> RulesActivation:
+        """Return the rules of survivorship in force with who put them in force, when and why."""
+        with self._opened.index.read() as view:
+            return last_activation(view, self._opened.journal)
+
+    def checked_rules(self, body: bytes) -> RulesInForce:
+        """Return a file's rules beside the registries in force; raises ConfigurationError where it breaks a rule."""
+        return self._opened.rules.with_rules(body)
+
+    def compare_rules(self, candidate: RulesInForce, sample_count: int) -> list[RulesComparison]:
+        """Return what other rules of survivorship would change; see `compare_rules`."""
+        opened = self._opened
+        return compare_rules(opened.index, opened.journal, opened.rules, candidate, sample_count=sample_count)
+
     def source_keys(self, numbers: Iterable[RecordNumber]) -> dict[RecordNumber, SourceKey]:
         """Return the source keys of records by number; an erased record has none. Cost: 1 us each."""
         with self._opened.index.read() as view:
@@ -389,11 +418,13 @@ def _opened(generation: str, index: Index, journal: JournalReader) -> _Opened:
         if configuration is None:
             raise WriterUnavailableError("the writer has not journalled a configuration yet")
         engines = active_engines(view, journal.artefact)
-    return _Opened(generation, index, settings, engines, Configuration.decode(configuration), journal)
+        registries = Configuration.decode(configuration)
+        rules = rules_in_force(view, journal, registries)
+    return _Opened(generation, index, settings, engines, registries, rules, journal)
 
 
 def _settings(view: IndexView) -> tuple[str | None, ...]:
-    names = ("configuration", *(f"{what}:{kind}" for what in ("model", "epoch") for kind in EntityKind))
+    names = ("configuration", "survivorship", *(f"{what}:{kind}" for what in ("model", "epoch") for kind in EntityKind))
     return tuple(view.setting(name) for name in names)
 
 
@@ -410,24 +441,3 @@ def _golden_state(entry: GoldenEntry) -> GoldenState:
     if entry.is_retired:
         return GoldenState.RETIRED
     return GoldenState.REDIRECTED if entry.survivor else GoldenState.ACTIVE
-
-
-def _member(view: IndexView, opened: _Opened, number: RecordNumber) -> survivorship.Member | None:
-    entry, payload = view.record(number), view.raw(number)
-    if entry is None or payload is None:
-        return None
-    record = decode_payload(payload)
-    registry = opened.configuration.registries.get(record.key.registry)
-    rank = registry.trust_rank if registry else len(opened.configuration.registries) + 1
-    return survivorship.Member(number, record, rank, updated_at_us(record.updated_at))
-
-
-def _pins(view: IndexView, journal: JournalReader, members: Sequence[RecordNumber]) -> dict[str, str]:
-    pins: dict[str, str] = {}
-    for number in members:
-        entry = view.record(number)
-        for field, payload_id in entry.pins if entry else ():
-            value = journal.payload(payload_id)
-            if value is not None:
-                pins[field] = value.decode()
-    return pins

@@ -33,6 +33,7 @@ from mdm.resolve.commands import (
     StartRelink,
     SwitchAnswer,
     SwitchModel,
+    SwitchRules,
     Upsert,
     WriteAnswer,
     WriteOutcome,
@@ -43,6 +44,7 @@ from mdm.resolve.models import activate
 from mdm.resolve.population import PopulationWatch
 from mdm.resolve.projection import close_index, open_index
 from mdm.resolve.relink_control import RelinkControl
+from mdm.resolve.survivorship import activate_rules, activate_shipped_rules
 from mdm.store.data_directory import DataDirectory
 from mdm.store.index import Index
 from mdm.store.journal import Journal, StoredAnswer
@@ -122,7 +124,7 @@ class Writer:
             if isinstance(command, StartRelink | CommitRelink | CancelRelink):
                 answers += [*self._execute_or_split(waiting), self._steer_run(command)]
                 waiting = []
-            elif isinstance(command, SwitchModel):
+            elif isinstance(command, SwitchModel | SwitchRules):
                 answers += [*self._execute_or_split(waiting), self._activate(command)]
                 waiting = []
             else:
@@ -191,17 +193,18 @@ class Writer:
         self._follow_engines()
         return RunAnswer(run_id, self._journal.last_seq)
 
-    def _activate(self, command: SwitchModel) -> Answer:
-        """Put a model in force, for the commands behind it."""
+    def _activate(self, command: SwitchModel | SwitchRules) -> Answer:
+        """Put a model in force, for the commands behind it, or rules of survivorship, which readers follow."""
         request = command.request
         guard = (request.cause.actor, type(command).__name__, request.request_id)
         try:
             known = self._first_answer(guard, request)
             if known is not None:
                 return msgspec.structs.replace(_switch_answers.decode(known.response), is_repeated=True)
-            self._relink.require_no_commit()
+            if isinstance(command, SwitchModel):
+                self._relink.require_no_commit()
             with self._transaction({}) as group:
-                answer = SwitchAnswer(activate(group, self._journal, command), group.last_seq)
+                answer = SwitchAnswer(self._switched(group, command), group.last_seq)
                 if request.request_id:
                     content = self._journal.fingerprint(request.content_hash)
                     group.batch.answer(*guard, content, msgspec.msgpack.encode(answer))
@@ -211,6 +214,11 @@ class Writer:
             return _refusal(command, error)
         self._take_engines()
         return answer
+
+    def _switched(self, group: Group, command: SwitchModel | SwitchRules) -> str:
+        if isinstance(command, SwitchModel):
+            return activate(group, self._journal, command)
+        return activate_rules(group, command.request.cause, command.body, self._configuration, command.reason)
 
     def _follow_engines(self) -> None:
         if self._relink.has_new_engines:
@@ -290,6 +298,7 @@ class Writer:
         digest = group.batch.put_artefact("configuration", body)
         if group.index.setting("configuration") != digest:
             group.add(SYSTEM, ev.ConfigurationChanged(digest))
+        activate_shipped_rules(group, SYSTEM)
         for kind in EntityKind:
             if usable_model(group.index, kind, self._journal.artefact) is None:
                 engine = default_engine(kind)
