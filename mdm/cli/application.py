@@ -10,7 +10,21 @@ from importlib.util import find_spec
 
 import typer
 
-from mdm.cli import audit, export, load, maintenance, model, query, relations, relink, serve, synth, train
+from mdm.cli import (
+    audit,
+    erase,
+    export,
+    load,
+    maintenance,
+    model,
+    query,
+    relations,
+    relink,
+    serve,
+    survivorship,
+    synth,
+    train,
+)
 from mdm.cli.output import ExitCode
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
@@ -47,7 +61,9 @@ def application() -> typer.Typer:
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")
+    app.add_typer(survivorship.app, name="survivorship")
     app.add_typer(audit.app, name="audit")
+    app.command("erase")(erase.erase)
     app.command("verify")(maintenance.verify)
     app.command("rebuild")(maintenance.rebuild)
     if find_spec("mdm.cli.demo") is not None:

@@ -6,11 +6,11 @@ values), `relation_state` (what a record says of others, as keys), `engines` (mo
 `group` and `upsert` (one write → facts), `changes` (what its events changed → what it answers), `population` (an epoch
 that follows the city), `writer` (commands → journal and index), `relation_ends` (who is meant), `relations` and
 `households`, `previews`, `crosswalk` and `reader`, `models` (which one is in force since when; another one) with
-`model_comparison`,
+`model_comparison`, `survivorship` (values of golden records, and what other rules change),
 `projection` (journal → index), and for re-linkage `relink_runs` (its files), `relink_room` (what it needs of memory and
 disk), `relink_snapshot` (the records of a kind as files), `relink_bands` (scored pairs → edges and questions),
 `relink_linkage` (records → clusters), `relink_plan` (clusters → components), `relink_report` (what they change),
 `relink_revert` (a run taken back), `relink_process` (the stages of a plan), `relink_commit` (one item of a plan →
-facts) and `relink_control` (runs, and their commits between writes). `audit` draws pairs for people to judge and says
-what their labels prove.
+facts) and `relink_control` (runs, and their commits between writes); `erasure`. `audit` draws pairs for
+people to judge and says what their labels prove.
 """

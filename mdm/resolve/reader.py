@@ -29,6 +29,7 @@ from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines, engine
+from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_of
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
@@ -57,6 +58,7 @@ from mdm.resolve.views import (
     StoredRecord,
 )
 from mdm.store.data_directory import DataDirectory
+from mdm.store.export_ledger import ExportLedger
 from mdm.store.index import Index
 from mdm.store.journal import Journal, JournalReader
 from mdm.store.token import parse_token
@@ -388,6 +390,21 @@ class Reader:
         """Return what other rules of survivorship would change; see `compare_rules`."""
         opened = self._opened
         return compare_rules(opened.index, opened.journal, opened.rules, candidate, sample_count=sample_count)
+
+    def erasure_outline(self, golden_id: str | None, key: SourceKey | None) -> SubjectOutline:
+        """Return what erasing a subject would take; see `subject_of` for its errors."""
+        with self._opened.index.read() as view:
+            return outline_of(view, subject_of(view, golden_id, key), self.exports.entries())
+
+    def erasures(self, skip_count: int, count: int) -> tuple[list[ErasureEntry], bool]:
+        """Return a page of erasures, the latest first, and whether there are more."""
+        with self._opened.index.read() as view:
+            return erasures(view, self._opened.journal, skip_count, count)
+
+    @property
+    def exports(self) -> ExportLedger:
+        """The ledger of exports, to note one in."""
+        return self._directory.exports
 
     def source_keys(self, numbers: Iterable[RecordNumber]) -> dict[RecordNumber, SourceKey]:
         """Return the source keys of records by number; an erased record has none. Cost: 1 us each."""

@@ -26,6 +26,8 @@ from mdm.resolve.commands import (
     Command,
     CommitRelink,
     Delete,
+    Erase,
+    EraseAnswer,
     FinishLoad,
     Refusal,
     Request,
@@ -39,6 +41,7 @@ from mdm.resolve.commands import (
     WriteOutcome,
 )
 from mdm.resolve.engines import Engine, active_engines, default_engine, usable_model
+from mdm.resolve.erasure import Eraser, erase
 from mdm.resolve.group import Group
 from mdm.resolve.models import activate
 from mdm.resolve.population import PopulationWatch
@@ -50,12 +53,13 @@ from mdm.store.index import Index
 from mdm.store.journal import Journal, StoredAnswer
 
 SYSTEM = ev.Cause(actor="service", method="start")
-Write = Upsert | Delete | FinishLoad
+Write = Upsert | Delete | FinishLoad | Erase
 """Commands that share a transaction."""
 
 _log = structlog.get_logger()
 _answers = msgspec.msgpack.Decoder(WriteAnswer)
 _run_ids = msgspec.msgpack.Decoder(str)
+_erase_answers = msgspec.msgpack.Decoder(EraseAnswer)
 _switch_answers = msgspec.msgpack.Decoder(SwitchAnswer)
 
 
@@ -81,6 +85,7 @@ class Writer:
             self._engines = active_engines(view, journal.artefact)
             self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
+        self._eraser = Eraser(directory, journal, index, self._relink)
 
     @contextmanager
     def _transaction(self, engines: dict[EntityKind, Engine]) -> Iterator[Group]:
@@ -138,7 +143,7 @@ class Writer:
 
     def background_step(self) -> bool:
         """Do at most 100 ms of what waits behind the commands; returns whether more is waiting."""
-        more = self._relink.step(self._engines)
+        more = self._eraser.step() or self._relink.step(self._engines)
         self._follow_engines()
         due = time.monotonic() - self._checkpointed_s > CHECKPOINT_INTERVAL_S
         if due and not more and self._journal.last_seq != self._checkpointed_seq:
@@ -251,10 +256,24 @@ class Writer:
                 raise
             return Refusal.of(error)
 
+    def _erase_once(self, group: Group, command: Erase) -> EraseAnswer:
+        request = command.request
+        guard = (request.cause.actor, type(command).__name__, request.request_id)
+        known = self._first_answer(guard, request, group)
+        if known is not None:
+            return msgspec.structs.replace(_erase_answers.decode(known.response), is_repeated=True)
+        answer = erase(group, command)
+        if request.request_id:
+            content = self._journal.fingerprint(request.content_hash)
+            group.batch.answer(*guard, content, msgspec.msgpack.encode(answer))
+        return answer
+
     def _execute_one(self, group: Group, command: Write) -> Answer:
         match command:
             case Upsert() | Delete():
                 return self._write_once(group, command)
+            case Erase():
+                return self._erase_once(group, command)
             case FinishLoad():
                 if int(group.index.setting(f"load:{command.load_id}") or 0):
                     group.add(ev.Cause(load_id=command.load_id), ev.LoadFinished(command.load_id))
@@ -318,7 +337,7 @@ def _note_progress(group: Group, commands: Sequence[Write]) -> None:
     for command in commands:
         if isinstance(command, FinishLoad):
             progress.pop(command.load_id, None)
-        elif command.ordinal:
+        elif isinstance(command, Upsert | Delete) and command.ordinal:
             progress[command.request.cause.load_id] = command
     if group.drafts:
         for load_id, command in progress.items():

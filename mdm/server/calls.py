@@ -6,6 +6,7 @@ import hashlib
 from typing import Protocol
 
 import grpc
+from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
 from mdm.domain.events import Cause
@@ -105,6 +106,11 @@ def write(link: WriterLink, command: Command, context: grpc.ServicerContext) -> 
 def token_at(reader: Reader, seq: int) -> common.JournalToken:
     """Return the wire form of a position."""
     return common.JournalToken(value=reader.token(seq))
+
+
+def timestamp(at_us: int) -> timestamp_pb2.Timestamp:
+    """Return the wire form of a time, from UTC microseconds."""
+    return timestamp_pb2.Timestamp(seconds=at_us // 1_000_000, nanos=at_us % 1_000_000 * 1000)
 
 
 def _bounded(key: str, value: str, characters_max: int) -> str:

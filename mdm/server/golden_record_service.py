@@ -38,7 +38,9 @@ class GoldenRecordService(GoldenRecordServiceServicer):
         await_freshness(self._reader, request, context)
         record = self._reader.golden(request.golden_id)
         return wire.GetGoldenRecordResponse(
-            golden_record=golden_message(record, member_messages(record)),
+            golden_record=golden_message(
+                record, member_messages(record), with_alternatives=request.include_alternatives
+            ),
             read_at=token_at(self._reader, record.read_seq),
         )
 

@@ -28,6 +28,7 @@ from mdm.limits import (
 from mdm.resolve.reader import Reader
 from mdm.server import metrics
 from mdm.server.children import live_as_child, tell_ready
+from mdm.server.erasure_service import ErasureService
 from mdm.server.export_service import ExportService
 from mdm.server.golden_record_service import GoldenRecordService
 from mdm.server.interceptors import Gate
@@ -39,7 +40,9 @@ from mdm.server.options import ChildOptions, decode_child_options
 from mdm.server.pools import CountingPool
 from mdm.server.registry_service import RegistryService
 from mdm.server.relink_service import RelinkService
+from mdm.server.survivorship_service import SurvivorshipService
 from mdm.server.writer_link import WriterLink
+from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
 from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
 from mdm.v1.golden_record_service_pb2_grpc import add_GoldenRecordServiceServicer_to_server
 from mdm.v1.lookup_service_pb2_grpc import add_LookupServiceServicer_to_server
@@ -47,9 +50,14 @@ from mdm.v1.match_service_pb2_grpc import add_MatchServiceServicer_to_server
 from mdm.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from mdm.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from mdm.v1.relink_service_pb2_grpc import add_RelinkServiceServicer_to_server
+from mdm.v1.survivorship_service_pb2_grpc import add_SurvivorshipServiceServicer_to_server
 
 SERVICES = tuple(
-    f"mdm.v1.{name}Service" for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model")
+    f"mdm.v1.{name}Service"
+    for name in (
+        *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model"),
+        *("Survivorship", "Erasure"),
+    )
 )
 ADMINISTRATION_WORKERS = 2
 _ADMINISTRATION_CALLS_MAX = 1024
@@ -128,6 +136,8 @@ class _ReaderServer:
         add_ExportServiceServicer_to_server(ExportService(self._reader), registered)  # type: ignore[arg-type]
         add_RelinkServiceServicer_to_server(RelinkService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ModelServiceServicer_to_server(ModelService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_SurvivorshipServiceServicer_to_server(SurvivorshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -73,6 +73,8 @@ class Batch:
         self.record_keys: dict[RecordNumber, bytes] = {}
         self.answers: dict[tuple[str, str, str], StoredAnswer] = {}
         self.artefacts: dict[str, tuple[str, bytes]] = {}
+        self.erased: dict[RecordNumber, None] = {}
+        self.erased_until: dict[RecordNumber, int] = {}
         self._journal = journal
 
     @property
@@ -103,6 +105,16 @@ class Batch:
     def answer(self, actor: str, method: str, request_id: str, content_hash: bytes, response: bytes) -> None:
         """Remember the answer to a request id; `content_hash` tells a repeated request from another one."""
         self.answers[actor, method, request_id] = StoredAnswer(content_hash, response, self.last_seq)
+
+    def erase(self, numbers: Iterable[RecordNumber], until: Iterable[tuple[RecordNumber, int]] = ()) -> None:
+        """Destroy with this batch the keys and payloads of records; their events stay and replay without values.
+
+        Args:
+            numbers: Records with all their versions, those of this batch included.
+            until: Records whose payloads go up to this payload id; the later ones and the key stay.
+        """
+        self.erased.update(dict.fromkeys(numbers))
+        self.erased_until.update(until)
 
     def put_artefact(self, kind: str, body: bytes) -> str:
         """Keep a configuration, model, epoch or plan; returns its digest. The same body is stored once."""
@@ -282,7 +294,9 @@ class JournalReader:
             else:
                 for each in payload_ids:
                     rows.extend(self._connection.execute(sql + "p.payload_id = ?", (each,)))
-        return {payload_id: unseal(key, number, payload_id, sealed) for payload_id, number, sealed, key in rows}
+        return {
+            payload_id: unseal(key, number, payload_id, sealed) for payload_id, number, sealed, key in rows if sealed
+        }
 
     def _remember_key(self, number: RecordNumber, key: bytes) -> None:
         self._keys[number] = key
@@ -372,6 +386,11 @@ class Journal(JournalReader):
             self._last_at_us = batch.at_us
         for number, key in batch.record_keys.items():
             self._remember_key(number, key)
+        for number in batch.erased:
+            self._keys.pop(number, None)
+        if batch.erased or batch.erased_until:
+            # Older versions of the overwritten pages stand in the WAL until it is emptied.
+            self._is_wal_to_empty = True
         if self._is_wal_to_empty or self._wal_pages >= WAL_PAGES_MAX:
             self.checkpoint()
 
@@ -393,17 +412,11 @@ class Journal(JournalReader):
             self._next_payload_id += 1
             return payload_id
 
-    def erase_record(self, number: RecordNumber) -> None:
-        """Destroy the record's key and payloads for ever. Its events stay and replay without values."""
-        with self._guarded():
-            with self._transaction():
-                self._connection.execute("DELETE FROM record_keys WHERE number = ?", (number,))
-                # The emptied rows keep their ids from ever meaning another payload.
-                self._connection.execute("UPDATE payloads SET sealed = x'' WHERE number = ?", (number,))
-            self._keys.pop(number, None)
-            # Older versions of the overwritten pages stand in the WAL until it is emptied.
-            self._is_wal_to_empty = True
-            self.checkpoint()
+    def empty_wal(self) -> bool:
+        """Move the WAL into the file and cut it to nothing; returns False while a reader is in the way."""
+        self._is_wal_to_empty = True
+        self.checkpoint()
+        return not self._is_wal_to_empty
 
     def begin_epoch(self) -> int:
         """Begin the next epoch, after a restore: tokens given out before are refused from here on."""
@@ -446,6 +459,10 @@ class Journal(JournalReader):
             "INSERT INTO artefacts VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             ((digest, kind, zlib.compress(body)) for digest, (kind, body) in batch.artefacts.items()),
         )
+        # Last, so that what this batch sealed goes too. The emptied rows keep their ids from meaning another payload.
+        many("DELETE FROM record_keys WHERE number = ?", ((number,) for number in batch.erased))
+        many("UPDATE payloads SET sealed = x'' WHERE number = ?", ((number,) for number in batch.erased))
+        many("UPDATE payloads SET sealed = x'' WHERE number = ? AND payload_id <= ?", batch.erased_until.items())
 
     def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._wal_pages = pages

@@ -33,8 +33,10 @@ from mdm_client import (
     WriteOutcome,
 )
 from mdm_client.calls import KEYS_MAX
-from mdm_client.client import Relink
+from mdm_client.erasures import AsyncErasures, Erasures
 from mdm_client.models import AsyncModels, Models
+from mdm_client.relink import AsyncRelink, Relink
+from mdm_client.survivorship import AsyncSurvivorship, Survivorship
 from tests.serving import RunningServer
 
 CITIZEN = EntityKind.CITIZEN
@@ -293,10 +295,10 @@ def test_both_clients_offer_the_same_calls() -> None:
         return {name: list(inspect.signature(call).parameters) for name, call in members if not name.startswith("_")}
 
     assert calls(AsyncClient) == calls(Client)
-    from mdm_client.aio import AsyncRelink  # noqa: PLC0415 – only this comparison needs it
-
     assert calls(AsyncRelink) == calls(Relink)
     assert calls(AsyncModels) == calls(Models)
+    assert calls(AsyncSurvivorship) == calls(Survivorship)
+    assert calls(AsyncErasures) == calls(Erasures)
 
 
 def test_the_asyncio_client_speaks_to_the_same_service(server: RunningServer) -> None:

@@ -64,7 +64,7 @@ def test_text_in_another_encoding_is_refused() -> None:
 def test_a_registry_that_holds_no_such_records_is_refused(registry: str) -> None:
     body = f'[citizen]\ndefault = ["trust"]\n[business]\ndefault = ["trust"]\n[business.trust]\nform = ["{registry}"]'
     rules = SurvivorshipRules.parse(body.encode())
-    with pytest.raises(ConfigurationError, match="business.trust.form: must name registries of business records"):
+    with pytest.raises(ConfigurationError, match=r"business\.trust\.form: must name registries of business records"):
         rules.check(Configuration.load(None))
 
 

@@ -10,16 +10,19 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mdm.v1 import common_pb2
-from mdm_client import calls, relink_results, results, streams, wire_relations, wire_relink
+from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
+from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
+from mdm_client.relink import AsyncRelink
 from mdm_client.streams import KeyBatch
+from mdm_client.survivorship import AsyncSurvivorship
 
 _Result = TypeVar("_Result")
 
@@ -57,6 +60,8 @@ class AsyncClient:
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = AsyncRelink(self)
         self.models = AsyncModels(self)
+        self.survivorship = AsyncSurvivorship(self)
+        self.erasures = AsyncErasures(self)
 
     async def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
@@ -243,10 +248,17 @@ class AsyncClient:
         return await self.send(calls.preview(record, candidate_count_max, fresh), timeout_s)
 
     async def golden_record(
-        self, golden_id: str, *, fresh: str = "", timeout_s: float | None = None
+        self,
+        golden_id: str,
+        *,
+        include_alternatives: bool = False,
+        fresh: str = "",
+        timeout_s: float | None = None,
     ) -> results.GoldenRecord:
         """Return the golden record that an ID stands for, following a redirect; raises NotFoundError."""
-        return await self.send(calls.golden_record(golden_id, fresh), timeout_s)
+        return await self.send(
+            calls.golden_record(golden_id, fresh, include_alternatives=include_alternatives), timeout_s
+        )
 
     async def batch_get(
         self, golden_ids: Sequence[str], *, fresh: str = "", timeout_s: float | None = None
@@ -334,7 +346,8 @@ class AsyncClient:
 
     async def receive(self, service: str, method: str, request: Any) -> AsyncIterator[Any]:
         """Yield the messages of a streaming call; leaving the iteration cancels it."""
-        call = getattr(self._stubs[service], method)(request)
+        metadata = (("mdm-actor", self._caller.actor), ("mdm-purpose", self._caller.purpose))
+        call = getattr(self._stubs[service], method)(request, metadata=metadata)
         try:
             async for response in call:
                 yield response
@@ -422,75 +435,3 @@ class AsyncCrosswalkExport(streams.ExportProgress):
             if chunk is not None:
                 yield chunk
         self.check_complete()
-
-
-class AsyncRelink:
-    """Batch re-linkage: planned, reviewed, committed. One run at a time."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def plan(
-        self,
-        kind: EntityKind | None = None,
-        *,
-        is_learning: bool = False,
-        memory_limit_bytes: int = 0,
-        request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
-
-        With `is_learning`, weights are learned even if an operator put a model in force.
-        """
-        call = wire_relink.plan(
-            kind, self._client.caller, request_id, is_learning=is_learning, memory_limit_bytes=memory_limit_bytes
-        )
-        return await self._client.send(call)
-
-    async def revert(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
-        """Start a run that computes what takes a committed run back and changes nothing; commit it like a plan."""
-        return await self._client.send(wire_relink.revert(run_id, self._client.caller, request_id))
-
-    async def commit(
-        self,
-        run_id: str,
-        plan_digest: str = "",
-        *,
-        max_churn_percent: float | None = None,
-        request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
-        """Start to commit a plan; with a digest only the plan that was reviewed, with a bound only below it.
-
-        Raises:
-            FailedPreconditionError: RELINK_CHURN_EXCEEDED if more of the golden IDs would change.
-        """
-        return await self._client.send(
-            wire_relink.commit(run_id, plan_digest, max_churn_percent, self._client.caller, request_id)
-        )
-
-    async def cancel(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
-        """Stop a run; what was committed stays."""
-        return await self._client.send(wire_relink.cancel(run_id, self._client.caller, request_id))
-
-    async def get(self, run_id: str = "") -> relink_results.RelinkRun:
-        """Return a run as it stands; the latest without an id."""
-        return await self._client.send(wire_relink.get(run_id))
-
-    async def report(self, run_id: str) -> relink_results.RelinkReport:
-        """Return the impact report of a planned run."""
-        return await self._client.send(wire_relink.report(run_id))
-
-    async def watch(self, run_id: str) -> AsyncIterator[relink_results.RelinkRun]:
-        """Yield the run's progress until it waits or ends; goes on after the service was away for a moment."""
-        run = None
-        while run is None or run.is_under_way:
-            try:
-                async for response in self._client.receive("RelinkService", "Watch", wire_relink.watch_request(run_id)):
-                    run = wire_relink.run_from_wire(response.run)
-                    yield run
-            except ServiceError as error:
-                if error.code is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-                # The unary call waits for the service to come back, by the retries of its service config.
-                run = await self.get(run_id)
-                yield run

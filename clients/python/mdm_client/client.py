@@ -10,6 +10,7 @@ import grpc
 
 from mdm.v1 import (
     common_pb2,
+    erasure_service_pb2_grpc,
     export_service_pb2_grpc,
     golden_record_service_pb2_grpc,
     lookup_service_pb2_grpc,
@@ -17,16 +18,20 @@ from mdm.v1 import (
     model_service_pb2_grpc,
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
+    survivorship_service_pb2_grpc,
 )
-from mdm_client import calls, relink_results, results, streams, wire_relations, wire_relink
+from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
-from mdm_client.errors import ServiceError, service_error, unreachable
+from mdm_client.erasures import Erasures
+from mdm_client.errors import service_error, unreachable
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
+from mdm_client.relink import Relink
 from mdm_client.streams import KeyBatch
+from mdm_client.survivorship import Survivorship
 
 _Result = TypeVar("_Result")
 
@@ -38,6 +43,8 @@ STUBS = {
     "ExportService": export_service_pb2_grpc.ExportServiceStub,
     "RelinkService": relink_service_pb2_grpc.RelinkServiceStub,
     "ModelService": model_service_pb2_grpc.ModelServiceStub,
+    "SurvivorshipService": survivorship_service_pb2_grpc.SurvivorshipServiceStub,
+    "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub,
 }
 
 
@@ -74,6 +81,8 @@ class Client:
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = Relink(self)
         self.models = Models(self)
+        self.survivorship = Survivorship(self)
+        self.erasures = Erasures(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
@@ -255,9 +264,16 @@ class Client:
         """Return what an upsert would do; writes nothing."""
         return self.send(calls.preview(record, candidate_count_max, fresh), timeout_s)
 
-    def golden_record(self, golden_id: str, *, fresh: str = "", timeout_s: float | None = None) -> results.GoldenRecord:
+    def golden_record(
+        self,
+        golden_id: str,
+        *,
+        include_alternatives: bool = False,
+        fresh: str = "",
+        timeout_s: float | None = None,
+    ) -> results.GoldenRecord:
         """Return the golden record that an ID stands for, following a redirect; raises NotFoundError."""
-        return self.send(calls.golden_record(golden_id, fresh), timeout_s)
+        return self.send(calls.golden_record(golden_id, fresh, include_alternatives=include_alternatives), timeout_s)
 
     def batch_get(
         self, golden_ids: Sequence[str], *, fresh: str = "", timeout_s: float | None = None
@@ -343,7 +359,8 @@ class Client:
 
     def receive(self, service: str, method: str, request: Any) -> Iterator[Any]:
         """Yield the messages of a streaming call; leaving the iteration cancels it."""
-        call = getattr(self._stubs[service], method)(request)
+        metadata = (("mdm-actor", self._caller.actor), ("mdm-purpose", self._caller.purpose))
+        call = getattr(self._stubs[service], method)(request, metadata=metadata)
         try:
             yield from call
         except grpc.RpcError as error:
@@ -372,78 +389,6 @@ class CrosswalkExport(streams.ExportProgress):
             if chunk is not None:
                 yield chunk
         self.check_complete()
-
-
-class Relink:
-    """Batch re-linkage: planned, reviewed, committed. One run at a time."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def plan(
-        self,
-        kind: EntityKind | None = None,
-        *,
-        is_learning: bool = False,
-        memory_limit_bytes: int = 0,
-        request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
-
-        With `is_learning`, weights are learned even if an operator put a model in force.
-        """
-        call = wire_relink.plan(
-            kind, self._client.caller, request_id, is_learning=is_learning, memory_limit_bytes=memory_limit_bytes
-        )
-        return self._client.send(call)
-
-    def revert(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
-        """Start a run that computes what takes a committed run back and changes nothing; commit it like a plan."""
-        return self._client.send(wire_relink.revert(run_id, self._client.caller, request_id))
-
-    def commit(
-        self,
-        run_id: str,
-        plan_digest: str = "",
-        *,
-        max_churn_percent: float | None = None,
-        request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
-        """Start to commit a plan; with a digest only the plan that was reviewed, with a bound only below it.
-
-        Raises:
-            FailedPreconditionError: RELINK_CHURN_EXCEEDED if more of the golden IDs would change.
-        """
-        return self._client.send(
-            wire_relink.commit(run_id, plan_digest, max_churn_percent, self._client.caller, request_id)
-        )
-
-    def cancel(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
-        """Stop a run; what was committed stays."""
-        return self._client.send(wire_relink.cancel(run_id, self._client.caller, request_id))
-
-    def get(self, run_id: str = "") -> relink_results.RelinkRun:
-        """Return a run as it stands; the latest without an id."""
-        return self._client.send(wire_relink.get(run_id))
-
-    def report(self, run_id: str) -> relink_results.RelinkReport:
-        """Return the impact report of a planned run."""
-        return self._client.send(wire_relink.report(run_id))
-
-    def watch(self, run_id: str) -> Iterator[relink_results.RelinkRun]:
-        """Yield the run's progress until it waits or ends; goes on after the service was away for a moment."""
-        run = None
-        while run is None or run.is_under_way:
-            try:
-                for response in self._client.receive("RelinkService", "Watch", wire_relink.watch_request(run_id)):
-                    run = wire_relink.run_from_wire(response.run)
-                    yield run
-            except ServiceError as error:
-                if error.code is not grpc.StatusCode.UNAVAILABLE:
-                    raise
-                # The unary call waits for the service to come back, by the retries of its service config.
-                run = self.get(run_id)
-                yield run
 
 
 def split(items: Sequence[_Result], count_max: int) -> Iterator[Sequence[_Result]]:
