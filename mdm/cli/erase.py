@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -131,22 +132,12 @@ def _exports(found: SubjectErasure, *, as_json: bool) -> Any:
 
 def _list(server: str, *, as_json: bool) -> None:
     with connected(server) as client:
-        found = [
-            {
-                "erased_at": each.erased_at.isoformat(timespec="seconds"),
-                "is_finished": each.is_finished,
-                "golden_ids": list(each.golden_ids),
-                "record_count": each.record_count,
-                "actor": each.actor,
-                "reason": each.reason,
-                "token": each.token,
-            }
-            for each in client.erasures.list()
-        ]
+        found = list(client.erasures.list())
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        facts = [asdict(each) | {"erased_at": each.erased_at.isoformat(timespec="seconds")} for each in found]
+        print(json.dumps(facts, ensure_ascii=False))
         return
     for each in found:
-        state = "" if each["is_finished"] else "  copies not purged yet"
-        ids = ", ".join(each["golden_ids"]) or "no golden ID"
-        print(f"{each['erased_at']}  {ids}  {each['record_count']} records  {each['reason']}{state}")
+        state = "" if each.is_finished else "  copies not purged yet"
+        ids = ", ".join(each.golden_ids) or "no golden ID"
+        print(f"{each.erased_at:%Y-%m-%d %H:%M} UTC  {ids}  {each.record_count} records  {each.reason}{state}")

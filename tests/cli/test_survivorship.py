@@ -9,10 +9,20 @@ from pathlib import Path
 import pytest
 
 from mdm.resolve.survivorship import shipped_rules
-from mdm_client import CitizenAttributes, Client, EntityKind, SourceKey, SourceRecord
+from mdm_client import (
+    Assurance,
+    CitizenAttributes,
+    Client,
+    EntityKind,
+    Identifier,
+    IdentifierType,
+    SourceKey,
+    SourceRecord,
+)
 from tests.cli.conftest import Run
 from tests.serving import RunningServer
 
+PERSONAL_ID = Identifier(IdentifierType.PERSONAL_ID, "079187001234", Assurance.SIGHTED)
 PHONES = ("0903123456", "0911222333")
 
 
@@ -27,18 +37,12 @@ def golden_id(server: RunningServer) -> Iterator[str]:
         for registry, name, birth_date, phone, updated_at in stated:
             key = SourceKey(registry, EntityKind.CITIZEN, "TRAM")
             attributes = CitizenAttributes(
-                full_name=name, birth_date=birth_date, sex="F", phones=(phone,), identifiers=identifiers()
+                full_name=name, birth_date=birth_date, sex="F", phones=(phone,), identifiers=(PERSONAL_ID,)
             )
             written = client.upsert(SourceRecord(key, attributes, updated_at))
         found = client.lookup("household", EntityKind.CITIZEN, "TRAM", fresh=written.token)
         assert found.golden_id == written.golden_id, "one golden record of two"
         yield written.golden_id
-
-
-def identifiers() -> tuple[object, ...]:
-    from mdm_client import Assurance, Identifier, IdentifierType  # noqa: PLC0415
-
-    return (Identifier(IdentifierType.PERSONAL_ID, "079187001234", Assurance.SIGHTED),)
 
 
 @pytest.fixture

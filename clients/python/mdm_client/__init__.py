@@ -6,9 +6,10 @@
         print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
-`client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `models` and `model_results` (linkage models);
-behind them `calls`, `wire_relations`, `wire_relink` and `wire_models` (each call as a value), `streams`, `channel`
-(deadlines, retries), `wire` (plain values to messages).
+`client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `relink`, `models` and `model_results` (linkage
+models), `survivorship` and `survivorship_results` (which values are shown), `erasures` and `erasure_results`; behind
+them `calls`, `wire_relations`, `wire_relink`, `wire_models`, `wire_survivorship` and `wire_erasure` (each call as a
+value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -54,6 +55,7 @@ from mdm_client.results import (
     MatchGrade,
     RecordStatus,
     ResolveOutcome,
+    SurvivorshipCriterion,
     WriteOutcome,
 )
 from mdm_client.streams import KeyBatch
@@ -101,6 +103,7 @@ __all__ = [
     "SeveralHoldersError",
     "SourceKey",
     "SourceRecord",
+    "SurvivorshipCriterion",
     "Timeouts",
     "UnavailableError",
     "Upsert",
