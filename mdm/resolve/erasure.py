@@ -14,10 +14,9 @@ import msgspec
 import structlog
 
 from mdm.domain import events as ev
-from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
+from mdm.domain.erasure import Subject, farewell, subject_of
+from mdm.domain.keys import EntityKind, SourceKey, kind_of, parse_golden_id
 from mdm.domain.relations import Direction
-from mdm.domain.rules import departure
-from mdm.domain.state import pair_of
 from mdm.errors import ConflictError, UnknownGoldenIdError, UnknownRecordError
 from mdm.limits import PAGE_SIZE_MAX
 from mdm.resolve.commands import Erase, EraseAnswer
@@ -34,23 +33,6 @@ from mdm.store.view import IndexView
 _FINISH = ev.Cause(actor="service", method="FinishErasure")
 
 _log = structlog.get_logger()
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """All that the journal holds of one person or firm."""
-
-    golden_ids: tuple[GoldenId, ...]
-    """The surviving ID first, then those that it absorbed; none for a record without one."""
-    numbers: tuple[RecordNumber, ...]
-    """Records with all their versions: members, and deleted ones that were members."""
-    deleted_count: int
-    passed_on: tuple[tuple[RecordNumber, int], ...]
-    """(record, payload id): keys of another bearer since; the version that was the former bearer's last."""
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether nothing is left to erase."""
-        return not self.numbers and not self.passed_on
 
 
 class SubjectOutline(msgspec.Struct, frozen=True):
@@ -75,7 +57,7 @@ class ErasureEntry(msgspec.Struct, frozen=True):
     is_finished: bool
 
 
-def subject_of(view: IndexView, golden_id: str | None, key: SourceKey | None) -> Subject:
+def subject_named(view: IndexView, golden_id: str | None, key: SourceKey | None) -> Subject:
     """Return whom a golden ID or a record stands for.
 
     A resolved record stands for its whole golden record, any other for itself alone.
@@ -91,19 +73,12 @@ def subject_of(view: IndexView, golden_id: str | None, key: SourceKey | None) ->
         if number is None or entry is None:
             raise UnknownRecordError("no record is stored under this key")
         if entry.golden_id is None:
-            return Subject((), (number,), int(entry.is_deleted), ())
+            return Subject((), (number,), int(entry.is_deleted))
         golden_id = entry.golden_id
-    requested = parse_golden_id(golden_id or "")
-    entry_of_id = view.golden(requested)
-    if entry_of_id is None:
+    subject = subject_of(view, parse_golden_id(golden_id or ""))
+    if subject is None:
         raise UnknownGoldenIdError("this golden ID was never issued")
-    surviving = entry_of_id.survivor or requested
-    golden = view.golden(surviving) or entry_of_id
-    golden_ids = (surviving, *golden.absorbed)
-    goldens = [each for golden_id in golden_ids if (each := view.golden(golden_id)) is not None]
-    withdrawn = {number for each in goldens for number in each.withdrawn}
-    passed_on = {pair for each in goldens for pair in each.passed_on if pair[0] not in golden.members}
-    return Subject(golden_ids, tuple(sorted({*golden.members, *withdrawn})), len(withdrawn), tuple(sorted(passed_on)))
+    return subject
 
 
 def outline_of(view: IndexView, subject: Subject, exports: list[ExportEntry]) -> SubjectOutline:
@@ -122,10 +97,10 @@ def erase(group: Group, command: Erase) -> EraseAnswer:
     """Draft the facts that erase a subject; its values in the journal go with their commit.
 
     Raises:
-        UnknownGoldenIdError: As for `subject_of`, and so are its others.
+        UnknownGoldenIdError: As for `subject_named`, and so are its others.
         ConflictError: The records are not as many as expected.
     """
-    subject = subject_of(group.index, command.golden_id, command.key)
+    subject = subject_named(group.index, command.golden_id, command.key)
     expected = command.expected_record_count
     if expected is not None and expected != len(subject.numbers):
         raise ConflictError(f"the subject has {len(subject.numbers)} records now, not {expected}; look at it again")
@@ -133,7 +108,7 @@ def erase(group: Group, command: Erase) -> EraseAnswer:
         return EraseAnswer(group.last_seq, 0)
     cause = command.request.cause
     for number in subject.numbers:
-        for fact in _farewell(group, number):
+        for fact in farewell(group.index, number):
             group.add(cause, fact)
     group.add(cause, ev.SubjectErased(subject.golden_ids, subject.numbers, subject.passed_on, command.reason))
     group.batch.erase(subject.numbers, subject.passed_on)
@@ -189,17 +164,6 @@ class Eraser:
             self._journal.commit(group.batch)
         _log.info("erasures_finished", count=len(seqs), seconds=round(time.monotonic() - started_s, 1))
         return False
-
-
-def _farewell(group: Group, number: RecordNumber) -> Iterator[ev.Fact]:
-    """Yield the facts that end all that was said of a record, and its membership; each folded before the next."""
-    for other in group.record(number).judged:
-        yield ev.JudgementWithdrawn(*pair_of(number, other))
-    for field, _ in group.record(number).pins:
-        yield ev.ValueUnpinned(number, field)
-    if not group.record(number).is_deleted:
-        yield from departure(group.index, number)
-        yield ev.RecordDeleted(number)
 
 
 def _events(journal: JournalReader, seqs: tuple[int, ...] | list[int]) -> Iterator[ev.Event]:

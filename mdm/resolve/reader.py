@@ -29,7 +29,7 @@ from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines, engine
-from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_of
+from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_named
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
@@ -392,9 +392,9 @@ class Reader:
         return compare_rules(opened.index, opened.journal, opened.rules, candidate, sample_count=sample_count)
 
     def erasure_outline(self, golden_id: str | None, key: SourceKey | None) -> SubjectOutline:
-        """Return what erasing a subject would take; see `subject_of` for its errors."""
+        """Return what erasing a subject would take; see `subject_named` for its errors."""
         with self._opened.index.read() as view:
-            return outline_of(view, subject_of(view, golden_id, key), self.exports.entries())
+            return outline_of(view, subject_named(view, golden_id, key), self.exports.entries())
 
     def erasures(self, skip_count: int, count: int) -> tuple[list[ErasureEntry], bool]:
         """Return a page of erasures, the latest first, and whether there are more."""

@@ -8,9 +8,17 @@ from google.protobuf.message import Message
 
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import AddressKind, Assurance, IdentifierType, RelationType
-from mdm.limits import MATCH_CANDIDATES_ANSWERED_MAX, PAGE_SIZE_MAX, REASON_CHARACTERS_MAX, REQUEST_ID_CHARACTERS_MAX
+from mdm.limits import (
+    MATCH_CANDIDATES_ANSWERED_MAX,
+    PAGE_SIZE_MAX,
+    REASON_CHARACTERS_MAX,
+    REQUEST_ID_CHARACTERS_MAX,
+    SURVIVORSHIP_BYTES_MAX,
+    SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX,
+)
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import (
+    erasure_service_pb2,
     export_service_pb2,
     golden_record_service_pb2,
     lookup_service_pb2,
@@ -18,6 +26,7 @@ from mdm.v1 import (
     model_service_pb2,
     registry_service_pb2,
     relink_service_pb2,
+    survivorship_service_pb2,
 )
 
 KEY = common.SourceKey(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_id="BN0001")
@@ -53,6 +62,12 @@ VALID = [
     model_service_pb2.GetModelRequest(),
     model_service_pb2.CompareModelsRequest(candidate=model_service_pb2.ModelReference(digest="0" * 32)),
     model_service_pb2.ActivateModelRequest(model=model_service_pb2.ModelReference()),
+    survivorship_service_pb2.GetSurvivorshipRulesRequest(),
+    survivorship_service_pb2.CompareSurvivorshipRulesRequest(content=b"[citizen]"),
+    survivorship_service_pb2.ActivateSurvivorshipRulesRequest(content=b"[citizen]", is_dry_run=True),
+    erasure_service_pb2.EraseSubjectRequest(key=KEY, reason="asked for"),
+    erasure_service_pb2.EraseSubjectRequest(golden_id="c7k3m9xq24tabz", reason="asked for"),
+    erasure_service_pb2.ListErasuresRequest(),
 ]
 
 
@@ -136,6 +151,20 @@ INVALID = [
         model_service_pb2.RollbackModelRequest(entity_kind=common.ENTITY_KIND_CITIZEN),
         ("reason", "string.min_len"),
     ),
+    (survivorship_service_pb2.CompareSurvivorshipRulesRequest(), ("content", "bytes.min_len")),
+    (
+        survivorship_service_pb2.ActivateSurvivorshipRulesRequest(content=b"x" * (SURVIVORSHIP_BYTES_MAX + 1)),
+        ("content", "bytes.max_len"),
+    ),
+    (
+        survivorship_service_pb2.CompareSurvivorshipRulesRequest(
+            content=b"x", sample_golden_record_count=SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX + 1
+        ),
+        ("sample_golden_record_count", "int32.gte_lte"),
+    ),
+    (erasure_service_pb2.EraseSubjectRequest(reason="asked for"), ("subject", "required")),
+    (erasure_service_pb2.EraseSubjectRequest(golden_id="C-1"), ("reason", "string.min_len")),
+    (erasure_service_pb2.ListErasuresRequest(page_size=PAGE_SIZE_MAX + 1), ("page_size", "int32.gte_lte")),
 ]
 
 

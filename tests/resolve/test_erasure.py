@@ -297,7 +297,7 @@ def test_a_dry_run_counts_and_a_changed_count_erases_nothing(office: Office) -> 
                ExportEntry("e2", 6, office.seq, "crosswalk", ("company",), ("citizen",), 3),
                ExportEntry("e3", 7, 1, "crosswalk", (), ("citizen",), 3)]  # fmt: skip
     with office.writer._index.read() as view:
-        outline = erasure.outline_of(view, erasure.subject_of(view, golden_id, None), exports)
+        outline = erasure.outline_of(view, erasure.subject_named(view, golden_id, None), exports)
     assert (outline.subject.golden_ids, len(outline.subject.numbers)) == ((golden_id,), 3)
     assert set(outline.keys) == {record.key for record in PERSON}
     assert [export.export_id for export in outline.exports] == ["e1"], "of its registry, since it has been here"
