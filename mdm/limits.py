@@ -238,7 +238,7 @@ SURVIVORSHIP_BYTES_MAX = 100_000
 """A file of rules is under 3 KB; comments may be long."""
 
 SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX = 10_000
-"""Golden records that one preview of rules looks at: about 2 s of one reader's time."""
+"""Golden records of each kind that one preview of rules looks at: about 10 s of one reader's time."""
 
 SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS = 2_000
 """The same unless told otherwise: a change of 2 % of the golden records is then known to a third of a per cent."""

@@ -93,7 +93,7 @@ def golden_values(
         completeness: Asked only about fields whose criteria list it and whose members differ.
         pins: By field; single-valued ones only.
 
-    Cost: about 0.1 ms a member of records that differ in most fields.
+    Cost: 0.4 ms for 4 members, 3.3 ms for 50 that agree in nothing.
     """
     ordered = sorted(members, key=lambda member: member.number)
     if not ordered:
@@ -133,38 +133,35 @@ class _Statement(NamedTuple):
 def _ranked(
     field: str, stated: list[tuple[Member, Item]], rules: KindRules, completeness: Completeness
 ) -> list[_Statement]:
-    criteria = rules.criteria(field)
     distinct = {value for _, value in stated}
-    # Where all say the same, nothing has to be read to know the value; only whose word it is.
-    is_contested = len(distinct) > 1
-    counts: Counter[object] = Counter()
-    complete: dict[Item, int] = {}
-    if is_contested and Criterion.FREQUENCY in criteria:
-        counts = Counter(_written(value) for _, value in stated)
-    if is_contested and Criterion.COMPLETENESS in criteria:
-        complete = {value: completeness(field, value) for value in distinct}
-
-    def weight(criterion: Criterion, member: Member, value: Item) -> int:
+    columns: list[list[int]] = []
+    for criterion in rules.criteria(field):
         match criterion:
             case Criterion.TRUST:
-                return _rank(field, member, rules)
+                columns.append([_rank(field, member, rules) for member, _ in stated])
             case Criterion.RECENCY:
                 # Undated values count as oldest.
-                return -(member.updated_at_us or 0)
+                columns.append([-(member.updated_at_us or 0) for member, _ in stated])
+            case _ if len(distinct) == 1:
+                # Where all say the same, nothing has to be read to know the value; only whose word it is.
+                columns.append([0] * len(stated))
             case Criterion.COMPLETENESS:
-                return -complete.get(value, 0)
+                complete = {value: -completeness(field, value) for value in distinct}
+                columns.append([complete[value] for _, value in stated])
             case _:
-                return -counts[_written(value)] if is_contested else 0
-
-    statements = [
-        _Statement((*(weight(each, member, value) for each in criteria), member.number, place), member, value)
-        for place, (member, value) in enumerate(stated)
-    ]
-    return sorted(statements, key=lambda statement: statement.key)
+                written = {value: _written(value) for value in distinct}
+                counts = Counter(written[value] for _, value in stated)
+                columns.append([-counts[written[value]] for _, value in stated])
+    columns.append([member.number for member, _ in stated])
+    # Numbers and places make the order total, so nothing behind them is ever compared.
+    keys = zip(*columns, range(len(stated)), strict=True)
+    return sorted(_Statement(key, *each) for key, each in zip(keys, stated, strict=True))
 
 
 def _rank(field: str, member: Member, rules: KindRules) -> int:
-    order = rules.trust.get(field, ())
+    order = rules.trust.get(field)
+    if order is None:
+        return member.trust_rank
     registry = member.record.key.registry
     return order.index(registry) + 1 if registry in order else len(order) + member.trust_rank
 
