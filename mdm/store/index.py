@@ -197,11 +197,12 @@ class Index:
                 with self._environment.begin() as source:
                     for name, old, new in zip(Databases._fields, self._databases, databases, strict=True):
                         with environment.begin(write=True) as target, source.cursor(old) as entries:
-                            is_meta = name == "meta"
                             # In order they come and in order they go; only `meta` holds something already.
-                            target.cursor(new).putmulti(entries, overwrite=is_meta, append=not is_meta)
+                            target.cursor(new).putmulti(entries, append=name != "meta")
             except lmdb.Error as error:
                 raise StoreError(f"the index cannot be written anew: {type(error).__name__}") from error
+            if fresh.sizes().entries != self.sizes().entries:
+                raise StoreError("the index that was written anew lacks entries")
             fresh.sync()
         sync_directory(path)
 
