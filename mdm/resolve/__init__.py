@@ -11,6 +11,6 @@ that follows the city), `writer` (commands → journal and index), `relation_end
 disk), `relink_snapshot` (the records of a kind as files), `relink_bands` (scored pairs → edges and questions),
 `relink_linkage` (records → clusters), `relink_plan` (clusters → components), `relink_report` (what they change),
 `relink_revert` (a run taken back), `relink_process` (the stages of a plan), `relink_commit` (one item of a plan →
-facts) and `relink_control` (runs, and their commits between writes); `erasure`. `audit` draws pairs for
-people to judge and says what their labels prove.
+facts) and `relink_control` (runs, and their commits between writes); `renewal` (the index written anew) and `erasure`.
+`audit` draws pairs for people to judge and says what their labels prove.
 """

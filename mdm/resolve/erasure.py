@@ -21,9 +21,9 @@ from mdm.errors import ConflictError, UnknownGoldenIdError, UnknownRecordError
 from mdm.limits import PAGE_SIZE_MAX
 from mdm.resolve.commands import Erase, EraseAnswer
 from mdm.resolve.group import Group
-from mdm.resolve.projection import renew_index
 from mdm.resolve.relations import RelationFilter, RelationList
 from mdm.resolve.relink_control import RelinkControl
+from mdm.resolve.renewal import Renewal
 from mdm.store.data_directory import DataDirectory
 from mdm.store.export_ledger import ExportEntry
 from mdm.store.index import Index
@@ -31,6 +31,9 @@ from mdm.store.journal import Journal, JournalReader
 from mdm.store.view import IndexView
 
 _FINISH = ev.Cause(actor="service", method="FinishErasure")
+
+_RETRY_S = 10.0
+"""Before a process that failed, most likely for want of disk, is started again."""
 
 _log = structlog.get_logger()
 
@@ -138,32 +141,49 @@ class Eraser:
         self._journal = journal
         self._index = index
         self._relink = relink
+        self._renewal: Renewal | None = None
+        self._seqs: tuple[int, ...] = ()
+        """Of the erasures that the renewal is for; later ones need another."""
+        self._not_before_s = 0.0
 
-    def step(self) -> bool:
-        """Finish the open erasures together; returns whether some still wait, for a commit or a reader to end.
+    def step(self) -> None:
+        """Take the open erasures one step further, if nothing is in the way: the end of a commit or of a reader."""
+        if self._renewal is None:
+            self._begin()
+        elif self._renewal.has_failed:
+            self._renewal = None
+            self._not_before_s = time.monotonic() + _RETRY_S
+        elif not (self._renewal.is_running or self._relink.is_committing) and self._journal.empty_wal():
+            renewal, self._renewal = self._renewal, None
+            self._finish(renewal)
 
-        Cost: the index is written anew, which holds the writer: about 2 s for 100,000 records.
-        """
+    def close(self) -> None:
+        """End the process of a renewal; the next start begins it again."""
+        if self._renewal is not None:
+            self._renewal.close()
+
+    def _begin(self) -> None:
         with self._index.read() as view:
-            seqs = tuple(int(seq) for seq in (view.setting("erasing") or "").split())
-        if not seqs:
-            return False
-        facts = [event.fact for event in _events(self._journal, seqs)]
-        numbers = {number for fact in facts if isinstance(fact, ev.SubjectErased) for number in fact.numbers}
-        # A commit under way reads its plan to the end; readers hold the journal's WAL for moments.
-        if not self._relink.discard_values(numbers) or not self._journal.empty_wal():
-            return False
+            self._seqs = tuple(int(seq) for seq in (view.setting("erasing") or "").split())
+        # What a commit writes meanwhile would have to be folded twice.
+        if self._seqs and not self._relink.is_committing and time.monotonic() >= self._not_before_s:
+            self._renewal = Renewal.start(self._directory)
+
+    def _finish(self, renewal: Renewal) -> None:
         started_s = time.monotonic()
+        facts = [event.fact for event in _events(self._journal, self._seqs)]
+        numbers = {number for fact in facts if isinstance(fact, ev.SubjectErased) for number in fact.numbers}
+        renewal.take_over(self._index, self._journal)
+        # After it, because whoever copied the index before has copied what lay in its free pages.
+        self._relink.discard_values(numbers)
         for scratch in self._directory.scratch():
             shutil.rmtree(scratch, ignore_errors=True)
         self._directory.generations.drop_checkpoints()
-        renew_index(self._directory, self._index)
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
-            group.add(_FINISH, ev.ErasureFinished(seqs))
+            group.add(_FINISH, ev.ErasureFinished(self._seqs))
             self._journal.commit(group.batch)
-        _log.info("erasures_finished", count=len(seqs), seconds=round(time.monotonic() - started_s, 1))
-        return False
+        _log.info("erasures_finished", count=len(self._seqs), seconds=round(time.monotonic() - started_s, 2))
 
 
 def _events(journal: JournalReader, seqs: tuple[int, ...] | list[int]) -> Iterator[ev.Event]:

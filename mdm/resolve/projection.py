@@ -124,20 +124,6 @@ def rebuild_generation(directory: DataDirectory, journal: JournalReader, progres
     return path
 
 
-def renew_index(directory: DataDirectory, index: Index) -> None:
-    """Go on with a newly written index that holds the same entries and no trace of what was deleted.
-
-    Readers follow within a second; until then the old file is theirs, without a name.
-    """
-    generations = directory.generations
-    path = generations.new()
-    index.rewrite(path)
-    generations.mark_open(path, boot_id())
-    generations.swap(path)
-    index.move_to(path)
-    generations.remove_others()
-
-
 def verify(data: Path, progress: Progress | None = None) -> VerifyReport:
     """Replay the journal into a scratch index and compare it with the one in use, entry by entry.
 

@@ -138,6 +138,11 @@ class RelinkControl:
             self._write(state, phase=Phase.CANCELLED)
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
 
+    @property
+    def is_committing(self) -> bool:
+        """Whether a plan is being committed."""
+        return self._commit is not None
+
     def require_no_commit(self) -> None:
         """Return if no plan is being committed: the model that its header activated must stay until it is done.
 
@@ -147,14 +152,12 @@ class RelinkControl:
         if self._commit is not None:
             raise RelinkRunningError("a re-linkage is being committed; wait for it or cancel it")
 
-    def discard_values(self, numbers: Collection[RecordNumber]) -> bool:
-        """Remove every copy of these records' values that runs keep; False while a commit still reads its plan.
+    def discard_values(self, numbers: Collection[RecordNumber]) -> None:
+        """Remove every copy of these records' values that runs keep; not while a commit reads its plan.
 
         A plan under way begins anew without them. A plan that waits holds values of pending records only, and is
         cancelled if one of these is among them.
         """
-        if self._commit is not None:
-            return False
         if self._planning is not None:
             run = self._directory.relinks / self._planning
             self._stop_process()
@@ -169,7 +172,6 @@ class RelinkControl:
             if read_state(self._directory.relinks, run_id).phase is Phase.PLANNED and plan_holds(plan, numbers):
                 self.cancel(run_id)
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
-        return True
 
     def step(self, engines: Engines) -> bool:
         """Do at most `RELINK_STEP_S` of work; returns whether more waits."""

@@ -143,7 +143,8 @@ class Writer:
 
     def background_step(self) -> bool:
         """Do at most 100 ms of what waits behind the commands; returns whether more is waiting."""
-        more = self._eraser.step() or self._relink.step(self._engines)
+        self._eraser.step()
+        more = self._relink.step(self._engines)
         self._follow_engines()
         due = time.monotonic() - self._checkpointed_s > CHECKPOINT_INTERVAL_S
         if due and not more and self._journal.last_seq != self._checkpointed_seq:
@@ -153,6 +154,7 @@ class Writer:
 
     def close(self) -> None:
         """Leave a synced index with the clean-shutdown mark."""
+        self._eraser.close()
         self._relink.close()
         close_index(self._directory, self._index)
         self._journal.close()

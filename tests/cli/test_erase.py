@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import grpc
 import pytest
@@ -118,3 +119,19 @@ def test_a_repeated_request_gets_the_first_answer_although_its_key_is_gone(serve
         assert again.token == first.token != ""
         with pytest.raises(ServiceError, match="no record is stored"):
             client.erasures.erase(key, "r", request_id="another")
+
+
+@pytest.mark.crash
+def test_a_writer_that_is_killed_behind_an_erasure_finishes_it_after_its_restart(server: RunningServer) -> None:
+    with Client(server.address) as client:
+        for place, wait_s in enumerate((0.0, 0.2, 0.5)):
+            golden_id = put(client, f"KILLED-{place}", full_name="Tạ Thị Xoá", phones=())
+            token = client.erasures.erase(golden_id, "r").token
+            time.sleep(wait_s)
+            server.kill("writer_process")
+            until_s = time.monotonic() + 60
+            while not any(each.token == token and each.is_finished for each in client.erasures.list()):
+                assert time.monotonic() < until_s
+                time.sleep(0.1)
+            assert holding(server.data, (f"KILLED-{place}", "Tạ Thị Xoá")) == {}
+            assert client.golden_record(golden_id).is_erased

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +17,12 @@ from mdm.domain.keys import GoldenId, SourceKey
 from mdm.domain.records import SourceRecord
 from mdm.errors import StoreError
 from mdm.linkage.normalise.text import fold
-from mdm.resolve import erasure
+from mdm.resolve import erasure, renewal
 from mdm.resolve.commands import Erase, EraseAnswer, Refusal, Request, StartRelink, WriteOutcome
 from mdm.resolve.group import Group
 from mdm.resolve.projection import rebuild, verify
 from mdm.resolve.relink_runs import PLAN_FILE, Phase, read_state
+from mdm.store.data_directory import DataDirectory
 from mdm.store.export_ledger import ExportEntry
 from mdm.store.index import Index
 from mdm.store.journal import Journal
@@ -40,16 +45,31 @@ def needles(texts: tuple[str, ...] = TEXTS) -> list[bytes]:
     return [form.encode(code) for form in sorted(written) for code in ("utf-8", "utf-16-le", "utf-16-be")]
 
 
+SEARCH = """
+import json, sys
+from pathlib import Path
+data, wanted = Path(sys.argv[1]), [bytes.fromhex(each) for each in json.load(sys.stdin)]
+contents = ((str(path.relative_to(data)), path.read_bytes()) for path in sorted(data.rglob("*")) if path.is_file())
+found = {name: [each.hex() for each in wanted if each in content] for name, content in contents}
+print(json.dumps({name: hits for name, hits in found.items() if hits}))
+"""
+
+
+def search(data: Path, wanted: list[bytes]) -> dict[str, list[bytes]]:
+    """Every file below a directory that holds one of the byte strings, and which.
+
+    By another process: to close any file of LMDB or SQLite in this one lets go of the locks that it holds on it.
+    """
+    given = json.dumps([each.hex() for each in wanted])
+    said = subprocess.run(
+        [sys.executable, "-c", SEARCH, data], input=given, capture_output=True, text=True, check=True
+    ).stdout
+    return {name: [bytes.fromhex(each) for each in hits] for name, hits in json.loads(said).items()}
+
+
 def holding(data: Path, texts: tuple[str, ...] = TEXTS) -> dict[str, list[bytes]]:
     """Every file below a directory that holds one of the texts, and which."""
-    found = {}
-    for path in sorted(data.rglob("*")):
-        if path.is_file():
-            content = path.read_bytes()
-            hits = [needle for needle in needles(texts) if needle in content]
-            if hits:
-                found[str(path.relative_to(data))] = hits
-    return found
+    return search(data, needles(texts))
 
 
 def loaded(path: Path) -> Office:
@@ -77,6 +97,15 @@ def finished(office: Office) -> bool:
         return bool(view.setting("erasures")) and not view.setting("erasing")
 
 
+def purge(office: Office) -> None:
+    """Let the writer do what it does between writes, until every copy is gone."""
+    until_s = time.monotonic() + 30
+    while not finished(office):
+        assert time.monotonic() < until_s
+        office.writer.background_step()
+        time.sleep(0.01)
+
+
 def record_keys(office: Office) -> list[bytes]:
     keys = [office.writer._journal.record_key(office.number(record.key)) for record in PERSON]
     assert None not in keys
@@ -96,17 +125,17 @@ def test_no_file_holds_anything_of_an_erased_person(tmp_path: Path) -> None:
     assert any(name.startswith("index/gen-") for name in before), "the control: the search finds what is there"
     assert any(name.startswith("index/checkpoint/") for name in before)
     assert any(name.startswith("export-killed/") for name in before)
-    assert any(key in path.read_bytes() for key in keys for path in office.path.glob("journal.sqlite*"))
+    assert any(name.startswith("journal.sqlite") for name in search(office.path, keys))
 
     answer = erased(office, golden_id)
     assert answer.erasure_seq == answer.seq == office.seq
     assert not finished(office)
     assert office.answer(golden_id) is None, "the person is gone at once, before the copies are"
-    office.writer.background_step()
+    purge(office)
 
     assert finished(office)
     assert holding(office.path) == {}
-    assert not [path for path in office.path.rglob("*") if path.is_file() and any(k in path.read_bytes() for k in keys)]
+    assert search(office.path, keys) == {}
     assert any(name.startswith("index/gen-") for name in holding(office.path, ("O3", "Trần Văn Dũng"))), kept
     assert read_state(office.directory.relinks, planned.run_id).phase is Phase.PLANNED, "a plan of numbers alone stays"
     office.writer._checkpointed_s = 0.0
@@ -150,7 +179,7 @@ def test_an_erased_key_that_comes_again_is_a_new_record_of_a_new_golden_id(offic
     assert answer.outcome is WriteOutcome.CREATED
     assert answer.golden_id not in {golden_id, None}
     assert office.number(PERSON[0].key) > number
-    office.writer.background_step()
+    purge(office)
     assert office.put(PERSON[0]).outcome is WriteOutcome.UNCHANGED
     assert office.stored(PERSON[0].key) == PERSON[0]
 
@@ -206,7 +235,7 @@ def test_deleted_records_of_the_person_are_erased_too(tmp_path: Path) -> None:
     office.drop(PERSON[0].key)
     numbers = {office.number(record.key) for record in PERSON}
     erased(office, golden_id)
-    office.writer.background_step()
+    purge(office)
     (fact,) = [event.fact for event in office.events() if isinstance(event.fact, ev.SubjectErased)]
     assert set(fact.numbers) == numbers
     assert holding(office.path) == {}
@@ -221,7 +250,7 @@ def test_a_retired_id_stands_for_the_deleted_records_that_it_had(tmp_path: Path)
     assert office.golden(golden_id).is_retired
     assert holding(office.path), "a deletion is no erasure"
     assert erased(office, golden_id).erasure_seq
-    office.writer.background_step()
+    purge(office)
     assert holding(office.path) == {}
     assert office.golden(golden_id).is_erased
     office.close()
@@ -249,7 +278,7 @@ def test_the_former_bearer_of_a_key_is_erased_without_the_present_one(tmp_path: 
     assert office.id_of(present) != left
 
     assert erased(office, left).erasure_seq
-    office.writer.background_step()
+    purge(office)
     payloads = [payload for _, payload in office.writer._journal.events_with_payloads() if payload is not None]
     assert len(payloads) == 1, "of two versions the present bearer's is left"
     assert office.stored(present.key) == present
@@ -268,7 +297,7 @@ def test_a_pending_record_is_erased_alone_and_a_plan_with_its_values_is_void(tmp
     assert any("plan.bin" in name for name in holding(office.path)), "the control: the plan holds its features"
 
     assert erased(office, key=PERSON[0].key).erasure_seq
-    office.writer.background_step()
+    purge(office)
     assert read_state(office.directory.relinks, planned.run_id).phase is Phase.CANCELLED
     assert not (office.directory.relinks / planned.run_id / PLAN_FILE).exists()
     assert holding(office.path) == {}
@@ -286,6 +315,43 @@ def test_a_plan_under_way_begins_anew_without_the_person(tmp_path: Path) -> None
     assert state.phase is Phase.PLANNED
     assert state.attempt_count == 1, "it was not the plan's fault"
     assert finished(office)
+    assert holding(office.path) == {}
+    office.close()
+
+
+def test_what_is_written_while_the_index_is_written_anew_is_in_it(tmp_path: Path) -> None:
+    office = loaded(tmp_path / "data")
+    late = citizen("LATE", "Lý Quốc Cường", "1950-01-02", sex="M")
+    erased(office, id_of(office))
+    office.writer.background_step()
+    assert office.writer._eraser._renewal is not None, "under way"
+    office.put(late)
+    second = office.id_of(OTHERS[0])
+    assert erased(office, second).erasure_seq, "another erasure, too late for this file"
+    seqs = office.writer._eraser._seqs
+    purge(office)
+    assert seqs < office.writer._eraser._seqs, "in a second round"
+    assert office.id_of(late) is not None
+    assert holding(office.path, (*TEXTS, "Trần Văn Ân")) == {}
+    assert office.differences(tmp_path / "scratch") == []
+    office.close()
+
+
+def test_a_renewal_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = loaded(tmp_path / "data")
+    erased(office, id_of(office))
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/bin/false")
+        office.writer.background_step()
+        process = office.writer._eraser._renewal
+        assert process is not None
+        process.close()
+        assert process.has_failed
+        office.writer.background_step()
+    assert office.writer._eraser._renewal is None
+    assert not finished(office)
+    office.writer._eraser._not_before_s = 0.0
+    purge(office)
     assert holding(office.path) == {}
     office.close()
 
@@ -331,12 +397,15 @@ def fail(*_: object) -> None:
 
 STAGES: list[tuple[str, Callable[[pytest.MonkeyPatch, Office], None]]] = [
     ("before the index commit", lambda m, _: m.setattr("mdm.store.transaction.IndexTransaction.finish", fail)),
-    ("before runs are searched", lambda m, o: m.setattr(o.writer._relink, "discard_values", fail)),
+    ("before the index is written anew", lambda m, _: m.setattr(renewal.Renewal, "start", fail)),
     ("before the WAL is emptied", lambda m, _: m.setattr(Journal, "empty_wal", fail)),
-    ("before checkpoints are dropped", lambda m, o: m.setattr(type(o.directory.generations), "drop_checkpoints", fail)),
-    ("while the index is written anew", lambda m, _: m.setattr(Index, "sync", fail)),
+    ("before the new index has caught up", lambda m, _: m.setattr(renewal, "project", fail)),
     ("before the new index is in use", lambda m, o: m.setattr(type(o.directory.generations), "swap", fail)),
+    ("before the writer has it", lambda m, _: m.setattr(Index, "move_to", fail)),
     ("before the old index is removed", lambda m, o: m.setattr(type(o.directory.generations), "remove_others", fail)),
+    ("before runs are searched", lambda m, o: m.setattr(o.writer._relink, "discard_values", fail)),
+    ("before working directories are removed", lambda m, _: m.setattr(DataDirectory, "scratch", fail)),
+    ("before checkpoints are dropped", lambda m, o: m.setattr(type(o.directory.generations), "drop_checkpoints", fail)),
     ("before it is said to be finished", lambda m, _: m.setattr(ev, "ErasureFinished", fail)),
 ]
 
@@ -352,7 +421,7 @@ def test_an_erasure_that_is_killed_at_any_stage_is_finished_by_the_next_start(
 
     def erase_and_purge() -> None:
         erased(office, golden_id)
-        office.writer.background_step()
+        purge(office)
 
     with monkeypatch.context() as patched:
         break_at(patched, office)
@@ -361,7 +430,7 @@ def test_an_erasure_that_is_killed_at_any_stage_is_finished_by_the_next_start(
     office.kill()
     office.reopen()
     assert office.answer(golden_id) is None
-    office.writer.background_step()
+    purge(office)
     assert finished(office)
     assert holding(office.path) == {}
     assert office.differences(tmp_path / "scratch") == []
