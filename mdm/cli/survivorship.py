@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, show
+from mdm.cli.output import ExitCode, connected, fail, note, show
 
 if TYPE_CHECKING:
     from mdm_client.results import GoldenValue
@@ -42,16 +42,16 @@ def survivorship() -> None:
 
 @app.command("show")
 def show_rules(server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> None:
-    """Print the file in force, with who put it in force in its first lines."""
+    """Print the file in force, byte for byte; who put it in force goes to standard error."""
     with connected(server) as client:
         found = client.survivorship.get()
     if as_json:
         facts = asdict(found) | {"activated_at": found.activated_at.isoformat(), "content": found.content.decode()}
         print(json.dumps(facts, ensure_ascii=False))
         return
-    said = f" {found.reason}" if found.reason else ""
-    print(f"# {found.digest}, in force since {found.activated_at:%Y-%m-%d %H:%M} UTC, by {found.actor or '?'}.{said}")
-    print(found.content.decode("utf-8-sig"), end="")
+    since = f"{found.activated_at:%Y-%m-%d %H:%M} UTC"
+    note("in force", digest=found.digest, since=since, by=found.actor or None, reason=found.reason or None)
+    print(found.content.decode(), end="")
 
 
 @app.command()
