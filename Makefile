@@ -16,8 +16,8 @@ help: ## List the targets.
 demo: $(VENV)/.installed ## Build a small city, load it, link it and tell what was found; under 2 minutes once installed.
 	$(BIN)/mdm demo $(DEMO)
 
-test: $(VENV)/.installed ## Run the tests.
-	$(BIN)/python -m pytest $(TEST)
+test: $(VENV)/.installed ## Run the tests, as many files at a time as there are cores.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(TEST)
 
 check: lint test ## Everything that must hold before a commit: lint, then test.
 
@@ -32,7 +32,7 @@ format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## Measure; BENCH names the suite: city, quality, recovery or serving, with its options.
+bench: $(VENV)/.installed ## Measure; BENCH names the suite: city, feed, quality, recovery or serving, with its options.
 	$(BIN)/python -m benchmarks $(BENCH)
 
 protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md.

@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 
-from benchmarks import city, recovery, serving
+from benchmarks import city, feed, recovery, serving
 from benchmarks.quality import suite as quality
 
-SUITES = {"city": city, "quality": quality, "recovery": recovery, "serving": serving}
+SUITES = {"city": city, "feed": feed, "quality": quality, "recovery": recovery, "serving": serving}
 
 
 def main() -> int:

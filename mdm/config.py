@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from mdm.errors import ConfigurationError, UnknownRegistryError
+from mdm.limits import TWO_PERSON_RECORDS_MIN
 
 KindName = Literal["citizen", "business"]
 AssuranceName = Literal["chip_read", "sighted", "stated", "guardian"]
@@ -160,10 +161,18 @@ class Registry(_Strict, frozen=True):
         return frozenset[KindName]().union(*(feed.kinds for feed in self.feeds.values()))
 
 
+class Stewardship(_Strict, frozen=True):
+    """What stewards may do alone."""
+
+    two_person_records_min: Annotated[int, msgspec.Meta(ge=2)] = TWO_PERSON_RECORDS_MIN
+    """Members of a golden record from which a merge that makes it needs a second person."""
+
+
 class Configuration(_Strict, frozen=True, dict=True):
     """All registries. Equal configurations have equal bytes and digests."""
 
     registries: dict[str, Registry]
+    stewardship: Stewardship = Stewardship()
 
     @classmethod
     def load(cls, path: Path | None = None) -> Configuration:
@@ -183,7 +192,7 @@ class Configuration(_Strict, frozen=True, dict=True):
             raw = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError(name, f"is no TOML: {error}") from error
-        return cls(_registries(raw))
+        return cls(_registries(raw), _stewardship(raw))
 
     @classmethod
     def decode(cls, body: bytes) -> Configuration:
@@ -196,7 +205,7 @@ class Configuration(_Strict, frozen=True, dict=True):
             raw = msgspec.json.decode(body)
         except msgspec.DecodeError as error:
             raise ConfigurationError("configuration", "is not in its stored form") from error
-        return cls(_registries(raw))
+        return cls(_registries(raw), _stewardship(raw))
 
     def encode(self) -> bytes:
         """Return the canonical bytes: JSON with sorted keys, defaults left out."""
@@ -242,11 +251,15 @@ class Configuration(_Strict, frozen=True, dict=True):
 def _registries(raw: object) -> dict[str, Registry]:
     sections = _table(_table(raw, "").get("registries", {}), "registries")
     for key in _table(raw, ""):
-        if key != "registries":
-            raise ConfigurationError(key, "is not a key of this file; it holds [registries.NAME] only")
+        if key not in Configuration.__struct_fields__:
+            raise ConfigurationError(key, "is not a key of this file; it holds [registries.NAME] and [stewardship]")
     if not sections:
         raise ConfigurationError("registries", "must declare at least one registry")
     return {name: _registry(name, _table(section, f"registries.{name}")) for name, section in sections.items()}
+
+
+def _stewardship(raw: object) -> Stewardship:
+    return _converted(_table(raw, "").get("stewardship", {}), Stewardship, "stewardship")
 
 
 def _registry(name: str, raw: dict[str, Any]) -> Registry:

@@ -13,14 +13,22 @@
     │   ├── UnknownGoldenIdError
     │   ├── UnknownRecordError
     │   ├── UnknownRunError
-    │   └── UnknownModelError
+    │   ├── UnknownModelError
+    │   ├── UnknownReviewError
+    │   └── UnknownJudgementError
     ├── ConflictError                         the request contradicts what is stored
     │   ├── RequestIdReusedError
     │   ├── PlanOutdatedError
     │   ├── ChurnExceededError
     │   ├── RelinkRunningError
+    │   ├── FeedResetError
     │   ├── ModelRefusedError
-    │   └── ModelOutdatedError
+    │   ├── ModelOutdatedError
+    │   ├── JudgementContradictedError
+    │   ├── StaleDecisionError
+    │   ├── ActImpossibleError
+    │   ├── ReviewClaimedError
+    │   └── SecondPersonRequiredError
     ├── LimitExceededError                    a documented bound was hit
     ├── UnavailableError                      cannot be served now; a retry may succeed
     │   ├── WriterUnavailableError
@@ -127,6 +135,18 @@ class UnknownModelError(NotFoundError):
     reason = "MODEL_NOT_FOUND"
 
 
+class UnknownReviewError(NotFoundError):
+    """A review that was never opened, or that closed because its cause disappeared or somebody answered it."""
+
+    reason = "REVIEW_NOT_FOUND"
+
+
+class UnknownJudgementError(NotFoundError):
+    """A judgement that was never made, or was withdrawn."""
+
+    reason = "JUDGEMENT_NOT_FOUND"
+
+
 class ConflictError(MdmError):
     """The request contradicts what is stored."""
 
@@ -157,6 +177,12 @@ class RelinkRunningError(ConflictError):
     reason = "RELINK_RUNNING"
 
 
+class FeedResetError(ConflictError):
+    """A change feed's token of another journal or epoch: the copy that it belongs to must be made anew."""
+
+    reason = "FEED_RESET"
+
+
 class ModelRefusedError(ConflictError):
     """A model that a sanity gate stops, or that changes more pairs than was allowed."""
 
@@ -167,6 +193,36 @@ class ModelOutdatedError(ConflictError):
     """Another model was activated since this one was compared with what was in force."""
 
     reason = "MODEL_OUTDATED"
+
+
+class JudgementContradictedError(ConflictError):
+    """A judgement that standing ones contradict, through a chain of them. Names their ids."""
+
+    reason = "JUDGEMENT_CONTRADICTED"
+
+
+class StaleDecisionError(ConflictError):
+    """Something that a steward looked at changed before the decision arrived. Names what, never how."""
+
+    reason = "DECISION_STALE"
+
+
+class ActImpossibleError(ConflictError):
+    """The records or golden records named do not allow the act: deleted, retired, one already, or never merged."""
+
+    reason = "ACT_IMPOSSIBLE"
+
+
+class ReviewClaimedError(ConflictError):
+    """Somebody else works on the review."""
+
+    reason = "REVIEW_CLAIMED"
+
+
+class SecondPersonRequiredError(ConflictError):
+    """Whoever proposed an act cannot approve it."""
+
+    reason = "SECOND_PERSON_REQUIRED"
 
 
 class LimitExceededError(MdmError):

@@ -50,6 +50,10 @@ STREAMS_PER_CONNECTION_MAX = 100
 STREAM_WORKERS = 8
 """Threads of the streams' own pool in a reader; a stream beyond them is refused, so that lookups never starve."""
 
+WATCH_WORKERS = 64
+"""Threads of the watches' own pool in a reader, asleep nearly always: idle subscribers must not take the places of
+loads and exports. A city has some tens of systems that follow it."""
+
 UNARY_WORKERS = 8
 """Threads of a reader: handlers are short and hold the interpreter lock, so more only queue."""
 
@@ -145,6 +149,31 @@ START_S_MAX = 3600.0
 
 CROSSWALK_CHUNK_ROWS = 5_000
 """Rows of one export message: about 300 KiB."""
+
+FEED_EVENTS_MAX = 500
+"""Events in one message of the change feed: about 100 KiB, and all that a slow subscriber holds in memory."""
+
+FEED_RECORDS_MAX = 5_000
+"""Records in one message of the change feed: about 1 MiB. An event with more, an over-large cluster taken apart, goes
+on in the next message."""
+
+FEED_SCANNED_MAX = 5_000
+"""Changes looked at in one read transaction of the change feed, those that its filters drop included: about 50 ms."""
+
+FEED_POLL_S = 0.02
+"""How often a reader looks for new events while somebody watches: one look for all of them, 3 us."""
+
+FEED_CHECKPOINT_S = 10
+"""After how many seconds without a change a subscriber hears where it stands, unless it asks otherwise."""
+
+FEED_CHECKPOINT_S_MAX = 60
+"""The same at most: firewalls drop connections that are silent for minutes."""
+
+FEED_CHANGE_TYPES_MAX = 32
+"""Types of changes that a filter can name: more than there are."""
+
+LINEAGE_CHUNK_ROWS = 5_000
+"""Golden IDs in one export message: about 250 KiB."""
 
 FRESHNESS_POLL_S = 0.002
 """How often a read that waits for a position looks; the writer commits every few milliseconds under load."""
@@ -278,3 +307,32 @@ AUDIT_ITEMS_MAX = 50_000
 
 SEARCH_BATCH_RECORDS = 4_096
 """Records decoded at a time while an audit compares some with all others: about 6 MiB."""
+
+OVERSIZED_MEMBERS_MIN = 50
+"""Members from which a golden record is put before a steward: honest ones have some twenty, and a wrong one grows on.
+One that a steward accepted comes back when it has doubled."""
+
+TWO_PERSON_RECORDS_MIN = 20
+"""Records of a golden record that one person alone may not make by a merge, unless the registries file says otherwise:
+a wrong one then shows twenty visits under another's name, and taking it apart takes an hour."""
+
+REVIEW_LEASE_S = 900
+"""How long a claim keeps a review from others: a steward who calls a registry to ask needs some minutes."""
+
+REVIEW_LEASE_S_MAX = 28_800
+"""Longest claim: a working day. Whoever needs longer is unsure."""
+
+REVIEW_PARKED_S = 30 * 86_400
+"""How long "unsure" rests: feeds bring most corrections within a month."""
+
+PROPOSAL_S = 14 * 86_400
+"""How long a proposal waits for a second person: two weeks bridge a holiday."""
+
+REVIEWS_EXAMINED_MAX = 2_000
+"""Reviews that one page may look at to find some that pass its filter, or the writer to find one: about 20 ms."""
+
+REVIEWS_SKIPPED_MAX = 100
+"""Reviews that a claim may be asked to leave out: what one steward skips in a sitting."""
+
+SPLIT_RECORDS_MAX = 1_000
+"""Records that one split may name: each becomes a judgement, 10 us of the writer's time."""

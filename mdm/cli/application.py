@@ -20,10 +20,13 @@ from mdm.cli import (
     query,
     relations,
     relink,
+    review,
     serve,
+    steward,
     survivorship,
     synth,
     train,
+    watch,
 )
 from mdm.cli.output import ExitCode
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
@@ -55,7 +58,9 @@ def application() -> typer.Typer:
     app.add_typer(relink.app, name="relink")
     app.add_typer(export.app, name="export")
     app.command("lookup")(query.lookup)
+    app.command("translate")(query.translate)
     app.command("match")(query.match)
+    app.command("watch")(watch.watch)
     app.command("household")(relations.household)
     app.command("relations")(relations.relations)
     app.command("synth")(synth.synth)
@@ -64,6 +69,11 @@ def application() -> typer.Typer:
     app.add_typer(survivorship.app, name="survivorship")
     app.add_typer(audit.app, name="audit")
     app.command("erase")(erase.erase)
+    app.add_typer(review.app, name="review")
+    app.command("judge")(steward.judge)
+    app.add_typer(steward.judgements, name="judgements")
+    for act in (steward.merge, steward.unmerge, steward.split, steward.move, steward.pin, steward.unpin):
+        app.command()(act)
     app.command("verify")(maintenance.verify)
     app.command("rebuild")(maintenance.rebuild)
     if find_spec("mdm.cli.demo") is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mdm.cli.output import Progress
     from mdm_client.client import CrosswalkExport
+    from mdm_client.results import GoldenIdLineage
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write what the service knows to files.")
 
@@ -29,6 +30,10 @@ def _group() -> None:
 @app.command()
 def crosswalk(
     file: Annotated[Path, typer.Argument(help="Ends in .csv or .parquet; FILE.manifest.json is written beside it.")],
+    lineage: Annotated[
+        Path | None,
+        typer.Option(help="Also write every golden ID ever issued, at the same position; ends in .csv or .parquet."),
+    ] = None,
     server: Annotated[str, typer.Option(help="HOST:PORT of the service.")] = "127.0.0.1:50051",
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
@@ -37,29 +42,34 @@ def crosswalk(
     \b
     Examples:
       mdm export crosswalk crosswalk.csv
-      mdm export crosswalk crosswalk.parquet --server 127.0.0.1:50051
+      mdm export crosswalk crosswalk.parquet --lineage golden-ids.parquet
+      mdm watch --since "$(jq -r .token crosswalk.csv.manifest.json)"
+
+    The manifest's token begins the change feed without a gap. A golden ID's lineage is how it answers, its survivor,
+    when it was minted, and the golden IDs that its first records had before, when it was split off them.
     """
-    if file.suffix not in {".csv", ".parquet"}:
-        fail(f"{file.name} must end in .csv or .parquet", ExitCode.USAGE)
-    if not file.absolute().parent.is_dir():
-        fail(f"{file.absolute().parent} is no directory", ExitCode.USAGE)
+    for path in filter(None, (file, lineage)):
+        if path.suffix not in {".csv", ".parquet"}:
+            fail(f"{path.name} must end in .csv or .parquet", ExitCode.USAGE)
+        if not path.absolute().parent.is_dir():
+            fail(f"{path.absolute().parent} is no directory", ExitCode.USAGE)
+    if lineage is not None and lineage.absolute() == file.absolute():
+        fail("--lineage needs a file of its own", ExitCode.USAGE)
     with connected(server) as client, progress() as say:
-        exported = client.export_crosswalk()
+        exported = client.export_crosswalk(include_lineage=lineage is not None)
         table = _table(exported, say)
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        _write(table, partial, file.suffix)
-        manifest = {
-            "token": exported.token,
-            "rows": table.num_rows,
-            "pending": exported.pending_record_count,
-            "sha256": _digest(partial),
-        }
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-    # The manifest comes last: where it stands, the file it describes is whole.
+    manifest: dict[str, Any] = {
+        "token": exported.token,
+        "rows": table.num_rows,
+        "pending": exported.pending_record_count,
+        "sha256": _write_whole(table, file),
+    }
+    if lineage is not None:
+        ids = _lineage_table(exported.lineage)
+        manifest["lineage"] = {"file": lineage.name, "rows": ids.num_rows, "sha256": _write_whole(ids, lineage)}
+    # The manifest comes last: where it stands, the files that it describes are whole.
     note = file.with_name(f"{file.name}.manifest.json")
+    partial = file.with_name(f".{file.name}.partial")
     partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     partial.replace(note)
     show(manifest, as_json=as_json)
@@ -80,6 +90,31 @@ def _table(exported: CrosswalkExport, say: Progress) -> pa.Table:
     say("crosswalk", exported.row_count, exported.row_count)
     table = pa.concat_tables([schema.empty_table(), *parts])
     return table.sort_by([("registry", "ascending"), ("entity_kind", "ascending"), ("record_id", "ascending")])
+
+
+def _lineage_table(lineage: list[GoldenIdLineage]) -> pa.Table:
+    import pyarrow as pa
+
+    columns = {
+        "golden_id": [each.golden_id for each in lineage],
+        "status": [str(each.status) for each in lineage],
+        "surviving_golden_id": [each.surviving_golden_id for each in lineage],
+        "minted_at": [each.minted_at.isoformat() for each in lineage],
+        "predecessor_golden_ids": [";".join(each.predecessor_golden_ids) for each in lineage],
+    }
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def _write_whole(table: pa.Table, file: Path) -> str:
+    """Put a table in a file's place once it is wholly on disk; returns its SHA-256."""
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        _write(table, partial, file.suffix)
+        digest = _digest(partial)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    return digest
 
 
 def _write(table: pa.Table, path: Path, suffix: str) -> None:

@@ -125,11 +125,11 @@ def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
 
 
 @contextmanager
-def connected(server: str) -> Iterator[Client]:
+def connected(server: str, actor: str = "mdm-cli") -> Iterator[Client]:
     """Yield a client of a service that answers; otherwise end the command saying how to start one."""
     from mdm_client import Client, UnavailableError
 
-    with Client(server, actor="mdm-cli") as client:
+    with Client(server, actor=actor) as client:
         try:
             client.wait_until_ready(CONNECT_S_MAX)
         except UnavailableError:

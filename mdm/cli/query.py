@@ -1,4 +1,4 @@
-"""`mdm lookup` and `mdm match`."""
+"""`mdm lookup`, `mdm translate` and `mdm match`."""
 
 from __future__ import annotations
 
@@ -57,6 +57,44 @@ def lookup(
     }
     show({"records": answers, "read_at": found.read_at} if as_json else answers, as_json=as_json)
     if all(status.value == "not_found" for status in found.statuses):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def translate(
+    source: Annotated[list[str], typer.Argument(metavar="REGISTRY KIND ID…", show_default=False)],
+    to: Annotated[str, typer.Option(help="Registry whose keys are wanted; the same one finds duplicates in it.")],
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
+) -> None:
+    """Say under which keys another registry knows the bearers of records.
+
+    \b
+    Examples:
+      mdm translate hospital citizen BV006.26.106204 --to social_security
+      mdm translate household citizen DC0293135277 DC0293135278 --to hospital --json
+
+    A bearer whom the other registry knows twice has several keys. A record that is pending, deleted or unknown says so.
+    Exit code 1 when none of the records has a key there.
+    """
+    from mdm_client import EntityKind, RecordStatus
+
+    if len(source) < _KEY_PARTS_MIN or source[1] not in {"citizen", "business"}:
+        fail("give a registry, citizen or business, and record ids", ExitCode.USAGE)
+    registry, kind, *record_ids = source
+    with connected(server) as client:
+        found = client.translate_keys(registry, EntityKind(kind), record_ids, to)
+    rows = list(zip(record_ids, found.statuses, found.target_record_ids, strict=True))
+    if as_json:
+        records = {record_id: {"status": str(status), "keys": list(keys)} for record_id, status, keys in rows}
+        show({"records": records, "read_at": found.read_at}, as_json=True)
+    else:
+        no_key = f"no record of {to}"
+        words = {
+            record_id: list(keys) or (no_key if status is RecordStatus.FOUND else str(status))
+            for record_id, status, keys in rows
+        }
+        show(words, as_json=False)
+    if not any(found.target_record_ids):
         raise typer.Exit(ExitCode.FAILED)
 
 

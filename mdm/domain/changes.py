@@ -11,7 +11,16 @@ import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.keys import GoldenId, RecordNumber
-from mdm.domain.state import GoldenEntry, IdentityState, Pair, PotentialMatch, RecordEntry, apply
+from mdm.domain.reviews import Review
+from mdm.domain.state import (
+    GoldenEntry,
+    IdentityState,
+    Judgement,
+    Pair,
+    PotentialMatch,
+    RecordEntry,
+    apply,
+)
 
 
 class ChangeKind(enum.StrEnum):
@@ -168,10 +177,20 @@ class _Notes:
     def judgement(self, pair: Pair) -> ev.Verdict | None:
         return self._state.judgement(pair)
 
-    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
-        kind = ChangeKind.JUDGED_SAME if verdict is ev.Verdict.SAME else ChangeKind.JUDGED_DIFFERENT
-        self.pairs.append((pair, ChangeKind.JUDGEMENT_WITHDRAWN if verdict is None else kind))
-        self._state.put_judgement(pair, verdict)
+    def standing(self, pair: Pair) -> Judgement | None:
+        return self._state.standing(pair)
+
+    def put_judgement(self, pair: Pair, judgement: Judgement | None) -> None:
+        is_same = judgement is not None and judgement.verdict is ev.Verdict.SAME
+        kind = ChangeKind.JUDGED_SAME if is_same else ChangeKind.JUDGED_DIFFERENT
+        self.pairs.append((pair, ChangeKind.JUDGEMENT_WITHDRAWN if judgement is None else kind))
+        self._state.put_judgement(pair, judgement)
+
+    def review(self, review: int) -> Review | None:
+        return self._state.review(review)
+
+    def put_review(self, review: int, entry: Review | None) -> None:
+        self._state.put_review(review, entry)
 
     def setting(self, name: str) -> str | None:
         return self._state.setting(name)

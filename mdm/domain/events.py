@@ -41,6 +41,10 @@ class MatchReason(enum.StrEnum):
     """A personal ID alone, or a name and birth date that a stranger may well share."""
     REFUSED_EDGE = "refused_edge"
     """Would have put a veto inside a cluster."""
+    IDENTIFIER_CONFLICT = "identifier_conflict"
+    """Two golden records hold one verified identifier."""
+    RELINK_LEFTOVER = "relink_leftover"
+    """A re-linkage would have joined them, but something in the component changed before its commit."""
 
 
 class Verdict(enum.StrEnum):
@@ -133,9 +137,9 @@ class RecordsRegrouped(msgspec.Struct, frozen=True, array_like=True, tag="Record
     match_weight_bits: float | None = None
     run_id: str = ""
     former: tuple[Former, ...] = ()
-    """By a run: every golden ID that it touched, as it was. Records in none of them were pending."""
+    """By a run or a steward: every golden ID that it touched, as it was. Records in none of them were pending."""
     answered: tuple[PotentialMatchOpened, ...] = ()
-    """By a run: the open questions that it answers, because both records stand under one golden ID now."""
+    """By a run or a steward: the open questions that it answers: both records stand under one golden ID now."""
 
 
 class AnchorMoved(msgspec.Struct, frozen=True, array_like=True, tag="AnchorMoved"):
@@ -169,6 +173,14 @@ class JudgementMade(msgspec.Struct, frozen=True, array_like=True, tag="Judgement
     left: RecordNumber
     right: RecordNumber
     verdict: Verdict
+    reason_ids: tuple[int, ...] = ()
+    """Payloads that together hold the steward's words; see `mdm.resolve.reasons`."""
+    agreeing: tuple[str, ...] = ()
+    """Of a "different": comparisons that agreed between the two golden records, so known when it was said."""
+    act_seq: int = 0
+    """First judgement of the act that it belongs to: they are withdrawn together. 0 before acts were kept."""
+    regrouped_seq: int = 0
+    """The regrouping that the act brought about, if any."""
 
 
 class JudgementWithdrawn(msgspec.Struct, frozen=True, array_like=True, tag="JudgementWithdrawn"):
@@ -176,6 +188,7 @@ class JudgementWithdrawn(msgspec.Struct, frozen=True, array_like=True, tag="Judg
 
     left: RecordNumber
     right: RecordNumber
+    reason_ids: tuple[int, ...] = ()
 
 
 class ValuePinned(msgspec.Struct, frozen=True, array_like=True, tag="ValuePinned"):
@@ -184,6 +197,7 @@ class ValuePinned(msgspec.Struct, frozen=True, array_like=True, tag="ValuePinned
     number: RecordNumber
     field: str
     payload_id: int
+    reason_ids: tuple[int, ...] = ()
 
 
 class ValueUnpinned(msgspec.Struct, frozen=True, array_like=True, tag="ValueUnpinned"):
@@ -191,6 +205,7 @@ class ValueUnpinned(msgspec.Struct, frozen=True, array_like=True, tag="ValueUnpi
 
     number: RecordNumber
     field: str
+    reason_ids: tuple[int, ...] = ()
 
 
 class ClerkChose(msgspec.Struct, frozen=True, array_like=True, tag="ClerkChose"):
@@ -271,6 +286,102 @@ class LoadFinished(msgspec.Struct, frozen=True, array_like=True, tag="LoadFinish
     load_id: str
 
 
+class Judge(msgspec.Struct, frozen=True, array_like=True, tag="Judge"):
+    """Say that two records are of the same or of different bearers."""
+
+    left: RecordNumber
+    right: RecordNumber
+    verdict: Verdict
+
+
+class Merge(msgspec.Struct, frozen=True, array_like=True, tag="Merge"):
+    """Make two golden records one."""
+
+    left: GoldenId
+    right: GoldenId
+
+
+class Move(msgspec.Struct, frozen=True, array_like=True, tag="Move"):
+    """Take a record out of its golden record and put it into another one."""
+
+    number: RecordNumber
+    target: GoldenId
+
+
+Joining = Judge | Merge | Move
+"""Acts that may make golden records larger, and so may need a second person."""
+
+
+class ReviewAnswer(enum.StrEnum):
+    """What a steward says to a review."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNSURE = "unsure"
+    """Parks the review."""
+    ACCEPT = "accept"
+    """The large golden record is right as it is."""
+    APPROVE = "approve"
+    """A second person lets a proposal through."""
+    REJECT = "reject"
+
+
+class OversizeFound(msgspec.Struct, frozen=True, array_like=True, tag="OversizeFound"):
+    """A golden record has grown beyond what one bearer's records usually number; a steward has to look."""
+
+    golden_id: GoldenId
+    member_count: int
+
+
+class MergeProposed(msgspec.Struct, frozen=True, array_like=True, tag="MergeProposed"):
+    """One person wants to join golden records that are too large for one person to join."""
+
+    joining: Joining
+    left: RecordNumber
+    right: RecordNumber
+    """The two records that the act would bring together; `left` < `right`."""
+    member_count: int
+    expires_at_us: int
+    reason_ids: tuple[int, ...] = ()
+
+
+class ReviewClaimed(msgspec.Struct, frozen=True, array_like=True, tag="ReviewClaimed"):
+    """The event's actor works on a review until `until_us`, unless it is released before; its rest is over."""
+
+    review: int
+    """Seq of the event that opened the review."""
+    until_us: int
+
+
+class ReviewReleased(msgspec.Struct, frozen=True, array_like=True, tag="ReviewReleased"):
+    """The review went back to the common queue, from a claim, from rest, or from an escalation."""
+
+    review: int
+
+
+class ReviewParked(msgspec.Struct, frozen=True, array_like=True, tag="ReviewParked"):
+    """A steward could not tell; the review rests until `until_us`, or until its evidence changes."""
+
+    review: int
+    until_us: int
+    reason_ids: tuple[int, ...] = ()
+
+
+class ReviewEscalated(msgspec.Struct, frozen=True, array_like=True, tag="ReviewEscalated"):
+    """The review waits for somebody who may decide more."""
+
+    review: int
+    reason_ids: tuple[int, ...] = ()
+
+
+class ReviewSettled(msgspec.Struct, frozen=True, array_like=True, tag="ReviewSettled"):
+    """A review ended that no judgement ends: a large golden record was accepted, a proposal approved or rejected."""
+
+    review: int
+    answer: ReviewAnswer
+    reason_ids: tuple[int, ...] = ()
+
+
 class SubjectErased(msgspec.Struct, frozen=True, array_like=True, tag="SubjectErased"):
     """A person's values are destroyed: the journal's with this event, every derived copy until `ErasureFinished`.
 
@@ -316,6 +427,13 @@ Fact = (
     | RelinkCommitFinished
     | LoadProgressed
     | LoadFinished
+    | OversizeFound
+    | MergeProposed
+    | ReviewClaimed
+    | ReviewReleased
+    | ReviewParked
+    | ReviewEscalated
+    | ReviewSettled
     | SubjectErased
     | ErasureFinished
 )

@@ -6,12 +6,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import msgspec
 
 from mdm.domain import events as ev
+from mdm.domain import settings_fold as fold
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.review_fold import (
+    close_answered_proposals,
+    close_proposals,
+    fold_review,
+    put_golden,
+    put_question,
+)
+from mdm.domain.reviews import Review
 
 Pair = tuple[RecordNumber, RecordNumber]
 """Two record numbers, the smaller first."""
@@ -40,6 +49,8 @@ class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
     rejected: tuple[RecordNumber, ...] = ()
     pins: tuple[tuple[str, int], ...] = ()
     """(field, payload id) of values that a steward fixed."""
+    proposals: tuple[int, ...] = ()
+    """Reviews in which somebody proposes to join it with another record."""
     withdrawn_from: GoldenId | None = None
     """Of a deleted record: the golden record that it belonged to until then."""
     is_erased: bool = False
@@ -61,6 +72,14 @@ class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
     absorbed: tuple[GoldenId, ...] = ()
     """Sorted IDs that redirect here."""
     is_retired: bool = False
+    merged_seq: int = 0
+    """Of a redirect: the event that merged it, last time it had members."""
+    merged_members: tuple[RecordNumber, ...] = ()
+    """Of a redirect: its members when it was merged, for an unmerge to give back."""
+    oversize_review: int = 0
+    """The open review of its size, if any."""
+    accepted_count: int = 0
+    """Members that a steward found right."""
     withdrawn: tuple[RecordNumber, ...] = ()
     """Sorted: deleted records that belonged to it until then, whose values the journal still holds."""
     passed_on: tuple[tuple[RecordNumber, int], ...] = ()
@@ -75,6 +94,18 @@ class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
     reason: ev.MatchReason
     match_weight_bits: float
     detail: str
+    review: int = 0
+    """Its review: position at which the pair was first asked about without a pause."""
+
+
+class Judgement(msgspec.Struct, frozen=True, array_like=True):
+    """What a steward said of two records, and from which event it stands."""
+
+    verdict: ev.Verdict
+    seq: int = 0
+    act_seq: int = 0
+    regrouped_seq: int = 0
+    agreeing: tuple[str, ...] = ()
 
 
 class IdentityView(Protocol):
@@ -90,7 +121,13 @@ class IdentityView(Protocol):
         """Return the open question about a pair."""
 
     def judgement(self, pair: Pair) -> ev.Verdict | None:
+        """Return the verdict of the standing judgement about a pair."""
+
+    def standing(self, pair: Pair) -> Judgement | None:
         """Return the standing judgement about a pair."""
+
+    def review(self, review: int) -> Review | None:
+        """Return a review that is not closed."""
 
     def setting(self, name: str) -> str | None:
         """Return a setting.
@@ -115,8 +152,11 @@ class IdentityState(IdentityView, Protocol):
     def put_potential_match(self, pair: Pair, match: PotentialMatch | None) -> None:
         """Store an open question, or remove it with None."""
 
-    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
+    def put_judgement(self, pair: Pair, judgement: Judgement | None) -> None:
         """Store a judgement, or remove it with None."""
+
+    def put_review(self, review: int, entry: Review | None) -> None:
+        """Store a review at its place in the queue, or remove it with None."""
 
     def put_setting(self, name: str, value: str) -> None:
         """Store a setting."""
@@ -130,7 +170,8 @@ class MemoryState:
         self.records: dict[RecordNumber, RecordEntry] = {}
         self.goldens: dict[GoldenId, GoldenEntry] = {}
         self.potential_matches: dict[Pair, PotentialMatch] = {}
-        self.judgements: dict[Pair, ev.Verdict] = {}
+        self.judgements: dict[Pair, Judgement] = {}
+        self.reviews: dict[int, Review] = {}
         self.settings: dict[str, str] = {}
 
     def record(self, number: RecordNumber) -> RecordEntry | None:
@@ -161,15 +202,31 @@ class MemoryState:
             self.potential_matches[pair] = match
 
     def judgement(self, pair: Pair) -> ev.Verdict | None:
-        """Return the standing judgement about a pair."""
+        """Return the verdict about a pair."""
+        standing = self.judgements.get(pair)
+        return standing.verdict if standing else None
+
+    def standing(self, pair: Pair) -> Judgement | None:
+        """Return the judgement about a pair."""
         return self.judgements.get(pair)
 
-    def put_judgement(self, pair: Pair, verdict: ev.Verdict | None) -> None:
+    def put_judgement(self, pair: Pair, judgement: Judgement | None) -> None:
         """Store or remove a judgement."""
-        if verdict is None:
+        if judgement is None:
             self.judgements.pop(pair, None)
         else:
-            self.judgements[pair] = verdict
+            self.judgements[pair] = judgement
+
+    def review(self, review: int) -> Review | None:
+        """Return a review."""
+        return self.reviews.get(review)
+
+    def put_review(self, review: int, entry: Review | None) -> None:
+        """Store or remove a review."""
+        if entry is None:
+            self.reviews.pop(review, None)
+        else:
+            self.reviews[review] = entry
 
     def setting(self, name: str) -> str | None:
         """Return a setting."""
@@ -198,11 +255,12 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             _retire(state, seq, fact.golden_id)
         case ev.PotentialMatchOpened():
             match = PotentialMatch(seq, fact.reason, fact.match_weight_bits, fact.detail)
-            _open_potential_match(state, pair_of(fact.left, fact.right), match)
+            _open_potential_match(state, pair_of(fact.left, fact.right), match, event.at_us)
         case ev.PotentialMatchClosed():
             _close_potential_match(state, pair_of(fact.left, fact.right))
         case ev.JudgementMade():
-            _judge(state, seq, pair_of(fact.left, fact.right), fact.verdict)
+            standing = Judgement(fact.verdict, seq, fact.act_seq or seq, fact.regrouped_seq, fact.agreeing)
+            _judge(state, seq, pair_of(fact.left, fact.right), standing)
         case ev.JudgementWithdrawn():
             _judge(state, seq, pair_of(fact.left, fact.right), None)
         case ev.ValuePinned():
@@ -214,9 +272,9 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             changed = msgspec.structs.replace(record, chosen=fact.chosen, rejected=fact.rejected, changed_seq=seq)
             state.put_record(fact.number, changed)
         case ev.ConfigurationChanged():
-            _configure(state, seq, fact)
+            fold.fold_configuration(state, seq, fact)
         case ev.ModelActivated():
-            _activate_model(state, seq, fact)
+            fold.fold_model(state, seq, fact)
         case ev.EpochActivated():
             state.put_setting(f"epoch:{fact.kind}", fact.digest)
         case ev.RelinkCommitStarted():
@@ -235,28 +293,11 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
         case ev.LoadFinished():
             state.put_setting(f"load:{fact.load_id}", "0")
         case ev.SubjectErased():
-            _erase(state, seq, fact)
+            fold.fold_erasure(state, seq, fact)
         case ev.ErasureFinished():
-            _finish_erasures(state, fact)
+            fold.finish_erasures(state, fact)
         case _:
-            assert_never(fact)
-
-
-def _configure(state: IdentityState, seq: int, fact: ev.ConfigurationChanged) -> None:
-    state.put_setting(fact.part, fact.digest)
-    # Journals from before there were other parts than the registries give the state that they always gave.
-    if fact.part != "configuration":
-        _note_seq(state, f"{fact.part}s", seq)
-
-
-def _activate_model(state: IdentityState, seq: int, fact: ev.ModelActivated) -> None:
-    state.put_setting(f"model:{fact.kind}", fact.digest)
-    _note_seq(state, f"models:{fact.kind}", seq)
-    state.put_setting(f"pin:{fact.kind}", fact.digest if fact.is_pinned else "")
-
-
-def _note_seq(state: IdentityState, name: str, seq: int) -> None:
-    state.put_setting(name, f"{state.setting(name) or ''} {seq}".strip())
+            fold_review(state, event, fact)
 
 
 def _known_record(state: IdentityState, number: RecordNumber) -> RecordEntry:
@@ -277,7 +318,7 @@ def _known_golden(state: IdentityState, golden_id: GoldenId) -> GoldenEntry:
 
 def _change_golden(state: IdentityState, seq: int, golden_id: GoldenId, **changes: object) -> None:
     entry = _known_golden(state, golden_id)
-    state.put_golden(golden_id, msgspec.structs.replace(entry, changed_seq=seq, **changes))
+    put_golden(state, golden_id, msgspec.structs.replace(entry, changed_seq=seq, **changes))
 
 
 def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
@@ -285,7 +326,7 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
     if old is None:
         entry = RecordEntry(fact.registry, fact.kind, fact.payload_id, fact.payload_hash, seq, fact.updated_at_us)
     else:
-        _return(state, fact, old)
+        fold.note_returned(state, fact, old)
         entry = msgspec.structs.replace(
             old,
             payload_id=fact.payload_id,
@@ -299,38 +340,24 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
             # What was said of the former bearer says nothing of the new one.
             entry = msgspec.structs.replace(entry, chosen=None, rejected=(), pins=())
     state.put_record(fact.number, entry)
-
-
-def _return(state: IdentityState, fact: ev.RecordUpserted, old: RecordEntry) -> None:
-    """Note with the golden record what it loses: a withdrawn record that returns, or the key of another bearer."""
-    golden_id = old.golden_id or old.withdrawn_from
-    if golden_id is None or not (fact.is_new_bearer or old.is_deleted):
-        return
-    golden = _known_golden(state, golden_id)
-    withdrawn = tuple(number for number in golden.withdrawn if number != fact.number)
-    passed_on = golden.passed_on
     if fact.is_new_bearer:
-        passed_on = (*(each for each in passed_on if each[0] != fact.number), (fact.number, old.payload_id))
-    # The golden record is not changed by it: whatever it lost, it lost before or loses with the event that follows.
-    state.put_golden(golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn, passed_on=passed_on))
+        close_proposals(state, fact.number)
 
 
 def _leave(state: IdentityState, seq: int, number: RecordNumber, entry: RecordEntry) -> None:
     if entry.golden_id is not None:
         golden = _known_golden(state, entry.golden_id)
         members = tuple(member for member in golden.members if member != number)
-        state.put_golden(entry.golden_id, msgspec.structs.replace(golden, members=members, changed_seq=seq))
+        put_golden(state, entry.golden_id, msgspec.structs.replace(golden, members=members, changed_seq=seq))
 
 
 def _delete(state: IdentityState, seq: int, number: RecordNumber) -> None:
     entry = _known_record(state, number)
     _leave(state, seq, number, entry)
-    if entry.golden_id is not None:
-        golden = _known_golden(state, entry.golden_id)
-        withdrawn = tuple(sorted((*golden.withdrawn, number)))
-        state.put_golden(entry.golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn))
+    fold.note_withdrawn(state, number, entry)
     for other in entry.potential_matches:
         _close_potential_match(state, pair_of(number, other))
+    close_proposals(state, number)
     deleted = msgspec.structs.replace(
         _known_record(state, number),
         golden_id=None,
@@ -375,17 +402,33 @@ def _regroup(state: IdentityState, seq: int, fact: ev.RecordsRegrouped) -> None:
         if survivor != golden_id:
             absorbed[survivor].append(golden_id)
             if _known_golden(state, golden_id).survivor != survivor:
-                _change_golden(state, seq, golden_id, survivor=survivor, members=(), absorbed=())
+                was = _known_golden(state, golden_id)
+                merged = (seq, was.members) if was.members else (was.merged_seq, was.merged_members)
+                _change_golden(
+                    state,
+                    seq,
+                    golden_id,
+                    survivor=survivor,
+                    members=(),
+                    absorbed=(),
+                    merged_seq=merged[0],
+                    merged_members=merged[1],
+                )
     for ordinal, group in enumerate(fact.groups):
         members = tuple(sorted(group.numbers))
         if group.is_minted:
             golden = GoldenEntry(seq, ordinal, seq, members[0], None, members)
         else:
             golden = msgspec.structs.replace(
-                _known_golden(state, group.golden_id), survivor=None, members=members, changed_seq=seq
+                _known_golden(state, group.golden_id),
+                survivor=None,
+                members=members,
+                changed_seq=seq,
+                merged_seq=0,
+                merged_members=(),
             )
         golden = msgspec.structs.replace(golden, absorbed=tuple(sorted(absorbed[group.golden_id])))
-        state.put_golden(group.golden_id, golden)
+        put_golden(state, group.golden_id, golden)
         for number in members:
             entry = _known_record(state, number)
             if entry.golden_id != group.golden_id:
@@ -401,31 +444,15 @@ def _retire(state: IdentityState, seq: int, golden_id: GoldenId) -> None:
         rest = tuple(other for other in survivor.absorbed if other != golden_id)
         state.put_golden(entry.survivor, msgspec.structs.replace(survivor, absorbed=rest, changed_seq=seq))
     state.put_golden(
-        golden_id, msgspec.structs.replace(entry, anchor=None, survivor=None, is_retired=True, changed_seq=seq)
+        golden_id,
+        msgspec.structs.replace(
+            entry, anchor=None, survivor=None, is_retired=True, changed_seq=seq, merged_seq=0, merged_members=()
+        ),
     )
 
 
-def _erase(state: IdentityState, seq: int, fact: ev.SubjectErased) -> None:
-    _note_seq(state, "erasures", seq)
-    _note_seq(state, "erasing", seq)
-    for number in fact.numbers:
-        entry = _known_record(state, number)
-        if entry.withdrawn_from is not None:
-            golden = _known_golden(state, entry.withdrawn_from)
-            rest = tuple(other for other in golden.withdrawn if other != number)
-            state.put_golden(entry.withdrawn_from, msgspec.structs.replace(golden, withdrawn=rest))
-        state.put_record(number, msgspec.structs.replace(entry, is_erased=True, withdrawn_from=None, changed_seq=seq))
-    for golden_id in fact.golden_ids:
-        _change_golden(state, seq, golden_id, is_erased=True, withdrawn=(), passed_on=())
-
-
-def _finish_erasures(state: IdentityState, fact: ev.ErasureFinished) -> None:
-    unfinished = [each for each in (state.setting("erasing") or "").split() if int(each) not in fact.seqs]
-    state.put_setting("erasing", " ".join(unfinished))
-
-
-def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatch) -> None:
-    state.put_potential_match(pair, match)
+def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatch, at_us: int) -> None:
+    put_question(state, pair, match, at_us)
     for number, other in (pair, pair[::-1]):
         entry = _known_record(state, number)
         if other not in entry.potential_matches:
@@ -434,6 +461,9 @@ def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatc
 
 
 def _close_potential_match(state: IdentityState, pair: Pair) -> None:
+    known = state.potential_match(pair)
+    if known is not None:
+        state.put_review(known.review, None)
     state.put_potential_match(pair, None)
     for number, other in (pair, pair[::-1]):
         entry = _known_record(state, number)
@@ -447,14 +477,17 @@ def _close_answered(state: IdentityState, number: RecordNumber) -> None:
     for other in entry.potential_matches:
         if _known_record(state, other).golden_id == entry.golden_id:
             _close_potential_match(state, pair_of(number, other))
+    close_answered_proposals(state, entry)
 
 
-def _judge(state: IdentityState, seq: int, pair: Pair, verdict: ev.Verdict | None) -> None:
-    state.put_judgement(pair, verdict)
+def _judge(state: IdentityState, seq: int, pair: Pair, judgement: Judgement | None) -> None:
+    state.put_judgement(pair, judgement)
     for number, other in (pair, pair[::-1]):
         entry = _known_record(state, number)
-        others = {each for each in entry.judged if each != other} | ({other} if verdict else set())
+        others = {each for each in entry.judged if each != other} | ({other} if judgement else set())
         state.put_record(number, msgspec.structs.replace(entry, judged=tuple(sorted(others)), changed_seq=seq))
+    if judgement is not None:
+        close_proposals(state, *pair)
 
 
 def _pin(state: IdentityState, number: RecordNumber, field: str, payload_id: int | None) -> None:

@@ -8,10 +8,12 @@ import msgspec
 
 from mdm import errors
 from mdm.domain.changes import ChangeKind
-from mdm.domain.events import Cause
+from mdm.domain.events import Cause, Joining, Judge, ReviewAnswer
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.records import SourceRecord
+from mdm.domain.reviews import ReviewKind
 from mdm.errors import InvalidGoldenIdError, InvalidInputError, MdmError
+from mdm.limits import REVIEW_LEASE_S
 from mdm.linkage.features import FieldIssue
 from mdm.store.index import IndexVersions
 
@@ -177,7 +179,108 @@ class Erase(msgspec.Struct, frozen=True, array_like=True, tag="Erase"):
     """Records that a dry run counted; with another number nothing is erased."""
 
 
-Command = Upsert | Delete | FinishLoad | StartRelink | CommitRelink | CancelRelink | SwitchModel | SwitchRules | Erase
+class WithdrawJudgement(msgspec.Struct, frozen=True, array_like=True, tag="WithdrawJudgement"):
+    """Take a judgement back, with all of its act."""
+
+    judgement: int
+    """Seq of its event."""
+
+
+class Unmerge(msgspec.Struct, frozen=True, array_like=True, tag="Unmerge"):
+    """Give a golden ID back that was merged."""
+
+    golden_id: GoldenId
+
+
+class Split(msgspec.Struct, frozen=True, array_like=True, tag="Split"):
+    """Take records out of a golden record and make them one of their own."""
+
+    golden_id: GoldenId
+    numbers: tuple[RecordNumber, ...]
+
+
+class Pin(msgspec.Struct, frozen=True, array_like=True, tag="Pin"):
+    """Fix the value that a golden record shows for a field."""
+
+    golden_id: GoldenId
+    field: str
+    value: str
+
+
+class Unpin(msgspec.Struct, frozen=True, array_like=True, tag="Unpin"):
+    """Let a fixed value go."""
+
+    golden_id: GoldenId
+    field: str
+
+
+Act = Joining | WithdrawJudgement | Unmerge | Split | Pin | Unpin
+
+
+class Steward(msgspec.Struct, frozen=True, array_like=True, tag="Steward"):
+    """Carry out a steward's act on golden records."""
+
+    request: Request
+    act: Act
+    reason: str
+    etag: str = ""
+    """What the steward looked at; empty decides whatever is there."""
+    is_dry_run: bool = False
+
+
+class ReviewFilter(msgspec.Struct, frozen=True, array_like=True):
+    """Which reviews are meant; nothing stated means all."""
+
+    kinds: tuple[ReviewKind, ...] = ()
+    entity_kind: EntityKind | None = None
+    registry: str = ""
+    priority_min: int = 0
+    skipped: tuple[int, ...] = ()
+
+
+class ClaimReview(msgspec.Struct, frozen=True, array_like=True, tag="ClaimReview"):
+    """Keep a review for oneself for a while."""
+
+    request: Request
+    review: int = 0
+    """0 takes the most urgent one that passes the filter and nobody works on."""
+    wanted: ReviewFilter = ReviewFilter()
+    lease_s: int = REVIEW_LEASE_S
+
+
+class ReleaseReview(msgspec.Struct, frozen=True, array_like=True, tag="ReleaseReview"):
+    """Give a review back, or hand it to somebody who may decide more."""
+
+    request: Request
+    review: int
+    is_escalated: bool = False
+    reason: str = ""
+
+
+class ResolveReview(msgspec.Struct, frozen=True, array_like=True, tag="ResolveReview"):
+    """Answer a review."""
+
+    request: Request
+    review: int
+    answer: ReviewAnswer
+    reason: str
+    etag: str = ""
+    is_dry_run: bool = False
+
+
+StewardCommand = Steward | ClaimReview | ReleaseReview | ResolveReview
+Command = (
+    Upsert
+    | Delete
+    | FinishLoad
+    | StartRelink
+    | CommitRelink
+    | CancelRelink
+    | SwitchModel
+    | SwitchRules
+    | Erase
+    | StewardCommand
+)
 
 
 class WriteAnswer(msgspec.Struct, frozen=True, array_like=True, tag="WriteAnswer"):
@@ -221,6 +324,37 @@ class SwitchAnswer(msgspec.Struct, frozen=True, array_like=True, tag="SwitchAnsw
     is_repeated: bool = False
 
 
+class RecordGroup(msgspec.Struct, frozen=True, array_like=True):
+    """A golden record before or after an act."""
+
+    golden_id: GoldenId
+    is_minted: bool
+    """Issued by the act; a dry run shows another ID than the act will give."""
+    numbers: tuple[RecordNumber, ...]
+
+
+class StewardAnswer(msgspec.Struct, frozen=True, array_like=True, tag="StewardAnswer"):
+    """What a steward's act did, or would do."""
+
+    seq: int
+    changes: tuple[GoldenIdChange, ...] = ()
+    before: tuple[RecordGroup, ...] = ()
+    after: tuple[RecordGroup, ...] = ()
+    made: tuple[Judge, ...] = ()
+    withdrawn: tuple[Judge, ...] = ()
+    contradicted: tuple[int, ...] = ()
+    """In a dry run: the judgements that stand against the act, as a chain."""
+    etag: str = ""
+    """What the act was decided on."""
+    judgement: int = 0
+    """The act's first judgement: withdrawing it withdraws the act."""
+    review: int = 0
+    """The review that was claimed, or opened for a second person."""
+    is_proposed: bool = False
+    """Nothing was done yet: the act waits for a second person."""
+    is_repeated: bool = False
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
     """An error that belongs to the command alone: class name of `mdm.errors` and its arguments."""
 
@@ -242,5 +376,5 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
         return raised
 
 
-Accepted = WriteAnswer | RunAnswer | SwitchAnswer | EraseAnswer
+Accepted = WriteAnswer | RunAnswer | SwitchAnswer | EraseAnswer | StewardAnswer
 Answer = Accepted | Refusal

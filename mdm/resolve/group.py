@@ -10,6 +10,7 @@ from mdm.domain import events as ev
 from mdm.domain.changes import Changes
 from mdm.domain.keys import GOLDEN_ID_RANDOM_BITS, EntityKind, GoldenId, RecordNumber, golden_id
 from mdm.domain.state import RecordEntry
+from mdm.limits import OVERSIZED_MEMBERS_MIN
 from mdm.resolve.engines import Engine
 from mdm.store.journal import Batch
 from mdm.store.transaction import IndexTransaction
@@ -43,10 +44,16 @@ class Group:
         return self.batch.events
 
     def add(self, cause: ev.Cause, fact: ev.Fact) -> None:
-        """Draft a fact and fold it."""
+        """Draft a fact and fold it, and note golden records that it made too large."""
         changes = self.index.fold(self.batch.add(cause, fact))
         if changes is not None:
             self.changes.append(changes)
+        for grown in _grown(fact):
+            golden = self.index.golden(grown)
+            count = len(golden.members) if golden else 0
+            floor = max(OVERSIZED_MEMBERS_MIN, 2 * golden.accepted_count) if golden else 0
+            if golden is not None and count >= floor and not golden.oversize_review:
+                self.index.fold(self.batch.add(cause, ev.OversizeFound(grown, count)))
 
     def seal(self, number: RecordNumber, payload: bytes) -> tuple[int, bytes]:
         """Seal a record's values; returns payload id and keyed hash."""
@@ -75,3 +82,14 @@ class Group:
         """Return the golden ID that a record belongs to now."""
         entry = self.index.record(number)
         return entry.golden_id if entry else None
+
+
+def _grown(fact: ev.Fact) -> Sequence[GoldenId]:
+    """Return the golden records that a fact may have made larger."""
+    match fact:
+        case ev.RecordResolved(is_minted=False):
+            return (fact.golden_id,)
+        case ev.RecordsRegrouped():
+            return [group.golden_id for group in fact.groups]
+        case _:
+            return ()

@@ -26,6 +26,7 @@ from mdm.linkage.rules import SOLE
 from mdm.linkage.specification import specification_of
 from mdm.resolve.commands import Proposal, ScoredCandidate
 from mdm.resolve.engines import Engine
+from mdm.resolve.questions import agreeing, shares_number, verified_identifiers, with_conflicts, without_answered
 from mdm.resolve.views import TruncatedBlock
 
 STEWARD_BITS = 1000.0
@@ -153,6 +154,16 @@ def consider(
         own=own,
         current=held_by if company else None,
     )
+    stays_in = None if company else held_by
+    if verified_identifiers(description.features):
+        sharing = (each for each in scored if shares_number(engine.kind, each.levels))
+        others = ((each, features_of(state, engine.kind, each.number)) for each in sharing)
+        candidates = [(each.number, each.match_weight_bits, other) for each, other in others if other is not None]
+        decision = with_conflicts(state, decision, description.features, stays_in, candidates)
+    if decision.questions:
+        asked = {question.number for question in decision.questions}
+        agreed = {each.number: agreeing(engine.kind, each.levels) for each in scored if each.number in asked}
+        decision = without_answered(state, decision, own, stays_in, agreed)
     return Consideration(found.truncated, scored, evidence, decision, held_by, bool(company))
 
 

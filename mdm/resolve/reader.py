@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -16,7 +16,9 @@ from mdm.config import Configuration
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import GoldenEntry, pair_of
+from mdm.domain.survivorship import GoldenValue
 from mdm.errors import (
+    FeedResetError,
     InvalidInputError,
     NotFreshEnoughError,
     UnknownGoldenIdError,
@@ -30,6 +32,7 @@ from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines, engine
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_named
+from mdm.resolve.feed import FeedFilter, FeedPage, read_page
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
@@ -43,7 +46,7 @@ from mdm.resolve.survivorship import (
     RulesInForce,
     compare_rules,
     last_activation,
-    member_of,
+    members_of,
     rules_in_force,
     values_of,
 )
@@ -56,6 +59,7 @@ from mdm.resolve.views import (
     Preview,
     RecordState,
     StoredRecord,
+    golden_state,
 )
 from mdm.store.data_directory import DataDirectory
 from mdm.store.export_ledger import ExportLedger
@@ -76,6 +80,14 @@ class _Opened(msgspec.Struct, frozen=True):
     rules: RulesInForce
     journal: JournalReader
     """For its identity, which tokens carry, and for what a steward pinned; never on the way of a lookup."""
+
+
+class Reading(NamedTuple):
+    """One state of the index with what belongs to it."""
+
+    view: IndexView
+    journal: JournalReader
+    engines: dict[EntityKind, Engine]
 
 
 class Reader:
@@ -147,6 +159,41 @@ class Reader:
             if time.monotonic() >= until:
                 raise NotFreshEnoughError("the position that at_least_as_fresh names is not applied here yet")
             time.sleep(FRESHNESS_POLL_S)
+
+    def feed_position(self, token: str) -> int:
+        """Return the position behind which a change feed goes on.
+
+        Raises:
+            InvalidTokenError: No token.
+            FeedResetError: Of another journal, an epoch before a restore, or beyond this journal's end.
+        """
+        journal, parsed = self._opened.journal, parse_token(token, "after")
+        is_ours = (parsed.journal_id, parsed.epoch) == (journal.journal_id, journal.epoch)
+        if not is_ours or parsed.seq > journal.last_seq:
+            raise FeedResetError(
+                "the token is of another journal or of an epoch before a restore: export the crosswalk, replace your "
+                "copy with it, and watch from the token of the export"
+            )
+        return parsed.seq
+
+    def feed_page(self, after_seq: int, wanted: FeedFilter) -> FeedPage:
+        """Return what the change feed tells next, read in one short transaction; see `read_page`."""
+        with self._opened.index.read() as view:
+            return read_page(view, after_seq, wanted)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """Yield one consistent state, for one call."""
+        opened = self._opened
+        with opened.index.read() as view:
+            yield Reading(view, opened.journal, opened.engines)
+
+    def values_of(self, view: IndexView, numbers: Sequence[RecordNumber]) -> tuple[GoldenValue, ...]:
+        """Return the values that a golden record of these members shows, or would show."""
+        opened = self._opened
+        members = members_of(view, opened.configuration, numbers)
+        kind = EntityKind(members[0].record.key.kind) if members else EntityKind.CITIZEN
+        return values_of(view, opened.journal, kind, members, opened.rules)
 
     def lookup_many(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str]
@@ -221,11 +268,7 @@ class Reader:
             requested, entry = _issued(view, golden_id)
             surviving = entry.survivor or requested
             golden = view.golden(surviving) or entry
-            members = [
-                member
-                for number in golden.members
-                if (member := member_of(view, opened.configuration, number)) is not None
-            ]
+            members = members_of(view, opened.configuration, golden.members)
             asked = {
                 pair_of(number, other)
                 for number in golden.members
@@ -235,7 +278,7 @@ class Reader:
             return GoldenRecord(
                 requested,
                 None if entry.is_retired else surviving,
-                _golden_state(entry),
+                golden_state(entry),
                 kind_of(requested),
                 values_of(view, opened.journal, kind_of(requested), members, opened.rules),
                 tuple(
@@ -263,7 +306,7 @@ class Reader:
             surviving = entry.survivor or requested
             now, former = households_of(view, view.golden(surviving) or entry)
             current = None if entry.is_retired else surviving
-            return HouseholdAnswer(current, _golden_state(entry), now, former, view.applied_seq)
+            return HouseholdAnswer(current, golden_state(entry), now, former, view.applied_seq)
 
     def relations(self, golden_id: str, wanted: RelationFilter, size: int, after: Position | None) -> RelationPage:
         """Return a page of a golden record's relations; of a retired ID none. Cost: about 50 us a row.
@@ -278,7 +321,7 @@ class Reader:
             relations = RelationList(view, surviving, view.golden(surviving) or entry, wanted)
             rows, following = relations.page(size, after)
             current = None if entry.is_retired else surviving
-            return RelationPage(current, _golden_state(entry), tuple(rows), following, view.applied_seq)
+            return RelationPage(current, golden_state(entry), tuple(rows), following, view.applied_seq)
 
     def current_golden_ids(self, golden_ids: Sequence[str]) -> tuple[list[str], list[GoldenState], int]:
         """Return the surviving ID ("" for retired and never issued ones) and the state of each golden ID.
@@ -292,7 +335,7 @@ class Reader:
             for golden_id in golden_ids:
                 requested = parse_golden_id(golden_id)
                 entry = view.golden(requested)
-                states.append(GoldenState.NEVER_ISSUED if entry is None else _golden_state(entry))
+                states.append(GoldenState.NEVER_ISSUED if entry is None else golden_state(entry))
                 surviving.append("" if entry is None or entry.is_retired else entry.survivor or requested)
             return surviving, states, view.applied_seq
 
@@ -328,16 +371,16 @@ class Reader:
 
     def translate(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str], target_registry: str
-    ) -> tuple[list[list[str]], int]:
-        """Return for each record of one registry the record ids of the same bearer in another."""
+    ) -> tuple[list[int], list[list[str]], int]:
+        """Return for each record of one registry its `RecordState` and the record ids of the same bearer in another."""
         translated: list[list[str]] = []
         with self._opened.index.read() as view:
-            golden_ids, _ = view.lookup_many(registry, kind, record_ids)
+            golden_ids, states = view.lookup_many(registry, kind, record_ids)
             for golden_id in golden_ids:
                 golden = view.golden(GoldenId(golden_id)) if golden_id else None
                 keys = [view.key_of(number) for number in golden.members] if golden else []
                 translated.append(sorted(key.record_id for key in keys if key and key.registry == target_registry))
-            return translated, view.applied_seq
+            return states, translated, view.applied_seq
 
     @contextmanager
     def crosswalk(self, wanted: CrosswalkFilter) -> Iterator[CrosswalkExport]:
@@ -452,9 +495,3 @@ def _issued(view: IndexView, golden_id: str) -> tuple[GoldenId, GoldenEntry]:
     if entry is None:
         raise UnknownGoldenIdError("this golden ID was never issued")
     return requested, entry
-
-
-def _golden_state(entry: GoldenEntry) -> GoldenState:
-    if entry.is_retired:
-        return GoldenState.RETIRED
-    return GoldenState.REDIRECTED if entry.survivor else GoldenState.ACTIVE

@@ -13,6 +13,7 @@ from mdm.domain.rules import regroup, reversal
 from mdm.domain.state import pair_of
 from mdm.limits import RELINK_DROPPED_LISTED_MAX, RELINK_EXAMPLE_RECORDS_MAX
 from mdm.resolve.group import Group
+from mdm.resolve.matcher import features_of
 from mdm.resolve.relink_runs import (
     PLAN_FILE,
     Component,
@@ -69,6 +70,7 @@ def commit_item(group: Group, commit: Commit, item: PlanItem) -> bool:
                     entry = group.index.record(pending.number)
                     if entry is not None and entry.golden_id is None and not entry.is_deleted:
                         resolve_stored(group, pending.number, commit.cause)
+                leave_to_steward(group, commit.cause_of(group, item.clusters[0][0]), item, run_id)
                 return False
             facts = regroup(
                 group.index,
@@ -93,6 +95,21 @@ def commit_item(group: Group, commit: Commit, item: PlanItem) -> bool:
         case QuestionChanges():
             _change_questions(group, commit, item)
     return True
+
+
+def leave_to_steward(group: Group, cause: ev.Cause, dropped: Component, run_id: str) -> None:
+    """Ask about the edge that a dropped component hung on, if its two records still are likely to be of one bearer."""
+    left, right = dropped.left, dropped.right
+    if left is None or right is None or not _may_be_asked(group, *pair_of(left, right)):
+        return
+    engine = group.engines[group.record(left).kind]
+    one, other = (features_of(group.index, engine.kind, number) for number in (left, right))
+    if one is None or other is None:
+        return
+    bits = engine.scorer.score(one, [other])[0].match_weight_bits
+    if bits >= engine.model.thresholds.review_bits:
+        reason = ev.MatchReason.RELINK_LEFTOVER
+        group.add(cause, ev.PotentialMatchOpened(*pair_of(left, right), reason, bits, "component_changed", run_id))
 
 
 def numbers_of(item: PlanItem) -> tuple[RecordNumber, ...]:

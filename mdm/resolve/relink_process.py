@@ -33,6 +33,7 @@ from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
 from mdm.resolve.relink_linkage import Linked, Records, link
 from mdm.resolve.relink_plan import Changes, changed_questions
+from mdm.resolve.relink_questions import reviewed
 from mdm.resolve.relink_report import Impact, total
 from mdm.resolve.relink_revert import plan_reversal
 from mdm.resolve.relink_runs import (
@@ -221,6 +222,7 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
             memory_limit=memory_limit,
             progress=run.progress,
         )
+        linked = reviewed(snapshot, linked, said, view.standing)
         verdict = learned.verdict
         if linked.model.thresholds != model.thresholds:
             verdict += f"; judgements raised the link threshold to {linked.model.thresholds.link_bits:g} bits"

@@ -162,6 +162,11 @@ def member_of(view: IndexView, configuration: Configuration, number: RecordNumbe
     return Member(number, record, rank, updated_at_us(record.updated_at))
 
 
+def members_of(view: IndexView, configuration: Configuration, numbers: Iterable[RecordNumber]) -> list[Member]:
+    """Return records as survivorship weighs them, without those that are deleted or erased."""
+    return [each for number in numbers if (each := member_of(view, configuration, number)) is not None]
+
+
 def compare_rules(
     index: Index, journal: JournalReader, in_force: RulesInForce, candidate: RulesInForce, *, sample_count: int
 ) -> list[RulesComparison]:
@@ -189,7 +194,7 @@ def _compare(
         with index.read() as view:
             golden = view.golden(golden_id)
             numbers = golden.members if golden else ()
-            members = [each for n in numbers if (each := member_of(view, in_force.configuration, n)) is not None]
+            members = members_of(view, in_force.configuration, numbers)
             # One record alone has nothing to choose from.
             if len(members) < 2:  # noqa: PLR2004
                 continue

@@ -10,6 +10,7 @@ import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.decision import Decision
+from mdm.domain.judgements import bequeathed
 from mdm.domain.keys import GoldenId, RecordNumber
 from mdm.domain.rules import departure, regroup
 from mdm.domain.state import RecordEntry, pair_of
@@ -20,6 +21,7 @@ from mdm.resolve.bearer import is_another_bearer
 from mdm.resolve.changes import golden_id_changes
 from mdm.resolve.commands import ClerkChoice, Delete, ScoredCandidate, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
+from mdm.resolve.fixed_values import hand_over
 from mdm.resolve.group import Group
 from mdm.resolve.matcher import Consideration, Description, consider, describe
 from mdm.resolve.payloads import decode_payload, encode_payload, updated_at_us
@@ -77,7 +79,10 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     description = _description(command)
     is_new_bearer = is_another_bearer(group.index, engine, number, description.features)
     if is_new_bearer and entry is not None:
-        # What a steward said was said of the former bearer.
+        # What a steward said was said of the former bearer; what follows from it for others stays.
+        for fact in bequeathed(group.index, number):
+            group.add(cause, fact)
+        hand_over(group, cause, number)
         for other in entry.judged:
             group.add(cause, ev.JudgementWithdrawn(*pair_of(number, other)))
     _store(group, command, number, payload, stated_us, cause, is_new_bearer=is_new_bearer)
@@ -137,7 +142,8 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
         return WriteAnswer(WriteOutcome.ABSENT, group.last_seq)
     first_change = len(group.changes)
     cause = group.engines[command.key.kind].stamped(command.request.cause)
-    for fact in departure(group.index, number):
+    hand_over(group, cause, number)
+    for fact in (*bequeathed(group.index, number), *departure(group.index, number)):
         group.add(cause, fact)
     group.add(cause, ev.RecordDeleted(number))
     group.index.drop_match_state(number)
@@ -214,6 +220,7 @@ def _resolved(number: RecordNumber, golden_id: GoldenId, decision: Decision, *, 
 
 def _leave(group: Group, stored: _Stored, entry: RecordEntry) -> None:
     if entry.golden_id is not None:
+        hand_over(group, stored.cause, stored.number)
         for fact in departure(group.index, stored.number):
             group.add(stored.cause, fact)
 

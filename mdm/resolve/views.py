@@ -8,6 +8,7 @@ import msgspec
 
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
+from mdm.domain.state import GoldenEntry
 from mdm.domain.survivorship import GoldenValue
 from mdm.linkage.features import Features, FieldIssue
 
@@ -28,6 +29,13 @@ class GoldenState(enum.StrEnum):
     REDIRECTED = "redirected"
     RETIRED = "retired"
     NEVER_ISSUED = "never_issued"
+
+
+def golden_state(entry: GoldenEntry) -> GoldenState:
+    """Return how an issued golden ID answers."""
+    if entry.is_retired:
+        return GoldenState.RETIRED
+    return GoldenState.REDIRECTED if entry.survivor else GoldenState.ACTIVE
 
 
 class Grade(enum.StrEnum):

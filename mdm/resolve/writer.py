@@ -33,6 +33,8 @@ from mdm.resolve.commands import (
     Request,
     RunAnswer,
     StartRelink,
+    StewardAnswer,
+    StewardCommand,
     SwitchAnswer,
     SwitchModel,
     SwitchRules,
@@ -40,6 +42,7 @@ from mdm.resolve.commands import (
     WriteAnswer,
     WriteOutcome,
 )
+from mdm.resolve.desk import Desk
 from mdm.resolve.engines import Engine, active_engines, default_engine, usable_model
 from mdm.resolve.erasure import Eraser, erase
 from mdm.resolve.group import Group
@@ -61,6 +64,7 @@ _answers = msgspec.msgpack.Decoder(WriteAnswer)
 _run_ids = msgspec.msgpack.Decoder(str)
 _erase_answers = msgspec.msgpack.Decoder(EraseAnswer)
 _switch_answers = msgspec.msgpack.Decoder(SwitchAnswer)
+_steward_answers = msgspec.msgpack.Decoder(StewardAnswer)
 
 
 class Writer:
@@ -86,6 +90,7 @@ class Writer:
             self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
         self._eraser = Eraser(directory, journal, index, self._relink)
+        self._desk = Desk(journal, index, configuration)
 
     @contextmanager
     def _transaction(self, engines: dict[EntityKind, Engine]) -> Iterator[Group]:
@@ -131,6 +136,9 @@ class Writer:
                 waiting = []
             elif isinstance(command, SwitchModel | SwitchRules):
                 answers += [*self._execute_or_split(waiting), self._activate(command)]
+                waiting = []
+            elif isinstance(command, StewardCommand):
+                answers += [*self._execute_or_split(waiting), self._steward(command)]
                 waiting = []
             else:
                 waiting.append(command)
@@ -226,6 +234,29 @@ class Writer:
         if isinstance(command, SwitchModel):
             return activate(group, self._journal, command)
         return activate_rules(group, command.request.cause, command.body, self._configuration, command.reason)
+
+    def _steward(self, command: StewardCommand) -> Answer:
+        """Carry out a steward's command: in a transaction of its own, because a dry run takes it back."""
+        request = command.request
+        guard = (request.cause.actor, type(command).__name__, request.request_id)
+
+        @contextmanager
+        def transaction() -> Iterator[Group]:
+            with self._transaction(dict(self._engines)) as group:
+                self._population.follow(group, SYSTEM)
+                yield group
+            self._engines = group.engines
+            self._population.note(group)
+
+        try:
+            known = self._first_answer(guard, request)
+            if known is not None:
+                return msgspec.structs.replace(_steward_answers.decode(known.response), is_repeated=True)
+            return self._desk.execute(command, transaction)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001  (no act that breaks may end the writer)
+            return _refusal(command, error)
 
     def _follow_engines(self) -> None:
         if self._relink.has_new_engines:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Protocol
 
 import grpc
-from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
 from mdm.domain.events import Cause
@@ -91,6 +91,17 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
         reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
 
 
+def check_registries(reader: Reader, names: Iterable[str]) -> None:
+    """Pass if a filter names declared registries only.
+
+    Raises:
+        InvalidInputError: It does not; says which there are.
+    """
+    known = reader.configuration.registries
+    if not known.keys() >= set(names):
+        raise InvalidInputError("registries", f"must be of {', '.join(sorted(known))}")
+
+
 def write(link: WriterLink, command: Command, context: grpc.ServicerContext) -> Accepted:
     """Have the writer execute a command within the call's deadline.
 
@@ -106,11 +117,6 @@ def write(link: WriterLink, command: Command, context: grpc.ServicerContext) -> 
 def token_at(reader: Reader, seq: int) -> common.JournalToken:
     """Return the wire form of a position."""
     return common.JournalToken(value=reader.token(seq))
-
-
-def timestamp(at_us: int) -> timestamp_pb2.Timestamp:
-    """Return the wire form of a time, from UTC microseconds."""
-    return timestamp_pb2.Timestamp(seconds=at_us // 1_000_000, nanos=at_us % 1_000_000 * 1000)
 
 
 def _bounded(key: str, value: str, characters_max: int) -> str:

@@ -11,8 +11,9 @@ from mdm.errors import UnknownRecordError
 from mdm.resolve.commands import Erase, EraseAnswer
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline
 from mdm.resolve.reader import Reader
-from mdm.server.calls import cause_of, request_of, timestamp, token_at, write
+from mdm.server.calls import cause_of, request_of, token_at, write
 from mdm.server.page_tokens import page_token, place_of
+from mdm.server.wire_answers import timestamp
 from mdm.server.wire_records import key_message, source_key
 from mdm.server.writer_link import WriterLink
 from mdm.store.export_ledger import ExportEntry

@@ -175,6 +175,9 @@ def _status(
     code: grpc.StatusCode, reason: str, text: str, facts: Mapping[str, str], violations: Sequence[tuple[str, str]]
 ) -> CallStatus:
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=dict(facts))]
+    if reason == errors.FeedResetError.reason:
+        violation = error_details_pb2.PreconditionFailure.Violation(type="RESET", subject="after", description=text)
+        details.append(error_details_pb2.PreconditionFailure(violations=[violation]))
     if violations:
         fields = [error_details_pb2.BadRequest.FieldViolation(field=f, description=d) for f, d in violations]
         details.append(error_details_pb2.BadRequest(field_violations=fields))

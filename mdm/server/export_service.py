@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 
 import grpc
 import msgspec
 
 from mdm.domain.keys import EntityKind
-from mdm.errors import InvalidInputError
-from mdm.limits import BATCH_LOOKUP_KEYS_MAX
-from mdm.resolve.crosswalk import CrosswalkChunk, CrosswalkFilter
+from mdm.limits import BATCH_LOOKUP_KEYS_MAX, LINEAGE_CHUNK_ROWS
+from mdm.resolve.crosswalk import CrosswalkChunk, CrosswalkFilter, Lineage
 from mdm.resolve.reader import Reader
-from mdm.server.calls import await_freshness, cause_of, token_at
+from mdm.server.calls import await_freshness, cause_of, check_registries, token_at
+from mdm.server.wire_answers import GOLDEN_STATES, timestamp
 from mdm.server.wire_records import KINDS, kind_number
 from mdm.store.export_ledger import ExportEntry
 from mdm.v1 import common_pb2 as common
@@ -36,10 +36,7 @@ class ExportService(ExportServiceServicer):
         self, request: wire.ExportCrosswalkRequest, context: grpc.ServicerContext
     ) -> Iterator[wire.ExportCrosswalkResponse]:
         """Stream all rows between a header and a trailer."""
-        known = self._reader.configuration.registries
-        for name in request.registries:
-            if name not in known:
-                raise InvalidInputError("registries", f"must be of {', '.join(sorted(known))}")
+        check_registries(self._reader, request.registries)
         await_freshness(self._reader, request, context)
         kinds = frozenset({KINDS[request.entity_kind]} if request.entity_kind else EntityKind)
         wanted = CrosswalkFilter(frozenset(request.registries), kinds, request.include_pending)
@@ -67,8 +64,30 @@ class ExportService(ExportServiceServicer):
                     yield wire.ExportCrosswalkResponse(chunk=part)
             ended_us = time.time_ns() // 1000
             self._reader.exports.note(msgspec.structs.replace(noted, at_us=ended_us, row_count=row_count))
-            trailer = wire.ExportTrailer(row_count=row_count, pending_record_count=export.pending_count)
+            golden_id_count = 0
+            for lineage in _batches(export.lineage()) if request.include_lineage else ():
+                golden_id_count += len(lineage)
+                yield wire.ExportCrosswalkResponse(lineage=_lineage_chunk(lineage))
+            trailer = wire.ExportTrailer(
+                row_count=row_count, pending_record_count=export.pending_count, golden_id_count=golden_id_count
+            )
         yield wire.ExportCrosswalkResponse(trailer=trailer)
+
+
+def _batches(rows: Iterator[Lineage]) -> Iterator[list[Lineage]]:
+    while batch := list(islice(rows, LINEAGE_CHUNK_ROWS)):
+        yield batch
+
+
+def _lineage_chunk(rows: Sequence[Lineage]) -> wire.LineageChunk:
+    return wire.LineageChunk(
+        golden_ids=[row.golden_id for row in rows],
+        statuses=[GOLDEN_STATES[row.state] for row in rows],
+        surviving_golden_ids=[row.surviving or "" for row in rows],
+        minted_at=[timestamp(row.minted_at_us) for row in rows],
+        predecessor_counts=[len(row.predecessors) for row in rows],
+        predecessor_golden_ids=[each for row in rows for each in row.predecessors],
+    )
 
 
 def _parts(chunk: CrosswalkChunk) -> Iterator[wire.CrosswalkChunk]:

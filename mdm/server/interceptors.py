@@ -81,16 +81,20 @@ class _Route(NamedTuple):
 class Gate(grpc.ServerInterceptor):
     """Wraps each handler once and refuses calls for which there is no place."""
 
-    def __init__(self, unary: CountingPool, streams: CountingPool, administration: CountingPool) -> None:
+    def __init__(
+        self, unary: CountingPool, streams: CountingPool, watches: CountingPool, administration: CountingPool
+    ) -> None:
         """Share the pools of one server.
 
         Args:
             unary: For unary calls.
             streams: For streaming calls: their bound is its number of threads, so that none waits behind another.
+            watches: For calls named Watch, which may stay for ever with nothing to do; bounded like the streams.
             administration: For health checks and refusals, which must answer when all else is full.
         """
         self._unary = unary
         self._streams = streams
+        self._watches = watches
         self._administration = administration
         self._routes: dict[str, _Route] = {}
         self._is_draining = False
@@ -124,8 +128,10 @@ class Gate(grpc.ServerInterceptor):
                     behaviour, handler.request_deserializer, handler.response_serializer
                 )
             return _Route(handler, handler, self._administration)
-        pool = self._streams if is_stream else self._unary
         name = method.rpartition(".")[2]
+        pool = self._unary
+        if is_stream:
+            pool = self._watches if name.endswith("/Watch") else self._streams
         refusal = (
             StreamsExhaustedError("all places for streams are taken; retry later, or use the batch calls")
             if is_stream

@@ -106,9 +106,12 @@ class LookupService(LookupServiceServicer):
     ) -> wire.TranslateKeysResponse:
         """Return the same bearers' keys in another registry."""
         kind = KINDS[request.entity_kind]
-        self._reader.configuration.check(request.target_registry, kind)
-        _, states, seq = self._lookup_many(request.source_registry, kind, request.record_ids, request, context)
-        targets, _ = self._reader.translate(request.source_registry, kind, request.record_ids, request.target_registry)
+        for name in (request.source_registry, request.target_registry):
+            self._reader.configuration.check(name, kind)
+        await_freshness(self._reader, request, context)
+        states, targets, seq = self._reader.translate(
+            request.source_registry, kind, request.record_ids, request.target_registry
+        )
         return wire.TranslateKeysResponse(
             statuses=states,  # type: ignore[arg-type]
             target_counts=[len(target) for target in targets],
@@ -121,7 +124,7 @@ class LookupService(LookupServiceServicer):
         registry: str,
         kind: EntityKind,
         record_ids: Sequence[str],
-        request: wire.LookupRequest | wire.BatchLookupRequest | wire.StreamLookupRequest | wire.TranslateKeysRequest,
+        request: wire.LookupRequest | wire.BatchLookupRequest | wire.StreamLookupRequest,
         context: grpc.ServicerContext,
     ) -> tuple[list[str], list[int], int]:
         self._reader.configuration.check(registry, kind)

@@ -18,7 +18,8 @@ from mdm.resolve.commands import SwitchAnswer, SwitchModel
 from mdm.resolve.model_comparison import ModelComparison, Pattern
 from mdm.resolve.models import ModelVersion, checked_model
 from mdm.resolve.reader import Reader
-from mdm.server.calls import cause_of, request_of, timestamp, token_at, write
+from mdm.server.calls import cause_of, request_of, token_at, write
+from mdm.server.wire_answers import timestamp
 from mdm.server.wire_records import KINDS, kind_number
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import model_service_pb2 as wire

@@ -24,9 +24,12 @@ from mdm.limits import (
     STREAM_WORKERS,
     STREAMS_PER_CONNECTION_MAX,
     UNARY_WORKERS,
+    WATCH_WORKERS,
 )
 from mdm.resolve.reader import Reader
 from mdm.server import metrics
+from mdm.server.bell import Bell
+from mdm.server.change_service import ChangeService
 from mdm.server.children import live_as_child, tell_ready
 from mdm.server.erasure_service import ErasureService
 from mdm.server.export_service import ExportService
@@ -40,8 +43,10 @@ from mdm.server.options import ChildOptions, decode_child_options
 from mdm.server.pools import CountingPool
 from mdm.server.registry_service import RegistryService
 from mdm.server.relink_service import RelinkService
+from mdm.server.stewardship_service import StewardshipService
 from mdm.server.survivorship_service import SurvivorshipService
 from mdm.server.writer_link import WriterLink
+from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
 from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
 from mdm.v1.golden_record_service_pb2_grpc import add_GoldenRecordServiceServicer_to_server
@@ -50,13 +55,14 @@ from mdm.v1.match_service_pb2_grpc import add_MatchServiceServicer_to_server
 from mdm.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from mdm.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from mdm.v1.relink_service_pb2_grpc import add_RelinkServiceServicer_to_server
+from mdm.v1.stewardship_service_pb2_grpc import add_StewardshipServiceServicer_to_server
 from mdm.v1.survivorship_service_pb2_grpc import add_SurvivorshipServiceServicer_to_server
 
 SERVICES = tuple(
     f"mdm.v1.{name}Service"
     for name in (
-        *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model"),
-        *("Survivorship", "Erasure"),
+        *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
+        *("Stewardship", "Survivorship", "Erasure"),
     )
 )
 ADMINISTRATION_WORKERS = 2
@@ -90,10 +96,12 @@ class _ReaderServer:
         self._reader = reader
         self._link = link
         self._is_stopping = threading.Event()
+        self._bell = Bell(reader.applied_seq)
         unary = CountingPool("unary", UNARY_WORKERS, QUEUE_CALLS_MAX)
         streams = CountingPool("stream", STREAM_WORKERS, STREAM_WORKERS)
+        watches = CountingPool("watch", WATCH_WORKERS, WATCH_WORKERS)
         administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
-        self._gate = Gate(unary, streams, administration)
+        self._gate = Gate(unary, streams, watches, administration)
         self._server = grpc.server(unary, interceptors=[self._gate], options=_CHANNEL_OPTIONS)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
         self._add_services()
@@ -114,6 +122,8 @@ class _ReaderServer:
         # gRPC drops what it has read but not yet started when it stops, and tells the caller CANCELLED, which nobody
         # retries: what is on its way now is refused with a reason to retry instead.
         self._gate.begin_draining()
+        # Watches would go on until the grace is over; their callers resume at another server.
+        self._bell.stop()
         time.sleep(_LAST_CALLS_S)
         drained = self._server.stop(self._options.grace_s)
         drained.wait(self._options.grace_s + 1)
@@ -134,8 +144,10 @@ class _ReaderServer:
         add_MatchServiceServicer_to_server(MatchService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_GoldenRecordServiceServicer_to_server(GoldenRecordService(self._reader), registered)  # type: ignore[arg-type]
         add_ExportServiceServicer_to_server(ExportService(self._reader), registered)  # type: ignore[arg-type]
-        add_RelinkServiceServicer_to_server(RelinkService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_RelinkServiceServicer_to_server(RelinkService(self._reader, self._link, self._bell), registered)  # type: ignore[arg-type]
         add_ModelServiceServicer_to_server(ModelService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_ChangeServiceServicer_to_server(ChangeService(self._reader, self._bell), registered)  # type: ignore[arg-type]
+        add_StewardshipServiceServicer_to_server(StewardshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_SurvivorshipServiceServicer_to_server(SurvivorshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

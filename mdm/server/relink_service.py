@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import grpc
@@ -13,6 +12,7 @@ from mdm.errors import PlanOutdatedError, UnknownRunError
 from mdm.resolve.commands import Accepted, CancelRelink, CommitRelink, RunAnswer, StartRelink
 from mdm.resolve.reader import Reader
 from mdm.resolve.relink_runs import Phase, RunState, read_examples, read_state, run_ids
+from mdm.server.bell import Bell
 from mdm.server.calls import cause_of, request_of, token_at, write
 from mdm.server.wire_records import KINDS
 from mdm.server.wire_relink import report_message, run_message
@@ -26,10 +26,11 @@ WATCH_INTERVAL_S = 0.5
 class RelinkService(RelinkServiceServicer):
     """Links all records anew."""
 
-    def __init__(self, reader: Reader, link: WriterLink) -> None:
+    def __init__(self, reader: Reader, link: WriterLink, bell: Bell) -> None:
         """Read the runs' files here, have the writer act."""
         self._reader = reader
         self._link = link
+        self._bell = bell
 
     def Plan(
         self, request: wire.RelinkServicePlanRequest, context: grpc.ServicerContext
@@ -87,7 +88,7 @@ class RelinkService(RelinkServiceServicer):
                 yield wire.RelinkServiceWatchResponse(run=self._message(state))
             if state.phase.is_final:
                 return
-            time.sleep(WATCH_INTERVAL_S)
+            self._bell.pause(WATCH_INTERVAL_S)
 
     def Cancel(
         self, request: wire.RelinkServiceCancelRequest, context: grpc.ServicerContext

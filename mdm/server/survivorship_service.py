@@ -10,7 +10,8 @@ from mdm.limits import SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS
 from mdm.resolve.commands import SwitchAnswer, SwitchRules
 from mdm.resolve.reader import Reader
 from mdm.resolve.survivorship import FieldChanges, RulesComparison
-from mdm.server.calls import cause_of, request_of, timestamp, token_at, write
+from mdm.server.calls import cause_of, request_of, token_at, write
+from mdm.server.wire_answers import timestamp
 from mdm.server.wire_records import kind_number
 from mdm.server.wire_values import CRITERIA, value_message
 from mdm.server.writer_link import WriterLink

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import msgspec
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import EntityKind
@@ -41,16 +42,11 @@ GRADES = {
     Grade.LIKELY: common.MATCH_GRADE_PROBABLE,
     Grade.POSSIBLE: common.MATCH_GRADE_POSSIBLE,
 }
-_CHANGES = {
-    ChangeKind.CREATED: common.GOLDEN_ID_CHANGE_TYPE_CREATED,
-    ChangeKind.JOINED: common.GOLDEN_ID_CHANGE_TYPE_LINKED,
-    ChangeKind.LEFT: common.GOLDEN_ID_CHANGE_TYPE_LEFT,
-    ChangeKind.MERGED: common.GOLDEN_ID_CHANGE_TYPE_MERGED,
-    ChangeKind.ABSORBED: common.GOLDEN_ID_CHANGE_TYPE_ABSORBED,
-    ChangeKind.ANCHOR_MOVED: common.GOLDEN_ID_CHANGE_TYPE_ANCHOR_MOVED,
-    ChangeKind.RETIRED: common.GOLDEN_ID_CHANGE_TYPE_RETIRED,
-    ChangeKind.SPLIT: common.GOLDEN_ID_CHANGE_TYPE_SPLIT,
-    ChangeKind.RESTORED: common.GOLDEN_ID_CHANGE_TYPE_RESTORED,
+CHANGES = {
+    kind: common.GoldenIdChangeType.Value(
+        f"GOLDEN_ID_CHANGE_TYPE_{'LINKED' if kind is ChangeKind.JOINED else kind.name}"
+    )
+    for kind in ChangeKind
 }
 _AGREEMENTS = {
     Meaning.AGREES: common.AGREEMENT_AGREES,
@@ -71,11 +67,18 @@ def change_messages(changes: Iterable[GoldenIdChange]) -> list[common.GoldenIdCh
     return [
         common.GoldenIdChange(
             golden_id=change.golden_id,
-            type=_CHANGES[change.kind],
+            type=CHANGES[change.kind],
             surviving_golden_id="" if change.kind is ChangeKind.RETIRED else change.successor or change.golden_id,
         )
         for change in changes
     ]
+
+
+def timestamp(at_us: int) -> Timestamp:
+    """Return a time in UTC microseconds as the wire carries it."""
+    time = Timestamp()
+    time.FromMicroseconds(at_us)
+    return time
 
 
 def issues_of(answer: WriteAnswer, deferred: Sequence[FieldIssue]) -> Sequence[FieldIssue]:
@@ -155,7 +158,7 @@ def _candidate(candidate: MatchCandidate, kind: EntityKind) -> common.MatchCandi
         match_weight_bits=candidate.match_weight_bits,
         match_probability=candidate.match_probability,
         starting_weight_bits=candidate.match_weight_bits - compared_bits,
-        comparisons=[_comparison(each, kind) for each in sorted(compared, key=_distinction)],
+        comparisons=comparison_messages(compared, kind),
         member_count=candidate.member_count,
         veto=candidate.held_back,
     )
@@ -164,6 +167,12 @@ def _candidate(candidate: MatchCandidate, kind: EntityKind) -> common.MatchCandi
 def _distinction(difference: FieldDifference) -> tuple[float, str]:
     """Order comparisons: those that tell the pair apart first, then those that bind it."""
     return difference.match_weight_bits if difference.match_weight_bits < 0 else 1.0, difference.comparison
+
+
+def comparison_messages(differences: Iterable[FieldDifference], kind: EntityKind) -> list[common.FieldComparison]:
+    """Return how a pair compares, what tells it apart first; what is no comparison of the model is left out."""
+    compared = (each for each in differences if (each.comparison, each.level) in _meanings(kind))
+    return [_comparison(each, kind) for each in sorted(compared, key=_distinction)]
 
 
 def _comparison(difference: FieldDifference, kind: EntityKind) -> common.FieldComparison:

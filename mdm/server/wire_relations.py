@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from mdm.domain.relations import Direction, Ground, Obstacle
 from mdm.resolve.households import FormerStay, Household, HouseholdAnswer, HouseholdMember, HouseholdStatement
 from mdm.resolve.reader import Reader
 from mdm.resolve.relations import RelationFilter, RelationRow
 from mdm.server.calls import token_at
-from mdm.server.wire_answers import GOLDEN_STATES
+from mdm.server.wire_answers import GOLDEN_STATES, timestamp
 from mdm.server.wire_records import RELATION_TYPE_NUMBERS, RELATION_TYPES, key_message, members_of, numbers_of
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as wire
@@ -83,7 +81,7 @@ def _statement(statement: HouseholdStatement) -> wire.HouseholdStatement:
         name=statement.name,
         role=stay.role,
         since=stay.since,
-        since_recorded_at=_time(stay.since_us),
+        since_recorded_at=timestamp(stay.since_us),
     )
 
 
@@ -94,17 +92,11 @@ def _former(former: FormerStay) -> wire.FormerHousehold:
         household_id=stay.household_id,
         role=stay.role,
         since=stay.since,
-        since_recorded_at=_time(stay.since_us),
+        since_recorded_at=timestamp(stay.since_us),
         until=stay.until,
-        until_recorded_at=None if stay.until_us is None else _time(stay.until_us),
+        until_recorded_at=None if stay.until_us is None else timestamp(stay.until_us),
     )
 
 
 def _ground(ground: Ground | None) -> wire.RelationGround.ValueType:
     return wire.RelationGround.ValueType(_GROUNDS[ground] if ground else 0)
-
-
-def _time(at_us: int) -> Timestamp:
-    time = Timestamp()
-    time.FromMicroseconds(at_us)
-    return time

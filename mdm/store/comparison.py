@@ -76,6 +76,10 @@ def _named(name: str, entry: Entry) -> str:
             return f"golden {key.decode('ascii')}"
         case "potential_matches" | "judgements":
             return "records {} and {}".format(*layout.pair_of_bytes(key))
+        case "reviews":
+            return f"review {layout.number_of(key)}"
+        case "review_queue":
+            return f"review {layout.review_of_place(key)[2]}"
         case "crosswalk" | "postings" | "relations":
             return f"record {layout.number_of(value[: layout.NUMBER_BYTES])}"
         case _:

@@ -102,6 +102,10 @@ class Batch:
         self.payloads.append(payload)
         return payload
 
+    def payload(self, payload_id: int) -> bytes | None:
+        """Return the plain bytes of a payload that is committed, or None when it was erased."""
+        return self._journal.payload(payload_id)
+
     def answer(self, actor: str, method: str, request_id: str, content_hash: bytes, response: bytes) -> None:
         """Remember the answer to a request id; `content_hash` tells a repeated request from another one."""
         self.answers[actor, method, request_id] = StoredAnswer(content_hash, response, self.last_seq)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
+import struct
 
 import msgspec
 
 from mdm.domain.changes import Changes
-from mdm.domain.events import Verdict
 from mdm.domain.keys import GOLDEN_ID_LENGTH, EntityKind, GoldenId, RecordNumber, SourceKey
-from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
+from mdm.domain.reviews import Review
+from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 """Version of everything in this module and of what the fold puts; an index of another version is rebuilt."""
 
 NUMBER_BYTES = 8
@@ -27,6 +28,8 @@ decode_record = msgspec.msgpack.Decoder(RecordEntry).decode
 decode_golden = msgspec.msgpack.Decoder(GoldenEntry).decode
 decode_changes = msgspec.msgpack.Decoder(Changes).decode
 decode_potential_match = msgspec.msgpack.Decoder(PotentialMatch).decode
+decode_judgement = msgspec.msgpack.Decoder(Judgement).decode
+decode_review = msgspec.msgpack.Decoder(Review).decode
 
 _LENGTH_BYTES = 4
 _NO_GOLDEN_ID = b" " * GOLDEN_ID_LENGTH
@@ -124,11 +127,20 @@ def relation_state(value: bytes) -> tuple[bytes, bytes]:
     return value[_LENGTH_BYTES:end], value[end:]
 
 
+_REVIEW_PLACE = struct.Struct(">BQQ")
+
+
+def review_place(queue: int, place: int, review: int) -> bytes:
+    """Return where a review stands: queue, order within it, id; 17 bytes."""
+    return _REVIEW_PLACE.pack(queue, place, review)
+
+
+def review_of_place(key: bytes) -> tuple[int, int, int]:
+    """Return queue, order and id of a place."""
+    queue, place, review = _REVIEW_PLACE.unpack(key)
+    return queue, place, review
+
+
 def seq_bytes(seq: int) -> bytes:
     """Return the key of a position."""
     return seq.to_bytes(SEQ_BYTES, "big")
-
-
-def decode_verdict(value: bytes) -> Verdict:
-    """Return the verdict of a judgement's value."""
-    return Verdict(value.decode("ascii"))

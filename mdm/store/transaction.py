@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import lmdb
 
 from mdm.domain.changes import ChangeKind, Changes, apply_noting
-from mdm.domain.events import Event, Verdict
+from mdm.domain.events import Event
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
-from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
+from mdm.domain.reviews import Review
+from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 from mdm.errors import IndexMismatchError
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.store import layout
@@ -65,10 +66,23 @@ class IndexTransaction(IndexView):
         value = None if match is None else layout.encode(match)
         self._put_or_delete(layout.pair_bytes(pair), value, self._db.potential_matches)
 
-    def put_judgement(self, pair: Pair, verdict: Verdict | None) -> None:
+    def put_judgement(self, pair: Pair, judgement: Judgement | None) -> None:
         """Store a judgement, or remove it with None."""
-        value = None if verdict is None else verdict.value.encode("ascii")
+        value = None if judgement is None else layout.encode(judgement)
         self._put_or_delete(layout.pair_bytes(pair), value, self._db.judgements)
+
+    def put_review(self, review: int, entry: Review | None) -> None:
+        """Store a review at its place in the queue, or remove it with None."""
+        known = self.review(review)
+        place = None if entry is None else layout.review_place(entry.queue, entry.place, review)
+        if known is not None:
+            before = layout.review_place(known.queue, known.place, review)
+            if before != place:
+                self._txn.delete(before, db=self._db.review_queue)
+        if place is not None:
+            self._txn.put(place, b"", db=self._db.review_queue)
+        value = None if entry is None else layout.encode(entry)
+        self._put_or_delete(layout.number_bytes(RecordNumber(review)), value, self._db.reviews)
 
     def put_setting(self, name: str, value: str) -> None:
         """Store a setting."""

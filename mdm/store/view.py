@@ -11,7 +11,8 @@ import lmdb
 from mdm.domain.changes import Changes
 from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
-from mdm.domain.state import GoldenEntry, Pair, PotentialMatch, RecordEntry
+from mdm.domain.reviews import Review
+from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.store import layout
 from mdm.store.layout import CrosswalkEntry, CrosswalkStatus
@@ -45,7 +46,11 @@ class Databases(NamedTuple):
     potential_matches: lmdb._Database
     """Pair → `PotentialMatch`."""
     judgements: lmdb._Database
-    """Pair → `Verdict`."""
+    """Pair → `Judgement`."""
+    reviews: lmdb._Database
+    """Review id → `Review`."""
+    review_queue: lmdb._Database
+    """Queue, place and id of each review, in the order in which stewards take them."""
     settings: lmdb._Database
     """Name → value."""
     features: lmdb._Database
@@ -101,9 +106,31 @@ class IndexView:
         return None if value is None else layout.decode_potential_match(value)
 
     def judgement(self, pair: Pair) -> Verdict | None:
+        """Return the verdict of the standing judgement about a pair."""
+        standing = self.standing(pair)
+        return standing.verdict if standing else None
+
+    def standing(self, pair: Pair) -> Judgement | None:
         """Return the standing judgement about a pair."""
         value = self._txn.get(layout.pair_bytes(pair), db=self._db.judgements)
-        return None if value is None else layout.decode_verdict(value)
+        return None if value is None else layout.decode_judgement(value)
+
+    def review(self, review: int) -> Review | None:
+        """Return a review that is not closed."""
+        value = self._txn.get(layout.number_bytes(RecordNumber(review)), db=self._db.reviews)
+        return None if value is None else layout.decode_review(value)
+
+    def iter_review_queue(self, queue: int, after: tuple[int, int] | None = None) -> Iterator[tuple[int, int]]:
+        """Yield place and id of the reviews of one queue, first come first, from behind `after`. About 1 µs each."""
+        start = layout.review_place(queue, *(after or (0, 0)))
+        with self._txn.cursor(self._db.review_queue) as cursor:
+            is_placed = cursor.set_range(start if after is None else start + b"\0")
+            while is_placed:
+                found, place, review = layout.review_of_place(cursor.key())
+                if found != queue:
+                    return
+                yield place, review
+                is_placed = cursor.next()
 
     def setting(self, name: str) -> str | None:
         """Return a setting."""
@@ -237,9 +264,9 @@ class IndexView:
             yield layout.pair_of_bytes(key), layout.decode_potential_match(value)
 
     def iter_judgements(self) -> Iterator[tuple[Pair, Verdict]]:
-        """Yield all standing judgements."""
+        """Yield the verdicts of all standing judgements."""
         for key, value in self._iter(self._db.judgements):
-            yield layout.pair_of_bytes(key), layout.decode_verdict(value)
+            yield layout.pair_of_bytes(key), layout.decode_judgement(value).verdict
 
     def changes(self, seq: int) -> Changes | None:
         """Return what one event changed; None if it touched no golden ID, or is not applied."""

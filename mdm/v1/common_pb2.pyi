@@ -373,6 +373,22 @@ class _GoldenIdChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Go
     """Another of its records became the one that it stands for; the golden ID answers as before."""
     GOLDEN_ID_CHANGE_TYPE_RETIRED: _GoldenIdChangeType.ValueType  # 9
     """Its last member left; it names nobody any more."""
+    GOLDEN_ID_CHANGE_TYPE_VALUES_CHANGED: _GoldenIdChangeType.ValueType  # 10
+    """One of its records came with other values."""
+    GOLDEN_ID_CHANGE_TYPE_POTENTIAL_MATCH_OPENED: _GoldenIdChangeType.ValueType  # 11
+    """A steward is asked whether it and another golden ID name one bearer."""
+    GOLDEN_ID_CHANGE_TYPE_POTENTIAL_MATCH_CLOSED: _GoldenIdChangeType.ValueType  # 12
+    """Such a question no longer stands."""
+    GOLDEN_ID_CHANGE_TYPE_JUDGED_SAME: _GoldenIdChangeType.ValueType  # 13
+    """A steward said that one of its records and one of another golden ID, or of its own, are of one bearer."""
+    GOLDEN_ID_CHANGE_TYPE_JUDGED_DIFFERENT: _GoldenIdChangeType.ValueType  # 14
+    """A steward said that they are not."""
+    GOLDEN_ID_CHANGE_TYPE_JUDGEMENT_WITHDRAWN: _GoldenIdChangeType.ValueType  # 15
+    """A steward took such a judgement back."""
+    GOLDEN_ID_CHANGE_TYPE_VALUE_PINNED: _GoldenIdChangeType.ValueType  # 16
+    """A steward fixed one of its values."""
+    GOLDEN_ID_CHANGE_TYPE_VALUE_UNPINNED: _GoldenIdChangeType.ValueType  # 17
+    """A fixed value follows the registries again."""
 
 class GoldenIdChangeType(_GoldenIdChangeType, metaclass=_GoldenIdChangeTypeEnumTypeWrapper):
     """What happened to a golden ID."""
@@ -397,6 +413,22 @@ GOLDEN_ID_CHANGE_TYPE_ANCHOR_MOVED: GoldenIdChangeType.ValueType  # 8
 """Another of its records became the one that it stands for; the golden ID answers as before."""
 GOLDEN_ID_CHANGE_TYPE_RETIRED: GoldenIdChangeType.ValueType  # 9
 """Its last member left; it names nobody any more."""
+GOLDEN_ID_CHANGE_TYPE_VALUES_CHANGED: GoldenIdChangeType.ValueType  # 10
+"""One of its records came with other values."""
+GOLDEN_ID_CHANGE_TYPE_POTENTIAL_MATCH_OPENED: GoldenIdChangeType.ValueType  # 11
+"""A steward is asked whether it and another golden ID name one bearer."""
+GOLDEN_ID_CHANGE_TYPE_POTENTIAL_MATCH_CLOSED: GoldenIdChangeType.ValueType  # 12
+"""Such a question no longer stands."""
+GOLDEN_ID_CHANGE_TYPE_JUDGED_SAME: GoldenIdChangeType.ValueType  # 13
+"""A steward said that one of its records and one of another golden ID, or of its own, are of one bearer."""
+GOLDEN_ID_CHANGE_TYPE_JUDGED_DIFFERENT: GoldenIdChangeType.ValueType  # 14
+"""A steward said that they are not."""
+GOLDEN_ID_CHANGE_TYPE_JUDGEMENT_WITHDRAWN: GoldenIdChangeType.ValueType  # 15
+"""A steward took such a judgement back."""
+GOLDEN_ID_CHANGE_TYPE_VALUE_PINNED: GoldenIdChangeType.ValueType  # 16
+"""A steward fixed one of its values."""
+GOLDEN_ID_CHANGE_TYPE_VALUE_UNPINNED: GoldenIdChangeType.ValueType  # 17
+"""A fixed value follows the registries again."""
 Global___GoldenIdChangeType: _TypeAlias = GoldenIdChangeType  # noqa: Y015
 
 class _MatchGrade:

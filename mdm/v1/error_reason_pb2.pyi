@@ -234,6 +234,56 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: a Commit with max_churn_percent 0.5 of a plan that changes 2 %.
     To mend it: look at the report, and commit the plan with a higher bound or cancel it.
     """
+    ERROR_REASON_FEED_RESET: _ErrorReason.ValueType  # 36
+    """The change feed cannot go on from this token: it is of another journal, or of an epoch before a restore, whose events
+    may be lost. PreconditionFailure names it as type `RESET`.
+    Code: FAILED_PRECONDITION.
+    Example: a Watch with a token kept from before a restore from backup.
+    To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
+    """
+    ERROR_REASON_REVIEW_NOT_FOUND: _ErrorReason.ValueType  # 37
+    """No review of this id is open: it was answered, or it closed because its cause disappeared.
+    Code: NOT_FOUND.
+    Example: a ResolveReview of a question whose record was deleted.
+    To mend it: take the next review.
+    """
+    ERROR_REASON_JUDGEMENT_NOT_FOUND: _ErrorReason.ValueType  # 38
+    """No judgement of this id stands: it was never made, or it was withdrawn.
+    Code: NOT_FOUND.
+    Example: a WithdrawJudgement sent twice.
+    To mend it: list the judgements with ListJudgements.
+    """
+    ERROR_REASON_JUDGEMENT_CONTRADICTED: _ErrorReason.ValueType  # 39
+    """Standing judgements say otherwise, directly or through a chain; the message names them.
+    Code: FAILED_PRECONDITION.
+    Example: A is different from C while A is the same as B and B the same as C.
+    To mend it: look at them in a dry run, and withdraw the one that is wrong.
+    """
+    ERROR_REASON_DECISION_STALE: _ErrorReason.ValueType  # 40
+    """What the act was decided on changed since, or the proposal has lapsed; the message names what.
+    Code: FAILED_PRECONDITION.
+    Example: a Merge with the etag of a dry run, after a record of one side was updated.
+    To mend it: look again and decide again.
+    """
+    ERROR_REASON_ACT_IMPOSSIBLE: _ErrorReason.ValueType  # 41
+    """What is stored does not allow the act: a retired ID, a deleted record, golden records that are one already or never
+    were.
+    Code: FAILED_PRECONDITION.
+    Example: an Unmerge of a golden ID that does not redirect.
+    To mend it: look at the golden records again.
+    """
+    ERROR_REASON_REVIEW_CLAIMED: _ErrorReason.ValueType  # 42
+    """Somebody else works on the review.
+    Code: FAILED_PRECONDITION.
+    Example: a ResolveReview of a review that another steward claimed.
+    To mend it: take another one, or wait until the claim runs out.
+    """
+    ERROR_REASON_SECOND_PERSON_REQUIRED: _ErrorReason.ValueType  # 43
+    """Whoever proposed an act cannot approve it.
+    Code: FAILED_PRECONDITION.
+    Example: an approval by the actor who proposed the merge.
+    To mend it: have somebody else approve it.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo of domain `mdm.hochiminhcity.gov.vn` carries the name without its prefix as its reason,
@@ -451,5 +501,55 @@ ERROR_REASON_RELINK_CHURN_EXCEEDED: ErrorReason.ValueType  # 35
 Code: FAILED_PRECONDITION.
 Example: a Commit with max_churn_percent 0.5 of a plan that changes 2 %.
 To mend it: look at the report, and commit the plan with a higher bound or cancel it.
+"""
+ERROR_REASON_FEED_RESET: ErrorReason.ValueType  # 36
+"""The change feed cannot go on from this token: it is of another journal, or of an epoch before a restore, whose events
+may be lost. PreconditionFailure names it as type `RESET`.
+Code: FAILED_PRECONDITION.
+Example: a Watch with a token kept from before a restore from backup.
+To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
+"""
+ERROR_REASON_REVIEW_NOT_FOUND: ErrorReason.ValueType  # 37
+"""No review of this id is open: it was answered, or it closed because its cause disappeared.
+Code: NOT_FOUND.
+Example: a ResolveReview of a question whose record was deleted.
+To mend it: take the next review.
+"""
+ERROR_REASON_JUDGEMENT_NOT_FOUND: ErrorReason.ValueType  # 38
+"""No judgement of this id stands: it was never made, or it was withdrawn.
+Code: NOT_FOUND.
+Example: a WithdrawJudgement sent twice.
+To mend it: list the judgements with ListJudgements.
+"""
+ERROR_REASON_JUDGEMENT_CONTRADICTED: ErrorReason.ValueType  # 39
+"""Standing judgements say otherwise, directly or through a chain; the message names them.
+Code: FAILED_PRECONDITION.
+Example: A is different from C while A is the same as B and B the same as C.
+To mend it: look at them in a dry run, and withdraw the one that is wrong.
+"""
+ERROR_REASON_DECISION_STALE: ErrorReason.ValueType  # 40
+"""What the act was decided on changed since, or the proposal has lapsed; the message names what.
+Code: FAILED_PRECONDITION.
+Example: a Merge with the etag of a dry run, after a record of one side was updated.
+To mend it: look again and decide again.
+"""
+ERROR_REASON_ACT_IMPOSSIBLE: ErrorReason.ValueType  # 41
+"""What is stored does not allow the act: a retired ID, a deleted record, golden records that are one already or never
+were.
+Code: FAILED_PRECONDITION.
+Example: an Unmerge of a golden ID that does not redirect.
+To mend it: look at the golden records again.
+"""
+ERROR_REASON_REVIEW_CLAIMED: ErrorReason.ValueType  # 42
+"""Somebody else works on the review.
+Code: FAILED_PRECONDITION.
+Example: a ResolveReview of a review that another steward claimed.
+To mend it: take another one, or wait until the claim runs out.
+"""
+ERROR_REASON_SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 43
+"""Whoever proposed an act cannot approve it.
+Code: FAILED_PRECONDITION.
+Example: an approval by the actor who proposed the merge.
+To mend it: have somebody else approve it.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

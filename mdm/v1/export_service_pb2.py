@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mdm.v1 import common_pb2 as mdm_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmdm/v1/export_service.proto\x12\x06mdm.v1\x1a\x13mdm/v1/common.proto\"\x87\x02\n\x16\x45xportCrosswalkRequest\x12\x44\n\nregistries\x18\x01 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{1,31}$R\nregistries\x12=\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nentityKind\x12\'\n\x0finclude_pending\x18\x03 \x01(\x08R\x0eincludePending\x12?\n\x11\x61t_least_as_fresh\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x0e\x61tLeastAsFresh\"\xb4\x01\n\x17\x45xportCrosswalkResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x14.mdm.v1.ExportHeaderH\x00R\x06header\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.mdm.v1.CrosswalkChunkH\x00R\x05\x63hunk\x12\x31\n\x07trailer\x18\x03 \x01(\x0b\x32\x15.mdm.v1.ExportTrailerH\x00R\x07trailerB\x06\n\x04part\":\n\x0c\x45xportHeader\x12*\n\x05token\x18\x01 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\xa4\x01\n\x0e\x43rosswalkChunk\x12\x1a\n\x08registry\x18\x01 \x01(\tR\x08registry\x12\x33\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindR\nentityKind\x12\"\n\nrecord_ids\x18\x03 \x03(\tB\x03\x80\x01\x01R\trecordIds\x12\x1d\n\ngolden_ids\x18\x04 \x03(\tR\tgoldenIds\"^\n\rExportTrailer\x12\x1b\n\trow_count\x18\x01 \x01(\x03R\x08rowCount\x12\x30\n\x14pending_record_count\x18\x02 \x01(\x03R\x12pendingRecordCount2e\n\rExportService\x12T\n\x0f\x45xportCrosswalk\x12\x1e.mdm.v1.ExportCrosswalkRequest\x1a\x1f.mdm.v1.ExportCrosswalkResponse0\x01\x42N\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmdm/v1/export_service.proto\x12\x06mdm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13mdm/v1/common.proto\"\xb0\x02\n\x16\x45xportCrosswalkRequest\x12\x44\n\nregistries\x18\x01 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{1,31}$R\nregistries\x12=\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nentityKind\x12\'\n\x0finclude_pending\x18\x03 \x01(\x08R\x0eincludePending\x12?\n\x11\x61t_least_as_fresh\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x0e\x61tLeastAsFresh\x12\'\n\x0finclude_lineage\x18\x05 \x01(\x08R\x0eincludeLineage\"\xe6\x01\n\x17\x45xportCrosswalkResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x14.mdm.v1.ExportHeaderH\x00R\x06header\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.mdm.v1.CrosswalkChunkH\x00R\x05\x63hunk\x12\x31\n\x07trailer\x18\x03 \x01(\x0b\x32\x15.mdm.v1.ExportTrailerH\x00R\x07trailer\x12\x30\n\x07lineage\x18\x04 \x01(\x0b\x32\x14.mdm.v1.LineageChunkH\x00R\x07lineageB\x06\n\x04part\":\n\x0c\x45xportHeader\x12*\n\x05token\x18\x01 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\xa4\x01\n\x0e\x43rosswalkChunk\x12\x1a\n\x08registry\x18\x01 \x01(\tR\x08registry\x12\x33\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindR\nentityKind\x12\"\n\nrecord_ids\x18\x03 \x03(\tB\x03\x80\x01\x01R\trecordIds\x12\x1d\n\ngolden_ids\x18\x04 \x03(\tR\tgoldenIds\"\xb1\x02\n\x0cLineageChunk\x12\x1d\n\ngolden_ids\x18\x01 \x03(\tR\tgoldenIds\x12\x32\n\x08statuses\x18\x02 \x03(\x0e\x32\x16.mdm.v1.GoldenIdStatusR\x08statuses\x12\x30\n\x14surviving_golden_ids\x18\x03 \x03(\tR\x12survivingGoldenIds\x12\x37\n\tminted_at\x18\x04 \x03(\x0b\x32\x1a.google.protobuf.TimestampR\x08mintedAt\x12-\n\x12predecessor_counts\x18\x05 \x03(\x05R\x11predecessorCounts\x12\x34\n\x16predecessor_golden_ids\x18\x06 \x03(\tR\x14predecessorGoldenIds\"\x86\x01\n\rExportTrailer\x12\x1b\n\trow_count\x18\x01 \x01(\x03R\x08rowCount\x12\x30\n\x14pending_record_count\x18\x02 \x01(\x03R\x12pendingRecordCount\x12&\n\x0fgolden_id_count\x18\x03 \x01(\x03R\rgoldenIdCount2e\n\rExportService\x12T\n\x0f\x45xportCrosswalk\x12\x1e.mdm.v1.ExportCrosswalkRequest\x1a\x1f.mdm.v1.ExportCrosswalkResponse0\x01\x42N\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,16 +40,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTCROSSWALKREQUEST'].fields_by_name['entity_kind']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_CROSSWALKCHUNK'].fields_by_name['record_ids']._loaded_options = None
   _globals['_CROSSWALKCHUNK'].fields_by_name['record_ids']._serialized_options = b'\200\001\001'
-  _globals['_EXPORTCROSSWALKREQUEST']._serialized_start=61
-  _globals['_EXPORTCROSSWALKREQUEST']._serialized_end=324
-  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_start=327
-  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_end=507
-  _globals['_EXPORTHEADER']._serialized_start=509
-  _globals['_EXPORTHEADER']._serialized_end=567
-  _globals['_CROSSWALKCHUNK']._serialized_start=570
-  _globals['_CROSSWALKCHUNK']._serialized_end=734
-  _globals['_EXPORTTRAILER']._serialized_start=736
-  _globals['_EXPORTTRAILER']._serialized_end=830
-  _globals['_EXPORTSERVICE']._serialized_start=832
-  _globals['_EXPORTSERVICE']._serialized_end=933
+  _globals['_EXPORTCROSSWALKREQUEST']._serialized_start=94
+  _globals['_EXPORTCROSSWALKREQUEST']._serialized_end=398
+  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_start=401
+  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_end=631
+  _globals['_EXPORTHEADER']._serialized_start=633
+  _globals['_EXPORTHEADER']._serialized_end=691
+  _globals['_CROSSWALKCHUNK']._serialized_start=694
+  _globals['_CROSSWALKCHUNK']._serialized_end=858
+  _globals['_LINEAGECHUNK']._serialized_start=861
+  _globals['_LINEAGECHUNK']._serialized_end=1166
+  _globals['_EXPORTTRAILER']._serialized_start=1169
+  _globals['_EXPORTTRAILER']._serialized_end=1303
+  _globals['_EXPORTSERVICE']._serialized_start=1305
+  _globals['_EXPORTSERVICE']._serialized_end=1406
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ The crosswalk as a whole, for those who keep a copy."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from mdm.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
@@ -29,10 +30,13 @@ class ExportCrosswalkRequest(_message.Message):
     ENTITY_KIND_FIELD_NUMBER: _builtins.int
     INCLUDE_PENDING_FIELD_NUMBER: _builtins.int
     AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    INCLUDE_LINEAGE_FIELD_NUMBER: _builtins.int
     entity_kind: _common_pb2.EntityKind.ValueType
     """Kind to export; unspecified means both."""
     include_pending: _builtins.bool
     """Whether pending records are exported too, with an empty golden ID."""
+    include_lineage: _builtins.bool
+    """Whether every golden ID ever issued follows, of the kinds asked for and whatever the registries."""
     @_builtins.property
     def registries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Registries to export, at most 100; none means all."""
@@ -48,10 +52,11 @@ class ExportCrosswalkRequest(_message.Message):
         entity_kind: _common_pb2.EntityKind.ValueType = ...,
         include_pending: _builtins.bool = ...,
         at_least_as_fresh: _common_pb2.JournalToken | None = ...,
+        include_lineage: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "entity_kind", b"entity_kind", "include_pending", b"include_pending", "registries", b"registries"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "entity_kind", b"entity_kind", "include_lineage", b"include_lineage", "include_pending", b"include_pending", "registries", b"registries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -66,6 +71,7 @@ class ExportCrosswalkResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     TRAILER_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___ExportHeader:
         """What the export holds."""
@@ -78,18 +84,23 @@ class ExportCrosswalkResponse(_message.Message):
     def trailer(self) -> Global___ExportTrailer:
         """What the export held."""
 
+    @_builtins.property
+    def lineage(self) -> Global___LineageChunk:
+        """Golden IDs."""
+
     def __init__(
         self,
         *,
         header: Global___ExportHeader | None = ...,
         chunk: Global___CrosswalkChunk | None = ...,
         trailer: Global___ExportTrailer | None = ...,
+        lineage: Global___LineageChunk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "lineage", b"lineage", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "lineage", b"lineage", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "trailer"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "trailer", "lineage"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -158,6 +169,60 @@ class CrosswalkChunk(_message.Message):
 Global___CrosswalkChunk: _TypeAlias = CrosswalkChunk  # noqa: Y015
 
 @_typing.final
+class LineageChunk(_message.Message):
+    """Golden IDs ever issued, as columns in the order of the IDs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_IDS_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    SURVIVING_GOLDEN_IDS_FIELD_NUMBER: _builtins.int
+    MINTED_AT_FIELD_NUMBER: _builtins.int
+    PREDECESSOR_COUNTS_FIELD_NUMBER: _builtins.int
+    PREDECESSOR_GOLDEN_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def golden_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Golden IDs in canonical form, at most 5,000."""
+
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.GoldenIdStatus.ValueType]:
+        """How each answers: active, redirected or retired."""
+
+    @_builtins.property
+    def surviving_golden_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The golden ID that answers in its place: itself, its survivor, or empty when it is retired."""
+
+    @_builtins.property
+    def minted_at(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
+        """When each was minted."""
+
+    @_builtins.property
+    def predecessor_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """For each golden ID, how many entries of predecessor_golden_ids are its own, in order; most have none."""
+
+    @_builtins.property
+    def predecessor_golden_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The golden IDs that its first records had when it was minted: it was split off them."""
+
+    def __init__(
+        self,
+        *,
+        golden_ids: _abc.Iterable[_builtins.str] | None = ...,
+        statuses: _abc.Iterable[_common_pb2.GoldenIdStatus.ValueType] | None = ...,
+        surviving_golden_ids: _abc.Iterable[_builtins.str] | None = ...,
+        minted_at: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
+        predecessor_counts: _abc.Iterable[_builtins.int] | None = ...,
+        predecessor_golden_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_ids", b"golden_ids", "minted_at", b"minted_at", "predecessor_counts", b"predecessor_counts", "predecessor_golden_ids", b"predecessor_golden_ids", "statuses", b"statuses", "surviving_golden_ids", b"surviving_golden_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineageChunk: _TypeAlias = LineageChunk  # noqa: Y015
+
+@_typing.final
 class ExportTrailer(_message.Message):
     """Ends an export."""
 
@@ -165,19 +230,23 @@ class ExportTrailer(_message.Message):
 
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     PENDING_RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
     row_count: _builtins.int
     """Rows sent."""
     pending_record_count: _builtins.int
     """Pending records of the registries and kinds asked for, whether sent or left out."""
+    golden_id_count: _builtins.int
+    """Golden IDs sent as lineage."""
     def __init__(
         self,
         *,
         row_count: _builtins.int = ...,
         pending_record_count: _builtins.int = ...,
+        golden_id_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pending_record_count", b"pending_record_count", "row_count", b"row_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_id_count", b"golden_id_count", "pending_record_count", b"pending_record_count", "row_count", b"row_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

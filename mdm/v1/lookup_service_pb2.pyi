@@ -483,11 +483,13 @@ class TranslateKeysResponse(_message.Message):
 
     @_builtins.property
     def target_record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The target registry's own keys."""
+        """The target registry's own keys, in byte order: all live, resolved records of the bearer, so several if the registry
+        knows the bearer twice. A source key that is unknown, deleted or pending has none.
+        """
 
     @_builtins.property
     def read_at(self) -> _common_pb2.JournalToken:
-        """A position that statuses and keys include; the keys may include more."""
+        """Position that the whole answer was read at."""
 
     def __init__(
         self,

@@ -62,6 +62,8 @@ def test_help_is_quick_and_teaches(mdm: Run) -> None:
         "match",
         "household",
         "relations",
+        "translate",
+        "watch",
     ):
         assert f"\n  {command} " in done.stdout
 

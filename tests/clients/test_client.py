@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from mdm_client import (
+    Assurance,
     AsyncClient,
     BusinessAttributes,
     CitizenAttributes,
@@ -33,9 +34,11 @@ from mdm_client import (
     WriteOutcome,
 )
 from mdm_client.calls import KEYS_MAX
+from mdm_client.changes import AsyncChanges, Changes
 from mdm_client.erasures import AsyncErasures, Erasures
 from mdm_client.models import AsyncModels, Models
 from mdm_client.relink import AsyncRelink, Relink
+from mdm_client.results import GoldenIdChangeType, WriteResult
 from mdm_client.survivorship import AsyncSurvivorship, Survivorship
 from tests.serving import RunningServer
 
@@ -163,6 +166,48 @@ def test_keys_are_translated_between_registries(client: Client) -> None:
     found = client.translate_keys("household", CITIZEN, ["nobody", "person"], "hospital", fresh=here.token)
     assert found.target_record_ids == [(), ("patient",)]
     assert found.statuses == [RecordStatus.NOT_FOUND, RecordStatus.FOUND]
+
+
+def test_a_translation_names_every_key_of_the_bearer_and_why_there_is_none(client: Client) -> None:
+    def put(registry: str, record_id: str, like: str, *, later: bool = False) -> WriteResult:
+        attributes = record(like).attributes
+        key = SourceKey(registry, CITIZEN, record_id)
+        return client.upsert(SourceRecord(key, attributes, "2026-01-01"), is_resolved_later=later)
+
+    first = put("hospital", "visit-1", "often")
+    again = put("hospital", "visit-2", "often")
+    home = put("household", "home", "often")
+    assert first.golden_id == again.golden_id == home.golden_id
+    put("hospital", "waiting", "waiting", later=True)
+    put("hospital", "left", "left")
+    gone = client.delete(SourceKey("hospital", CITIZEN, "left"))
+
+    found = client.translate_keys("household", CITIZEN, ["home"], "hospital", fresh=gone.token)
+    assert found.target_record_ids == [("visit-1", "visit-2")]
+    duplicates = client.translate_keys("hospital", CITIZEN, ["visit-1"], "hospital")
+    assert duplicates.target_record_ids == [("visit-1", "visit-2")]
+    none = client.translate_keys("hospital", CITIZEN, ["waiting", "left", "visit-1"], "social_security")
+    assert none.statuses == [RecordStatus.PENDING, RecordStatus.DELETED, RecordStatus.FOUND]
+    assert none.target_record_ids == [(), (), ()]
+
+
+def test_keys_of_records_whose_golden_ids_were_merged_are_translated(client: Client) -> None:
+    # Two golden records that only a third record, with both numbers, shows to be one bearer.
+    def identified(registry: str, record_id: str, name: str, *identifiers: Identifier) -> SourceRecord:
+        attributes = CitizenAttributes(full_name=name, birth_date="1966-02-03", sex="F", identifiers=identifiers)
+        return SourceRecord(SourceKey(registry, CITIZEN, record_id), attributes)
+
+    personal = Identifier(IdentifierType.PERSONAL_ID, "079166007654", Assurance.SIGHTED)
+    insurance = Identifier(IdentifierType.SOCIAL_INSURANCE_NUMBER, "7912345678", Assurance.SIGHTED)
+    apart = [
+        client.upsert(identified("household", "resident", "Huỳnh Ngọc Bảo Sen", personal)).golden_id,
+        client.upsert(identified("social_security", "insured", "H. N. B. Sen", insurance)).golden_id,
+    ]
+    bridge = client.upsert(identified("hospital", "bridge", "Huỳnh Ngọc Bảo Sen", personal, insurance))
+    assert len(set(apart)) == 2
+    assert {change.type for change in bridge.changes} >= {GoldenIdChangeType.MERGED}
+    found = client.translate_keys("household", CITIZEN, ["resident"], "social_security", fresh=bridge.token)
+    assert found.target_record_ids == [("insured",)]
 
 
 def test_a_known_bearer_is_found_and_a_new_one_created_with_a_key_only(client: Client) -> None:
@@ -295,6 +340,7 @@ def test_both_clients_offer_the_same_calls() -> None:
         return {name: list(inspect.signature(call).parameters) for name, call in members if not name.startswith("_")}
 
     assert calls(AsyncClient) == calls(Client)
+    assert calls(AsyncChanges) == calls(Changes)
     assert calls(AsyncRelink) == calls(Relink)
     assert calls(AsyncModels) == calls(Models)
     assert calls(AsyncSurvivorship) == calls(Survivorship)

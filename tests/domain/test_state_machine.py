@@ -300,7 +300,7 @@ class TownMachine(RuleBasedStateMachine):
 
     @invariant()
     def judgements_stand_until_withdrawn(self) -> None:
-        assert self.state.judgements == self.judged
+        assert {pair: each.verdict for pair, each in self.state.judgements.items()} == self.judged
         for left, right in self.judged:
             assert right in self.state.records[left].judged
             assert left in self.state.records[right].judged

@@ -9,6 +9,9 @@ from google.protobuf.message import Message
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import AddressKind, Assurance, IdentifierType, RelationType
 from mdm.limits import (
+    EXPORT_REGISTRIES_MAX,
+    FEED_CHANGE_TYPES_MAX,
+    FEED_CHECKPOINT_S_MAX,
     MATCH_CANDIDATES_ANSWERED_MAX,
     PAGE_SIZE_MAX,
     REASON_CHARACTERS_MAX,
@@ -16,8 +19,8 @@ from mdm.limits import (
     SURVIVORSHIP_BYTES_MAX,
     SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX,
 )
-from mdm.v1 import common_pb2 as common
 from mdm.v1 import (
+    change_service_pb2,
     erasure_service_pb2,
     export_service_pb2,
     golden_record_service_pb2,
@@ -28,6 +31,7 @@ from mdm.v1 import (
     relink_service_pb2,
     survivorship_service_pb2,
 )
+from mdm.v1 import common_pb2 as common
 
 KEY = common.SourceKey(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_id="BN0001")
 CITIZEN = common.Attributes(citizen=common.CitizenAttributes(full_name="NGUYỄN THỊ HOA"))
@@ -62,6 +66,13 @@ VALID = [
     model_service_pb2.GetModelRequest(),
     model_service_pb2.CompareModelsRequest(candidate=model_service_pb2.ModelReference(digest="0" * 32)),
     model_service_pb2.ActivateModelRequest(model=model_service_pb2.ModelReference()),
+    change_service_pb2.ChangeServiceWatchRequest(after=common.JournalToken(value="t")),
+    change_service_pb2.ChangeServiceWatchRequest(
+        start=change_service_pb2.WATCH_START_NOW,
+        registries=["hospital"] * EXPORT_REGISTRIES_MAX,
+        change_types=[common.GOLDEN_ID_CHANGE_TYPE_MERGED] * FEED_CHANGE_TYPES_MAX,
+        checkpoint_interval_s=FEED_CHECKPOINT_S_MAX,
+    ),
     survivorship_service_pb2.GetSurvivorshipRulesRequest(),
     survivorship_service_pb2.CompareSurvivorshipRulesRequest(content=b"[citizen]"),
     survivorship_service_pb2.ActivateSurvivorshipRulesRequest(content=b"[citizen]", is_dry_run=True),
@@ -76,8 +87,29 @@ def test_a_plain_request_passes(message: Message) -> None:
     assert violations(message) == set()
 
 
+NOW = change_service_pb2.WATCH_START_NOW
+
 INVALID = [
     (lookup_service_pb2.LookupRequest(), ("key", "required")),
+    (change_service_pb2.ChangeServiceWatchRequest(), ("", "watch_from_one_place")),
+    (
+        change_service_pb2.ChangeServiceWatchRequest(start=NOW, after=common.JournalToken(value="t")),
+        ("", "watch_from_one_place"),
+    ),
+    (
+        change_service_pb2.ChangeServiceWatchRequest(start=NOW, registries=["hospital"] * (EXPORT_REGISTRIES_MAX + 1)),
+        ("registries", "repeated.max_items"),
+    ),
+    (
+        change_service_pb2.ChangeServiceWatchRequest(
+            start=NOW, change_types=[common.GOLDEN_ID_CHANGE_TYPE_MERGED] * (FEED_CHANGE_TYPES_MAX + 1)
+        ),
+        ("change_types", "repeated.max_items"),
+    ),
+    (
+        change_service_pb2.ChangeServiceWatchRequest(start=NOW, checkpoint_interval_s=FEED_CHECKPOINT_S_MAX + 1),
+        ("checkpoint_interval_s", "int32.gte_lte"),
+    ),
     (
         lookup_service_pb2.LookupRequest(
             key=common.SourceKey(registry="H!", entity_kind=common.ENTITY_KIND_CITIZEN, record_id="1")

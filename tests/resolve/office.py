@@ -21,8 +21,10 @@ from mdm.domain.records import (
     RelationType,
     SourceRecord,
 )
-from mdm.domain.state import GoldenEntry, RecordEntry, pair_of
+from mdm.domain.reviews import QueueState, Review
+from mdm.domain.state import GoldenEntry, Pair, RecordEntry, pair_of
 from mdm.resolve.commands import (
+    Act,
     Answer,
     ClerkChoice,
     Command,
@@ -30,8 +32,11 @@ from mdm.resolve.commands import (
     Delete,
     Refusal,
     Request,
+    ResolveReview,
     RunAnswer,
     StartRelink,
+    Steward,
+    StewardAnswer,
     Upsert,
     WriteAnswer,
 )
@@ -123,6 +128,36 @@ class Office:
             group = Group(self.writer._journal.begin(0), txn, {})
             group.add(ev.Cause(actor="steward"), fact)
             self.writer._journal.commit(group.batch)
+
+    def steward(self, act: Act, *, actor: str = "steward", dry_run: bool = False, etag: str = "") -> StewardAnswer:
+        request = Request(ev.Cause(actor=actor, method="Test"))
+        (answer,) = self.execute(Steward(request, act, "seen the files", etag, dry_run))
+        assert isinstance(answer, StewardAnswer), answer
+        return answer
+
+    def answer_review(
+        self, review: int, answer: ev.ReviewAnswer, *, actor: str = "steward", etag: str = ""
+    ) -> StewardAnswer:
+        request = Request(ev.Cause(actor=actor, method="Test"))
+        (done,) = self.execute(ResolveReview(request, review, answer, "seen the files", etag))
+        assert isinstance(done, StewardAnswer), done
+        return done
+
+    def same(self, left: SourceRecord, right: SourceRecord) -> StewardAnswer:
+        return self.steward(ev.Judge(*self.pair(left, right), ev.Verdict.SAME))
+
+    def different(self, left: SourceRecord, right: SourceRecord) -> StewardAnswer:
+        return self.steward(ev.Judge(*self.pair(left, right), ev.Verdict.DIFFERENT))
+
+    def pair(self, left: SourceRecord, right: SourceRecord) -> Pair:
+        return pair_of(self.number(left.key), self.number(right.key))
+
+    def reviews(self) -> dict[int, Review]:
+        """Every review that is not closed, by id."""
+        with self.writer._index.read() as view:
+            found = {review: view.review(review) for queue in QueueState for _, review in view.iter_review_queue(queue)}
+        assert all(found.values())
+        return {review: entry for review, entry in found.items() if entry is not None}
 
     def number(self, key: SourceKey) -> RecordNumber:
         with self.writer._index.read() as view:

@@ -7,6 +7,7 @@ import pytest
 
 from mdm.domain.events import Cause, Event, Outcome, RecordResolved, RecordUpserted, Verdict
 from mdm.domain.keys import EntityKind, RecordNumber, SourceKey, golden_id
+from mdm.domain.state import Judgement
 from mdm.limits import DIFFERENCES_SHOWN_MAX
 from mdm.store.comparison import Difference, differences
 from mdm.store.index import Index, IndexVersions
@@ -48,7 +49,7 @@ def test_equal_indexes_have_no_differences(pair: tuple[Index, Index]) -> None:
             [Difference("raw", 0, 0, 1, ("record 15",))],
         ),
         (
-            lambda txn: txn.put_judgement((FIRST, LAST), Verdict.SAME),
+            lambda txn: txn.put_judgement((FIRST, LAST), Judgement(Verdict.SAME)),
             [Difference("judgements", 0, 1, 0, ("records 1 and 30",))],
         ),
         (

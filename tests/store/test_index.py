@@ -11,7 +11,7 @@ import pytest
 
 from mdm.domain.events import Cause, Event, MatchReason, Outcome, RecordDeleted, RecordResolved, RecordUpserted, Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, golden_id
-from mdm.domain.state import PotentialMatch
+from mdm.domain.state import Judgement, PotentialMatch
 from mdm.errors import IndexMismatchError, StoreError
 from mdm.limits import INDEX_READERS_MAX
 from mdm.store.comparison import differences
@@ -231,7 +231,7 @@ def test_open_questions_judgements_and_settings_come_back_and_go(index: Index) -
     match = PotentialMatch(7, MatchReason.VETO, 11.5, "sex")
     with index.write() as txn:
         txn.put_potential_match(pair, match)
-        txn.put_judgement(pair, Verdict.DIFFERENT)
+        txn.put_judgement(pair, Judgement(Verdict.DIFFERENT))
         txn.put_setting("model:citizen", "digest")
     with index.read() as view:
         assert view.potential_match(pair) == match

@@ -171,7 +171,7 @@ def check(view: IndexView, state: MemoryState) -> None:
     assert dict(view.iter_records()) == state.records
     assert dict(view.iter_goldens()) == state.goldens
     assert dict(view.iter_potential_matches()) == state.potential_matches
-    assert dict(view.iter_judgements()) == state.judgements
+    assert dict(view.iter_judgements()) == {pair: each.verdict for pair, each in state.judgements.items()}
     assert {name.decode(): value.decode() for name, value in view.iter_entries("settings")} == state.settings
     assert len(list(view.iter_crosswalk())) == len(state.records)
     for number, entry in state.records.items():

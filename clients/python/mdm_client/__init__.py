@@ -6,16 +6,20 @@
         print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
-`client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `relink`, `models` and `model_results` (linkage
-models), `survivorship` and `survivorship_results` (which values are shown), `erasures` and `erasure_results`; behind
-them `calls`, `wire_relations`, `wire_relink`, `wire_models`, `wire_survivorship` and `wire_erasure` (each call as a
-value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
+`client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
+that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results`
+(judgements and reviews), `survivorship` and `survivorship_results` (which values are shown), `erasures` and
+`erasure_results`; behind them `calls`, `wire_relations`, `wire_relink`, `wire_models`, `wire_stewardship`,
+`wire_survivorship` and `wire_erasure` (each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain
+values to messages).
 """
 
 from mdm_client.aio import AsyncClient
+from mdm_client.changes import ChangeFilter, WatchStart
 from mdm_client.channel import Timeouts
 from mdm_client.client import Client
 from mdm_client.errors import (
+    CrosswalkCopyError,
     DeadlineExceededError,
     FailedPreconditionError,
     FieldViolation,
@@ -51,6 +55,7 @@ from mdm_client.relations import RelationDirection, RelationGround, RelationObst
 from mdm_client.relink_results import RelinkChange, RelinkState
 from mdm_client.results import (
     ClerkChoice,
+    GoldenIdChangeType,
     GoldenIdStatus,
     MatchGrade,
     RecordStatus,
@@ -58,6 +63,7 @@ from mdm_client.results import (
     SurvivorshipCriterion,
     WriteOutcome,
 )
+from mdm_client.stewardship_results import ReviewAnswer, ReviewFilter, ReviewKind, ReviewState, Verdict
 from mdm_client.streams import KeyBatch
 
 __all__ = [
@@ -66,14 +72,17 @@ __all__ = [
     "Assurance",
     "AsyncClient",
     "BusinessAttributes",
+    "ChangeFilter",
     "CitizenAttributes",
     "ClerkChoice",
     "Client",
+    "CrosswalkCopyError",
     "DeadlineExceededError",
     "Delete",
     "EntityKind",
     "FailedPreconditionError",
     "FieldViolation",
+    "GoldenIdChangeType",
     "GoldenIdStatus",
     "Identifier",
     "IdentifierType",
@@ -99,6 +108,10 @@ __all__ = [
     "RelinkState",
     "ResolveOutcome",
     "ResourceExhaustedError",
+    "ReviewAnswer",
+    "ReviewFilter",
+    "ReviewKind",
+    "ReviewState",
     "ServiceError",
     "SeveralHoldersError",
     "SourceKey",
@@ -107,5 +120,7 @@ __all__ = [
     "Timeouts",
     "UnavailableError",
     "Upsert",
+    "Verdict",
+    "WatchStart",
     "WriteOutcome",
 ]

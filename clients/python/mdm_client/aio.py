@@ -12,6 +12,7 @@ import grpc
 from mdm.v1 import common_pb2
 from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
+from mdm_client.changes import AsyncChanges
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
 from mdm_client.erasures import AsyncErasures
@@ -21,6 +22,7 @@ from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.relink import AsyncRelink
+from mdm_client.stewardship import AsyncStewardship
 from mdm_client.streams import KeyBatch
 from mdm_client.survivorship import AsyncSurvivorship
 
@@ -59,9 +61,11 @@ class AsyncClient:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = AsyncRelink(self)
+        self.stewardship = AsyncStewardship(self)
         self.models = AsyncModels(self)
         self.survivorship = AsyncSurvivorship(self)
         self.erasures = AsyncErasures(self)
+        self.changes = AsyncChanges(self)
 
     async def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
@@ -322,10 +326,13 @@ class AsyncClient:
         kind: EntityKind | None = None,
         *,
         include_pending: bool = False,
+        include_lineage: bool = False,
         fresh: str = "",
     ) -> AsyncCrosswalkExport:
         """Return the crosswalk as an iterable of column chunks, all at one position."""
-        request = streams.export_request(registries, kind, include_pending=include_pending, fresh=fresh)
+        request = streams.export_request(
+            registries, kind, include_pending=include_pending, include_lineage=include_lineage, fresh=fresh
+        )
         return AsyncCrosswalkExport(self, request)
 
     def ingest(self, operations: Iterable[Operation], load: Load) -> AsyncIngest:

@@ -22,8 +22,14 @@ RECONNECT_MS_MAX = 2_000
 
 _SERVICES_RETRIED = (
     *("RegistryService", "LookupService", "MatchService", "GoldenRecordService", "RelinkService", "ModelService"),
+    "StewardshipService",
 )
-_STREAMS = (("RegistryService", "IngestRecords"), ("LookupService", "StreamLookup"), ("RelinkService", "Watch"))
+_STREAMS = (
+    ("RegistryService", "IngestRecords"),
+    ("LookupService", "StreamLookup"),
+    ("RelinkService", "Watch"),
+    ("ChangeService", "Watch"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mdm.v1 import (
+    change_service_pb2_grpc,
     common_pb2,
     erasure_service_pb2_grpc,
     export_service_pb2_grpc,
@@ -18,10 +19,12 @@ from mdm.v1 import (
     model_service_pb2_grpc,
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
+    stewardship_service_pb2_grpc,
     survivorship_service_pb2_grpc,
 )
 from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
+from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
@@ -30,6 +33,7 @@ from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.relink import Relink
+from mdm_client.stewardship import Stewardship
 from mdm_client.streams import KeyBatch
 from mdm_client.survivorship import Survivorship
 
@@ -45,6 +49,8 @@ STUBS = {
     "ModelService": model_service_pb2_grpc.ModelServiceStub,
     "SurvivorshipService": survivorship_service_pb2_grpc.SurvivorshipServiceStub,
     "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub,
+    "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
+    "StewardshipService": stewardship_service_pb2_grpc.StewardshipServiceStub,
 }
 
 
@@ -80,9 +86,11 @@ class Client:
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
         self.relink = Relink(self)
+        self.stewardship = Stewardship(self)
         self.models = Models(self)
         self.survivorship = Survivorship(self)
         self.erasures = Erasures(self)
+        self.changes = Changes(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
@@ -335,10 +343,13 @@ class Client:
         kind: EntityKind | None = None,
         *,
         include_pending: bool = False,
+        include_lineage: bool = False,
         fresh: str = "",
     ) -> CrosswalkExport:
         """Return the crosswalk as an iterable of column chunks, all at one position."""
-        request = streams.export_request(registries, kind, include_pending=include_pending, fresh=fresh)
+        request = streams.export_request(
+            registries, kind, include_pending=include_pending, include_lineage=include_lineage, fresh=fresh
+        )
         return CrosswalkExport(self, request)
 
     def ingest(self, operations: Iterable[Operation], load: Load) -> Ingest:

@@ -12,6 +12,7 @@
     ├── SeveralHoldersError           `.one()` found several
     ├── NoHolderError                 `.one()` found none
     ├── IncompleteExportError         an export broke off
+    ├── CrosswalkCopyError            a copy of the crosswalk is another one, or somebody else moved it on
     └── IngestError                   a load cannot be resumed
 
 No message holds a person's data.
@@ -111,6 +112,10 @@ class NoHolderError(MdmError):
 
 class IncompleteExportError(MdmError):
     """An export ended before its trailer, or with other rows than the trailer counts: fetch it again."""
+
+
+class CrosswalkCopyError(MdmError):
+    """A file is a copy of other registries or another kind, or another process moved it on meanwhile."""
 
 
 class IngestError(MdmError):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from mdm_client import relink_results, wire_relink
+from mdm_client import wire_relink
 from mdm_client.errors import ServiceError
-from mdm_client.records import EntityKind
 
 if TYPE_CHECKING:
     from mdm_client.aio import AsyncClient
     from mdm_client.client import Client
+    from mdm_client.records import EntityKind
+    from mdm_client.relink_results import RelinkReport, RelinkRun
 
 
 class Relink:
@@ -29,7 +30,7 @@ class Relink:
         is_learning: bool = False,
         memory_limit_bytes: int = 0,
         request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
+    ) -> RelinkRun:
         """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
 
         With `is_learning`, weights are learned even if an operator put a model in force.
@@ -39,7 +40,7 @@ class Relink:
         )
         return self._client.send(call)
 
-    def revert(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
+    def revert(self, run_id: str, *, request_id: str | None = None) -> RelinkRun:
         """Start a run that computes what takes a committed run back and changes nothing; commit it like a plan."""
         return self._client.send(wire_relink.revert(run_id, self._client.caller, request_id))
 
@@ -50,7 +51,7 @@ class Relink:
         *,
         max_churn_percent: float | None = None,
         request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
+    ) -> RelinkRun:
         """Start to commit a plan; with a digest only the plan that was reviewed, with a bound only below it.
 
         Raises:
@@ -60,19 +61,19 @@ class Relink:
             wire_relink.commit(run_id, plan_digest, max_churn_percent, self._client.caller, request_id)
         )
 
-    def cancel(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
+    def cancel(self, run_id: str, *, request_id: str | None = None) -> RelinkRun:
         """Stop a run; what was committed stays."""
         return self._client.send(wire_relink.cancel(run_id, self._client.caller, request_id))
 
-    def get(self, run_id: str = "") -> relink_results.RelinkRun:
+    def get(self, run_id: str = "") -> RelinkRun:
         """Return a run as it stands; the latest without an id."""
         return self._client.send(wire_relink.get(run_id))
 
-    def report(self, run_id: str) -> relink_results.RelinkReport:
+    def report(self, run_id: str) -> RelinkReport:
         """Return the impact report of a planned run."""
         return self._client.send(wire_relink.report(run_id))
 
-    def watch(self, run_id: str) -> Iterator[relink_results.RelinkRun]:
+    def watch(self, run_id: str) -> Iterator[RelinkRun]:
         """Yield the run's progress until it waits or ends; goes on after the service was away for a moment."""
         run = None
         while run is None or run.is_under_way:
@@ -101,7 +102,7 @@ class AsyncRelink:
         is_learning: bool = False,
         memory_limit_bytes: int = 0,
         request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
+    ) -> RelinkRun:
         """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
 
         With `is_learning`, weights are learned even if an operator put a model in force.
@@ -111,7 +112,7 @@ class AsyncRelink:
         )
         return await self._client.send(call)
 
-    async def revert(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
+    async def revert(self, run_id: str, *, request_id: str | None = None) -> RelinkRun:
         """Start a run that computes what takes a committed run back and changes nothing; commit it like a plan."""
         return await self._client.send(wire_relink.revert(run_id, self._client.caller, request_id))
 
@@ -122,7 +123,7 @@ class AsyncRelink:
         *,
         max_churn_percent: float | None = None,
         request_id: str | None = None,
-    ) -> relink_results.RelinkRun:
+    ) -> RelinkRun:
         """Start to commit a plan; with a digest only the plan that was reviewed, with a bound only below it.
 
         Raises:
@@ -132,19 +133,19 @@ class AsyncRelink:
             wire_relink.commit(run_id, plan_digest, max_churn_percent, self._client.caller, request_id)
         )
 
-    async def cancel(self, run_id: str, *, request_id: str | None = None) -> relink_results.RelinkRun:
+    async def cancel(self, run_id: str, *, request_id: str | None = None) -> RelinkRun:
         """Stop a run; what was committed stays."""
         return await self._client.send(wire_relink.cancel(run_id, self._client.caller, request_id))
 
-    async def get(self, run_id: str = "") -> relink_results.RelinkRun:
+    async def get(self, run_id: str = "") -> RelinkRun:
         """Return a run as it stands; the latest without an id."""
         return await self._client.send(wire_relink.get(run_id))
 
-    async def report(self, run_id: str) -> relink_results.RelinkReport:
+    async def report(self, run_id: str) -> RelinkReport:
         """Return the impact report of a planned run."""
         return await self._client.send(wire_relink.report(run_id))
 
-    async def watch(self, run_id: str) -> AsyncIterator[relink_results.RelinkRun]:
+    async def watch(self, run_id: str) -> AsyncIterator[RelinkRun]:
         """Yield the run's progress until it waits or ends; goes on after the service was away for a moment."""
         run = None
         while run is None or run.is_under_way:

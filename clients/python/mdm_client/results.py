@@ -7,6 +7,7 @@ one back as `at_least_as_fresh` to read what a write wrote.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from mdm_client.errors import NoHolderError, SeveralHoldersError
@@ -66,6 +67,14 @@ class GoldenIdChangeType(StrEnum):
     RESTORED = "restored"
     ANCHOR_MOVED = "anchor_moved"
     RETIRED = "retired"
+    VALUES_CHANGED = "values_changed"
+    POTENTIAL_MATCH_OPENED = "potential_match_opened"
+    POTENTIAL_MATCH_CLOSED = "potential_match_closed"
+    JUDGED_SAME = "judged_same"
+    JUDGED_DIFFERENT = "judged_different"
+    JUDGEMENT_WITHDRAWN = "judgement_withdrawn"
+    VALUE_PINNED = "value_pinned"
+    VALUE_UNPINNED = "value_unpinned"
 
 
 class MatchGrade(StrEnum):
@@ -373,6 +382,19 @@ class CrosswalkChunk:
     kind: EntityKind
     record_ids: list[str] = field(repr=False)
     golden_ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenIdLineage:
+    """Where one golden ID comes from and what became of it."""
+
+    golden_id: str
+    status: GoldenIdStatus
+    surviving_golden_id: str
+    """What answers in its place: itself, its survivor, or empty when it is retired."""
+    minted_at: datetime
+    predecessor_golden_ids: tuple[str, ...]
+    """What its first records answered under before: it was split off them."""
 
 
 @dataclass(frozen=True, slots=True)

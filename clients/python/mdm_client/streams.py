@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 
 from mdm.v1 import common_pb2, export_service_pb2, lookup_service_pb2
 from mdm_client import results, wire
@@ -41,13 +43,14 @@ def lookup_answer(response: lookup_service_pb2.StreamLookupResponse) -> results.
 
 
 def export_request(
-    registries: Iterable[str], kind: EntityKind | None, *, include_pending: bool, fresh: str
+    registries: Iterable[str], kind: EntityKind | None, *, include_pending: bool, include_lineage: bool, fresh: str
 ) -> export_service_pb2.ExportCrosswalkRequest:
     """Return the request of an export."""
     return export_service_pb2.ExportCrosswalkRequest(
         registries=registries,
         entity_kind=wire.ENTITY_KIND.to_wire(kind) if kind else common_pb2.ENTITY_KIND_UNSPECIFIED,
         include_pending=include_pending,
+        include_lineage=include_lineage,
         at_least_as_fresh=wire.token_to_wire(fresh),
     )
 
@@ -60,6 +63,8 @@ class ExportProgress:
         """Position that all rows are read at."""
         self.row_count = 0
         self.pending_record_count = 0
+        self.lineage: list[results.GoldenIdLineage] = []
+        """Every golden ID ever issued, in their order, if it was asked for."""
         self._is_complete = False
 
     def receive(self, response: export_service_pb2.ExportCrosswalkResponse) -> results.CrosswalkChunk | None:
@@ -75,8 +80,11 @@ class ExportProgress:
                     list(response.chunk.record_ids),
                     list(response.chunk.golden_ids),
                 )
+            case "lineage":
+                self.lineage += _lineage(response.lineage)
             case "trailer":
-                self._is_complete = response.trailer.row_count == self.row_count
+                counts = (response.trailer.row_count, response.trailer.golden_id_count)
+                self._is_complete = counts == (self.row_count, len(self.lineage))
                 self.pending_record_count = response.trailer.pending_record_count
             case _:
                 pass
@@ -90,3 +98,16 @@ class ExportProgress:
         """
         if not self._is_complete:
             raise IncompleteExportError(f"the export broke off after {self.row_count} rows; fetch it again")
+
+
+def _lineage(chunk: export_service_pb2.LineageChunk) -> Iterator[results.GoldenIdLineage]:
+    predecessors = iter(chunk.predecessor_golden_ids)
+    columns = (chunk.golden_ids, chunk.statuses, chunk.surviving_golden_ids, chunk.minted_at, chunk.predecessor_counts)
+    for golden_id, status, surviving, minted_at, count in zip(*columns, strict=True):
+        yield results.GoldenIdLineage(
+            golden_id,
+            wire.GOLDEN_ID_STATUS.from_wire(status),
+            surviving,
+            minted_at.ToDatetime(UTC),
+            tuple(itertools.islice(predecessors, count)),
+        )
