@@ -11,6 +11,7 @@
     │   └── AuditFileError
     ├── NotFoundError                         the named thing does not exist
     │   ├── UnknownGoldenIdError
+    │   ├── GoldenIdNotYetIssuedError
     │   ├── UnknownRecordError
     │   ├── UnknownRunError
     │   ├── UnknownModelError
@@ -115,6 +116,12 @@ class UnknownGoldenIdError(NotFoundError):
     """A well-formed golden ID that was never issued here."""
 
     reason = "GOLDEN_ID_NOT_FOUND"
+
+
+class GoldenIdNotYetIssuedError(NotFoundError):
+    """A golden ID that was issued later than the position or time asked for."""
+
+    reason = "GOLDEN_ID_NOT_YET_ISSUED"
 
 
 class UnknownRecordError(NotFoundError):

@@ -308,6 +308,18 @@ AUDIT_ITEMS_MAX = 50_000
 SEARCH_BATCH_RECORDS = 4_096
 """Records decoded at a time while an audit compares some with all others: about 6 MiB."""
 
+GOLDEN_MEMBERS_EXPLAINED_MAX = 300
+"""Members of a golden record whose pairs are all judged for one explanation: 45,000 pairs, about a second of one
+reader's time; honest golden records have some twenty."""
+
+BRIDGES_SHOWN_MAX = 50
+"""Bridge records of one explanation: more mean that the whole is a chain."""
+
+HISTORY_RECORDS_SHOWN_MAX = 20
+"""Records named of one entry of a history; a merge of large golden records moves hundreds."""
+
+PART_RECORDS_SHOWN_MAX = 20
+"""Records named of each part that a bridge holds together; the rest is counted."""
 OVERSIZED_MEMBERS_MIN = 50
 """Members from which a golden record is put before a steward: honest ones have some twenty, and a wrong one grows on.
 One that a steward accepted comes back when it has doubled."""

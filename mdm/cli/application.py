@@ -13,7 +13,9 @@ import typer
 from mdm.cli import (
     audit,
     erase,
+    explain,
     export,
+    history,
     load,
     maintenance,
     model,
@@ -63,6 +65,11 @@ def application() -> typer.Typer:
     app.command("watch")(watch.watch)
     app.command("household")(relations.household)
     app.command("relations")(relations.relations)
+    app.command("why")(explain.why)
+    app.command("why-not")(explain.why_not)
+    app.command("how")(explain.how)
+    app.command("history")(history.history)
+    app.command("get")(history.get)
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")

@@ -44,7 +44,7 @@ def lookup(
     if len(what) == 1:
         with connected(server) as client:
             found_record = client.golden_record(what[0], include_alternatives=alternatives)
-            show(_golden_record(found_record, with_alternatives=alternatives), as_json=as_json)
+            show(shown_golden_record(found_record, with_alternatives=alternatives), as_json=as_json)
         return
     if len(what) < _KEY_PARTS_MIN or what[1] not in {"citizen", "business"}:
         fail("give a golden ID, or a registry, citizen or business, and record ids", ExitCode.USAGE)
@@ -169,7 +169,8 @@ def match(
     show(result, as_json=as_json)
 
 
-def _golden_record(record: GoldenRecord, *, with_alternatives: bool) -> dict[str, Any]:
+def shown_golden_record(record: GoldenRecord, *, with_alternatives: bool = False) -> dict[str, Any]:
+    """Return what a command shows of a golden record."""
     shown: dict[str, Any] = {
         "golden_id": record.golden_id,
         "status": "erased" if record.is_erased else str(record.status),

@@ -6,6 +6,7 @@ Taken from the fold itself, so that a new fact needs no second description of it
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
@@ -89,23 +90,10 @@ def apply_noting(state: IdentityState, event: ev.Event) -> Changes | None:
     """
     notes = _Notes(state)
     apply(notes, event)
-    moves = notes.moves()
-    goldens = _of_goldens(notes, moves, is_regrouping=isinstance(event.fact, ev.RecordsRegrouped))
-    subjects = _of_records(notes, goldens)
-    if notes.pairs:
-        subjects += _of_pairs(notes, goldens)
-    # Only now: what was not read during the fold is still as it was before the event.
+    # Before the entries are put: what the fold did not read is then still as it was before the event.
+    changes = _changes(notes, event) if notes.touches_golden_ids() else None
     notes.put_all()
-    if not goldens:
-        return None
-    if subjects:
-        moved = {move.number for move in moves}
-        for number in dict.fromkeys(subjects):
-            if number not in moved:
-                home = notes.home_before(number)
-                moves.append(RecordChange(number, home, home))
-    # Each thing once, however many members it holds for.
-    return Changes(event.at_us, tuple(dict.fromkeys(goldens)), tuple(moves))
+    return changes
 
 
 class _Notes:
@@ -137,6 +125,10 @@ class _Notes:
         """Return the golden ID that the record had before the event."""
         entry = self.record_before(number)
         return None if entry is None else entry.golden_id
+
+    def touches_golden_ids(self) -> bool:
+        """Return whether anything was put that concerns a golden ID: most records come without one."""
+        return bool(self.goldens or self.pairs) or any(map(self.home_before, self.records))
 
     def moves(self) -> list[RecordChange]:
         """Return the records that changed their golden ID."""
@@ -199,23 +191,47 @@ class _Notes:
         self._state.put_setting(name, value)
 
 
-def _of_goldens(notes: _Notes, moves: list[RecordChange], *, is_regrouping: bool) -> list[GoldenChange]:
+def _changes(notes: _Notes, event: ev.Event) -> Changes | None:
+    moves = notes.moves()
+    # What the event is about, whether it moved or not.
+    subjects: list[RecordNumber] = []
+    goldens = _of_goldens(notes, event, moves, subjects)
+    goldens += _of_records(notes, subjects)
+    if notes.pairs:
+        goldens += _of_pairs(notes, subjects)
+    if not goldens:
+        return None
+    if subjects:
+        moved = {move.number for move in moves}
+        for number in dict.fromkeys(subjects):
+            if number not in moved:
+                home = notes.home_before(number)
+                moves.append(RecordChange(number, home, home))
+    return Changes(event.at_us, tuple(goldens), tuple(moves))
+
+
+def _of_goldens(
+    notes: _Notes, event: ev.Event, moves: list[RecordChange], subjects: list[RecordNumber]
+) -> list[GoldenChange]:
     """Return what happened to the golden IDs that were put: first what each answers, then who came and went."""
     found = []
     for golden_id, after in notes.goldens.items():
-        before = notes.golden_before(golden_id)
+        before = None if after.minted_seq == event.seq else notes.golden_before(golden_id)
         if before is None:
             found.append(GoldenChange(golden_id, ChangeKind.CREATED))
             continue
         found += _of_answer(golden_id, before, after)
+        if before.anchor is not None and after.anchor != before.anchor:
+            subjects.append(before.anchor)
         if after.members == before.members or after.survivor is not None:
             continue
         if before.survivor is None and any(
             move.after == golden_id and move.before not in after.absorbed for move in moves
         ):
             found.append(GoldenChange(golden_id, ChangeKind.JOINED))
-        kind = ChangeKind.SPLIT if is_regrouping else ChangeKind.LEFT
-        found += [GoldenChange(golden_id, kind, move.after) for move in moves if move.before == golden_id]
+        kind = ChangeKind.SPLIT if isinstance(event.fact, ev.RecordsRegrouped) else ChangeKind.LEFT
+        left_for = dict.fromkeys(move.after for move in moves if move.before == golden_id)
+        found += [GoldenChange(golden_id, kind, other) for other in left_for]
     return found
 
 
@@ -235,34 +251,33 @@ def _of_answer(golden_id: GoldenId, before: GoldenEntry, after: GoldenEntry) -> 
     return found
 
 
-def _of_records(notes: _Notes, goldens: list[GoldenChange]) -> list[RecordNumber]:
-    """Add what became of the golden records' values; returns the records that it concerns."""
-    subjects = []
+def _of_records(notes: _Notes, subjects: list[RecordNumber]) -> list[GoldenChange]:
+    """Return what became of the golden records' values."""
+    found = []
     for number, after in notes.records.items():
         before = notes.record_before(number)
         if before is None or before.golden_id is None:
             continue
         if after.payload_id != before.payload_id:
-            goldens.append(GoldenChange(before.golden_id, ChangeKind.VALUES_CHANGED))
+            found.append(GoldenChange(before.golden_id, ChangeKind.VALUES_CHANGED))
             subjects.append(number)
         if after.pins != before.pins:
             is_pinned = not set(before.pins).issuperset(after.pins)
             kind = ChangeKind.VALUE_PINNED if is_pinned else ChangeKind.VALUE_UNPINNED
-            goldens.append(GoldenChange(before.golden_id, kind))
+            found.append(GoldenChange(before.golden_id, kind))
             subjects.append(number)
-    for golden_id, golden in notes.goldens.items():
-        was = notes.golden_before(golden_id)
-        if was is not None and was.anchor is not None and golden.anchor != was.anchor:
-            subjects.append(was.anchor)
-    return subjects
+    return found
 
 
-def _of_pairs(notes: _Notes, goldens: list[GoldenChange]) -> list[RecordNumber]:
-    """Add the questions and judgements about the golden records that the two records had; returns the records."""
+def _of_pairs(notes: _Notes, subjects: list[RecordNumber]) -> Iterable[GoldenChange]:
+    """Return the questions and judgements about the golden records that the two records had."""
+    found = []
     for (left, right), kind in notes.pairs:
         left_home, right_home = notes.home_before(left), notes.home_before(right)
         if left_home is not None:
-            goldens.append(GoldenChange(left_home, kind, right_home))
+            found.append(GoldenChange(left_home, kind, right_home))
         if right_home is not None and right_home != left_home:
-            goldens.append(GoldenChange(right_home, kind, left_home))
-    return [number for pair, _ in notes.pairs for number in pair]
+            found.append(GoldenChange(right_home, kind, left_home))
+        subjects += (left, right)
+    # Several members may have asked the same about one golden record.
+    return dict.fromkeys(found)

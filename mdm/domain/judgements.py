@@ -62,7 +62,12 @@ class _Supposed:
     def record(self, number: RecordNumber) -> RecordEntry | None:
         entry = self._state.record(number)
         others = self._others.get(number)
-        return msgspec.structs.replace(entry, judged=(*entry.judged, *others)) if entry and others else entry
+        # In order, as the fold keeps them, so that the same chain is found.
+        return (
+            msgspec.structs.replace(entry, judged=tuple(sorted({*entry.judged, *others})))
+            if entry and others
+            else entry
+        )
 
     def judgement(self, pair: Pair) -> ev.Verdict | None:
         return self._verdicts.get(pair) or self._state.judgement(pair)

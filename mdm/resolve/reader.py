@@ -8,20 +8,19 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 
 from mdm.config import Configuration
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
-from mdm.domain.state import GoldenEntry, pair_of
+from mdm.domain.state import pair_of
 from mdm.domain.survivorship import GoldenValue
 from mdm.errors import (
     FeedResetError,
     InvalidInputError,
     NotFreshEnoughError,
-    UnknownGoldenIdError,
     UnknownRecordError,
     WriterUnavailableError,
 )
@@ -37,8 +36,10 @@ from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
+from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, seq_of_token
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.previews import preview_write
+from mdm.resolve.reading import Reading, issued
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
 from mdm.resolve.survivorship import (
     RulesActivation,
@@ -62,7 +63,7 @@ from mdm.resolve.views import (
     golden_state,
 )
 from mdm.store.data_directory import DataDirectory
-from mdm.store.export_ledger import ExportLedger
+from mdm.store.export_ledger import ExportEntry
 from mdm.store.index import Index
 from mdm.store.journal import Journal, JournalReader
 from mdm.store.token import parse_token
@@ -80,14 +81,6 @@ class _Opened(msgspec.Struct, frozen=True):
     rules: RulesInForce
     journal: JournalReader
     """For its identity, which tokens carry, and for what a steward pinned; never on the way of a lookup."""
-
-
-class Reading(NamedTuple):
-    """One state of the index with what belongs to it."""
-
-    view: IndexView
-    journal: JournalReader
-    engines: dict[EntityKind, Engine]
 
 
 class Reader:
@@ -181,19 +174,10 @@ class Reader:
         with self._opened.index.read() as view:
             return read_page(view, after_seq, wanted)
 
-    @contextmanager
-    def reading(self) -> Iterator[Reading]:
-        """Yield one consistent state, for one call."""
-        opened = self._opened
-        with opened.index.read() as view:
-            yield Reading(view, opened.journal, opened.engines)
-
     def values_of(self, view: IndexView, numbers: Sequence[RecordNumber]) -> tuple[GoldenValue, ...]:
         """Return the values that a golden record of these members shows, or would show."""
-        opened = self._opened
-        members = members_of(view, opened.configuration, numbers)
-        kind = EntityKind(members[0].record.key.kind) if members else EntityKind.CITIZEN
-        return values_of(view, opened.journal, kind, members, opened.rules)
+        members = members_of(view, self._opened.configuration, numbers)
+        return values_of(view, self._opened.journal, members, self._opened.rules)
 
     def lookup_many(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str]
@@ -245,9 +229,8 @@ class Reader:
 
     def match(self, record: SourceRecord, limit: int = 10) -> MatchResult:
         """Return the golden records that `record` may describe, best first; its key only names the kind."""
-        opened = self._opened
-        with opened.index.read() as view:
-            return preview_write(view, opened.engines[record.key.kind], record, limit, own=None).match
+        with self._opened.index.read() as view:
+            return preview_write(view, self._opened.engines[record.key.kind], record, limit, own=None).match
 
     def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
         """Return what a write of `record` would do, without writing."""
@@ -255,6 +238,13 @@ class Reader:
         with opened.index.read() as view:
             own = view.number_of(record.key)
             return preview_write(view, opened.engines[record.key.kind], record, limit, own)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """Yield one consistent state; keep it no longer than one call."""
+        opened = self._opened
+        with opened.index.read() as view:
+            yield Reading(view, opened.engines, opened.configuration, opened.journal)
 
     def golden(self, golden_id: str) -> GoldenRecord:
         """Return what a golden ID answers: itself, its survivor, or that it is retired.
@@ -265,7 +255,7 @@ class Reader:
         """
         opened = self._opened
         with opened.index.read() as view:
-            requested, entry = _issued(view, golden_id)
+            requested, entry = issued(view, golden_id)
             surviving = entry.survivor or requested
             golden = view.golden(surviving) or entry
             members = members_of(view, opened.configuration, golden.members)
@@ -280,7 +270,7 @@ class Reader:
                 None if entry.is_retired else surviving,
                 golden_state(entry),
                 kind_of(requested),
-                values_of(view, opened.journal, kind_of(requested), members, opened.rules),
+                values_of(view, opened.journal, members, opened.rules),
                 tuple(
                     GoldenMember(each.record.key, each.record.updated_at, is_anchor=each.number == golden.anchor)
                     for each in members
@@ -291,6 +281,28 @@ class Reader:
                 entry.is_erased,
             )
 
+    def past_golden(self, golden_id: str, moment: int | str) -> PastGoldenRecord:
+        """Return what was known of a golden ID; costs 5 us an event of its history until then and 30 us a member.
+
+        Args:
+            golden_id: In any form.
+            moment: The token of a position, or a time in microseconds since 1970.
+
+        Raises:
+            InvalidGoldenIdError: Not a golden ID.
+            UnknownGoldenIdError: Never issued here.
+            GoldenIdNotYetIssuedError: It was issued later.
+            InvalidTokenError: The token is not one of this journal.
+            InvalidInputError: The moment lies in the future.
+        """
+        with self.reading() as reading:
+            requested, _ = issued(reading.view, golden_id)
+            if isinstance(moment, str):
+                seq = seq_of_token(reading, moment)
+            else:
+                seq = seq_of_time(reading, moment, time.time_ns() // 1000)
+            return past_golden_record(reading, requested, seq)
+
     def households(self, golden_id: str) -> HouseholdAnswer:
         """Return the households of a citizen, now and before; of a retired ID none. Cost: about 0.2 ms for a family.
 
@@ -300,7 +312,7 @@ class Reader:
             InvalidInputError: A business's.
         """
         with self._opened.index.read() as view:
-            requested, entry = _issued(view, golden_id)
+            requested, entry = issued(view, golden_id)
             if kind_of(requested) is not EntityKind.CITIZEN:
                 raise InvalidInputError("golden_id", "must be a citizen's: a business has no household")
             surviving = entry.survivor or requested
@@ -316,7 +328,7 @@ class Reader:
             UnknownGoldenIdError: Never issued here.
         """
         with self._opened.index.read() as view:
-            requested, entry = _issued(view, golden_id)
+            requested, entry = issued(view, golden_id)
             surviving = entry.survivor or requested
             relations = RelationList(view, surviving, view.golden(surviving) or entry, wanted)
             rows, following = relations.page(size, after)
@@ -429,25 +441,25 @@ class Reader:
         """Return a file's rules beside the registries in force; raises ConfigurationError where it breaks a rule."""
         return self._opened.rules.with_rules(body)
 
-    def compare_rules(self, candidate: RulesInForce, sample_count: int) -> list[RulesComparison]:
+    def compare_rules(self, other: RulesInForce, sample_count: int) -> list[RulesComparison]:
         """Return what other rules of survivorship would change; see `compare_rules`."""
-        opened = self._opened
-        return compare_rules(opened.index, opened.journal, opened.rules, candidate, sample_count=sample_count)
+        return compare_rules(
+            self._opened.index, self._opened.journal, self._opened.rules, other, sample_count=sample_count
+        )
+
+    def note_export(self, entry: ExportEntry) -> None:
+        """Note in the ledger that an export was handed out."""
+        self._directory.exports.note(entry)
 
     def erasure_outline(self, golden_id: str | None, key: SourceKey | None) -> SubjectOutline:
         """Return what erasing a subject would take; see `subject_named` for its errors."""
         with self._opened.index.read() as view:
-            return outline_of(view, subject_named(view, golden_id, key), self.exports.entries())
+            return outline_of(view, subject_named(view, golden_id, key), self._directory.exports.entries())
 
     def erasures(self, skip_count: int, count: int) -> tuple[list[ErasureEntry], bool]:
         """Return a page of erasures, the latest first, and whether there are more."""
         with self._opened.index.read() as view:
             return erasures(view, self._opened.journal, skip_count, count)
-
-    @property
-    def exports(self) -> ExportLedger:
-        """The ledger of exports, to note one in."""
-        return self._directory.exports
 
     def source_keys(self, numbers: Iterable[RecordNumber]) -> dict[RecordNumber, SourceKey]:
         """Return the source keys of records by number; an erased record has none. Cost: 1 us each."""
@@ -486,12 +498,3 @@ def _opened(generation: str, index: Index, journal: JournalReader) -> _Opened:
 def _settings(view: IndexView) -> tuple[str | None, ...]:
     names = ("configuration", "survivorship", *(f"{what}:{kind}" for what in ("model", "epoch") for kind in EntityKind))
     return tuple(view.setting(name) for name in names)
-
-
-def _issued(view: IndexView, golden_id: str) -> tuple[GoldenId, GoldenEntry]:
-    """Return a golden ID in canonical form and its entry."""
-    requested = parse_golden_id(golden_id)
-    entry = view.golden(requested)
-    if entry is None:
-        raise UnknownGoldenIdError("this golden ID was never issued")
-    return requested, entry

@@ -19,7 +19,8 @@ from mdm.resolve.commands import RecordGroup, ReviewFilter
 from mdm.resolve.desk import next_review, passes
 from mdm.resolve.etags import etag_of, parts_of_review
 from mdm.resolve.matcher import features_of
-from mdm.resolve.reader import Reader, Reading
+from mdm.resolve.reader import Reader
+from mdm.resolve.reading import Reading
 from mdm.resolve.reasons import read_reason
 from mdm.resolve.views import FieldDifference
 from mdm.store.view import IndexView

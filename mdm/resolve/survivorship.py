@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from mdm.config import Configuration
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.records import SourceRecord
 from mdm.domain.state import IdentityView
 from mdm.domain.survivorship import GoldenValue, Member, Pin, golden_values
 from mdm.domain.survivorship_rules import Criterion, SurvivorshipRules
@@ -143,23 +144,26 @@ def _put_in_force(group: Group, cause: ev.Cause, body: bytes, reason: str) -> st
 
 
 def values_of(
-    view: IndexView, journal: JournalReader, kind: EntityKind, members: Iterable[Member], in_force: RulesInForce
+    view: IndexView, journal: JournalReader, members: Sequence[Member], in_force: RulesInForce
 ) -> tuple[GoldenValue, ...]:
-    """Return the values of a golden record. Cost: see `golden_values`."""
-    members = tuple(members)
+    """Return the values of a golden record, none without members. Cost: see `golden_values`."""
+    if not members:
+        return ()
     pins = _pins(view, journal, [member.number for member in members])
-    return tuple(golden_values(members, in_force.rules.kinds[kind], completeness, pins))
+    return tuple(golden_values(members, in_force.rules.kinds[members[0].record.key.kind], completeness, pins))
 
 
-def member_of(view: IndexView, configuration: Configuration, number: RecordNumber) -> Member | None:
-    """Return a record as survivorship weighs it; None when it is deleted or erased."""
-    payload = view.raw(number)
-    if payload is None:
-        return None
-    record = decode_payload(payload)
+def as_member(configuration: Configuration, number: RecordNumber, record: SourceRecord) -> Member:
+    """Return a record as survivorship weighs it; one of a registry that is no longer declared comes last."""
     registry = configuration.registries.get(record.key.registry)
     rank = registry.trust_rank if registry else len(configuration.registries) + 1
     return Member(number, record, rank, updated_at_us(record.updated_at))
+
+
+def member_of(view: IndexView, configuration: Configuration, number: RecordNumber) -> Member | None:
+    """Return a stored record as survivorship weighs it; None when it is deleted or erased."""
+    payload = view.raw(number)
+    return None if payload is None else as_member(configuration, number, decode_payload(payload))
 
 
 def members_of(view: IndexView, configuration: Configuration, numbers: Iterable[RecordNumber]) -> list[Member]:
@@ -198,9 +202,7 @@ def _compare(
             # One record alone has nothing to choose from.
             if len(members) < 2:  # noqa: PLR2004
                 continue
-            before, after = (
-                _first_values(values_of(view, journal, kind, members, rules)) for rules in (in_force, candidate)
-            )
+            before, after = (_first_values(values_of(view, journal, members, rules)) for rules in (in_force, candidate))
         moved = [path for path, value in after.items() if value.value != before[path].value]
         changed_count += bool(moved)
         for path in moved:

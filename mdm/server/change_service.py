@@ -53,8 +53,9 @@ class ChangeService(ChangeServiceServicer):
                 yield from self._messages(page)
                 is_told_current = page.is_current
                 due_s = time.monotonic() + interval_s
-            if page.is_at_end:
-                self._bell.wait_beyond(seq, max(0.0, due_s - time.monotonic()), context.is_active)
+            # Without a wait while there is more: a stream that catches up hears of a stop, too.
+            wait_s = max(0.0, due_s - time.monotonic()) if page.is_at_end else 0.0
+            self._bell.wait_beyond(seq, wait_s, context.is_active)
 
     def _start(self, request: wire.ChangeServiceWatchRequest) -> int:
         if request.after.value:

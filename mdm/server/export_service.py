@@ -55,7 +55,7 @@ class ExportService(ExportServiceServicer):
                 purpose=cause.purpose,
             )
             # Before the first row, because what a broken export handed out lies somewhere too.
-            self._reader.exports.note(noted)
+            self._reader.note_export(noted)
             header = wire.ExportHeader(token=token_at(self._reader, export.seq))
             yield wire.ExportCrosswalkResponse(header=header)
             for chunk in export:
@@ -63,7 +63,7 @@ class ExportService(ExportServiceServicer):
                     row_count += len(part.record_ids)
                     yield wire.ExportCrosswalkResponse(chunk=part)
             ended_us = time.time_ns() // 1000
-            self._reader.exports.note(msgspec.structs.replace(noted, at_us=ended_us, row_count=row_count))
+            self._reader.note_export(msgspec.structs.replace(noted, at_us=ended_us, row_count=row_count))
             golden_id_count = 0
             for lineage in _batches(export.lineage()) if request.include_lineage else ():
                 golden_id_count += len(lineage)

@@ -9,11 +9,14 @@ import msgspec
 
 from mdm.domain.keys import GoldenId, parse_golden_id
 from mdm.errors import InvalidGoldenIdError, UnknownGoldenIdError
+from mdm.resolve.explain.explainer import Explainer
+from mdm.resolve.explain.history import Position as HistoryPosition
 from mdm.resolve.reader import Reader
 from mdm.resolve.relations import Position
 from mdm.server.calls import await_freshness, remaining_s, token_at
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_answers import GOLDEN_STATES, golden_message, member_messages
+from mdm.server.wire_history import HISTORY, history_message
 from mdm.server.wire_relations import household_response, relation_filter, relation_message
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as wire
@@ -30,12 +33,15 @@ class GoldenRecordService(GoldenRecordServiceServicer):
     def __init__(self, reader: Reader) -> None:
         """Read from this process's index."""
         self._reader = reader
+        self._explainer = Explainer(reader)
 
     def GetGoldenRecord(
         self, request: wire.GetGoldenRecordRequest, context: grpc.ServicerContext
     ) -> wire.GetGoldenRecordResponse:
         """Return one golden record, following a redirect and saying so."""
         await_freshness(self._reader, request, context)
+        if request.WhichOneof("as_of") is not None:
+            return self._past(request)
         record = self._reader.golden(request.golden_id)
         return wire.GetGoldenRecordResponse(
             golden_record=golden_message(
@@ -114,6 +120,28 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             next_page_token=page_token(_RELATIONS, *following) if following else "",
             read_at=token_at(self._reader, page.read_seq),
         )
+
+    def GetHistory(self, request: wire.GetHistoryRequest, context: grpc.ServicerContext) -> wire.GetHistoryResponse:
+        """Return a page of what happened to a golden ID itself."""
+        await_freshness(self._reader, request, context)
+        place = place_of(request.page_token, HISTORY, len(HistoryPosition._fields))
+        after = None if place is None else HistoryPosition(*place)
+        found = self._explainer.history(request.golden_id, request.page_size or _PAGE_SIZE_DEFAULT, after)
+        return history_message(found, self._token)
+
+    def _past(self, request: wire.GetGoldenRecordRequest) -> wire.GetGoldenRecordResponse:
+        is_time = request.WhichOneof("as_of") == "as_of_time"
+        moment = request.as_of_time.ToMicroseconds() if is_time else request.as_of_position.value
+        found = self._reader.past_golden(request.golden_id, moment)
+        return wire.GetGoldenRecordResponse(
+            golden_record=golden_message(found.record, member_messages(found.record)),
+            read_at=self._token(found.record.read_seq),
+            as_of=self._token(found.seq),
+            erased_member_count=found.erased_count,
+        )
+
+    def _token(self, seq: int) -> common.JournalToken:
+        return token_at(self._reader, seq)
 
     def _record_or_status(self, golden_id: str) -> wire.GoldenRecord:
         try:

@@ -32,6 +32,7 @@ from mdm.server.bell import Bell
 from mdm.server.change_service import ChangeService
 from mdm.server.children import live_as_child, tell_ready
 from mdm.server.erasure_service import ErasureService
+from mdm.server.explain_service import ExplainService
 from mdm.server.export_service import ExportService
 from mdm.server.golden_record_service import GoldenRecordService
 from mdm.server.interceptors import Gate
@@ -48,6 +49,7 @@ from mdm.server.survivorship_service import SurvivorshipService
 from mdm.server.writer_link import WriterLink
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
+from mdm.v1.explain_service_pb2_grpc import add_ExplainServiceServicer_to_server
 from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
 from mdm.v1.golden_record_service_pb2_grpc import add_GoldenRecordServiceServicer_to_server
 from mdm.v1.lookup_service_pb2_grpc import add_LookupServiceServicer_to_server
@@ -60,6 +62,7 @@ from mdm.v1.survivorship_service_pb2_grpc import add_SurvivorshipServiceServicer
 
 SERVICES = tuple(
     f"mdm.v1.{name}Service"
+    for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change", "Explain")
     for name in (
         *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
         *("Stewardship", "Survivorship", "Erasure"),
@@ -147,6 +150,7 @@ class _ReaderServer:
         add_RelinkServiceServicer_to_server(RelinkService(self._reader, self._link, self._bell), registered)  # type: ignore[arg-type]
         add_ModelServiceServicer_to_server(ModelService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ChangeServiceServicer_to_server(ChangeService(self._reader, self._bell), registered)  # type: ignore[arg-type]
+        add_ExplainServiceServicer_to_server(ExplainService(self._reader), registered)  # type: ignore[arg-type]
         add_StewardshipServiceServicer_to_server(StewardshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_SurvivorshipServiceServicer_to_server(SurvivorshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]

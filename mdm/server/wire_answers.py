@@ -48,7 +48,7 @@ CHANGES = {
     )
     for kind in ChangeKind
 }
-_AGREEMENTS = {
+AGREEMENTS = {
     Meaning.AGREES: common.AGREEMENT_AGREES,
     Meaning.CLOSE: common.AGREEMENT_SIMILAR,
     Meaning.NEUTRAL: common.AGREEMENT_SIMILAR,
@@ -179,7 +179,7 @@ def _comparison(difference: FieldDifference, kind: EntityKind) -> common.FieldCo
     return common.FieldComparison(
         field=difference.comparison,
         level=difference.level,
-        agreement=_AGREEMENTS[_meanings(kind)[difference.comparison, difference.level]],
+        agreement=AGREEMENTS[_meanings(kind)[difference.comparison, difference.level]],
         match_weight_bits=difference.match_weight_bits,
     )
 

@@ -1122,3 +1122,29 @@ class MatchResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MatchResult: _TypeAlias = MatchResult  # noqa: Y015
+
+@_typing.final
+class Sentence(_message.Message):
+    """One sentence in two languages. It holds no value of a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VI_FIELD_NUMBER: _builtins.int
+    EN_FIELD_NUMBER: _builtins.int
+    vi: _builtins.str
+    """In Vietnamese."""
+    en: _builtins.str
+    """In English."""
+    def __init__(
+        self,
+        *,
+        vi: _builtins.str = ...,
+        en: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["en", b"en", "vi", b"vi"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sentence: _TypeAlias = Sentence  # noqa: Y015

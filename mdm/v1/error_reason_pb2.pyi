@@ -241,6 +241,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: a Watch with a token kept from before a restore from backup.
     To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
     """
+    ERROR_REASON_GOLDEN_ID_NOT_YET_ISSUED: _ErrorReason.ValueType  # 44
+    """The golden ID was issued later than as_of.
+    Code: NOT_FOUND.
+    Example: a GetGoldenRecord as of last year for a golden ID of this year.
+    To mend it: ask as of a later position or time; GetHistory says when it was issued.
+    """
     ERROR_REASON_REVIEW_NOT_FOUND: _ErrorReason.ValueType  # 37
     """No review of this id is open: it was answered, or it closed because its cause disappeared.
     Code: NOT_FOUND.
@@ -508,6 +514,12 @@ may be lost. PreconditionFailure names it as type `RESET`.
 Code: FAILED_PRECONDITION.
 Example: a Watch with a token kept from before a restore from backup.
 To mend it: export the crosswalk, replace the copy with it, and watch from the token of its manifest.
+"""
+ERROR_REASON_GOLDEN_ID_NOT_YET_ISSUED: ErrorReason.ValueType  # 44
+"""The golden ID was issued later than as_of.
+Code: NOT_FOUND.
+Example: a GetGoldenRecord as of last year for a golden ID of this year.
+To mend it: ask as of a later position or time; GetHistory says when it was issued.
 """
 ERROR_REASON_REVIEW_NOT_FOUND: ErrorReason.ValueType  # 37
 """No review of this id is open: it was answered, or it closed because its cause disappeared.

@@ -157,6 +157,46 @@ SURVIVORSHIP_CRITERION_FIRST_STORED: SurvivorshipCriterion.ValueType  # 6
 """Equal by every criterion of the field: the record that was stored first."""
 Global___SurvivorshipCriterion: _TypeAlias = SurvivorshipCriterion  # noqa: Y015
 
+class _HistoryGround:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryGroundEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryGround.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_GROUND_UNSPECIFIED: _HistoryGround.ValueType  # 0
+    """Not stated."""
+    HISTORY_GROUND_DECISION: _HistoryGround.ValueType  # 1
+    """The machine's decision as records came and went."""
+    HISTORY_GROUND_RELINK: _HistoryGround.ValueType  # 2
+    """A re-linkage."""
+    HISTORY_GROUND_REVERT: _HistoryGround.ValueType  # 3
+    """A re-linkage was taken back."""
+    HISTORY_GROUND_STEWARD: _HistoryGround.ValueType  # 4
+    """A steward."""
+    HISTORY_GROUND_CLERK: _HistoryGround.ValueType  # 5
+    """A clerk at a counter."""
+    HISTORY_GROUND_REGISTRY: _HistoryGround.ValueType  # 6
+    """A registry, which sent other values or withdrew a record."""
+
+class HistoryGround(_HistoryGround, metaclass=_HistoryGroundEnumTypeWrapper):
+    """Who or what brought a change about."""
+
+HISTORY_GROUND_UNSPECIFIED: HistoryGround.ValueType  # 0
+"""Not stated."""
+HISTORY_GROUND_DECISION: HistoryGround.ValueType  # 1
+"""The machine's decision as records came and went."""
+HISTORY_GROUND_RELINK: HistoryGround.ValueType  # 2
+"""A re-linkage."""
+HISTORY_GROUND_REVERT: HistoryGround.ValueType  # 3
+"""A re-linkage was taken back."""
+HISTORY_GROUND_STEWARD: HistoryGround.ValueType  # 4
+"""A steward."""
+HISTORY_GROUND_CLERK: HistoryGround.ValueType  # 5
+"""A clerk at a counter."""
+HISTORY_GROUND_REGISTRY: HistoryGround.ValueType  # 6
+"""A registry, which sent other values or withdrew a record."""
+Global___HistoryGround: _TypeAlias = HistoryGround  # noqa: Y015
+
 @_typing.final
 class GoldenRecord(_message.Message):
     """What is known of one bearer."""
@@ -390,6 +430,8 @@ class GetGoldenRecordRequest(_message.Message):
     GOLDEN_ID_FIELD_NUMBER: _builtins.int
     AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
     INCLUDE_ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     golden_id: _builtins.str
     """The golden ID, in any case and with or without hyphens."""
     include_alternatives: _builtins.bool
@@ -398,18 +440,30 @@ class GetGoldenRecordRequest(_message.Message):
     def at_least_as_fresh(self) -> _common_pb2.JournalToken:
         """Position that the answer must include; unset takes whatever this server has applied."""
 
+    @_builtins.property
+    def as_of_position(self) -> _common_pb2.JournalToken:
+        """As of this position: the token of a write, of a read, of an entry of GetHistory."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """As of this time, which must have passed."""
+
     def __init__(
         self,
         *,
         golden_id: _builtins.str = ...,
         at_least_as_fresh: _common_pb2.JournalToken | None = ...,
         include_alternatives: _builtins.bool = ...,
+        as_of_position: _common_pb2.JournalToken | None = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "golden_id", b"golden_id", "include_alternatives", b"include_alternatives"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "at_least_as_fresh", b"at_least_as_fresh", "golden_id", b"golden_id", "include_alternatives", b"include_alternatives"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_of: _TypeAlias = _typing.Literal["as_of_position", "as_of_time"]  # noqa: Y015
+    _WhichOneofArgType_as_of: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_of) -> _WhichOneofReturnType_as_of | None: ...
 
 Global___GetGoldenRecordRequest: _TypeAlias = GetGoldenRecordRequest  # noqa: Y015
 
@@ -421,6 +475,10 @@ class GetGoldenRecordResponse(_message.Message):
 
     GOLDEN_RECORD_FIELD_NUMBER: _builtins.int
     READ_AT_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    ERASED_MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    erased_member_count: _builtins.int
+    """Members of then whose values were erased since: neither they nor their values are shown."""
     @_builtins.property
     def golden_record(self) -> Global___GoldenRecord:
         """The golden record."""
@@ -429,19 +487,211 @@ class GetGoldenRecordResponse(_message.Message):
     def read_at(self) -> _common_pb2.JournalToken:
         """Position that the answer was read at."""
 
+    @_builtins.property
+    def as_of(self) -> _common_pb2.JournalToken:
+        """Position that the answer is of; unset for now."""
+
     def __init__(
         self,
         *,
         golden_record: Global___GoldenRecord | None = ...,
         read_at: _common_pb2.JournalToken | None = ...,
+        as_of: _common_pb2.JournalToken | None = ...,
+        erased_member_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["golden_record", b"golden_record", "read_at", b"read_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "golden_record", b"golden_record", "read_at", b"read_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_record", b"golden_record", "read_at", b"read_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "erased_member_count", b"erased_member_count", "golden_record", b"golden_record", "read_at", b"read_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetGoldenRecordResponse: _TypeAlias = GetGoldenRecordResponse  # noqa: Y015
+
+@_typing.final
+class GetHistoryRequest(_message.Message):
+    """Asks what happened to a golden ID."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    golden_id: _builtins.str
+    """The golden ID, in any case and with or without hyphens; a redirect is not followed."""
+    page_size: _builtins.int
+    """Most entries to return, at most 500; 0 means 100."""
+    page_token: _builtins.str
+    """The next_page_token of the page before; empty for the first page. It stays good for ever."""
+    @_builtins.property
+    def at_least_as_fresh(self) -> _common_pb2.JournalToken:
+        """Position that the answer must include; unset takes whatever this server has applied."""
+
+    def __init__(
+        self,
+        *,
+        golden_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        at_least_as_fresh: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "golden_id", b"golden_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHistoryRequest: _TypeAlias = GetHistoryRequest  # noqa: Y015
+
+@_typing.final
+class GetHistoryResponse(_message.Message):
+    """A page of what happened to a golden ID."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTED_GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_AT_FIELD_NUMBER: _builtins.int
+    requested_golden_id: _builtins.str
+    """The golden ID that was asked for, in canonical form."""
+    golden_id: _builtins.str
+    """The surviving golden ID; the requested one unless it redirects, empty if retired."""
+    status: _common_pb2.GoldenIdStatus.ValueType
+    """How the requested golden ID answers now."""
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryEntry]:
+        """The entries of this page, the oldest first."""
+
+    @_builtins.property
+    def read_at(self) -> _common_pb2.JournalToken:
+        """Position that the answer was read at."""
+
+    def __init__(
+        self,
+        *,
+        requested_golden_id: _builtins.str = ...,
+        golden_id: _builtins.str = ...,
+        status: _common_pb2.GoldenIdStatus.ValueType = ...,
+        entries: _abc.Iterable[Global___HistoryEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+        read_at: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "golden_id", b"golden_id", "next_page_token", b"next_page_token", "read_at", b"read_at", "requested_golden_id", b"requested_golden_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHistoryResponse: _TypeAlias = GetHistoryResponse  # noqa: Y015
+
+@_typing.final
+class HistoryEntry(_message.Message):
+    """One thing that happened to a golden ID."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    HAPPENED_AT_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    OTHER_GOLDEN_ID_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    PARTNER_FIELD_NUMBER: _builtins.int
+    MATCH_WEIGHT_BITS_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    LOAD_ID_FIELD_NUMBER: _builtins.int
+    MODEL_DIGEST_FIELD_NUMBER: _builtins.int
+    EPOCH_DIGEST_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    type: _common_pb2.GoldenIdChangeType.ValueType
+    """What happened."""
+    other_golden_id: _builtins.str
+    """The other golden ID that the type speaks of: survivor of a merge, the absorbed one, where members went, the other side
+    of a question; empty if there is none.
+    """
+    record_count: _builtins.int
+    """How many there are in all."""
+    match_weight_bits: _builtins.float
+    """Match weight of the pair that decided or is asked about, in bits; unset if none did."""
+    ground: Global___HistoryGround.ValueType
+    """Who or what brought it about."""
+    detail: _builtins.str
+    """Name of a veto or of missing evidence, reason of a question, or field of a fixed value."""
+    run_id: _builtins.str
+    """The re-linkage run, if one did it."""
+    actor: _builtins.str
+    """Who acted, as asserted."""
+    purpose: _builtins.str
+    """Purpose, as asserted."""
+    method: _builtins.str
+    """The call that did it."""
+    load_id: _builtins.str
+    """The load that it came with, if any."""
+    model_digest: _builtins.str
+    """Digest of the model in force when it was decided."""
+    epoch_digest: _builtins.str
+    """Digest of the statistics epoch in force then."""
+    @_builtins.property
+    def position(self) -> _common_pb2.JournalToken:
+        """Where it stands in the journal; as_of takes it."""
+
+    @_builtins.property
+    def happened_at(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.SourceKey]:
+        """The records that came, went or are spoken of, at most 20; an erased one is left out."""
+
+    @_builtins.property
+    def partner(self) -> _common_pb2.SourceKey:
+        """The record whose evidence decided; unset if none did."""
+
+    @_builtins.property
+    def sentence(self) -> _common_pb2.Sentence:
+        """The same in words."""
+
+    def __init__(
+        self,
+        *,
+        position: _common_pb2.JournalToken | None = ...,
+        happened_at: _timestamp_pb2.Timestamp | None = ...,
+        type: _common_pb2.GoldenIdChangeType.ValueType = ...,
+        other_golden_id: _builtins.str = ...,
+        keys: _abc.Iterable[_common_pb2.SourceKey] | None = ...,
+        record_count: _builtins.int = ...,
+        partner: _common_pb2.SourceKey | None = ...,
+        match_weight_bits: _builtins.float | None = ...,
+        ground: Global___HistoryGround.ValueType = ...,
+        detail: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        method: _builtins.str = ...,
+        load_id: _builtins.str = ...,
+        model_digest: _builtins.str = ...,
+        epoch_digest: _builtins.str = ...,
+        sentence: _common_pb2.Sentence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "happened_at", b"happened_at", "match_weight_bits", b"match_weight_bits", "partner", b"partner", "position", b"position", "sentence", b"sentence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "actor", b"actor", "detail", b"detail", "epoch_digest", b"epoch_digest", "ground", b"ground", "happened_at", b"happened_at", "keys", b"keys", "load_id", b"load_id", "match_weight_bits", b"match_weight_bits", "method", b"method", "model_digest", b"model_digest", "other_golden_id", b"other_golden_id", "partner", b"partner", "position", b"position", "purpose", b"purpose", "record_count", b"record_count", "run_id", b"run_id", "sentence", b"sentence", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__match_weight_bits: _TypeAlias = _typing.Literal["match_weight_bits"]  # noqa: Y015
+    _WhichOneofArgType__match_weight_bits: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__match_weight_bits) -> _WhichOneofReturnType__match_weight_bits | None: ...
+
+Global___HistoryEntry: _TypeAlias = HistoryEntry  # noqa: Y015
 
 @_typing.final
 class BatchGetGoldenRecordsRequest(_message.Message):

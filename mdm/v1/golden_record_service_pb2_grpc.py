@@ -65,6 +65,11 @@ class GoldenRecordServiceStub(object):
                 request_serializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsRequest.SerializeToString,
                 response_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsResponse.FromString,
                 _registered_method=True)
+        self.GetHistory = channel.unary_unary(
+                '/mdm.v1.GoldenRecordService/GetHistory',
+                request_serializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHistoryRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHistoryResponse.FromString,
+                _registered_method=True)
 
 
 class GoldenRecordServiceServicer(object):
@@ -73,7 +78,8 @@ class GoldenRecordServiceServicer(object):
 
     def GetGoldenRecord(self, request, context):
         """Returns the golden record that a golden ID stands for, following a redirect and saying so. Fails with
-        INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer.
+        INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer. As of an earlier position or time it
+        returns what was known then, and fails with GOLDEN_ID_NOT_YET_ISSUED before the golden ID was issued.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +123,14 @@ class GoldenRecordServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHistory(self, request, context):
+        """Lists everything that happened to a golden ID itself, the oldest first: who came and went, merges, questions,
+        judgements, values. A merged golden ID keeps its own history, and its survivor is said. Fails as GetGoldenRecord.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GoldenRecordServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +163,11 @@ def add_GoldenRecordServiceServicer_to_server(servicer, server):
                     servicer.ListRelations,
                     request_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsRequest.FromString,
                     response_serializer=mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsResponse.SerializeToString,
+            ),
+            'GetHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHistory,
+                    request_deserializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHistoryRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_golden__record__service__pb2.GetHistoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +333,33 @@ class GoldenRecordService(object):
             '/mdm.v1.GoldenRecordService/ListRelations',
             mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsRequest.SerializeToString,
             mdm_dot_v1_dot_golden__record__service__pb2.ListRelationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mdm.v1.GoldenRecordService/GetHistory',
+            mdm_dot_v1_dot_golden__record__service__pb2.GetHistoryRequest.SerializeToString,
+            mdm_dot_v1_dot_golden__record__service__pb2.GetHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,7 +35,8 @@ class GoldenRecordServiceStub:
     def __new__(cls, channel: _aio.Channel) -> GoldenRecordServiceAsyncStub: ...
     GetGoldenRecord: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetGoldenRecordRequest, _golden_record_service_pb2.GetGoldenRecordResponse]
     """Returns the golden record that a golden ID stands for, following a redirect and saying so. Fails with
-    INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer.
+    INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer. As of an earlier position or time it
+    returns what was known then, and fails with GOLDEN_ID_NOT_YET_ISSUED before the golden ID was issued.
     """
     BatchGetGoldenRecords: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.BatchGetGoldenRecordsRequest, _golden_record_service_pb2.BatchGetGoldenRecordsResponse]
     """The same for up to 500 golden IDs; an invalid or unknown one is an answer here."""
@@ -52,6 +53,10 @@ class GoldenRecordServiceStub:
     employees, firms represented or owned, branches. First what its own records state, then what others' records
     state of it. Fails as GetGoldenRecord does.
     """
+    GetHistory: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetHistoryRequest, _golden_record_service_pb2.GetHistoryResponse]
+    """Lists everything that happened to a golden ID itself, the oldest first: who came and went, merges, questions,
+    judgements, values. A merged golden ID keeps its own history, and its survivor is said. Fails as GetGoldenRecord.
+    """
 
 @_typing.type_check_only
 class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
@@ -60,7 +65,8 @@ class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetGoldenRecord: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetGoldenRecordRequest, _golden_record_service_pb2.GetGoldenRecordResponse]  # type: ignore[assignment]
     """Returns the golden record that a golden ID stands for, following a redirect and saying so. Fails with
-    INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer.
+    INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer. As of an earlier position or time it
+    returns what was known then, and fails with GOLDEN_ID_NOT_YET_ISSUED before the golden ID was issued.
     """
     BatchGetGoldenRecords: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.BatchGetGoldenRecordsRequest, _golden_record_service_pb2.BatchGetGoldenRecordsResponse]  # type: ignore[assignment]
     """The same for up to 500 golden IDs; an invalid or unknown one is an answer here."""
@@ -77,6 +83,10 @@ class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
     employees, firms represented or owned, branches. First what its own records state, then what others' records
     state of it. Fails as GetGoldenRecord does.
     """
+    GetHistory: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetHistoryRequest, _golden_record_service_pb2.GetHistoryResponse]  # type: ignore[assignment]
+    """Lists everything that happened to a golden ID itself, the oldest first: who came and went, merges, questions,
+    judgements, values. A merged golden ID keeps its own history, and its survivor is said. Fails as GetGoldenRecord.
+    """
 
 class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads golden records. Golden IDs are read without regard to case or hyphens and answered in canonical form."""
@@ -88,7 +98,8 @@ class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_golden_record_service_pb2.GetGoldenRecordResponse, _abc.Awaitable[_golden_record_service_pb2.GetGoldenRecordResponse]]:
         """Returns the golden record that a golden ID stands for, following a redirect and saying so. Fails with
-        INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer.
+        INVALID_GOLDEN_ID or GOLDEN_ID_NOT_FOUND; a retired golden ID is an answer. As of an earlier position or time it
+        returns what was known then, and fails with GOLDEN_ID_NOT_YET_ISSUED before the golden ID was issued.
         """
 
     @_abc_1.abstractmethod
@@ -134,6 +145,16 @@ class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the relations of a golden record in both directions: mother and children, spouse, guardian, employer and
         employees, firms represented or owned, branches. First what its own records state, then what others' records
         state of it. Fails as GetGoldenRecord does.
+        """
+
+    @_abc_1.abstractmethod
+    def GetHistory(
+        self,
+        request: _golden_record_service_pb2.GetHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_golden_record_service_pb2.GetHistoryResponse, _abc.Awaitable[_golden_record_service_pb2.GetHistoryResponse]]:
+        """Lists everything that happened to a golden ID itself, the oldest first: who came and went, merges, questions,
+        judgements, values. A merged golden ID keeps its own history, and its survivor is said. Fails as GetGoldenRecord.
         """
 
 def add_GoldenRecordServiceServicer_to_server(servicer: GoldenRecordServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

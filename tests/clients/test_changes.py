@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from mdm_client import (
     FailedPreconditionError,
     InvalidArgumentError,
     SourceKey,
+    UnavailableError,
 )
 from mdm_client.changes import ChangeBatch, ChangeFilter, WatchStart
 from mdm_client.crosswalk import CrosswalkCopy, async_follow, follow
@@ -216,3 +218,16 @@ def test_an_export_that_breaks_off_leaves_the_copy_as_it_was(client: Client, tmp
             broken_off()
         assert (list(copy.rows()), copy.token) == (before, token)
         until_current(follow(client, copy))
+
+
+def test_a_watch_goes_on_by_itself_when_its_server_was_killed(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as served, Client(served.address) as client:
+        batches = client.changes.watch(start=WatchStart.NOW)
+        next(batches)
+        served.kill("reader_process")
+        written = None
+        while written is None:
+            with contextlib.suppress(UnavailableError):
+                written = client.upsert(person("survives", "079171004444"), request_id="survives")
+        told = [change for batch in until_current(batches, written.token) for change in batch.changes]
+        assert [move.new_golden_id for change in told for move in change.moves] == [written.golden_id]

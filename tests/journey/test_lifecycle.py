@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mdm.domain import events as ev
 from mdm.domain.events import Verdict
-from mdm.domain.keys import EntityKind, GoldenId
+from mdm.domain.keys import GoldenId
 from mdm.domain.records import SourceRecord
 from mdm.domain.rules import regroup
 from mdm.resolve.group import Group
@@ -41,7 +41,7 @@ def shown(office: Office, golden_id: GoldenId | None) -> list[tuple[str, str, st
         numbers = golden.members if golden else ()
         members = [each for number in numbers if (each := member_of(view, CONFIGURATION, number)) is not None]
         rules = rules_in_force(view, office.writer._journal, CONFIGURATION)
-        found = values_of(view, office.writer._journal, EntityKind.CITIZEN, members, rules)
+        found = values_of(view, office.writer._journal, members, rules)
     messages = [value_message(value) for value in found]
     return [(message.field, message.value, message.provenance.key.record_id) for message in messages]
 

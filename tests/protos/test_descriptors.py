@@ -14,6 +14,7 @@ from mdm.domain import records
 from mdm.v1 import (
     common_pb2,
     error_reason_pb2,
+    explain_service_pb2,
     export_service_pb2,
     golden_record_service_pb2,
     lookup_service_pb2,
@@ -28,6 +29,7 @@ FILES: list[FileDescriptor] = [
     for module in (
         common_pb2,
         error_reason_pb2,
+        explain_service_pb2,
         export_service_pb2,
         golden_record_service_pb2,
         lookup_service_pb2,
@@ -164,6 +166,11 @@ def test_every_value_of_a_person_is_redacted_from_debug_output() -> None:
             if field.name in {"household_id", "name", "role"}
         ),
         registry_service_pb2.Feature.DESCRIPTOR.fields_by_name["values"],
+        *(
+            field
+            for field in explain_service_pb2.ExplainedComparison.DESCRIPTOR.fields
+            if field.name.endswith("_values")
+        ),
         lookup_service_pb2.LookupByIdentifierRequest.DESCRIPTOR.fields_by_name["value"],
         lookup_service_pb2.BatchLookupByIdentifierRequest.DESCRIPTOR.fields_by_name["values"],
         lookup_service_pb2.TranslateKeysResponse.DESCRIPTOR.fields_by_name["target_record_ids"],

@@ -22,6 +22,7 @@ from mdm.limits import (
 from mdm.v1 import (
     change_service_pb2,
     erasure_service_pb2,
+    explain_service_pb2,
     export_service_pb2,
     golden_record_service_pb2,
     lookup_service_pb2,
@@ -79,6 +80,11 @@ VALID = [
     erasure_service_pb2.EraseSubjectRequest(key=KEY, reason="asked for"),
     erasure_service_pb2.EraseSubjectRequest(golden_id="c7k3m9xq24tabz", reason="asked for"),
     erasure_service_pb2.ListErasuresRequest(),
+    explain_service_pb2.WhyRecordsRequest(
+        left=explain_service_pb2.RecordOrGoldenId(key=KEY),
+        right=explain_service_pb2.RecordOrGoldenId(golden_id="c7k3m9xq24tabz"),
+    ),
+    explain_service_pb2.HowGoldenRecordRequest(golden_id="c7k3m9xq24tabz"),
 ]
 
 
@@ -197,6 +203,14 @@ INVALID = [
     (erasure_service_pb2.EraseSubjectRequest(reason="asked for"), ("subject", "required")),
     (erasure_service_pb2.EraseSubjectRequest(golden_id="C-1"), ("reason", "string.min_len")),
     (erasure_service_pb2.ListErasuresRequest(page_size=PAGE_SIZE_MAX + 1), ("page_size", "int32.gte_lte")),
+    (explain_service_pb2.WhyNotRequest(left=explain_service_pb2.RecordOrGoldenId(key=KEY)), ("right", "required")),
+    (
+        explain_service_pb2.WhyNotRequest(
+            left=explain_service_pb2.RecordOrGoldenId(), right=explain_service_pb2.RecordOrGoldenId(key=KEY)
+        ),
+        ("left.subject", "required"),
+    ),
+    (explain_service_pb2.HowGoldenRecordRequest(), ("golden_id", "string.min_len")),
 ]
 
 

@@ -9,9 +9,9 @@ Read in this order: `records` (what goes in), `results`, `relink_results` and `r
 `client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
 that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results`
 (judgements and reviews), `survivorship` and `survivorship_results` (which values are shown), `erasures` and
-`erasure_results`; behind them `calls`, `wire_relations`, `wire_relink`, `wire_models`, `wire_stewardship`,
-`wire_survivorship` and `wire_erasure` (each call as a value), `streams`, `channel` (deadlines, retries), `wire` (plain
-values to messages).
+`erasure_results`, `explanations` and `explanation_results` (why and how); behind them `calls`, `wire_relations`,
+`wire_relink`, `wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_erasure` and `wire_explanations` (each call
+as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -35,6 +35,7 @@ from mdm_client.errors import (
     SeveralHoldersError,
     UnavailableError,
 )
+from mdm_client.explanation_results import HistoryGround, ObstacleKind, PairJudgement
 from mdm_client.ingest import Delete, Ingest, Load, Upsert
 from mdm_client.model_results import PairBand
 from mdm_client.records import (
@@ -84,6 +85,7 @@ __all__ = [
     "FieldViolation",
     "GoldenIdChangeType",
     "GoldenIdStatus",
+    "HistoryGround",
     "Identifier",
     "IdentifierType",
     "IncompleteExportError",
@@ -97,7 +99,9 @@ __all__ = [
     "MdmError",
     "NoHolderError",
     "NotFoundError",
+    "ObstacleKind",
     "PairBand",
+    "PairJudgement",
     "RecordStatus",
     "Relation",
     "RelationDirection",

@@ -17,6 +17,7 @@ from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
 from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
+from mdm_client.explanations import AsyncExplanations, AsyncHistories
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -66,6 +67,8 @@ class AsyncClient:
         self.survivorship = AsyncSurvivorship(self)
         self.erasures = AsyncErasures(self)
         self.changes = AsyncChanges(self)
+        self.explain = AsyncExplanations(self)
+        self.history = AsyncHistories(self)
 
     async def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.

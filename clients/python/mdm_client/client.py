@@ -12,6 +12,7 @@ from mdm.v1 import (
     change_service_pb2_grpc,
     common_pb2,
     erasure_service_pb2_grpc,
+    explain_service_pb2_grpc,
     export_service_pb2_grpc,
     golden_record_service_pb2_grpc,
     lookup_service_pb2_grpc,
@@ -28,6 +29,7 @@ from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
+from mdm_client.explanations import Explanations, Histories
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -50,6 +52,7 @@ STUBS = {
     "SurvivorshipService": survivorship_service_pb2_grpc.SurvivorshipServiceStub,
     "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub,
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
+    "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
     "StewardshipService": stewardship_service_pb2_grpc.StewardshipServiceStub,
 }
 
@@ -91,6 +94,8 @@ class Client:
         self.survivorship = Survivorship(self)
         self.erasures = Erasures(self)
         self.changes = Changes(self)
+        self.explain = Explanations(self)
+        self.history = Histories(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.
