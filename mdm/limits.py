@@ -263,6 +263,18 @@ MODEL_BAND_CHANGE_SHARE_MAX = 0.02
 MODEL_PATTERNS_SHOWN = 10
 """Patterns of comparison levels that a comparison of models names: what a person reads before deciding."""
 
+SURVIVORSHIP_BYTES_MAX = 100_000
+"""A file of rules is under 3 KB; comments may be long."""
+
+SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX = 10_000
+"""Golden records of each kind that one preview of rules looks at: about 10 s of one reader's time."""
+
+SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS = 2_000
+"""The same unless told otherwise: a change of 2 % of the golden records is then known to a third of a per cent."""
+
+SURVIVORSHIP_EXAMPLES_MAX = 3
+"""Examples of each field in a preview: what an operator reads before an activation."""
+
 REASON_CHARACTERS_MAX = 256
 """An operator's reason, as it stands in the journal."""
 

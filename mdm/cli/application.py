@@ -12,6 +12,7 @@ import typer
 
 from mdm.cli import (
     audit,
+    erase,
     explain,
     export,
     history,
@@ -24,6 +25,7 @@ from mdm.cli import (
     review,
     serve,
     steward,
+    survivorship,
     synth,
     train,
     watch,
@@ -71,7 +73,9 @@ def application() -> typer.Typer:
     app.command("synth")(synth.synth)
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")
+    app.add_typer(survivorship.app, name="survivorship")
     app.add_typer(audit.app, name="audit")
+    app.command("erase")(erase.erase)
     app.add_typer(review.app, name="review")
     app.command("judge")(steward.judge)
     app.add_typer(steward.judgements, name="judgements")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from mdm.cli.output import ExitCode, connected, fail, show
 
 if TYPE_CHECKING:
     from mdm_client import BusinessAttributes, CitizenAttributes
-    from mdm_client.results import GoldenRecord, MatchCandidate
+    from mdm_client.results import GoldenRecord, GoldenValue, MatchCandidate
 
 _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -21,6 +22,9 @@ _KEY_PARTS_MIN = 3
 
 def lookup(
     what: Annotated[list[str], typer.Argument(metavar="REGISTRY KIND ID… | GOLDEN_ID", show_default=False)],
+    alternatives: Annotated[
+        bool, typer.Option("--alternatives", help="Of a golden record: what the records say besides, and why it lost.")
+    ] = False,
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
 ) -> None:
@@ -31,6 +35,7 @@ def lookup(
       mdm lookup hospital citizen BV006.26.106204
       mdm lookup company business DN83490564 DN83490565
       mdm lookup C-7K3M-9XQ2-4TAB-1
+      mdm lookup C-7K3M-9XQ2-4TAB-1 --alternatives
 
     Exit code 1 when nothing was ever stored under any of the keys; pending and deleted records are found.
     """
@@ -38,7 +43,8 @@ def lookup(
 
     if len(what) == 1:
         with connected(server) as client:
-            show(shown_golden_record(client.golden_record(what[0])), as_json=as_json)
+            found_record = client.golden_record(what[0], include_alternatives=alternatives)
+            show(shown_golden_record(found_record, with_alternatives=alternatives), as_json=as_json)
         return
     if len(what) < _KEY_PARTS_MIN or what[1] not in {"citizen", "business"}:
         fail("give a golden ID, or a registry, citizen or business, and record ids", ExitCode.USAGE)
@@ -163,18 +169,44 @@ def match(
     show(result, as_json=as_json)
 
 
-def shown_golden_record(record: GoldenRecord) -> dict[str, Any]:
+def shown_golden_record(record: GoldenRecord, *, with_alternatives: bool = False) -> dict[str, Any]:
     """Return what a command shows of a golden record."""
-    return {
+    shown: dict[str, Any] = {
         "golden_id": record.golden_id,
-        "status": str(record.status),
+        "status": "erased" if record.is_erased else str(record.status),
         "kind": str(record.kind),
-        "values": {value.field: f"{value.value}  ({value.source.registry})" for value in record.values},
+        "values": _values(record),
         "members": [f"{item.key.registry} {item.key.kind} {item.key.record_id}" for item in record.members],
         "absorbed_golden_ids": list(record.absorbed_golden_ids),
         "potential_match_count": record.potential_match_count,
         "read_at": record.read_at,
     }
+    if with_alternatives:
+        shown["alternatives"] = {
+            f"{value.field} {place}": f"{each.value}  ({each.source.registry}, lost by {each.lost_by})"
+            for value in record.values
+            for place, each in enumerate(value.alternatives, start=1)
+        }
+    return shown
+
+
+def _values(record: GoldenRecord) -> dict[str, str]:
+    """Return each value by its path; further ones of a repeated field are numbered."""
+    shown: dict[str, str] = {}
+    places: Counter[str] = Counter()
+    for value in record.values:
+        places[value.field] += 1
+        place = places[value.field]
+        shown[value.field if place == 1 else f"{value.field} {place}"] = f"{value.value}  ({_origin(value)})"
+    return shown
+
+
+def _origin(value: GoldenValue) -> str:
+    if value.is_pinned:
+        return "pinned by a steward"
+    if value.decided_by is value.decided_by.UNSPECIFIED:
+        return value.source.registry
+    return f"{value.source.registry}, by {value.decided_by}"
 
 
 def _candidate(candidate: MatchCandidate) -> dict[str, Any]:

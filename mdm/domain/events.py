@@ -217,9 +217,13 @@ class ClerkChose(msgspec.Struct, frozen=True, array_like=True, tag="ClerkChose")
 
 
 class ConfigurationChanged(msgspec.Struct, frozen=True, array_like=True, tag="ConfigurationChanged"):
-    """Registries, trust or thresholds changed; the content is the artefact of this digest."""
+    """Registries, trust or survivorship changed; the content is the artefact of this digest."""
 
     digest: str
+    part: str = "configuration"
+    """The setting that names it: `configuration` for the registries, `survivorship` for the rules of values."""
+    reason: str = ""
+    """Why, in the operator's words; no personal data."""
 
 
 class ModelActivated(msgspec.Struct, frozen=True, array_like=True, tag="ModelActivated"):
@@ -378,6 +382,29 @@ class ReviewSettled(msgspec.Struct, frozen=True, array_like=True, tag="ReviewSet
     reason_ids: tuple[int, ...] = ()
 
 
+class SubjectErased(msgspec.Struct, frozen=True, array_like=True, tag="SubjectErased"):
+    """A person's values are destroyed: the journal's with this event, every derived copy until `ErasureFinished`.
+
+    The events before it in the same transaction have deleted the records and retired the golden IDs.
+    """
+
+    golden_ids: tuple[GoldenId, ...]
+    """The surviving ID first, then those that it absorbed; none for a record without one."""
+    numbers: tuple[RecordNumber, ...]
+    """Records erased with all their versions."""
+    passed_on: tuple[tuple[RecordNumber, int], ...] = ()
+    """(record, payload id): records that have another bearer since; erased up to this version of the former one."""
+    reason: str = ""
+    """Why, in the operator's words; no personal data."""
+
+
+class ErasureFinished(msgspec.Struct, frozen=True, array_like=True, tag="ErasureFinished"):
+    """No file of the data directory holds the erased values any more."""
+
+    seqs: tuple[int, ...]
+    """Of the `SubjectErased` events."""
+
+
 Fact = (
     RecordUpserted
     | RecordDeleted
@@ -407,6 +434,8 @@ Fact = (
     | ReviewParked
     | ReviewEscalated
     | ReviewSettled
+    | SubjectErased
+    | ErasureFinished
 )
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from mdm.domain import events as ev
+from mdm.domain import settings_fold as fold
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.review_fold import (
     close_answered_proposals,
@@ -50,6 +51,9 @@ class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
     """(field, payload id) of values that a steward fixed."""
     proposals: tuple[int, ...] = ()
     """Reviews in which somebody proposes to join it with another record."""
+    withdrawn_from: GoldenId | None = None
+    """Of a deleted record: the golden record that it belonged to until then."""
+    is_erased: bool = False
 
 
 class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -76,6 +80,11 @@ class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
     """The open review of its size, if any."""
     accepted_count: int = 0
     """Members that a steward found right."""
+    withdrawn: tuple[RecordNumber, ...] = ()
+    """Sorted: deleted records that belonged to it until then, whose values the journal still holds."""
+    passed_on: tuple[tuple[RecordNumber, int], ...] = ()
+    """(record, payload id): keys that belonged to it and changed their bearer after this version."""
+    is_erased: bool = False
 
 
 class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
@@ -125,7 +134,9 @@ class IdentityView(Protocol):
 
         `configuration`, `epoch:<kind>`, `load:<load id>`; `relink:<run id>`, its progress; `relink_seq:<run id>`, the
         seqs of its header and its trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all
-        activations; `pin:<kind>`, the digest in force if an operator chose it.
+        activations; `pin:<kind>`, the digest in force if an operator chose it; `survivorship`, the digest in force;
+        `survivorships`, the seqs of all activations; `erasures`, the seqs of all erasures; `erasing`, of those whose
+        derived copies are not purged yet.
         """
 
 
@@ -261,9 +272,9 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             changed = msgspec.structs.replace(record, chosen=fact.chosen, rejected=fact.rejected, changed_seq=seq)
             state.put_record(fact.number, changed)
         case ev.ConfigurationChanged():
-            state.put_setting("configuration", fact.digest)
+            fold.fold_configuration(state, seq, fact)
         case ev.ModelActivated():
-            _activate_model(state, seq, fact)
+            fold.fold_model(state, seq, fact)
         case ev.EpochActivated():
             state.put_setting(f"epoch:{fact.kind}", fact.digest)
         case ev.RelinkCommitStarted():
@@ -281,14 +292,12 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             state.put_setting(f"load:{fact.load_id}", str(fact.ordinal))
         case ev.LoadFinished():
             state.put_setting(f"load:{fact.load_id}", "0")
+        case ev.SubjectErased():
+            fold.fold_erasure(state, seq, fact)
+        case ev.ErasureFinished():
+            fold.finish_erasures(state, fact)
         case _:
             fold_review(state, event, fact)
-
-
-def _activate_model(state: IdentityState, seq: int, fact: ev.ModelActivated) -> None:
-    state.put_setting(f"model:{fact.kind}", fact.digest)
-    state.put_setting(f"models:{fact.kind}", f"{state.setting(f'models:{fact.kind}') or ''} {seq}".strip())
-    state.put_setting(f"pin:{fact.kind}", fact.digest if fact.is_pinned else "")
 
 
 def _known_record(state: IdentityState, number: RecordNumber) -> RecordEntry:
@@ -317,6 +326,7 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
     if old is None:
         entry = RecordEntry(fact.registry, fact.kind, fact.payload_id, fact.payload_hash, seq, fact.updated_at_us)
     else:
+        fold.note_returned(state, fact, old)
         entry = msgspec.structs.replace(
             old,
             payload_id=fact.payload_id,
@@ -324,6 +334,7 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
             changed_seq=seq,
             updated_at_us=fact.updated_at_us,
             is_deleted=False,
+            withdrawn_from=None,
         )
         if fact.is_new_bearer:
             # What was said of the former bearer says nothing of the new one.
@@ -343,15 +354,20 @@ def _leave(state: IdentityState, seq: int, number: RecordNumber, entry: RecordEn
 def _delete(state: IdentityState, seq: int, number: RecordNumber) -> None:
     entry = _known_record(state, number)
     _leave(state, seq, number, entry)
+    fold.note_withdrawn(state, number, entry)
     for other in entry.potential_matches:
         _close_potential_match(state, pair_of(number, other))
     close_proposals(state, number)
-    state.put_record(
-        number,
-        msgspec.structs.replace(
-            _known_record(state, number), golden_id=None, is_deleted=True, changed_seq=seq, chosen=None, rejected=()
-        ),
+    deleted = msgspec.structs.replace(
+        _known_record(state, number),
+        golden_id=None,
+        is_deleted=True,
+        changed_seq=seq,
+        chosen=None,
+        rejected=(),
+        withdrawn_from=entry.golden_id,
     )
+    state.put_record(number, deleted)
 
 
 def _resolve(state: IdentityState, seq: int, fact: ev.RecordResolved) -> None:

@@ -1,13 +1,25 @@
-"""Which value a golden record shows: the most trusted registry's, then the most recent, with its provenance."""
+"""Which of the members' values a golden record shows, what decided it, and what the others state.
+
+Computed from the members when it is asked for, so it can't lag behind a merge, a split or an update.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from mdm.domain.keys import RecordNumber, SourceKey
-from mdm.domain.records import SourceRecord
+from mdm.domain.records import Address, Identifier, Relation, SourceRecord
+from mdm.domain.survivorship_rules import Criterion, KindRules
+
+Item = str | Identifier | Address | Relation
+"""One value: a single-valued attribute, or one item of a repeated one."""
+
+Completeness = Callable[[str, Item], int]
+"""Field and value → how complete the value is; a larger number is more complete."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -20,75 +32,223 @@ class Member(msgspec.Struct, frozen=True):
     updated_at_us: int | None
 
 
+class Pin(msgspec.Struct, frozen=True):
+    """A value that a steward fixed."""
+
+    value: str
+    number: RecordNumber
+    """The member that carries it."""
+
+
+class Alternative(msgspec.Struct, frozen=True):
+    """A value that members state and the golden record does not show."""
+
+    value: str
+    source: SourceKey
+    """The best of the records that state it."""
+    updated_at: str
+    trust_rank: int
+    record_count: int
+    """Members that state exactly this."""
+    lost_by: Criterion
+
+
 class GoldenValue(msgspec.Struct, frozen=True):
     """One value of a golden record and where it came from."""
 
     field: str
-    value: str | tuple[object, ...]
+    """Path: the attribute, for identifiers, addresses and relations followed by their type or kind."""
+    value: Item
     source: SourceKey
     updated_at: str
     trust_rank: int
+    """The registry's for this field."""
+    record_count: int
+    """Members that state exactly this."""
     alternatives_count: int
-    """Other distinct values that members state for the same field."""
-    is_pinned: bool = False
+    """Other distinct values that members state under the same path."""
+    decided_by: Criterion | None = None
+    """What put it before the next best value; of further values of a repeated field, what put them behind the first.
+    None where members state nothing else."""
+    alternatives: tuple[Alternative, ...] = ()
+    """Of a single-valued field, the best first. Repeated fields show all that is stated."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a steward fixed it."""
+        return self.decided_by is Criterion.PINNED
 
 
-def golden_values(members: Iterable[Member], pins: Mapping[str, str] | None = None) -> list[GoldenValue]:
-    """Return the surviving value of every field that any member states, in the order of the attribute structs.
+def golden_values(
+    members: Iterable[Member], rules: KindRules, completeness: Completeness, pins: Mapping[str, Pin] | None = None
+) -> list[GoldenValue]:
+    """Return the surviving value of every field that any member states or a steward pinned, in the attributes' order.
 
-    Single values: a steward's pinned value, else the best member's. Repeated values (identifiers, phones, addresses,
-    relations): each distinct one, best member first, every one with its own provenance.
+    Single values: a steward's pinned value, else the best by the field's criteria. Repeated values (identifiers,
+    phones, addresses, relations, former names): each distinct one, the best first, every one with its own provenance.
 
     Args:
         members: All of one entity kind.
-        pins: Field → value fixed by a steward.
+        rules: Of that kind.
+        completeness: Asked only about fields whose criteria list it and whose members differ.
+        pins: By field; single-valued ones only.
+
+    Cost: 0.4 ms for 4 members, 3.3 ms for 50 that agree in nothing.
     """
-    ranked = sorted(members, key=_rank)
-    if not ranked:
+    ordered = sorted(members, key=lambda member: member.number)
+    if not ordered:
         return []
     values: list[GoldenValue] = []
-    for field in msgspec.structs.fields(ranked[0].record.attributes):
-        stated = [(member, getattr(member.record.attributes, field.name)) for member in ranked]
-        stated = [(member, value) for member, value in stated if value]
-        pinned = (pins or {}).get(field.name)
-        if not stated:
-            if pinned is not None:
-                # Fixed by a steward, and no member states anything any more.
-                best = ranked[0]
-                source = (best.record.key, best.record.updated_at, best.trust_rank)
-                values.append(GoldenValue(field.name, pinned, *source, 0, is_pinned=True))
-            continue
-        if isinstance(stated[0][1], tuple):
-            values.extend(_repeated(field.name, stated))
-        else:
-            best, value = stated[0]
-            distinct = {each for _, each in stated}
-            values.append(
-                GoldenValue(
-                    field.name,
-                    value if pinned is None else pinned,
-                    best.record.key,
-                    best.record.updated_at,
-                    best.trust_rank,
-                    len(distinct - {value if pinned is None else pinned}),
-                    is_pinned=pinned is not None,
-                )
-            )
+    for name in ordered[0].record.attributes.__struct_fields__:
+        stated = [(member, value) for member in ordered if (value := getattr(member.record.attributes, name))]
+        pin = (pins or {}).get(name)
+        if stated and isinstance(stated[0][1], tuple):
+            items = [(member, item) for member, items in stated for item in items]
+            values.extend(_repeated(name, _ranked(name, items, rules, completeness), rules))
+        elif stated or pin is not None:
+            values.append(_single(name, _ranked(name, stated, rules, completeness), rules, pin, ordered))
     return values
 
 
-def _rank(member: Member) -> tuple[int, int, int]:
-    # Undated values count as oldest; the record number makes the order total.
-    recency = -(member.updated_at_us or 0)
-    return (member.trust_rank, recency, member.number)
+def path_of(field: str, item: Item) -> str:
+    """Return the path under which an item is shown."""
+    match item:
+        case Identifier() | Relation():
+            return f"{field}.{item.type}"
+        case Address():
+            return f"{field}.{item.kind}"
+        case _:
+            return field
 
 
-def _repeated(field: str, stated: list[tuple[Member, tuple[object, ...]]]) -> list[GoldenValue]:
-    first: dict[object, Member] = {}
-    for member, items in stated:
-        for item in items:
-            first.setdefault(item, member)
-    return [
-        GoldenValue(field, (item,), member.record.key, member.record.updated_at, member.trust_rank, len(first) - 1)
-        for item, member in first.items()
-    ]
+class _Statement(NamedTuple):
+    """A value in the mouth of one member; less is better."""
+
+    key: tuple[int, ...]
+    """One number for each criterion, then the record number and the place within the record, which make it total."""
+    member: Member
+    value: Item
+
+
+def _ranked(
+    field: str, stated: list[tuple[Member, Item]], rules: KindRules, completeness: Completeness
+) -> list[_Statement]:
+    distinct = {value for _, value in stated}
+    columns: list[list[int]] = []
+    for criterion in rules.criteria(field):
+        match criterion:
+            case Criterion.TRUST:
+                columns.append([_rank(field, member, rules) for member, _ in stated])
+            case Criterion.RECENCY:
+                # Undated values count as oldest.
+                columns.append([-(member.updated_at_us or 0) for member, _ in stated])
+            case _ if len(distinct) == 1:
+                # Where all say the same, nothing has to be read to know the value; only whose word it is.
+                columns.append([0] * len(stated))
+            case Criterion.COMPLETENESS:
+                complete = {value: -completeness(field, value) for value in distinct}
+                columns.append([complete[value] for _, value in stated])
+            case _:
+                written = {value: _written(value) for value in distinct}
+                counts = Counter(written[value] for _, value in stated)
+                columns.append([-counts[written[value]] for _, value in stated])
+    columns.append([member.number for member, _ in stated])
+    # Numbers and places make the order total, so nothing behind them is ever compared.
+    keys = zip(*columns, range(len(stated)), strict=True)
+    return sorted(_Statement(key, *each) for key, each in zip(keys, stated, strict=True))
+
+
+def _rank(field: str, member: Member, rules: KindRules) -> int:
+    order = rules.trust.get(field)
+    if order is None:
+        return member.trust_rank
+    registry = member.record.key.registry
+    return order.index(registry) + 1 if registry in order else len(order) + member.trust_rank
+
+
+def _written(value: Item) -> object:
+    """Return what is the same for two writings of one value that differ in case and spaces alone."""
+    match value:
+        case str():
+            return " ".join(value.casefold().split())
+        case Identifier():
+            return value.type, "".join(value.value.casefold().split())
+        case Address():
+            return value.kind, " ".join(value.text.casefold().split()), value.ward_code
+        case _:
+            return value
+
+
+def _difference(better: _Statement, worse: _Statement, criteria: tuple[Criterion, ...]) -> Criterion:
+    for criterion, left, right in zip(criteria, better.key, worse.key, strict=False):
+        if left != right:
+            return criterion
+    return Criterion.FIRST_STORED
+
+
+def _single(
+    field: str, ranked: list[_Statement], rules: KindRules, pin: Pin | None, members: list[Member]
+) -> GoldenValue:
+    criteria = rules.criteria(field)
+    counts = Counter(statement.value for statement in ranked)
+    best: dict[Item, _Statement] = {}
+    for statement in ranked:
+        best.setdefault(statement.value, statement)
+    shown = ranked[0].value if pin is None else pin.value
+    source = best[shown].member if shown in best or pin is None else _carrier(pin, members)
+    others = [statement for value, statement in best.items() if value != shown]
+    alternatives = tuple(
+        Alternative(
+            str(each.value),
+            each.member.record.key,
+            each.member.record.updated_at,
+            _rank(field, each.member, rules),
+            counts[each.value],
+            Criterion.PINNED if pin is not None else _difference(ranked[0], each, criteria),
+        )
+        for each in others
+    )
+    decided_by = alternatives[0].lost_by if alternatives else None
+    return GoldenValue(
+        field,
+        shown,
+        source.record.key,
+        source.record.updated_at,
+        _rank(field, source, rules),
+        counts[shown],
+        len(others),
+        Criterion.PINNED if pin is not None else decided_by,
+        alternatives,
+    )
+
+
+def _carrier(pin: Pin, members: list[Member]) -> Member:
+    return next((member for member in members if member.number == pin.number), members[0])
+
+
+def _repeated(field: str, ranked: list[_Statement], rules: KindRules) -> list[GoldenValue]:
+    criteria = rules.criteria(field)
+    counts = Counter(statement.value for statement in ranked)
+    by_path: dict[str, dict[Item, _Statement]] = {}
+    for statement in ranked:
+        by_path.setdefault(path_of(field, statement.value), {}).setdefault(statement.value, statement)
+    values = []
+    for path, best in by_path.items():
+        first, *others = best.values()
+        for each in best.values():
+            decided_by = None
+            if others:
+                decided_by = _difference(first, others[0] if each is first else each, criteria)
+            values.append(
+                GoldenValue(
+                    path,
+                    each.value,
+                    each.member.record.key,
+                    each.member.record.updated_at,
+                    _rank(field, each.member, rules),
+                    counts[each.value],
+                    len(others),
+                    decided_by,
+                )
+            )
+    return values

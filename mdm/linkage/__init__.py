@@ -5,5 +5,6 @@ forms of comparisons, blocking rules and rules of evidence), `citizens` and `cit
 `business_evidence`, `specification` (all of a kind together, for both engines), `blocking` (`posting_keys`), `epoch`
 (`StatisticsEpoch`), `model` (`Model`), `scorer` (`compile_scorer`, `Scorer`; online), `evidence` (`assess`, `veto`,
 `compatible`: pair → band), `banding` (the same for millions of pairs), `snapshot`, `splink_engine`, `gates`, `train`,
-`adaptation`, `calibration`, `thresholds` (labels → where the bands lie), `assessed_pairs`, `cluster`, `identification`.
+`adaptation`, `calibration`, `thresholds` (labels → where the bands lie), `assessed_pairs`, `cluster`, `identification`,
+`completeness` (how much a raw value says).
 """

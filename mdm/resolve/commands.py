@@ -158,6 +158,27 @@ class SwitchModel(msgspec.Struct, frozen=True, array_like=True, tag="SwitchModel
     is_rollback: bool = False
 
 
+class SwitchRules(msgspec.Struct, frozen=True, array_like=True, tag="SwitchRules"):
+    """Put rules of survivorship in force that a reader has read and checked."""
+
+    request: Request
+    body: bytes
+    """The file as it was given."""
+    reason: str = ""
+
+
+class Erase(msgspec.Struct, frozen=True, array_like=True, tag="Erase"):
+    """Destroy a person's or firm's values: of the golden record, or of one record without a golden record."""
+
+    request: Request
+    golden_id: GoldenId | None
+    key: SourceKey | None = None
+    """Instead of a golden ID: of a resolved record its whole golden record, of any other the record alone."""
+    reason: str = ""
+    expected_record_count: int | None = None
+    """Records that a dry run counted; with another number nothing is erased."""
+
+
 class WithdrawJudgement(msgspec.Struct, frozen=True, array_like=True, tag="WithdrawJudgement"):
     """Take a judgement back, with all of its act."""
 
@@ -248,7 +269,18 @@ class ResolveReview(msgspec.Struct, frozen=True, array_like=True, tag="ResolveRe
 
 
 StewardCommand = Steward | ClaimReview | ReleaseReview | ResolveReview
-Command = Upsert | Delete | FinishLoad | StartRelink | CommitRelink | CancelRelink | SwitchModel | StewardCommand
+Command = (
+    Upsert
+    | Delete
+    | FinishLoad
+    | StartRelink
+    | CommitRelink
+    | CancelRelink
+    | SwitchModel
+    | SwitchRules
+    | Erase
+    | StewardCommand
+)
 
 
 class WriteAnswer(msgspec.Struct, frozen=True, array_like=True, tag="WriteAnswer"):
@@ -275,8 +307,17 @@ class RunAnswer(msgspec.Struct, frozen=True, array_like=True, tag="RunAnswer"):
     seq: int
 
 
+class EraseAnswer(msgspec.Struct, frozen=True, array_like=True, tag="EraseAnswer"):
+    """The values are destroyed in the journal; derived copies go next, until `ErasureFinished` names `erasure_seq`."""
+
+    seq: int
+    erasure_seq: int
+    """0 if there was nothing to erase any more."""
+    is_repeated: bool = False
+
+
 class SwitchAnswer(msgspec.Struct, frozen=True, array_like=True, tag="SwitchAnswer"):
-    """A model is in force from `seq` on."""
+    """A model, or rules of survivorship, are in force from `seq` on."""
 
     digest: str
     seq: int
@@ -335,5 +376,5 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
         return raised
 
 
-Accepted = WriteAnswer | RunAnswer | SwitchAnswer | StewardAnswer
+Accepted = WriteAnswer | RunAnswer | SwitchAnswer | EraseAnswer | StewardAnswer
 Answer = Accepted | Refusal

@@ -109,7 +109,7 @@ def compare_models(index: Index, base: Engine, candidate: Engine, *, sample_coun
     """
     kind = base.kind
     tally = _Tally(base, candidate)
-    sampled, golden_count = _sample(index, kind, sample_count, seed)
+    sampled, golden_count = golden_sample(index, kind, sample_count, seed)
     for golden_id in sampled:
         with index.read() as view:
             _weigh(view, golden_id, tally)
@@ -131,7 +131,7 @@ def compare_models(index: Index, base: Engine, candidate: Engine, *, sample_coun
     )
 
 
-def _sample(index: Index, kind: EntityKind, sample_count: int, seed: int) -> tuple[list[GoldenId], int]:
+def golden_sample(index: Index, kind: EntityKind, sample_count: int, seed: int) -> tuple[list[GoldenId], int]:
     """Return golden records, each as likely as any other, and how many there are in all.
 
     A golden record is taken when its first member is drawn, so a large one has no more chances than a small one.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from mdm.config import Configuration
 from mdm.domain import events as ev
-from mdm.domain import survivorship
 from mdm.domain.changes import ChangeKind, Changes, GoldenChange
 from mdm.domain.keys import GoldenId, RecordNumber, kind_of
 from mdm.domain.records import SourceRecord
+from mdm.domain.survivorship import Pin, golden_values
 from mdm.errors import GoldenIdNotYetIssuedError, InvalidInputError
-from mdm.resolve.payloads import decode_payload, updated_at_us
+from mdm.linkage.completeness import completeness
+from mdm.resolve.payloads import decode_payload
 from mdm.resolve.reading import Reading
+from mdm.resolve.survivorship import as_member, rules_in_force
 from mdm.resolve.views import GoldenMember, GoldenRecord, GoldenState
 from mdm.store.token import parse_token
 
@@ -111,16 +112,18 @@ def past_golden_record(reading: Reading, requested: GoldenId, seq: int) -> PastG
         if (record := record_at(reading, number, last_payload_id)) is not None
     ]
     pins = {
-        field: value.decode()
+        field: Pin(value.decode(), past.anchor or past.members[0])
         for field, payload_id in past.pins
         if (value := reading.journal.payload(payload_id)) is not None
     }
+    kind = kind_of(requested)
+    rules = rules_in_force(reading.view, reading.journal, reading.configuration).rules.kinds[kind]
     known = GoldenRecord(
         past.requested,
         past.golden_id,
         past.state,
-        kind_of(requested),
-        tuple(survivorship.golden_values(members, pins)),
+        kind,
+        tuple(golden_values(members, rules, completeness, pins)),
         tuple(
             GoldenMember(each.record.key, each.record.updated_at, is_anchor=each.number == past.anchor)
             for each in members
@@ -155,13 +158,6 @@ def seq_of_token(reading: Reading, token: str) -> int:
     if seq > reading.view.applied_seq:
         raise InvalidInputError(field, "must not lie in the future")
     return seq
-
-
-def as_member(configuration: Configuration, number: RecordNumber, record: SourceRecord) -> survivorship.Member:
-    """Return a record as survivorship weighs it; one of a registry that is no longer declared comes last."""
-    registry = configuration.registries.get(record.key.registry)
-    rank = registry.trust_rank if registry else len(configuration.registries) + 1
-    return survivorship.Member(number, record, rank, updated_at_us(record.updated_at))
 
 
 def _standing(reading: Reading, golden_id: GoldenId, seq: int) -> _Standing:

@@ -132,7 +132,10 @@ def verify(data: Path, progress: Progress | None = None) -> VerifyReport:
     """
     with DataDirectory.open(data, exclusive=True) as directory, Journal.open_read_only(directory.journal) as journal:
         # A server that was killed leaves its index behind the journal, which is no difference: catch up first.
-        with open_index(directory, journal) as index, tempfile.TemporaryDirectory(dir=data) as scratch:
+        with (
+            open_index(directory, journal) as index,
+            tempfile.TemporaryDirectory(dir=data, prefix="verify-") as scratch,
+        ):
             with Index.open(Path(scratch), versions=index_versions(journal)) as replayed:
                 count = project(replayed, journal, progress)
                 found = differences(index, replayed)
@@ -181,6 +184,9 @@ def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> 
         txn.fold(event)
         if isinstance(fact, ev.RecordDeleted):
             relation_state.forget(txn, fact.number)
+        elif isinstance(fact, ev.SubjectErased):
+            for number in fact.numbers:
+                txn.purge(number)
         match fact:
             case ev.RecordUpserted() | ev.RecordResolved() | ev.RecordDeleted():
                 touched[fact.number] = None

@@ -13,10 +13,10 @@ from typing import Self
 import msgspec
 
 from mdm.config import Configuration
-from mdm.domain import survivorship
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import pair_of
+from mdm.domain.survivorship import GoldenValue
 from mdm.errors import (
     FeedResetError,
     InvalidInputError,
@@ -30,16 +30,27 @@ from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines, engine
+from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_named
 from mdm.resolve.feed import FeedFilter, FeedPage, read_page
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
-from mdm.resolve.past import PastGoldenRecord, as_member, past_golden_record, seq_of_time, seq_of_token
+from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, seq_of_token
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reading import Reading, issued
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
+from mdm.resolve.survivorship import (
+    RulesActivation,
+    RulesComparison,
+    RulesInForce,
+    compare_rules,
+    last_activation,
+    members_of,
+    rules_in_force,
+    values_of,
+)
 from mdm.resolve.views import (
     GoldenMember,
     GoldenRecord,
@@ -52,6 +63,7 @@ from mdm.resolve.views import (
     golden_state,
 )
 from mdm.store.data_directory import DataDirectory
+from mdm.store.export_ledger import ExportEntry
 from mdm.store.index import Index
 from mdm.store.journal import Journal, JournalReader
 from mdm.store.token import parse_token
@@ -66,6 +78,7 @@ class _Opened(msgspec.Struct, frozen=True):
     settings: tuple[str | None, ...]
     engines: dict[EntityKind, Engine]
     configuration: Configuration
+    rules: RulesInForce
     journal: JournalReader
     """For its identity, which tokens carry, and for what a steward pinned; never on the way of a lookup."""
 
@@ -161,11 +174,10 @@ class Reader:
         with self._opened.index.read() as view:
             return read_page(view, after_seq, wanted)
 
-    def values_of(self, view: IndexView, numbers: Sequence[RecordNumber]) -> list[survivorship.GoldenValue]:
+    def values_of(self, view: IndexView, numbers: Sequence[RecordNumber]) -> tuple[GoldenValue, ...]:
         """Return the values that a golden record of these members shows, or would show."""
-        opened = self._opened
-        members = [member for number in numbers if (member := _member(view, opened, number)) is not None]
-        return survivorship.golden_values(members, _pins(view, opened.journal, numbers))
+        members = members_of(view, self._opened.configuration, numbers)
+        return values_of(view, self._opened.journal, members, self._opened.rules)
 
     def lookup_many(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str]
@@ -217,9 +229,8 @@ class Reader:
 
     def match(self, record: SourceRecord, limit: int = 10) -> MatchResult:
         """Return the golden records that `record` may describe, best first; its key only names the kind."""
-        opened = self._opened
-        with opened.index.read() as view:
-            return preview_write(view, opened.engines[record.key.kind], record, limit, own=None).match
+        with self._opened.index.read() as view:
+            return preview_write(view, self._opened.engines[record.key.kind], record, limit, own=None).match
 
     def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
         """Return what a write of `record` would do, without writing."""
@@ -247,7 +258,7 @@ class Reader:
             requested, entry = issued(view, golden_id)
             surviving = entry.survivor or requested
             golden = view.golden(surviving) or entry
-            members = [member for number in golden.members if (member := _member(view, opened, number)) is not None]
+            members = members_of(view, opened.configuration, golden.members)
             asked = {
                 pair_of(number, other)
                 for number in golden.members
@@ -259,7 +270,7 @@ class Reader:
                 None if entry.is_retired else surviving,
                 golden_state(entry),
                 kind_of(requested),
-                tuple(survivorship.golden_values(members, _pins(view, opened.journal, golden.members))),
+                values_of(view, opened.journal, members, opened.rules),
                 tuple(
                     GoldenMember(each.record.key, each.record.updated_at, is_anchor=each.number == golden.anchor)
                     for each in members
@@ -267,6 +278,7 @@ class Reader:
                 golden.absorbed,
                 len(asked),
                 view.applied_seq,
+                entry.is_erased,
             )
 
     def past_golden(self, golden_id: str, moment: int | str) -> PastGoldenRecord:
@@ -420,6 +432,35 @@ class Reader:
             opened.index, held, engine(kind, candidate, in_force.epoch), sample_count=sample_count, seed=seed
         )
 
+    def rules_activation(self) -> RulesActivation:
+        """Return the rules of survivorship in force with who put them in force, when and why."""
+        with self._opened.index.read() as view:
+            return last_activation(view, self._opened.journal)
+
+    def checked_rules(self, body: bytes) -> RulesInForce:
+        """Return a file's rules beside the registries in force; raises ConfigurationError where it breaks a rule."""
+        return self._opened.rules.with_rules(body)
+
+    def compare_rules(self, other: RulesInForce, sample_count: int) -> list[RulesComparison]:
+        """Return what other rules of survivorship would change; see `compare_rules`."""
+        return compare_rules(
+            self._opened.index, self._opened.journal, self._opened.rules, other, sample_count=sample_count
+        )
+
+    def note_export(self, entry: ExportEntry) -> None:
+        """Note in the ledger that an export was handed out."""
+        self._directory.exports.note(entry)
+
+    def erasure_outline(self, golden_id: str | None, key: SourceKey | None) -> SubjectOutline:
+        """Return what erasing a subject would take; see `subject_named` for its errors."""
+        with self._opened.index.read() as view:
+            return outline_of(view, subject_named(view, golden_id, key), self._directory.exports.entries())
+
+    def erasures(self, skip_count: int, count: int) -> tuple[list[ErasureEntry], bool]:
+        """Return a page of erasures, the latest first, and whether there are more."""
+        with self._opened.index.read() as view:
+            return erasures(view, self._opened.journal, skip_count, count)
+
     def source_keys(self, numbers: Iterable[RecordNumber]) -> dict[RecordNumber, SourceKey]:
         """Return the source keys of records by number; an erased record has none. Cost: 1 us each."""
         with self._opened.index.read() as view:
@@ -449,25 +490,11 @@ def _opened(generation: str, index: Index, journal: JournalReader) -> _Opened:
         if configuration is None:
             raise WriterUnavailableError("the writer has not journalled a configuration yet")
         engines = active_engines(view, journal.artefact)
-    return _Opened(generation, index, settings, engines, Configuration.decode(configuration), journal)
+        registries = Configuration.decode(configuration)
+        rules = rules_in_force(view, journal, registries)
+    return _Opened(generation, index, settings, engines, registries, rules, journal)
 
 
 def _settings(view: IndexView) -> tuple[str | None, ...]:
-    names = ("configuration", *(f"{what}:{kind}" for what in ("model", "epoch") for kind in EntityKind))
+    names = ("configuration", "survivorship", *(f"{what}:{kind}" for what in ("model", "epoch") for kind in EntityKind))
     return tuple(view.setting(name) for name in names)
-
-
-def _member(view: IndexView, opened: _Opened, number: RecordNumber) -> survivorship.Member | None:
-    payload = view.raw(number)
-    return None if payload is None else as_member(opened.configuration, number, decode_payload(payload))
-
-
-def _pins(view: IndexView, journal: JournalReader, members: Sequence[RecordNumber]) -> dict[str, str]:
-    pins: dict[str, str] = {}
-    for number in members:
-        entry = view.record(number)
-        for field, payload_id in entry.pins if entry else ():
-            value = journal.payload(payload_id)
-            if value is not None:
-                pins[field] = value.decode()
-    return pins

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 
 import msgspec
 import structlog
@@ -29,6 +31,7 @@ from mdm.resolve.relink_revert import commit_span
 from mdm.resolve.relink_room import require_room
 from mdm.resolve.relink_runs import (
     PLAN_FILE,
+    WORK_DIRECTORY,
     Phase,
     PlanItem,
     Report,
@@ -36,6 +39,7 @@ from mdm.resolve.relink_runs import (
     clean_up,
     new_run,
     plan_digest,
+    plan_holds,
     read_state,
     run_ids,
     write_state,
@@ -134,6 +138,11 @@ class RelinkControl:
             self._write(state, phase=Phase.CANCELLED)
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
 
+    @property
+    def is_committing(self) -> bool:
+        """Whether a plan is being committed."""
+        return self._commit is not None
+
     def require_no_commit(self) -> None:
         """Return if no plan is being committed: the model that its header activated must stay until it is done.
 
@@ -142,6 +151,27 @@ class RelinkControl:
         """
         if self._commit is not None:
             raise RelinkRunningError("a re-linkage is being committed; wait for it or cancel it")
+
+    def discard_values(self, numbers: Collection[RecordNumber]) -> None:
+        """Remove every copy of these records' values that runs keep; not while a commit reads its plan.
+
+        A plan under way begins anew without them. A plan that waits holds values of pending records only, and is
+        cancelled if one of these is among them.
+        """
+        if self._planning is not None:
+            run = self._directory.relinks / self._planning
+            self._stop_process()
+            state = read_state(self._directory.relinks, self._planning)
+            self._planning = None
+            if not state.phase.is_final:
+                shutil.rmtree(run / WORK_DIRECTORY, ignore_errors=True)
+                (run / PLAN_FILE).unlink(missing_ok=True)
+                self._spawn(msgspec.structs.replace(state, attempt_count=state.attempt_count - 1))
+        for run_id in run_ids(self._directory.relinks):
+            plan = self._directory.relinks / run_id / PLAN_FILE
+            if read_state(self._directory.relinks, run_id).phase is Phase.PLANNED and plan_holds(plan, numbers):
+                self.cancel(run_id)
+        clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
 
     def step(self, engines: Engines) -> bool:
         """Do at most `RELINK_STEP_S` of work; returns whether more waits."""

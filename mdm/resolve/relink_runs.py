@@ -9,7 +9,7 @@ import re
 import shutil
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -364,6 +364,17 @@ def plan_digest(path: Path) -> str:
     """Return the SHA-256 of a plan, which the journal's header names."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plan_holds(path: Path, numbers: Collection[RecordNumber]) -> bool:
+    """Return whether a plan holds values of one of these records: features of those that were pending."""
+    plan = PlanReader(path)
+    try:
+        return any(
+            pending.number in numbers for item in plan if isinstance(item, Component) for pending in item.pending
+        )
+    finally:
+        plan.close()
 
 
 class PlanReader:

@@ -139,6 +139,8 @@ class GoldenRecord(msgspec.Struct, frozen=True):
     potential_match_count: int
     """Questions about its members that wait for a steward."""
     read_seq: int
+    is_erased: bool = False
+    """Whether the values of the requested ID's bearer were destroyed."""
 
 
 class IdentifierHolder(msgspec.Struct, frozen=True):

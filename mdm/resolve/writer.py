@@ -26,6 +26,8 @@ from mdm.resolve.commands import (
     Command,
     CommitRelink,
     Delete,
+    Erase,
+    EraseAnswer,
     FinishLoad,
     Refusal,
     Request,
@@ -35,28 +37,32 @@ from mdm.resolve.commands import (
     StewardCommand,
     SwitchAnswer,
     SwitchModel,
+    SwitchRules,
     Upsert,
     WriteAnswer,
     WriteOutcome,
 )
 from mdm.resolve.desk import Desk
 from mdm.resolve.engines import Engine, active_engines, default_engine, usable_model
+from mdm.resolve.erasure import Eraser, erase
 from mdm.resolve.group import Group
 from mdm.resolve.models import activate
 from mdm.resolve.population import PopulationWatch
 from mdm.resolve.projection import close_index, open_index
 from mdm.resolve.relink_control import RelinkControl
+from mdm.resolve.survivorship import activate_rules, activate_shipped_rules
 from mdm.store.data_directory import DataDirectory
 from mdm.store.index import Index
 from mdm.store.journal import Journal, StoredAnswer
 
 SYSTEM = ev.Cause(actor="service", method="start")
-Write = Upsert | Delete | FinishLoad
+Write = Upsert | Delete | FinishLoad | Erase
 """Commands that share a transaction."""
 
 _log = structlog.get_logger()
 _answers = msgspec.msgpack.Decoder(WriteAnswer)
 _run_ids = msgspec.msgpack.Decoder(str)
+_erase_answers = msgspec.msgpack.Decoder(EraseAnswer)
 _switch_answers = msgspec.msgpack.Decoder(SwitchAnswer)
 _steward_answers = msgspec.msgpack.Decoder(StewardAnswer)
 
@@ -83,6 +89,7 @@ class Writer:
             self._engines = active_engines(view, journal.artefact)
             self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
+        self._eraser = Eraser(directory, journal, index, self._relink)
         self._desk = Desk(journal, index, configuration)
 
     @contextmanager
@@ -127,7 +134,7 @@ class Writer:
             if isinstance(command, StartRelink | CommitRelink | CancelRelink):
                 answers += [*self._execute_or_split(waiting), self._steer_run(command)]
                 waiting = []
-            elif isinstance(command, SwitchModel):
+            elif isinstance(command, SwitchModel | SwitchRules):
                 answers += [*self._execute_or_split(waiting), self._activate(command)]
                 waiting = []
             elif isinstance(command, StewardCommand):
@@ -144,6 +151,7 @@ class Writer:
 
     def background_step(self) -> bool:
         """Do at most 100 ms of what waits behind the commands; returns whether more is waiting."""
+        self._eraser.step()
         more = self._relink.step(self._engines)
         self._follow_engines()
         due = time.monotonic() - self._checkpointed_s > CHECKPOINT_INTERVAL_S
@@ -154,6 +162,7 @@ class Writer:
 
     def close(self) -> None:
         """Leave a synced index with the clean-shutdown mark."""
+        self._eraser.close()
         self._relink.close()
         close_index(self._directory, self._index)
         self._journal.close()
@@ -199,17 +208,18 @@ class Writer:
         self._follow_engines()
         return RunAnswer(run_id, self._journal.last_seq)
 
-    def _activate(self, command: SwitchModel) -> Answer:
-        """Put a model in force, for the commands behind it."""
+    def _activate(self, command: SwitchModel | SwitchRules) -> Answer:
+        """Put a model in force, for the commands behind it, or rules of survivorship, which readers follow."""
         request = command.request
         guard = (request.cause.actor, type(command).__name__, request.request_id)
         try:
             known = self._first_answer(guard, request)
             if known is not None:
                 return msgspec.structs.replace(_switch_answers.decode(known.response), is_repeated=True)
-            self._relink.require_no_commit()
+            if isinstance(command, SwitchModel):
+                self._relink.require_no_commit()
             with self._transaction({}) as group:
-                answer = SwitchAnswer(activate(group, self._journal, command), group.last_seq)
+                answer = SwitchAnswer(self._switched(group, command), group.last_seq)
                 if request.request_id:
                     content = self._journal.fingerprint(request.content_hash)
                     group.batch.answer(*guard, content, msgspec.msgpack.encode(answer))
@@ -219,6 +229,11 @@ class Writer:
             return _refusal(command, error)
         self._take_engines()
         return answer
+
+    def _switched(self, group: Group, command: SwitchModel | SwitchRules) -> str:
+        if isinstance(command, SwitchModel):
+            return activate(group, self._journal, command)
+        return activate_rules(group, command.request.cause, command.body, self._configuration, command.reason)
 
     def _steward(self, command: StewardCommand) -> Answer:
         """Carry out a steward's command: in a transaction of its own, because a dry run takes it back."""
@@ -274,10 +289,24 @@ class Writer:
                 raise
             return Refusal.of(error)
 
+    def _erase_once(self, group: Group, command: Erase) -> EraseAnswer:
+        request = command.request
+        guard = (request.cause.actor, type(command).__name__, request.request_id)
+        known = self._first_answer(guard, request, group)
+        if known is not None:
+            return msgspec.structs.replace(_erase_answers.decode(known.response), is_repeated=True)
+        answer = erase(group, command)
+        if request.request_id:
+            content = self._journal.fingerprint(request.content_hash)
+            group.batch.answer(*guard, content, msgspec.msgpack.encode(answer))
+        return answer
+
     def _execute_one(self, group: Group, command: Write) -> Answer:
         match command:
             case Upsert() | Delete():
                 return self._write_once(group, command)
+            case Erase():
+                return self._erase_once(group, command)
             case FinishLoad():
                 if int(group.index.setting(f"load:{command.load_id}") or 0):
                     group.add(ev.Cause(load_id=command.load_id), ev.LoadFinished(command.load_id))
@@ -321,6 +350,7 @@ class Writer:
         digest = group.batch.put_artefact("configuration", body)
         if group.index.setting("configuration") != digest:
             group.add(SYSTEM, ev.ConfigurationChanged(digest))
+        activate_shipped_rules(group, SYSTEM)
         for kind in EntityKind:
             if usable_model(group.index, kind, self._journal.artefact) is None:
                 engine = default_engine(kind)
@@ -340,7 +370,7 @@ def _note_progress(group: Group, commands: Sequence[Write]) -> None:
     for command in commands:
         if isinstance(command, FinishLoad):
             progress.pop(command.load_id, None)
-        elif command.ordinal:
+        elif isinstance(command, Upsert | Delete) and command.ordinal:
             progress[command.request.cause.load_id] = command
     if group.drafts:
         for load_id, command in progress.items():

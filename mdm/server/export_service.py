@@ -4,18 +4,23 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 
 import grpc
+import msgspec
 
 from mdm.domain.keys import EntityKind
 from mdm.limits import BATCH_LOOKUP_KEYS_MAX, LINEAGE_CHUNK_ROWS
 from mdm.resolve.crosswalk import CrosswalkChunk, CrosswalkFilter, Lineage
 from mdm.resolve.reader import Reader
-from mdm.server.calls import await_freshness, check_registries, token_at
+from mdm.server.calls import await_freshness, cause_of, check_registries, token_at
 from mdm.server.wire_answers import GOLDEN_STATES, timestamp
 from mdm.server.wire_records import KINDS, kind_number
+from mdm.store.export_ledger import ExportEntry
+from mdm.v1 import common_pb2 as common
 from mdm.v1 import export_service_pb2 as wire
 from mdm.v1.export_service_pb2_grpc import ExportServiceServicer
 
@@ -36,13 +41,29 @@ class ExportService(ExportServiceServicer):
         kinds = frozenset({KINDS[request.entity_kind]} if request.entity_kind else EntityKind)
         wanted = CrosswalkFilter(frozenset(request.registries), kinds, request.include_pending)
         row_count = 0
+        cause = cause_of(context, common.Caller(), "ExportCrosswalk")
         with self._reader.crosswalk(wanted) as export:
+            noted = ExportEntry(
+                uuid.uuid4().hex,
+                time.time_ns() // 1000,
+                export.seq,
+                "crosswalk",
+                tuple(request.registries),
+                tuple(kind.value for kind in kinds),
+                is_pending_included=request.include_pending,
+                actor=cause.actor,
+                purpose=cause.purpose,
+            )
+            # Before the first row, because what a broken export handed out lies somewhere too.
+            self._reader.note_export(noted)
             header = wire.ExportHeader(token=token_at(self._reader, export.seq))
             yield wire.ExportCrosswalkResponse(header=header)
             for chunk in export:
                 for part in _parts(chunk):
                     row_count += len(part.record_ids)
                     yield wire.ExportCrosswalkResponse(chunk=part)
+            ended_us = time.time_ns() // 1000
+            self._reader.note_export(msgspec.structs.replace(noted, at_us=ended_us, row_count=row_count))
             golden_id_count = 0
             for lineage in _batches(export.lineage()) if request.include_lineage else ():
                 golden_id_count += len(lineage)

@@ -44,7 +44,9 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             return self._past(request)
         record = self._reader.golden(request.golden_id)
         return wire.GetGoldenRecordResponse(
-            golden_record=golden_message(record, member_messages(record)),
+            golden_record=golden_message(
+                record, member_messages(record), with_alternatives=request.include_alternatives
+            ),
             read_at=token_at(self._reader, record.read_seq),
         )
 

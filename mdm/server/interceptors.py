@@ -37,7 +37,9 @@ from mdm.server.pools import CountingPool
 from mdm.server.validation import validate
 
 _OURS = "/mdm.v1."
-_BATCH_CALLS = frozenset({"TranslateKeys", "CompareModels", "ActivateModel", "RollbackModel"})
+_BATCH_CALLS = frozenset(
+    {"TranslateKeys", "CompareModels", "ActivateModel", "RollbackModel", "CompareSurvivorshipRules"}
+)
 # grpcio reports a call without a deadline as one of many years.
 _NO_DEADLINE_S = 10 * 365 * 86_400
 # A deadline travels rounded up.

@@ -8,7 +8,6 @@ Readers read, check and compare; the writer only puts in force what was compared
 from __future__ import annotations
 
 import grpc
-from google.protobuf import timestamp_pb2
 
 from mdm.domain.decision import Band
 from mdm.domain.keys import EntityKind
@@ -20,6 +19,7 @@ from mdm.resolve.model_comparison import ModelComparison, Pattern
 from mdm.resolve.models import ModelVersion, checked_model
 from mdm.resolve.reader import Reader
 from mdm.server.calls import cause_of, request_of, token_at, write
+from mdm.server.wire_answers import timestamp
 from mdm.server.wire_records import KINDS, kind_number
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import model_service_pb2 as wire
@@ -163,9 +163,7 @@ def _activation(kind: EntityKind, version: ModelVersion, *, is_in_force: bool) -
     return wire.ModelActivation(
         entity_kind=kind_number(kind),
         digest=activation.digest,
-        activated_at=timestamp_pb2.Timestamp(
-            seconds=activation.at_us // 1_000_000, nanos=activation.at_us % 1_000_000 * 1000
-        ),
+        activated_at=timestamp(activation.at_us),
         actor=activation.cause.actor,
         purpose=activation.cause.purpose,
         method=activation.cause.method,

@@ -31,6 +31,7 @@ from mdm.server import metrics
 from mdm.server.bell import Bell
 from mdm.server.change_service import ChangeService
 from mdm.server.children import live_as_child, tell_ready
+from mdm.server.erasure_service import ErasureService
 from mdm.server.explain_service import ExplainService
 from mdm.server.export_service import ExportService
 from mdm.server.golden_record_service import GoldenRecordService
@@ -44,8 +45,10 @@ from mdm.server.pools import CountingPool
 from mdm.server.registry_service import RegistryService
 from mdm.server.relink_service import RelinkService
 from mdm.server.stewardship_service import StewardshipService
+from mdm.server.survivorship_service import SurvivorshipService
 from mdm.server.writer_link import WriterLink
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
+from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
 from mdm.v1.explain_service_pb2_grpc import add_ExplainServiceServicer_to_server
 from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
 from mdm.v1.golden_record_service_pb2_grpc import add_GoldenRecordServiceServicer_to_server
@@ -55,13 +58,14 @@ from mdm.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from mdm.v1.registry_service_pb2_grpc import add_RegistryServiceServicer_to_server
 from mdm.v1.relink_service_pb2_grpc import add_RelinkServiceServicer_to_server
 from mdm.v1.stewardship_service_pb2_grpc import add_StewardshipServiceServicer_to_server
+from mdm.v1.survivorship_service_pb2_grpc import add_SurvivorshipServiceServicer_to_server
 
 SERVICES = tuple(
     f"mdm.v1.{name}Service"
     for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change", "Explain")
     for name in (
         *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
-        "Stewardship",
+        *("Stewardship", "Survivorship", "Erasure"),
     )
 )
 ADMINISTRATION_WORKERS = 2
@@ -148,6 +152,8 @@ class _ReaderServer:
         add_ChangeServiceServicer_to_server(ChangeService(self._reader, self._bell), registered)  # type: ignore[arg-type]
         add_ExplainServiceServicer_to_server(ExplainService(self._reader), registered)  # type: ignore[arg-type]
         add_StewardshipServiceServicer_to_server(StewardshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_SurvivorshipServiceServicer_to_server(SurvivorshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -10,8 +10,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import EntityKind
-from mdm.domain.records import Address, Identifier, Relation
-from mdm.domain.survivorship import GoldenValue
 from mdm.limits import PAGE_SIZE_MAX
 from mdm.linkage.comparisons import Meaning
 from mdm.linkage.features import Features, FieldIssue
@@ -26,7 +24,8 @@ from mdm.resolve.views import (
     MatchCandidate,
     MatchResult,
 )
-from mdm.server.wire_records import assurance_number, key_message, kind_number
+from mdm.server.wire_records import key_message, kind_number
+from mdm.server.wire_values import value_message
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as golden
 from mdm.v1 import registry_service_pb2 as registry
@@ -123,18 +122,21 @@ def feature_messages(features: Features) -> list[registry.Feature]:
     ]
 
 
-def golden_message(record: GoldenRecord, members: Sequence[golden.Member]) -> golden.GoldenRecord:
+def golden_message(
+    record: GoldenRecord, members: Sequence[golden.Member], *, with_alternatives: bool = False
+) -> golden.GoldenRecord:
     """Return a golden record with the first page of its members."""
     return golden.GoldenRecord(
         requested_golden_id=record.requested,
         golden_id=record.golden_id or "",
         status=GOLDEN_STATES[record.state],
         entity_kind=kind_number(record.kind),
-        values=[value_message(value) for value in record.values],
+        values=[value_message(value, with_alternatives=with_alternatives) for value in record.values],
         members=members[:PAGE_SIZE_MAX],
         member_count=len(members),
         absorbed_golden_ids=record.absorbed,
         potential_match_count=record.potential_match_count,
+        is_erased=record.is_erased,
     )
 
 
@@ -189,26 +191,6 @@ def _meanings(kind: EntityKind) -> dict[tuple[str, str], Meaning]:
         for comparison in specification_of(kind).comparisons
         for level in comparison.levels
     }
-
-
-def value_message(value: GoldenValue) -> golden.GoldenValue:
-    """Return one surviving value with its path and where it comes from."""
-    item = value.value if isinstance(value.value, str) else value.value[0]
-    provenance = golden.Provenance(key=key_message(value.source), updated_at=value.updated_at, rank=value.trust_rank)
-    field, text = value.field, str(item)
-    match item:
-        case Identifier():
-            field, text = f"{value.field}.{item.type}", item.value
-            provenance.assurance = assurance_number(item.assurance)
-        case Address():
-            field, text = f"{value.field}.{item.kind}", item.text or item.ward_code
-        case Relation():
-            field, text = f"{value.field}.{item.type}", item.name or item.record_id or item.group_id
-        case _:
-            pass
-    return golden.GoldenValue(
-        field=field, value=text, provenance=provenance, alternative_count=value.alternatives_count
-    )
 
 
 def _texts(value: object) -> list[str]:

@@ -12,8 +12,9 @@ from mdm.domain.reviews import QueueState, ReviewKind
 from mdm.limits import PAGE_SIZE_MAX
 from mdm.resolve.commands import RecordGroup, StewardAnswer
 from mdm.resolve.steward_reader import GroupValues, JudgementView, ReviewView, SideView
-from mdm.server.wire_answers import change_messages, value_message
+from mdm.server.wire_answers import change_messages
 from mdm.server.wire_records import key_message, kind_number
+from mdm.server.wire_values import value_message
 from mdm.v1 import stewardship_service_pb2 as wire
 
 _VERDICT_NUMBERS = {verdict: wire.Verdict.Value(f"VERDICT_{verdict.name}") for verdict in Verdict}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from mdm.errors import DataDirectoryError
+from mdm.store.export_ledger import ExportLedger
 from mdm.store.files import replace_file, sync_directory
 from mdm.store.generations import Generations
 from mdm.store.journal import Journal
@@ -18,7 +19,10 @@ VERSION = "hcm-mdm data 1"
 _VERSION_FILE = "VERSION"
 _LOCK_FILE = "lock"
 _JOURNAL_FILE = "journal.sqlite"
+_EXPORTS_FILE = "exports.jsonl"
 _DIRECTORIES = ("index", "relinks")
+SCRATCH_PREFIXES = ("export-", "audit-", "verify-")
+"""Names of working directories begin so; what a killed process left of them holds copies of values."""
 _HARMLESS = frozenset(
     {_LOCK_FILE, _VERSION_FILE + ".tmp", *_DIRECTORIES, "lost+found"}
     | {_JOURNAL_FILE + suffix for suffix in ("", "-journal", "-wal", "-shm")}
@@ -27,7 +31,7 @@ _HARMLESS = frozenset(
 
 
 class DataDirectory:
-    """An opened data directory: `journal.sqlite`, `index/`, `relinks/`, `VERSION`, `lock`."""
+    """An opened data directory: `journal.sqlite`, `index/`, `relinks/`, `exports.jsonl`, `VERSION`, `lock`."""
 
     def __init__(self, path: Path, lock: int | None) -> None:
         """Take over an open directory; see `open`."""
@@ -88,6 +92,15 @@ class DataDirectory:
     def generations(self) -> Generations:
         """The index generations."""
         return Generations(self.path / "index")
+
+    @property
+    def exports(self) -> ExportLedger:
+        """The ledger of exports."""
+        return ExportLedger(self.path / _EXPORTS_FILE)
+
+    def scratch(self) -> list[Path]:
+        """Return the working directories of exports, audits and checks, those that killed processes left included."""
+        return [each for each in self.path.iterdir() if each.is_dir() and each.name.startswith(SCRATCH_PREFIXES)]
 
     @property
     def relinks(self) -> Path:

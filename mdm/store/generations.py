@@ -77,6 +77,7 @@ class Generations:
         for each in self._root.iterdir():
             if _GENERATION_PATTERN.fullmatch(each.name) and each != current:
                 shutil.rmtree(each)
+        sync_directory(self._root)
 
     def usable(self, boot: str) -> Start:
         """Decide what a start in this boot has to do."""
@@ -118,8 +119,9 @@ class Generations:
         )
 
     def drop_checkpoints(self) -> None:
-        """Delete all checkpoints: they hold values that were erased, or were made with other versions."""
+        """Delete all checkpoints for good: they hold values that were erased, or were made with other versions."""
         shutil.rmtree(self._checkpoints, ignore_errors=True)
+        sync_directory(self._root)
 
     def restore_checkpoint(self) -> Path:
         """Put a copy of the newest checkpoint in use as a new generation and return it.

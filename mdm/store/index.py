@@ -181,6 +181,37 @@ class Index:
         sync_file(path / DATA_FILE)
         sync_directory(path)
 
+    def rewrite(self, path: Path) -> None:
+        """Write every entry, and nothing else, into a new index in the directory `path`, synced.
+
+        A copy of the file takes along free pages and the gaps within pages, where deleted values still stand; entries
+        alone leave nothing to argue about. Cost: 1 to 2 µs an entry, of
+        which a record has some 20.
+
+        Raises:
+            StoreError: The new index cannot be written.
+        """
+        with Index.open(path, versions=self.versions) as fresh:
+            environment, databases = fresh._environment, fresh._databases  # noqa: SLF001  (of this class)
+            try:
+                with self._environment.begin() as source:
+                    for name, old, new in zip(Databases._fields, self._databases, databases, strict=True):
+                        with environment.begin(write=True) as target, source.cursor(old) as entries:
+                            # In order they come and in order they go; only `meta` holds something already.
+                            target.cursor(new).putmulti(entries, append=name != "meta")
+                            if target.stat(new)["entries"] != source.stat(old)["entries"]:
+                                raise StoreError(f"the index that was written anew lacks entries of {name}")
+            except lmdb.Error as error:
+                raise StoreError(f"the index cannot be written anew: {type(error).__name__}") from error
+            fresh.sync()
+        sync_directory(path)
+
+    def move_to(self, path: Path) -> None:
+        """Go on with the index in another directory, as if this had been opened on it; no view may be open."""
+        opened = Index.open(path)
+        self._environment.close()
+        self.__dict__.update(opened.__dict__)
+
     def release_dead_readers(self) -> int:
         """Free the slots of killed readers, which pin old pages, and return how many; call it every few seconds."""
         return self._environment.reader_check()

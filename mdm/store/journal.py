@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from mdm.domain.keys import RecordNumber
 from mdm.errors import FencedError, JournalFailedError
 from mdm.limits import JOURNAL_CHUNK_EVENTS, RECORD_KEYS_CACHED_MAX, WAL_PAGES_MAX
 from mdm.store import journal_file
+from mdm.store.event_codec import decode_event, encode_body
 from mdm.store.sealing import SealedPayload, new_record_key, seal, unseal
 from mdm.store.token import JournalToken
 
@@ -41,16 +42,6 @@ class StoredAnswer(msgspec.Struct, frozen=True):
     response: bytes
     seq: int
     """Last seq of the batch that the answer belongs to."""
-
-
-class _Body(msgspec.Struct, frozen=True, array_like=True):
-    schema_version: int
-    cause: Cause
-    fact: Fact
-
-
-_encoder = msgspec.msgpack.Encoder()
-_body_decoder = msgspec.msgpack.Decoder(_Body)
 
 
 def artefact_digest(body: bytes) -> str:
@@ -73,6 +64,8 @@ class Batch:
         self.record_keys: dict[RecordNumber, bytes] = {}
         self.answers: dict[tuple[str, str, str], StoredAnswer] = {}
         self.artefacts: dict[str, tuple[str, bytes]] = {}
+        self.erased: dict[RecordNumber, None] = {}
+        self.erased_until: dict[RecordNumber, int] = {}
         self._journal = journal
 
     @property
@@ -107,6 +100,16 @@ class Batch:
     def answer(self, actor: str, method: str, request_id: str, content_hash: bytes, response: bytes) -> None:
         """Remember the answer to a request id; `content_hash` tells a repeated request from another one."""
         self.answers[actor, method, request_id] = StoredAnswer(content_hash, response, self.last_seq)
+
+    def erase(self, numbers: Iterable[RecordNumber], until: Iterable[tuple[RecordNumber, int]] = ()) -> None:
+        """Destroy with this batch the keys and payloads of records; their events stay and replay without values.
+
+        Args:
+            numbers: Records with all their versions, those of this batch included.
+            until: Records whose payloads go up to this payload id; the later ones and the key stay.
+        """
+        self.erased.update(dict.fromkeys(numbers))
+        self.erased_until.update(until)
 
     def put_artefact(self, kind: str, body: bytes) -> str:
         """Keep a configuration, model, epoch or plan; returns its digest. The same body is stored once."""
@@ -207,7 +210,7 @@ class JournalReader:
         sql = "SELECT seq, at_us, body FROM events WHERE seq <= ? AND instr(body, ?) ORDER BY seq DESC"
         with self._guarded():
             for row in self._connection.execute(sql, (seq, RecordUpserted.__name__.encode())):
-                fact = _event(*row).fact
+                fact = decode_event(*row).fact
                 if isinstance(fact, RecordUpserted):
                     return fact.payload_id
         return 0
@@ -299,7 +302,7 @@ class JournalReader:
         while True:
             with self._guarded():
                 rows: list[Any] = self._connection.execute(sql, (seq, until, JOURNAL_CHUNK_EVENTS)).fetchall()
-                chunk = [_event(*row) for row in rows]
+                chunk = [decode_event(*row) for row in rows]
             if not chunk:
                 return
             if chunk[0].seq != seq + 1 or chunk[-1].seq != seq + len(chunk):
@@ -320,7 +323,9 @@ class JournalReader:
             else:
                 for each in payload_ids:
                     rows.extend(self._connection.execute(sql + "p.payload_id = ?", (each,)))
-        return {payload_id: unseal(key, number, payload_id, sealed) for payload_id, number, sealed, key in rows}
+        return {
+            payload_id: unseal(key, number, payload_id, sealed) for payload_id, number, sealed, key in rows if sealed
+        }
 
     def _remember_key(self, number: RecordNumber, key: bytes) -> None:
         self._keys[number] = key
@@ -410,6 +415,11 @@ class Journal(JournalReader):
             self._last_at_us = batch.at_us
         for number, key in batch.record_keys.items():
             self._remember_key(number, key)
+        for number in batch.erased:
+            self._keys.pop(number, None)
+        if batch.erased or batch.erased_until:
+            # Older versions of the overwritten pages stand in the WAL until it is emptied.
+            self._is_wal_to_empty = True
         if self._is_wal_to_empty or self._wal_pages >= WAL_PAGES_MAX:
             self.checkpoint()
 
@@ -431,17 +441,11 @@ class Journal(JournalReader):
             self._next_payload_id += 1
             return payload_id
 
-    def erase_record(self, number: RecordNumber) -> None:
-        """Destroy the record's key and payloads for ever. Its events stay and replay without values."""
-        with self._guarded():
-            with self._transaction():
-                self._connection.execute("DELETE FROM record_keys WHERE number = ?", (number,))
-                # The emptied rows keep their ids from ever meaning another payload.
-                self._connection.execute("UPDATE payloads SET sealed = x'' WHERE number = ?", (number,))
-            self._keys.pop(number, None)
-            # Older versions of the overwritten pages stand in the WAL until it is emptied.
-            self._is_wal_to_empty = True
-            self.checkpoint()
+    def empty_wal(self) -> bool:
+        """Move the WAL into the file and cut it to nothing; returns False while a reader is in the way."""
+        self._is_wal_to_empty = True
+        self.checkpoint()
+        return not self._is_wal_to_empty
 
     def begin_epoch(self) -> int:
         """Begin the next epoch, after a restore: tokens given out before are refused from here on."""
@@ -469,10 +473,7 @@ class Journal(JournalReader):
         many = self._connection.executemany
         many(
             "INSERT INTO events VALUES (?, ?, ?)",
-            (
-                (event.seq, event.at_us, _encoder.encode(_Body(event.schema_version, event.cause, event.fact)))
-                for event in batch.events
-            ),
+            ((event.seq, event.at_us, encode_body(event)) for event in batch.events),
         )
         many("INSERT INTO record_keys VALUES (?, ?)", batch.record_keys.items())
         many("INSERT INTO payloads VALUES (?, ?, ?)", ((p.payload_id, p.number, p.sealed) for p in batch.payloads))
@@ -484,12 +485,11 @@ class Journal(JournalReader):
             "INSERT INTO artefacts VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             ((digest, kind, zlib.compress(body)) for digest, (kind, body) in batch.artefacts.items()),
         )
+        # Last, so that what this batch sealed goes too. The emptied rows keep their ids from meaning another payload.
+        many("DELETE FROM record_keys WHERE number = ?", ((number,) for number in batch.erased))
+        many("UPDATE payloads SET sealed = x'' WHERE number = ?", ((number,) for number in batch.erased))
+        many("UPDATE payloads SET sealed = x'' WHERE number = ? AND payload_id <= ?", batch.erased_until.items())
 
     def _note_wal_pages(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
         self._wal_pages = pages
         return apsw.SQLITE_OK
-
-
-def _event(seq: int, at_us: int, body: bytes) -> Event:
-    decoded = _body_decoder.decode(body)
-    return Event(seq, at_us, decoded.schema_version, decoded.cause, decoded.fact)

@@ -135,8 +135,7 @@ class IndexTransaction(IndexView):
     def purge(self, number: RecordNumber) -> None:
         """Remove every derived copy of the record's values and its source key, after their erasure from the journal.
 
-        LMDB does not overwrite the pages it frees: until they are used again, or a rebuild replaces the file, the old
-        bytes lie in it unreachable.
+        LMDB does not overwrite what it frees: the old bytes lie in the file, unreachable, until `Index.rewrite`.
         """
         number_key = layout.number_bytes(number)
         self.drop_match_state(number)

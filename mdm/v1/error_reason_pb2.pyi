@@ -117,7 +117,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 16
     """The request contradicts what is stored.
     Code: FAILED_PRECONDITION.
-    Example: none of its own in this release; the three reasons below say what contradicts.
+    Example: an EraseSubject of a subject that has more records by now than were expected.
     To mend it: look at the message and read again.
     """
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 17
@@ -391,7 +391,7 @@ To mend it: list runs with Get.
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 16
 """The request contradicts what is stored.
 Code: FAILED_PRECONDITION.
-Example: none of its own in this release; the three reasons below say what contradicts.
+Example: an EraseSubject of a subject that has more records by now than were expected.
 To mend it: look at the message and read again.
 """
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 17

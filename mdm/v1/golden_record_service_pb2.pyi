@@ -117,6 +117,46 @@ RELATION_OBSTACLE_NAME_ONLY: RelationObstacle.ValueType  # 6
 """Nothing but a name is stated, or not even that."""
 Global___RelationObstacle: _TypeAlias = RelationObstacle  # noqa: Y015
 
+class _SurvivorshipCriterion:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SurvivorshipCriterionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SurvivorshipCriterion.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SURVIVORSHIP_CRITERION_UNSPECIFIED: _SurvivorshipCriterion.ValueType  # 0
+    """Not stated; nothing had to be decided."""
+    SURVIVORSHIP_CRITERION_COMPLETENESS: _SurvivorshipCriterion.ValueType  # 1
+    """A name with marks before one without, a full date before a year, an address with a house number before a ward."""
+    SURVIVORSHIP_CRITERION_TRUST: _SurvivorshipCriterion.ValueType  # 2
+    """The registry is trusted more for this field."""
+    SURVIVORSHIP_CRITERION_RECENCY: _SurvivorshipCriterion.ValueType  # 3
+    """The registry changed the record later."""
+    SURVIVORSHIP_CRITERION_FREQUENCY: _SurvivorshipCriterion.ValueType  # 4
+    """More records state it."""
+    SURVIVORSHIP_CRITERION_PINNED: _SurvivorshipCriterion.ValueType  # 5
+    """A steward fixed the value."""
+    SURVIVORSHIP_CRITERION_FIRST_STORED: _SurvivorshipCriterion.ValueType  # 6
+    """Equal by every criterion of the field: the record that was stored first."""
+
+class SurvivorshipCriterion(_SurvivorshipCriterion, metaclass=_SurvivorshipCriterionEnumTypeWrapper):
+    """Why one value stands before another; see SurvivorshipService."""
+
+SURVIVORSHIP_CRITERION_UNSPECIFIED: SurvivorshipCriterion.ValueType  # 0
+"""Not stated; nothing had to be decided."""
+SURVIVORSHIP_CRITERION_COMPLETENESS: SurvivorshipCriterion.ValueType  # 1
+"""A name with marks before one without, a full date before a year, an address with a house number before a ward."""
+SURVIVORSHIP_CRITERION_TRUST: SurvivorshipCriterion.ValueType  # 2
+"""The registry is trusted more for this field."""
+SURVIVORSHIP_CRITERION_RECENCY: SurvivorshipCriterion.ValueType  # 3
+"""The registry changed the record later."""
+SURVIVORSHIP_CRITERION_FREQUENCY: SurvivorshipCriterion.ValueType  # 4
+"""More records state it."""
+SURVIVORSHIP_CRITERION_PINNED: SurvivorshipCriterion.ValueType  # 5
+"""A steward fixed the value."""
+SURVIVORSHIP_CRITERION_FIRST_STORED: SurvivorshipCriterion.ValueType  # 6
+"""Equal by every criterion of the field: the record that was stored first."""
+Global___SurvivorshipCriterion: _TypeAlias = SurvivorshipCriterion  # noqa: Y015
+
 class _HistoryGround:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -172,6 +212,7 @@ class GoldenRecord(_message.Message):
     MEMBER_COUNT_FIELD_NUMBER: _builtins.int
     ABSORBED_GOLDEN_IDS_FIELD_NUMBER: _builtins.int
     POTENTIAL_MATCH_COUNT_FIELD_NUMBER: _builtins.int
+    IS_ERASED_FIELD_NUMBER: _builtins.int
     requested_golden_id: _builtins.str
     """The golden ID that was asked for, in canonical form."""
     golden_id: _builtins.str
@@ -184,6 +225,8 @@ class GoldenRecord(_message.Message):
     """Members in all; ListMembers pages through them."""
     potential_match_count: _builtins.int
     """Potential matches of its members that wait for a steward."""
+    is_erased: _builtins.bool
+    """Whether the bearer of the requested golden ID was erased: it is retired for good and nothing is known any more."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenValue]:
         """The surviving values, each with where it comes from."""
@@ -208,10 +251,11 @@ class GoldenRecord(_message.Message):
         member_count: _builtins.int = ...,
         absorbed_golden_ids: _abc.Iterable[_builtins.str] | None = ...,
         potential_match_count: _builtins.int = ...,
+        is_erased: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed_golden_ids", b"absorbed_golden_ids", "entity_kind", b"entity_kind", "golden_id", b"golden_id", "member_count", b"member_count", "members", b"members", "potential_match_count", b"potential_match_count", "requested_golden_id", b"requested_golden_id", "status", b"status", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed_golden_ids", b"absorbed_golden_ids", "entity_kind", b"entity_kind", "golden_id", b"golden_id", "is_erased", b"is_erased", "member_count", b"member_count", "members", b"members", "potential_match_count", b"potential_match_count", "requested_golden_id", b"requested_golden_id", "status", b"status", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,6 +271,9 @@ class GoldenValue(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     ALTERNATIVE_COUNT_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """Path of the field as in CitizenAttributes or BusinessAttributes, for example `full_name`, `identifiers.tax_code` or
     `addresses.permanent`; a field of several values stands once for each.
@@ -235,9 +282,21 @@ class GoldenValue(_message.Message):
     """The value as its registry wrote it."""
     alternative_count: _builtins.int
     """Other values that members state for this field."""
+    decided_by: Global___SurvivorshipCriterion.ValueType
+    """What put it before the next best value; of further values of a repeated field, what put them behind the first. Unset
+    where members state nothing else.
+    """
+    record_count: _builtins.int
+    """Members that state exactly this."""
     @_builtins.property
     def provenance(self) -> Global___Provenance:
         """Where it comes from."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlternativeValue]:
+        """What members state besides, the best first; only on request, and of single-valued fields, because repeated ones show
+        all that is stated.
+        """
 
     def __init__(
         self,
@@ -246,14 +305,53 @@ class GoldenValue(_message.Message):
         value: _builtins.str = ...,
         provenance: Global___Provenance | None = ...,
         alternative_count: _builtins.int = ...,
+        decided_by: Global___SurvivorshipCriterion.ValueType = ...,
+        record_count: _builtins.int = ...,
+        alternatives: _abc.Iterable[Global___AlternativeValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_count", b"alternative_count", "field", b"field", "provenance", b"provenance", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_count", b"alternative_count", "alternatives", b"alternatives", "decided_by", b"decided_by", "field", b"field", "provenance", b"provenance", "record_count", b"record_count", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GoldenValue: _TypeAlias = GoldenValue  # noqa: Y015
+
+@_typing.final
+class AlternativeValue(_message.Message):
+    """A value that members state and the golden record does not show."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    LOST_BY_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value as its registry wrote it."""
+    record_count: _builtins.int
+    """Members that state exactly this."""
+    lost_by: Global___SurvivorshipCriterion.ValueType
+    """Why it is not shown."""
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """The best of the records that state it."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        provenance: Global___Provenance | None = ...,
+        record_count: _builtins.int = ...,
+        lost_by: Global___SurvivorshipCriterion.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost_by", b"lost_by", "provenance", b"provenance", "record_count", b"record_count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlternativeValue: _TypeAlias = AlternativeValue  # noqa: Y015
 
 @_typing.final
 class Provenance(_message.Message):
@@ -331,10 +429,13 @@ class GetGoldenRecordRequest(_message.Message):
 
     GOLDEN_ID_FIELD_NUMBER: _builtins.int
     AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    INCLUDE_ALTERNATIVES_FIELD_NUMBER: _builtins.int
     AS_OF_POSITION_FIELD_NUMBER: _builtins.int
     AS_OF_TIME_FIELD_NUMBER: _builtins.int
     golden_id: _builtins.str
     """The golden ID, in any case and with or without hyphens."""
+    include_alternatives: _builtins.bool
+    """Whether each value comes with what members state besides."""
     @_builtins.property
     def at_least_as_fresh(self) -> _common_pb2.JournalToken:
         """Position that the answer must include; unset takes whatever this server has applied."""
@@ -352,12 +453,13 @@ class GetGoldenRecordRequest(_message.Message):
         *,
         golden_id: _builtins.str = ...,
         at_least_as_fresh: _common_pb2.JournalToken | None = ...,
+        include_alternatives: _builtins.bool = ...,
         as_of_position: _common_pb2.JournalToken | None = ...,
         as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "at_least_as_fresh", b"at_least_as_fresh", "golden_id", b"golden_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "as_of_position", b"as_of_position", "as_of_time", b"as_of_time", "at_least_as_fresh", b"at_least_as_fresh", "golden_id", b"golden_id", "include_alternatives", b"include_alternatives"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_as_of: _TypeAlias = _typing.Literal["as_of_position", "as_of_time"]  # noqa: Y015
     _WhichOneofArgType_as_of: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015

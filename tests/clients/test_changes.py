@@ -194,7 +194,9 @@ def test_an_erased_record_leaves_the_copy_and_a_new_epoch_makes_it_anew(tmp_path
 def erase(data: Path) -> None:
     """Erase the first record ever stored, as far as the journal and the index go."""
     with Journal.open(data / "journal.sqlite") as journal:
-        journal.erase_record(RecordNumber(1))
+        batch = journal.begin(0)
+        batch.erase([RecordNumber(1)])
+        journal.commit(batch)
     # The next start makes the index anew, without the values.
     shutil.rmtree(data / "index")
     (data / "index").mkdir()

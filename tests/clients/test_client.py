@@ -35,9 +35,11 @@ from mdm_client import (
 )
 from mdm_client.calls import KEYS_MAX
 from mdm_client.changes import AsyncChanges, Changes
+from mdm_client.erasures import AsyncErasures, Erasures
 from mdm_client.models import AsyncModels, Models
 from mdm_client.relink import AsyncRelink, Relink
 from mdm_client.results import GoldenIdChangeType, WriteResult
+from mdm_client.survivorship import AsyncSurvivorship, Survivorship
 from tests.serving import RunningServer
 
 CITIZEN = EntityKind.CITIZEN
@@ -341,6 +343,8 @@ def test_both_clients_offer_the_same_calls() -> None:
     assert calls(AsyncChanges) == calls(Changes)
     assert calls(AsyncRelink) == calls(Relink)
     assert calls(AsyncModels) == calls(Models)
+    assert calls(AsyncSurvivorship) == calls(Survivorship)
+    assert calls(AsyncErasures) == calls(Erasures)
 
 
 def test_the_asyncio_client_speaks_to_the_same_service(server: RunningServer) -> None:

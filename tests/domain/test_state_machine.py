@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mdm.domain import events as ev
 from mdm.domain.changes import ChangeKind, Changes, apply_noting
+from mdm.domain.erasure import farewell, subject_of
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, golden_id
 from mdm.domain.rules import departure, regroup, reversal
 from mdm.domain.state import GoldenEntry, MemoryState, apply, pair_of
@@ -35,6 +36,7 @@ class TownMachine(RuleBasedStateMachine):
         self.minted: list[GoldenId] = []
         self.groups: dict[RecordNumber, frozenset[RecordNumber]] = {}
         self.pending: set[RecordNumber] = set()
+        self.erased: set[RecordNumber] = set()
         self.retired: set[GoldenId] = set()
         self.judged: dict[tuple[RecordNumber, RecordNumber], ev.Verdict] = {}
         self.runs: list[tuple[int, ev.RecordsRegrouped, dict[GoldenId, GoldenEntry]]] = []
@@ -99,6 +101,8 @@ class TownMachine(RuleBasedStateMachine):
 
     @rule(number=numbers, other=st.none() | numbers)
     def a_record_arrives_or_its_key_gets_a_new_bearer(self, number: RecordNumber, other: RecordNumber | None) -> None:
+        if number in self.erased:
+            return
         if other == number:
             other = None
         is_known = number in self.groups
@@ -107,7 +111,7 @@ class TownMachine(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def a_record_arrives_for_later(self, number: RecordNumber) -> None:
-        if number not in self.groups:
+        if number not in self.groups and number not in self.erased:
             self.tell(self.upserted(number))
             self.pending.add(number)
 
@@ -129,6 +133,27 @@ class TownMachine(RuleBasedStateMachine):
             self.tell(*departure(self.state, number), ev.RecordDeleted(number))
             self.part(number)
             self.pending.discard(number)
+
+    @rule(number=numbers)
+    def a_person_is_erased(self, number: RecordNumber) -> None:
+        entry = self.state.records.get(number)
+        golden_id = entry and (entry.golden_id or entry.withdrawn_from)
+        subject = subject_of(self.state, golden_id) if golden_id else None
+        if subject is None or number in self.erased:
+            return
+        assert {number, *self.groups.get(number, ())} <= set(subject.numbers)
+        for each in subject.numbers:
+            self.tell(*farewell(self.state, each))
+            self.part(each)
+        self.tell(ev.SubjectErased(subject.golden_ids, subject.numbers, subject.passed_on))
+        self.erased.update(subject.numbers)
+        self.judged = {pair: said for pair, said in self.judged.items() if not self.erased.intersection(pair)}
+        assert all(
+            self.state.goldens[each].is_erased and self.state.goldens[each].is_retired for each in subject.golden_ids
+        )
+        again = subject_of(self.state, subject.golden_ids[0])
+        assert again is not None
+        assert again.is_nothing
 
     @precondition(lambda self: self.groups or self.pending)
     @rule(cuts=st.lists(st.integers(0, 3), min_size=8, max_size=8), is_everything=st.booleans())
@@ -188,7 +213,8 @@ class TownMachine(RuleBasedStateMachine):
         self, left: RecordNumber, right: RecordNumber, verdict: ev.Verdict | None
     ) -> None:
         pair = pair_of(left, right)
-        if left == right or left not in self.state.records or right not in self.state.records:
+        known = self.state.records.keys() - self.erased
+        if left == right or left not in known or right not in known:
             return
         if verdict is None:
             self.tell(ev.JudgementWithdrawn(*pair))
@@ -213,6 +239,17 @@ class TownMachine(RuleBasedStateMachine):
             assert (record.golden_id is not None) is (number in self.groups)
             if record.golden_id is not None:
                 assert number in self.state.goldens[record.golden_id].members
+
+    @invariant()
+    def a_golden_record_remembers_its_deleted_records_until_they_return_or_are_erased(self) -> None:
+        remembered = {
+            number: identifier for identifier, golden in self.state.goldens.items() for number in golden.withdrawn
+        }
+        found = {number: entry.withdrawn_from for number, entry in self.state.records.items() if entry.withdrawn_from}
+        assert remembered == found
+        for number, entry in self.state.records.items():
+            assert entry.is_erased is (number in self.erased)
+            assert entry.is_deleted or entry.withdrawn_from is None
 
     @invariant()
     def every_id_answers_in_one_step_and_none_is_minted_twice(self) -> None:

@@ -16,9 +16,12 @@ from mdm.limits import (
     PAGE_SIZE_MAX,
     REASON_CHARACTERS_MAX,
     REQUEST_ID_CHARACTERS_MAX,
+    SURVIVORSHIP_BYTES_MAX,
+    SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX,
 )
 from mdm.v1 import (
     change_service_pb2,
+    erasure_service_pb2,
     explain_service_pb2,
     export_service_pb2,
     golden_record_service_pb2,
@@ -27,6 +30,7 @@ from mdm.v1 import (
     model_service_pb2,
     registry_service_pb2,
     relink_service_pb2,
+    survivorship_service_pb2,
 )
 from mdm.v1 import common_pb2 as common
 
@@ -70,6 +74,12 @@ VALID = [
         change_types=[common.GOLDEN_ID_CHANGE_TYPE_MERGED] * FEED_CHANGE_TYPES_MAX,
         checkpoint_interval_s=FEED_CHECKPOINT_S_MAX,
     ),
+    survivorship_service_pb2.GetSurvivorshipRulesRequest(),
+    survivorship_service_pb2.CompareSurvivorshipRulesRequest(content=b"[citizen]"),
+    survivorship_service_pb2.ActivateSurvivorshipRulesRequest(content=b"[citizen]", is_dry_run=True),
+    erasure_service_pb2.EraseSubjectRequest(key=KEY, reason="asked for"),
+    erasure_service_pb2.EraseSubjectRequest(golden_id="c7k3m9xq24tabz", reason="asked for"),
+    erasure_service_pb2.ListErasuresRequest(),
     explain_service_pb2.WhyRecordsRequest(
         left=explain_service_pb2.RecordOrGoldenId(key=KEY),
         right=explain_service_pb2.RecordOrGoldenId(golden_id="c7k3m9xq24tabz"),
@@ -179,6 +189,20 @@ INVALID = [
         model_service_pb2.RollbackModelRequest(entity_kind=common.ENTITY_KIND_CITIZEN),
         ("reason", "string.min_len"),
     ),
+    (survivorship_service_pb2.CompareSurvivorshipRulesRequest(), ("content", "bytes.min_len")),
+    (
+        survivorship_service_pb2.ActivateSurvivorshipRulesRequest(content=b"x" * (SURVIVORSHIP_BYTES_MAX + 1)),
+        ("content", "bytes.max_len"),
+    ),
+    (
+        survivorship_service_pb2.CompareSurvivorshipRulesRequest(
+            content=b"x", sample_golden_record_count=SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX + 1
+        ),
+        ("sample_golden_record_count", "int32.gte_lte"),
+    ),
+    (erasure_service_pb2.EraseSubjectRequest(reason="asked for"), ("subject", "required")),
+    (erasure_service_pb2.EraseSubjectRequest(golden_id="C-1"), ("reason", "string.min_len")),
+    (erasure_service_pb2.ListErasuresRequest(page_size=PAGE_SIZE_MAX + 1), ("page_size", "int32.gte_lte")),
     (explain_service_pb2.WhyNotRequest(left=explain_service_pb2.RecordOrGoldenId(key=KEY)), ("right", "required")),
     (
         explain_service_pb2.WhyNotRequest(

@@ -69,6 +69,7 @@ class Office:
 
     def kill(self) -> None:
         """Let go of all files without a word, as the kernel does for a killed process."""
+        self.writer._eraser.close()
         run = self.writer._relink
         run._stop_process()
         if run._commit is not None:

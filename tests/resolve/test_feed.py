@@ -95,7 +95,9 @@ def test_an_erased_record_is_told_by_its_golden_ids_alone(office: Office) -> Non
     office.put(citizen("H1", personal_id="079187000123"))
     number = office.number(citizen("H1").key)
     whole = events(office)
-    office.writer._journal.erase_record(number)
+    batch = office.writer._journal.begin(0)
+    batch.erase([number])
+    office.writer._journal.commit(batch)
     with office.writer._index.write() as txn:
         txn.purge(number)
     erased = events(office, wanted=FeedFilter(registries=frozenset({"hospital"})))

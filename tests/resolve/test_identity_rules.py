@@ -317,3 +317,34 @@ def test_an_old_number_beside_the_new_one_is_no_veto(office: Office) -> None:
     old_card = Identifier(IdentifierType.OLD_PERSONAL_ID, ID, Assurance.SIGHTED)
     attributes = msgspec.structs.replace(chained.attributes, identifiers=(*chained.attributes.identifiers, old_card))
     assert office.put(SourceRecord(chained.key, attributes)).outcome is LINKED
+
+
+def test_a_deleted_record_that_comes_back_finds_its_golden_record_while_that_has_others(office: Office) -> None:
+    first, second = citizen("A", personal_id=ID), citizen("B")
+    old = office.put(first).golden_id
+    office.put(second)
+    office.drop(first.key)
+    assert office.answer(old) == old == office.id_of(second), "the ID stays with those who remain"
+    back = office.put(first)
+    assert (back.outcome, back.golden_id) == (LINKED, old)
+
+
+def test_a_deleted_record_that_comes_back_after_its_id_was_retired_gets_another_one(office: Office) -> None:
+    alone = citizen("A", personal_id=ID)
+    old = office.put(alone).golden_id
+    number = office.number(alone.key)
+    office.drop(alone.key)
+    back = office.put(alone)
+    assert back.outcome is CREATED
+    assert back.golden_id not in {old, None}
+    assert office.answer(old) is None
+    assert office.number(alone.key) == number, "a deletion forgets no key; only an erasure does"
+
+
+def test_what_was_judged_about_a_deleted_record_binds_when_it_comes_back(office: Office) -> None:
+    first, second = citizen("A"), citizen("B")
+    office.put(first)
+    office.put(second)
+    office.judge(first.key, second.key, Verdict.DIFFERENT)
+    office.drop(second.key)
+    assert office.put(second).golden_id != office.id_of(first)

@@ -159,7 +159,9 @@ def test_an_erased_member_of_then_is_counted_and_not_shown(office: Office) -> No
     seq, identifier = office.seq, office.id_of(records[0])
     assert identifier is not None
     number = office.number(records[1].key)
-    office.writer._journal.erase_record(number)
+    batch = office.writer._journal.begin(0)
+    batch.erase([number])
+    office.writer._journal.commit(batch)
     with office.writer._index.write() as txn:
         txn.purge(number)
     with reading(office) as (_, state):

@@ -8,16 +8,21 @@ from pathlib import Path
 
 import grpc
 
+from mdm.resolve.survivorship import shipped_rules
 from mdm.server.redaction import HIDDEN, redacted
 from mdm.v1 import common_pb2 as common
+from mdm.v1 import erasure_service_pb2 as erasure
 from mdm.v1 import golden_record_service_pb2 as golden
 from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import match_service_pb2 as match
 from mdm.v1 import registry_service_pb2 as registry
+from mdm.v1 import survivorship_service_pb2 as survivorship
+from mdm.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from mdm.v1.golden_record_service_pb2_grpc import GoldenRecordServiceStub
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
+from mdm.v1.survivorship_service_pb2_grpc import SurvivorshipServiceStub
 from tests.server.records import citizen, details_of, end, header, operations, raw_call, trailing_of
 from tests.serving import running_server
 
@@ -33,6 +38,7 @@ def _calls(channel: grpc.Channel) -> list[Callable[[], object]]:
     """Return calls that carry canaries: some are answered, some refused, some refused for the canary itself."""
     registries, lookups = RegistryServiceStub(channel), LookupServiceStub(channel)
     matches, goldens = MatchServiceStub(channel), GoldenRecordServiceStub(channel)
+    survivorships, erasures = SurvivorshipServiceStub(channel), ErasureServiceStub(channel)
     key = _record().key
     stale = common.JournalToken(value="CANARY-7")
     bad_key = common.SourceKey(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_id="CANARY-7\0")
@@ -59,6 +65,12 @@ def _calls(channel: grpc.Channel) -> list[Callable[[], object]]:
         lambda: goldens.GetGoldenRecord(golden.GetGoldenRecordRequest(golden_id="CANARY-7"), timeout=5),
         lambda: list(registries.IngestRecords(iter(load), timeout=5)),
         lambda: raw_call(channel, "/mdm.v1.LookupService/canaryova", b"079199777333"),
+        lambda: survivorships.CompareSurvivorshipRules(
+            survivorship.CompareSurvivorshipRulesRequest(content=b"# Canary\n" + shipped_rules()), timeout=5
+        ),
+        lambda: erasures.EraseSubject(erasure.EraseSubjectRequest(key=bad_key, reason="r"), timeout=5),
+        lambda: erasures.EraseSubject(erasure.EraseSubjectRequest(key=key, reason="r"), timeout=5),
+        lambda: erasures.EraseSubject(erasure.EraseSubjectRequest(key=key, reason="r"), timeout=5),
         lambda: registries.DeleteRecord(registry.DeleteRecordRequest(key=key), timeout=5),
     ]
 

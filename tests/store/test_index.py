@@ -14,6 +14,7 @@ from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, golde
 from mdm.domain.state import Judgement, PotentialMatch
 from mdm.errors import IndexMismatchError, StoreError
 from mdm.limits import INDEX_READERS_MAX
+from mdm.store.comparison import differences
 from mdm.store.index import DATA_FILE, Index, IndexVersions
 from mdm.store.layout import LAYOUT_VERSION, CrosswalkStatus
 from mdm.store.transaction import IndexTransaction
@@ -368,3 +369,39 @@ def test_sizes_count_the_entries(index: Index) -> None:
 def test_a_golden_id_that_cannot_exist_is_not_found(index: Index) -> None:
     with index.read() as view:
         assert view.golden(GoldenId("C-0000-0000-0000-0")) is None
+
+
+def test_an_index_written_anew_holds_the_same_entries_and_no_trace_of_deleted_ones(
+    index: Index, tmp_path: Path
+) -> None:
+    secret = b"what nobody may find"
+    with index.write() as txn:
+        fill(txn, 600, [posting(1), posting(2)])
+        txn.put_raw(RecordNumber(601), key_of(601), secret * 50)
+    with index.write() as txn:
+        txn.purge(RecordNumber(601))
+    index.sync()
+    index.copy(tmp_path / "copy")
+    assert secret in (tmp_path / "copy" / DATA_FILE).read_bytes(), "the control: a copy takes it along"
+
+    index.rewrite(tmp_path / "anew")
+    assert secret not in (tmp_path / "anew" / DATA_FILE).read_bytes()
+    with Index.open(tmp_path / "anew", readonly=True) as anew:
+        assert differences(index, anew) == []
+        assert anew.sizes().entries["postings"] == 1200
+        assert anew.versions == index.versions
+
+    index.move_to(tmp_path / "anew")
+    with index.write() as txn:
+        fill(txn, 1, [posting(1)])
+    with index.read() as view:
+        assert view.postings(posting(1), 1000)[1] == 601
+
+
+def test_an_index_that_cannot_be_written_anew_whole_is_not_used(index: Index, tmp_path: Path) -> None:
+    with index.write() as txn:
+        fill(txn, 3, [posting(1)])
+    with Index.open(tmp_path / "anew", versions=VERSIONS) as occupied, occupied.write() as txn:
+        txn.put_raw(RecordNumber(9), key_of(9), b"of another index")
+    with pytest.raises(StoreError):
+        index.rewrite(tmp_path / "anew")

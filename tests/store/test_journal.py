@@ -19,6 +19,12 @@ CAUSE = Cause("loader", "load", "IngestRecords", "load-1")
 ONE, TWO = RecordNumber(1), RecordNumber(2)
 
 
+def erase(journal: Journal, number: RecordNumber) -> None:
+    batch = journal.begin(0)
+    batch.erase([number])
+    journal.commit(batch)
+
+
 def drafts(count: int) -> list[Draft]:
     return [Draft(CAUSE, ConfigurationChanged(f"{each:032x}")) for each in range(count)]
 
@@ -199,7 +205,7 @@ def test_erasure_leaves_neither_key_nor_payload_on_disk_and_replay_goes_on(journ
     assert sealed is not None
     assert any(key in path.read_bytes() for path in tmp_path.iterdir())
 
-    journal.erase_record(ONE)
+    erase(journal, ONE)
 
     assert journal.payload(payload_id) is None
     assert journal.record_key(ONE) is None
@@ -215,7 +221,7 @@ def test_the_payload_id_of_an_erased_record_is_never_given_again(tmp_path: Path)
     path = tmp_path / "journal.sqlite"
     with Journal.open(path, create=True) as journal:
         payload_id = upsert(journal, ONE, b"values")
-        journal.erase_record(ONE)
+        erase(journal, ONE)
     with Journal.open(path) as journal:
         upsert(journal, TWO, b"other")
         assert journal.payload(payload_id) is None
@@ -229,7 +235,7 @@ def test_erasure_under_a_reader_empties_the_log_once_the_reader_is_gone(journal:
     rows = reader.execute("SELECT * FROM events, (SELECT 1 UNION SELECT 2)")
     next(rows)
 
-    journal.erase_record(ONE)
+    erase(journal, ONE)
     reader.close(force=True)
     journal.append(1, drafts(1), at_us=1)
 

@@ -8,9 +8,10 @@
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
 `client` (blocking), `aio` (asyncio), `ingest` (loads that resume), `changes` (the change feed) and `crosswalk` (a copy
 that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results`
-(judgements and reviews), `explanations` and `explanation_results` (why and how); behind them `calls`, `wire_relations`,
-`wire_relink`, `wire_models`, `wire_stewardship` and `wire_explanations` (each call as a value), `streams`, `channel`
-(deadlines, retries), `wire` (plain values to messages).
+(judgements and reviews), `survivorship` and `survivorship_results` (which values are shown), `erasures` and
+`erasure_results`, `explanations` and `explanation_results` (why and how); behind them `calls`, `wire_relations`,
+`wire_relink`, `wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_erasure` and `wire_explanations` (each call
+as a value), `streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -60,6 +61,7 @@ from mdm_client.results import (
     MatchGrade,
     RecordStatus,
     ResolveOutcome,
+    SurvivorshipCriterion,
     WriteOutcome,
 )
 from mdm_client.stewardship_results import ReviewAnswer, ReviewFilter, ReviewKind, ReviewState, Verdict
@@ -118,6 +120,7 @@ __all__ = [
     "SeveralHoldersError",
     "SourceKey",
     "SourceRecord",
+    "SurvivorshipCriterion",
     "Timeouts",
     "UnavailableError",
     "Upsert",

@@ -15,6 +15,7 @@ from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import AsyncChanges
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
+from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.explanations import AsyncExplanations, AsyncHistories
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
@@ -24,6 +25,7 @@ from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.relink import AsyncRelink
 from mdm_client.stewardship import AsyncStewardship
 from mdm_client.streams import KeyBatch
+from mdm_client.survivorship import AsyncSurvivorship
 
 _Result = TypeVar("_Result")
 
@@ -62,6 +64,8 @@ class AsyncClient:
         self.relink = AsyncRelink(self)
         self.stewardship = AsyncStewardship(self)
         self.models = AsyncModels(self)
+        self.survivorship = AsyncSurvivorship(self)
+        self.erasures = AsyncErasures(self)
         self.changes = AsyncChanges(self)
         self.explain = AsyncExplanations(self)
         self.history = AsyncHistories(self)
@@ -251,10 +255,17 @@ class AsyncClient:
         return await self.send(calls.preview(record, candidate_count_max, fresh), timeout_s)
 
     async def golden_record(
-        self, golden_id: str, *, fresh: str = "", timeout_s: float | None = None
+        self,
+        golden_id: str,
+        *,
+        include_alternatives: bool = False,
+        fresh: str = "",
+        timeout_s: float | None = None,
     ) -> results.GoldenRecord:
         """Return the golden record that an ID stands for, following a redirect; raises NotFoundError."""
-        return await self.send(calls.golden_record(golden_id, fresh), timeout_s)
+        return await self.send(
+            calls.golden_record(golden_id, fresh, include_alternatives=include_alternatives), timeout_s
+        )
 
     async def batch_get(
         self, golden_ids: Sequence[str], *, fresh: str = "", timeout_s: float | None = None
@@ -345,7 +356,8 @@ class AsyncClient:
 
     async def receive(self, service: str, method: str, request: Any) -> AsyncIterator[Any]:
         """Yield the messages of a streaming call; leaving the iteration cancels it."""
-        call = getattr(self._stubs[service], method)(request)
+        metadata = (("mdm-actor", self._caller.actor), ("mdm-purpose", self._caller.purpose))
+        call = getattr(self._stubs[service], method)(request, metadata=metadata)
         try:
             async for response in call:
                 yield response

@@ -296,10 +296,12 @@ def resolve(
     return Call("MatchService", "Resolve", request, decode)
 
 
-def golden_record(golden_id: str, fresh: str) -> Call[results.GoldenRecord]:
+def golden_record(golden_id: str, fresh: str, *, include_alternatives: bool) -> Call[results.GoldenRecord]:
     """Read one golden record."""
     request = golden_record_service_pb2.GetGoldenRecordRequest(
-        golden_id=golden_id, at_least_as_fresh=wire.token_to_wire(fresh)
+        golden_id=golden_id,
+        at_least_as_fresh=wire.token_to_wire(fresh),
+        include_alternatives=include_alternatives,
     )
 
     def decode(answer: golden_record_service_pb2.GetGoldenRecordResponse) -> results.GoldenRecord:

@@ -11,6 +11,7 @@ import grpc
 from mdm.v1 import (
     change_service_pb2_grpc,
     common_pb2,
+    erasure_service_pb2_grpc,
     explain_service_pb2_grpc,
     export_service_pb2_grpc,
     golden_record_service_pb2_grpc,
@@ -20,11 +21,13 @@ from mdm.v1 import (
     registry_service_pb2_grpc,
     relink_service_pb2_grpc,
     stewardship_service_pb2_grpc,
+    survivorship_service_pb2_grpc,
 )
 from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
+from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
 from mdm_client.explanations import Explanations, Histories
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
@@ -34,6 +37,7 @@ from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.relink import Relink
 from mdm_client.stewardship import Stewardship
 from mdm_client.streams import KeyBatch
+from mdm_client.survivorship import Survivorship
 
 _Result = TypeVar("_Result")
 
@@ -45,6 +49,8 @@ STUBS = {
     "ExportService": export_service_pb2_grpc.ExportServiceStub,
     "RelinkService": relink_service_pb2_grpc.RelinkServiceStub,
     "ModelService": model_service_pb2_grpc.ModelServiceStub,
+    "SurvivorshipService": survivorship_service_pb2_grpc.SurvivorshipServiceStub,
+    "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub,
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
     "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
     "StewardshipService": stewardship_service_pb2_grpc.StewardshipServiceStub,
@@ -85,6 +91,8 @@ class Client:
         self.relink = Relink(self)
         self.stewardship = Stewardship(self)
         self.models = Models(self)
+        self.survivorship = Survivorship(self)
+        self.erasures = Erasures(self)
         self.changes = Changes(self)
         self.explain = Explanations(self)
         self.history = Histories(self)
@@ -269,9 +277,16 @@ class Client:
         """Return what an upsert would do; writes nothing."""
         return self.send(calls.preview(record, candidate_count_max, fresh), timeout_s)
 
-    def golden_record(self, golden_id: str, *, fresh: str = "", timeout_s: float | None = None) -> results.GoldenRecord:
+    def golden_record(
+        self,
+        golden_id: str,
+        *,
+        include_alternatives: bool = False,
+        fresh: str = "",
+        timeout_s: float | None = None,
+    ) -> results.GoldenRecord:
         """Return the golden record that an ID stands for, following a redirect; raises NotFoundError."""
-        return self.send(calls.golden_record(golden_id, fresh), timeout_s)
+        return self.send(calls.golden_record(golden_id, fresh, include_alternatives=include_alternatives), timeout_s)
 
     def batch_get(
         self, golden_ids: Sequence[str], *, fresh: str = "", timeout_s: float | None = None
@@ -360,7 +375,8 @@ class Client:
 
     def receive(self, service: str, method: str, request: Any) -> Iterator[Any]:
         """Yield the messages of a streaming call; leaving the iteration cancels it."""
-        call = getattr(self._stubs[service], method)(request)
+        metadata = (("mdm-actor", self._caller.actor), ("mdm-purpose", self._caller.purpose))
+        call = getattr(self._stubs[service], method)(request, metadata=metadata)
         try:
             yield from call
         except grpc.RpcError as error:

@@ -290,6 +290,32 @@ class Preview:
     read_at: str
 
 
+class SurvivorshipCriterion(StrEnum):
+    """Why one value stands before another; unspecified where nothing had to be decided."""
+
+    UNSPECIFIED = "unspecified"
+    COMPLETENESS = "completeness"
+    TRUST = "trust"
+    RECENCY = "recency"
+    FREQUENCY = "frequency"
+    PINNED = "pinned"
+    """A steward fixed it."""
+    FIRST_STORED = "first_stored"
+    """Equal by every criterion."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeValue:
+    """A value that members state and the golden record does not show."""
+
+    value: str
+    source: SourceKey
+    updated_at: str
+    rank: int
+    record_count: int
+    lost_by: SurvivorshipCriterion
+
+
 @dataclass(frozen=True, slots=True)
 class GoldenValue:
     """One surviving value and the record that states it."""
@@ -301,6 +327,15 @@ class GoldenValue:
     rank: int
     assurance: Assurance
     alternative_count: int
+    decided_by: SurvivorshipCriterion
+    record_count: int
+    alternatives: tuple[AlternativeValue, ...] = ()
+    """What members state besides; only on request, and of single-valued fields."""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a steward fixed the value."""
+        return self.decided_by is SurvivorshipCriterion.PINNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +361,8 @@ class GoldenRecord:
     absorbed_golden_ids: tuple[str, ...]
     potential_match_count: int
     read_at: str
+    is_erased: bool = False
+    """Whether the bearer of the requested golden ID was erased."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ CHANGE_TYPE = EnumWire(results.GoldenIdChangeType, common_pb2.GoldenIdChangeType
 MATCH_GRADE = EnumWire(results.MatchGrade, common_pb2.MatchGrade, "MATCH_GRADE")
 AGREEMENT = EnumWire(results.Agreement, common_pb2.Agreement, "AGREEMENT")
 RESOLVE_OUTCOME = EnumWire(results.ResolveOutcome, match_service_pb2.ResolveOutcome, "RESOLVE_OUTCOME")
+CRITERION = EnumWire(
+    results.SurvivorshipCriterion, golden_record_service_pb2.SurvivorshipCriterion, "SURVIVORSHIP_CRITERION"
+)
 RELINK_STATE = EnumWire(relink_results.RelinkState, relink_service_pb2.RelinkState, "RELINK_STATE")
 RELINK_CHANGE = EnumWire(relink_results.RelinkChange, relink_service_pb2.RelinkChange, "RELINK_CHANGE")
 
@@ -167,29 +170,44 @@ def match_from_wire(message: common_pb2.MatchResult, read_at: str = "") -> resul
 
 def golden_record_from_wire(message: golden_record_service_pb2.GoldenRecord, read_at: str) -> results.GoldenRecord:
     """Return a golden record."""
-    values = tuple(
-        results.GoldenValue(
-            field=item.field,
-            value=item.value,
-            source=key_from_wire(item.provenance.key),
-            updated_at=item.provenance.updated_at,
-            rank=item.provenance.rank,
-            assurance=ASSURANCE.from_wire(item.provenance.assurance),
-            alternative_count=item.alternative_count,
-        )
-        for item in message.values
-    )
     return results.GoldenRecord(
         requested_golden_id=message.requested_golden_id,
         golden_id=message.golden_id,
         status=GOLDEN_ID_STATUS.from_wire(message.status),
         kind=ENTITY_KIND.from_wire(message.entity_kind),
-        values=values,
+        values=tuple(golden_value_from_wire(item) for item in message.values),
         members=tuple(member_from_wire(item) for item in message.members),
         member_count=message.member_count,
         absorbed_golden_ids=tuple(message.absorbed_golden_ids),
         potential_match_count=message.potential_match_count,
         read_at=read_at,
+        is_erased=message.is_erased,
+    )
+
+
+def golden_value_from_wire(message: golden_record_service_pb2.GoldenValue) -> results.GoldenValue:
+    """Return a surviving value."""
+    return results.GoldenValue(
+        field=message.field,
+        value=message.value,
+        source=key_from_wire(message.provenance.key),
+        updated_at=message.provenance.updated_at,
+        rank=message.provenance.rank,
+        assurance=ASSURANCE.from_wire(message.provenance.assurance),
+        alternative_count=message.alternative_count,
+        decided_by=CRITERION.from_wire(message.decided_by),
+        record_count=message.record_count,
+        alternatives=tuple(
+            results.AlternativeValue(
+                item.value,
+                key_from_wire(item.provenance.key),
+                item.provenance.updated_at,
+                item.provenance.rank,
+                item.record_count,
+                CRITERION.from_wire(item.lost_by),
+            )
+            for item in message.alternatives
+        ),
     )
 
 

@@ -104,7 +104,9 @@ def test_an_erased_member_is_counted_and_compared_with_nobody(office: Office) ->
     records = [citizen(f"P{place}", personal_id=ID) for place in range(3)]
     office.put_all(records)
     number = office.number(records[2].key)
-    office.writer._journal.erase_record(number)
+    batch = office.writer._journal.begin(0)
+    batch.erase([number])
+    office.writer._journal.commit(batch)
     with office.writer._index.write() as txn:
         txn.purge(number)
     found = how(office, office.id_of(records[0]))

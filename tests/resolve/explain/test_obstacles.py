@@ -60,7 +60,9 @@ def test_a_deleted_and_an_erased_record_have_no_values_to_compare(office: Office
     office.put_all([kept, gone, erased])
     office.drop(gone.key)
     number = office.number(erased.key)
-    office.writer._journal.erase_record(number)
+    batch = office.writer._journal.begin(0)
+    batch.erase([number])
+    office.writer._journal.commit(batch)
     with office.writer._index.write() as txn:
         txn.purge(number)
     found = asked(office, kept.key, gone.key)

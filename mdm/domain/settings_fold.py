@@ -1,0 +1,92 @@
+"""How events change settings, and what the state keeps for erasures: part of the fold in `state`, which calls it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mdm.domain import events as ev
+from mdm.domain.keys import GoldenId, RecordNumber
+
+if TYPE_CHECKING:
+    from mdm.domain.state import IdentityState, RecordEntry
+
+
+def note_seq(state: IdentityState, name: str, seq: int) -> None:
+    """Append a position to a setting that lists some."""
+    state.put_setting(name, f"{state.setting(name) or ''} {seq}".strip())
+
+
+def fold_configuration(state: IdentityState, seq: int, fact: ev.ConfigurationChanged) -> None:
+    """Put another configuration, or part of one, in force."""
+    state.put_setting(fact.part, fact.digest)
+    # Journals from before there were other parts than the registries give the state that they always gave.
+    if fact.part != "configuration":
+        note_seq(state, f"{fact.part}s", seq)
+
+
+def fold_model(state: IdentityState, seq: int, fact: ev.ModelActivated) -> None:
+    """Put a model in force."""
+    state.put_setting(f"model:{fact.kind}", fact.digest)
+    note_seq(state, f"models:{fact.kind}", seq)
+    state.put_setting(f"pin:{fact.kind}", fact.digest if fact.is_pinned else "")
+
+
+def note_withdrawn(state: IdentityState, number: RecordNumber, entry: RecordEntry) -> None:
+    """Remember with its golden record a record that is being deleted."""
+    golden = state.golden(entry.golden_id) if entry.golden_id is not None else None
+    if entry.golden_id is not None and golden is not None:
+        withdrawn = tuple(sorted((*golden.withdrawn, number)))
+        state.put_golden(entry.golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn))
+
+
+def note_returned(state: IdentityState, fact: ev.RecordUpserted, old: RecordEntry) -> None:
+    """Note with the golden record what it loses: a withdrawn record that returns, or the key of another bearer.
+
+    The golden record is not changed by it: whatever it lost, it lost before or loses with the event that follows.
+    """
+    golden_id = old.golden_id or old.withdrawn_from
+    golden = state.golden(golden_id) if golden_id is not None else None
+    if golden_id is None or golden is None or not (fact.is_new_bearer or old.is_deleted):
+        return
+    withdrawn = tuple(number for number in golden.withdrawn if number != fact.number)
+    passed_on = golden.passed_on
+    if fact.is_new_bearer:
+        passed_on = (*(each for each in passed_on if each[0] != fact.number), (fact.number, old.payload_id))
+    state.put_golden(golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn, passed_on=passed_on))
+
+
+def fold_erasure(state: IdentityState, seq: int, fact: ev.SubjectErased) -> None:
+    """Mark what was erased; its records are deleted and its golden IDs retired already."""
+    note_seq(state, "erasures", seq)
+    note_seq(state, "erasing", seq)
+    for number in fact.numbers:
+        _erase_record(state, seq, number)
+    for golden_id in fact.golden_ids:
+        _change(state, golden_id, changed_seq=seq, is_erased=True, withdrawn=(), passed_on=())
+
+
+def finish_erasures(state: IdentityState, fact: ev.ErasureFinished) -> None:
+    """Note that no copy is left."""
+    unfinished = [each for each in (state.setting("erasing") or "").split() if int(each) not in fact.seqs]
+    state.put_setting("erasing", " ".join(unfinished))
+
+
+def _erase_record(state: IdentityState, seq: int, number: RecordNumber) -> None:
+    entry = state.record(number)
+    if entry is None:
+        message = f"event erases record {number}, which was never upserted"
+        raise AssertionError(message)
+    golden = state.golden(entry.withdrawn_from) if entry.withdrawn_from is not None else None
+    if entry.withdrawn_from is not None and golden is not None:
+        _change(state, entry.withdrawn_from, withdrawn=tuple(each for each in golden.withdrawn if each != number))
+    state.put_record(number, msgspec.structs.replace(entry, is_erased=True, withdrawn_from=None, changed_seq=seq))
+
+
+def _change(state: IdentityState, golden_id: GoldenId, **changes: object) -> None:
+    golden = state.golden(golden_id)
+    if golden is None:
+        message = f"event erases golden ID {golden_id}, which was never minted"
+        raise AssertionError(message)
+    state.put_golden(golden_id, msgspec.structs.replace(golden, **changes))

@@ -1,0 +1,62 @@
+"""Which exports were handed out, so that an erasure can say which files to look for. Holds nothing of what they hold.
+
+A file of JSON lines beside the journal: it says what left the house, and nothing of the state depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+
+class ExportEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One export. Written when it begins and again when it ends; the later line counts."""
+
+    export_id: str
+    at_us: int
+    """When it began; on the later line when it ended."""
+    seq: int
+    """Position that it was read at."""
+    kind: str
+    registries: tuple[str, ...] = ()
+    """Empty for all."""
+    entity_kinds: tuple[str, ...] = ()
+    row_count: int = 0
+    is_pending_included: bool = False
+    actor: str = ""
+    purpose: str = ""
+
+
+class ExportLedger:
+    """The ledger of one data directory; several processes may append to it at once."""
+
+    def __init__(self, path: Path) -> None:
+        """Use the file at `path`, which need not exist yet."""
+        self._path = path
+
+    def note(self, entry: ExportEntry) -> None:
+        """Append an entry, durable when it returns. Cost: one sync."""
+        # One write of less than a page to a file opened for appending is not torn apart by another process's.
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, msgspec.json.encode(entry) + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def entries(self) -> list[ExportEntry]:
+        """Return every export, the latest first; a line that a power cut tore is left out."""
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        found: dict[str, ExportEntry] = {}
+        for line in lines:
+            try:
+                entry = msgspec.json.decode(line, type=ExportEntry)
+            except msgspec.DecodeError:
+                continue
+            found[entry.export_id] = entry
+        return sorted(found.values(), key=lambda entry: entry.at_us, reverse=True)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from mdm.domain.records import Address, AddressKind
+from mdm.domain.survivorship import Item
+from mdm.domain.survivorship_rules import DATES, MEASURABLE, NAMES
+from mdm.linkage.completeness import completeness
+
+
+def address(text: str, ward_code: str = "") -> Address:
+    return Address(AddressKind.CONTACT, text, ward_code)
+
+
+ORDERED: list[tuple[str, list[Item], str]] = [
+    ("full_name", ["CON BÀ HOA", "N. T. Hoà", "NGUYEN THI HOA", "NGUYỄN THỊ HÒA"], "alias, initials, no marks, marks"),
+    ("full_name", ["không rõ", "Nguyen Thi Hoa"], "a note that the name is unknown says nothing"),
+    ("full_name", ["Nguyen Thi Nhu Y", "Nguyễn Thị Như Ý"], "a given name of one vowel is written out"),
+    ("legal_name", ["CTY TNHH MINH ANH", "Công ty TNHH Minh Ánh"], "marks of a firm"),
+    ("birth_date", ["00/13/1987", "1987", "1987-03", "01/01/1987", "05/03/1987"], "by precision, filler before a day"),
+    ("died_on", ["2025", "2025-06-01"], "any date"),
+    ("addresses", [address("?"), address("Phường Bến Thành"), address("Lê Lợi, Phường Bến Thành"),
+                   address("12 Lê Lợi, Phường Bến Thành")], "ward, street, house"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "values", "why"), ORDERED, ids=[f"{case[0]}: {case[2]}" for case in ORDERED])
+def test_a_value_that_says_more_is_more_complete(field: str, values: list[Item], why: str) -> None:
+    found = [completeness(field, value) for value in values]
+    assert found == sorted(set(found)), found
+
+
+def test_a_ward_code_is_a_ward() -> None:
+    assert completeness("addresses", address("", "26740")) >= completeness("addresses", address(""))
+
+
+def test_other_fields_have_no_measure_and_every_measurable_field_has_one() -> None:
+    assert completeness("sex", "F") == completeness("phones", "0903123456") == 0
+    stated: dict[str, Item] = {"addresses": address("12 Lê Lợi, Phường Bến Thành")}
+    stated.update(dict.fromkeys(NAMES, "Nguyễn Thị Hoa"))
+    stated.update(dict.fromkeys(DATES, "2020-02-03"))
+    assert set(stated) == set(MEASURABLE)
+    assert all(completeness(field, value) > 0 for field, value in stated.items())
