@@ -29,6 +29,8 @@ from mdm.resolve.commands import (
     Act,
     ClaimReview,
     CommitRelink,
+    Erase,
+    EraseAnswer,
     Pin,
     Refusal,
     Request,
@@ -108,6 +110,19 @@ class LifeMachine(RuleBasedStateMachine):
     @rule(place=places)
     def a_record_goes(self, place: int) -> None:
         self.office.drop(record(sorted(self.stored)[place % len(self.stored)]).key)
+
+    @rule(place=places)
+    def somebody_is_erased(self, place: int) -> None:
+        goldens = self.survivors()
+        if not goldens:
+            return
+        identifier = goldens[place % len(goldens)]
+        (answer,) = self.office.execute(Erase(Request(self.office.cause), identifier, reason="asked for"))
+        assert isinstance(answer, EraseAnswer), answer
+        entry = self.office.golden(identifier)
+        assert (entry.is_retired, entry.is_erased, entry.members) == (True, True, ())
+        with self.office.writer._index.read() as view:
+            self.stored = {key for key in self.stored if view.number_of(record(key).key) is not None}
 
     @rule()
     def the_writer_is_killed(self) -> None:
