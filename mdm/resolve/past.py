@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import msgspec
 
 from mdm.domain import events as ev
-from mdm.domain.changes import ChangeKind, Changes, GoldenChange
+from mdm.domain.changes import ChangeKind, GoldenChange
 from mdm.domain.keys import GoldenId, RecordNumber, kind_of
 from mdm.domain.records import SourceRecord
 from mdm.domain.survivorship import Pin, golden_values
@@ -52,14 +54,13 @@ class _Standing(msgspec.Struct):
     anchor: RecordNumber | None = None
     absorbed: set[GoldenId] = msgspec.field(default_factory=set)
     """Every golden ID that ever redirected here."""
-    pins: dict[tuple[RecordNumber, str], int] = msgspec.field(default_factory=dict)
-    """By record and field, the payload of a value that a steward had fixed."""
 
 
 def golden_at(reading: Reading, golden_id: GoldenId, seq: int) -> PastGolden:
     """Return an issued golden ID as it was when the event at `seq` had happened.
 
-    Cost: 5 µs for each event of its history up to then, and of its survivor's if it redirected.
+    Cost: 5 µs for each event of its history up to then, of its survivor's if it redirected, and of the golden IDs that
+    its members had before.
 
     Raises:
         GoldenIdNotYetIssuedError: It was minted later.
@@ -73,7 +74,7 @@ def golden_at(reading: Reading, golden_id: GoldenId, seq: int) -> PastGolden:
     surviving = own.survivor or golden_id
     found = own if own.survivor is None else _standing(reading, own.survivor, seq)
     absorbed = (each for each in sorted(found.absorbed) if _standing(reading, each, seq).survivor == surviving)
-    pins = {field: payload_id for (number, field), payload_id in sorted(found.pins.items()) if number in found.members}
+    pins = _pins(reading, surviving, found.members, seq)
     return PastGolden(
         golden_id,
         surviving,
@@ -81,7 +82,7 @@ def golden_at(reading: Reading, golden_id: GoldenId, seq: int) -> PastGolden:
         tuple(sorted(found.members)),
         found.anchor,
         tuple(absorbed),
-        tuple(pins.items()),
+        pins,
     )
 
 
@@ -167,26 +168,12 @@ def _standing(reading: Reading, golden_id: GoldenId, seq: int) -> _Standing:
             break
         changes = reading.view.changes(each)
         if changes is not None:
-            _move(reading, found, golden_id, each, changes)
+            for record in changes.records:
+                (found.members.add if record.after == golden_id else found.members.discard)(record.number)
             for change in changes.goldens:
                 if change.golden_id == golden_id:
                     _change(reading, found, each, change)
     return found
-
-
-def _move(reading: Reading, found: _Standing, golden_id: GoldenId, seq: int, changes: Changes) -> None:
-    """Let records come and go; what stewards fixed on them comes along."""
-    came: dict[GoldenId, set[RecordNumber]] = {}
-    for record in changes.records:
-        if record.after != golden_id:
-            found.members.discard(record.number)
-            continue
-        found.members.add(record.number)
-        if record.before not in {None, golden_id}:
-            came.setdefault(GoldenId(record.before or ""), set()).add(record.number)
-    for former, numbers in came.items():
-        carried = _standing(reading, former, seq - 1).pins
-        found.pins.update({pin: payload_id for pin, payload_id in carried.items() if pin[0] in numbers})
 
 
 def _change(reading: Reading, found: _Standing, seq: int, change: GoldenChange) -> None:
@@ -201,23 +188,48 @@ def _change(reading: Reading, found: _Standing, seq: int, change: GoldenChange) 
             found.absorbed.add(change.other)
         case ChangeKind.RETIRED:
             found.is_retired, found.survivor = True, None
-        case ChangeKind.ANCHOR_MOVED | ChangeKind.VALUE_PINNED | ChangeKind.VALUE_UNPINNED:
-            _take_over(found, change.golden_id, next(reading.journal.events(seq - 1, seq)).fact)
+        case ChangeKind.ANCHOR_MOVED:
+            fact = _fact(reading, seq)
+            if isinstance(fact, ev.AnchorMoved):
+                found.anchor = fact.number
         case _:
             pass
 
 
-def _take_over(found: _Standing, golden_id: GoldenId, fact: ev.Fact) -> None:
-    """Take over what only the fact says."""
-    match fact:
-        case ev.AnchorMoved(golden_id=moved, number=number) if moved == golden_id:
-            found.anchor = number
-        case ev.ValuePinned():
-            found.pins[fact.number, fact.field] = fact.payload_id
-        case ev.ValueUnpinned():
-            found.pins.pop((fact.number, fact.field), None)
-        case ev.RecordUpserted():
-            # Its source key changed its bearer: what was fixed was fixed of the former one.
-            found.pins = {pin: payload_id for pin, payload_id in found.pins.items() if pin[0] != fact.number}
-        case _:
-            pass
+_OF_PINS = frozenset({ChangeKind.VALUE_PINNED, ChangeKind.VALUE_UNPINNED})
+
+
+def _pins(
+    reading: Reading, golden_id: GoldenId, members: Container[RecordNumber], seq: int
+) -> tuple[tuple[str, int], ...]:
+    """Return what stewards had fixed of a golden ID's members of then: a member brings it along from where it was."""
+    homes = [golden_id]
+    told: set[int] = set()
+    for home in homes:
+        for each in reading.view.iter_golden_seqs(home):
+            if each > seq:
+                break
+            changes = reading.view.changes(each)
+            if changes is None:
+                continue
+            if any(change.golden_id == home and change.kind in _OF_PINS for change in changes.goldens):
+                told.add(each)
+            came = (record.before for record in changes.records if record.after == home and record.number in members)
+            homes += [former for former in dict.fromkeys(came) if former is not None and former not in homes]
+    pins: dict[tuple[RecordNumber, str], int] = {}
+    for each in sorted(told):
+        match _fact(reading, each):
+            case ev.ValuePinned(number=number, field=field, payload_id=payload_id):
+                pins[number, field] = payload_id
+            case ev.ValueUnpinned(number=number, field=field):
+                pins.pop((number, field), None)
+            case ev.RecordUpserted(number=number):
+                # Its source key changed its bearer: what was fixed was fixed of the former one.
+                pins = {pin: payload_id for pin, payload_id in pins.items() if pin[0] != number}
+            case _:
+                pass
+    return tuple({field: pins[number, field] for number, field in sorted(pins) if number in members}.items())
+
+
+def _fact(reading: Reading, seq: int) -> ev.Fact:
+    return next(reading.journal.events(seq - 1, seq)).fact

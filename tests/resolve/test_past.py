@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from contextlib import closing
 
 import pytest
 
 from mdm.domain import events as ev
+from mdm.domain.changes import Changes
 from mdm.domain.keys import EntityKind, RecordNumber, golden_id
 from mdm.domain.state import MemoryState, apply
 from mdm.errors import GoldenIdNotYetIssuedError, InvalidInputError, InvalidTokenError, UnknownGoldenIdError
+from mdm.resolve.commands import Pin, Unmerge
 from mdm.resolve.group import Group
 from mdm.resolve.past import golden_at, past_golden_record, record_at
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import GoldenState
+from mdm.store.view import IndexView
 from tests.resolve.cities import city_records
 from tests.resolve.explain.explaining import reading
 from tests.resolve.office import Office, citizen
@@ -214,3 +218,35 @@ def test_the_position_of_a_time_is_the_last_event_up_to_it(office: Office) -> No
     for at_us in {0, *(event.at_us for event in events), *(event.at_us - 1 for event in events), 1 << 62}:
         expected = max((event.seq for event in events if event.at_us <= at_us), default=0)
         assert journal.seq_at(at_us) == expected
+
+
+def test_the_cost_of_looking_back_grows_with_the_history_and_no_faster(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = citizen("A", NAME, personal_id=ID, phone="", address="")
+    second = citizen("B", "Trần Văn Tâm", "1950-01-02", sex="M", personal_id=OTHER_ID, phone="", address="")
+    office.put_all([first, second])
+    older, younger = office.id_of(first), office.id_of(second)
+    assert older is not None
+    assert younger is not None
+    office.steward(Pin(younger, "full_name", "Trần Văn Tám"))
+    read: list[int] = []
+    changes_of = IndexView.changes
+
+    def noted(view: IndexView, seq: int) -> Changes | None:
+        read.append(seq)
+        return changes_of(view, seq)
+
+    monkeypatch.setattr(IndexView, "changes", noted)
+    counts = []
+    for _ in range(8):
+        office.steward(ev.Merge(older, younger))
+        with reading(office) as (_, state):
+            read.clear()
+            # The fixed value came along with its record, however often that went to and fro.
+            assert [field for field, _ in golden_at(state, older, state.view.applied_seq).pins] == ["full_name"]
+            counts.append(len(read))
+        office.steward(Unmerge(younger))
+    # Every merge adds as many events as the one before it.
+    grown = [after - before for before, after in itertools.pairwise(counts)]
+    assert max(grown) <= min(grown) + 2, counts
