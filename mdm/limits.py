@@ -318,6 +318,10 @@ BRIDGES_SHOWN_MAX = 50
 HISTORY_RECORDS_SHOWN_MAX = 20
 """Records named of one entry of a history; a merge of large golden records moves hundreds."""
 
+ACT_EVENTS_EXAMINED_MAX = 100
+"""Events around one of a steward's act among which the one with the reason is sought; it is the next one or the one
+before, but for what a withdrawal had decided anew."""
+
 PART_RECORDS_SHOWN_MAX = 20
 """Records named of each part that a bridge holds together; the rest is counted."""
 OVERSIZED_MEMBERS_MIN = 50

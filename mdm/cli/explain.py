@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mdm_client import SourceKey
-    from mdm_client.explanation_results import EvidenceEdge, ExplainedRecord, PairExplanation, Sentence, Subject
+    from mdm_client.explanation_results import (
+        EvidenceEdge,
+        ExplainedRecord,
+        HistoryEntry,
+        PairExplanation,
+        Sentence,
+        Subject,
+    )
 
 
 class Language(enum.StrEnum):
@@ -35,6 +42,8 @@ _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Language = Annotated[Language, typer.Option(help="Of the sentences.")]
 _DEFAULT_SERVER = "127.0.0.1:50051"
+CITY_TIME = dt.timezone(dt.timedelta(hours=7))
+"""Of the city, all year round."""
 _KINDS = frozenset({"citizen", "business"})
 _KEY_PARTS = 3
 _WIDTH_WITHOUT_TERMINAL = 160
@@ -129,7 +138,8 @@ def how(
     for step in found.steps:
         records = _part([key_in_words(key) for key in step.keys], step.record_count)
         partner = f", with {key_in_words(step.partner)}" if step.partner else ""
-        print(f"{step.happened_at.date().isoformat()}  {in_words(step.sentence, language)}  [{records}{partner}]")
+        said = in_words(step.sentence, language) + reason_in_words(step)
+        print(f"{_day(step)}  {said}  [{records}{partner}]")
     if found.edges:
         _print_edges(found.edges, language)
     for bridge in found.bridges:
@@ -187,7 +197,7 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
     for ruling in pair.rulings:
         print(f"{ruling.rule}: {in_words(ruling.sentence, language)}")
     if pair.judged is not None:
-        print(f"judged {pair.judged.happened_at.date().isoformat()} by {pair.judged.actor or 'nobody named'}")
+        print(f"judged {_day(pair.judged)} by {pair.judged.actor or 'nobody named'}{reason_in_words(pair.judged)}")
     if pair.question is not None:
         print(f"question: {in_words(pair.question.sentence, language)}")
     found_by = " · ".join(in_words(each.sentence, language) for each in pair.shared_blocks)
@@ -195,7 +205,7 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
         print(f"found by: {found_by}")
     if pair.decision is not None:
         said = in_words(pair.decision.sentence, language)
-        print(f"decided {pair.decision.happened_at.date().isoformat()}: {said}")
+        print(f"decided {_day(pair.decision)}: {said}{reason_in_words(pair.decision)}")
     if pair.was_decided_otherwise:
         print("they were decided under another model or epoch than the numbers above are of")
     print(f"model {pair.model_digest}, epoch {pair.epoch_digest}")
@@ -231,6 +241,15 @@ def _record(record: ExplainedRecord) -> str:
     if record.status.value != "found":
         facts.insert(1, str(record.status))
     return " · ".join(filter(None, facts))
+
+
+def _day(entry: HistoryEntry) -> str:
+    return entry.happened_at.astimezone(CITY_TIME).date().isoformat()
+
+
+def reason_in_words(entry: HistoryEntry) -> str:
+    """Return what to print behind an entry: the steward's words in quotes, nothing where there are none."""
+    return f" “{entry.reason}”" if entry.reason else ""
 
 
 def key_in_words(key: SourceKey) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdm.cli.explain import Language, in_words, key_in_words, plain
+from mdm.cli.explain import CITY_TIME, Language, in_words, key_in_words, plain, reason_in_words
 from mdm.cli.output import ExitCode, connected, fail, note, show
 from mdm.cli.query import shown_golden_record
 
@@ -19,10 +19,10 @@ _GoldenId = Annotated[str, typer.Argument(metavar="GOLDEN_ID", show_default=Fals
 _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _DEFAULT_SERVER = "127.0.0.1:50051"
-_CITY_TIME = dt.timezone(dt.timedelta(hours=7))
-"""Of the city, all year round."""
 _TOKEN_CHARACTERS = 44
 _DIGEST_CHARACTERS_SHOWN = 8
+_OF_VALUES = frozenset({"value_pinned", "value_unpinned"})
+"""Types whose detail is the field that was fixed or let go."""
 
 
 def history(
@@ -97,24 +97,26 @@ def _moment(text: str) -> str | dt.datetime:
         return text
     try:
         if len(text) == len("yyyy-mm-dd"):
-            return dt.datetime.combine(dt.date.fromisoformat(text), dt.time.max, _CITY_TIME)
+            return dt.datetime.combine(dt.date.fromisoformat(text), dt.time.max, CITY_TIME)
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         fail("--as-of must be a time like 2026-03-31T14:00, a day like 2026-03-31, or a position", ExitCode.USAGE)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=_CITY_TIME)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=CITY_TIME)
 
 
 def _line(entry: HistoryEntry, language: Language) -> str:
-    at = entry.happened_at.astimezone(_CITY_TIME).strftime("%Y-%m-%d %H:%M:%S")
+    at = entry.happened_at.astimezone(CITY_TIME).strftime("%Y-%m-%d %H:%M:%S")
     more = entry.record_count - len(entry.keys)
     records = ", ".join(map(key_in_words, entry.keys)) + (f" and {more} more" if more else "")
     facts = (
         records,
         f"with {key_in_words(entry.partner)}" if entry.partner else "",
         entry.other_golden_id,
+        entry.detail if entry.type in _OF_VALUES else "",
         f"run {entry.run_id}" if entry.run_id else "",
         f"by {entry.actor}" if entry.actor else "",
         f"for {entry.purpose}" if entry.purpose else "",
         f"model {entry.model_digest[:_DIGEST_CHARACTERS_SHOWN]}" if entry.model_digest else "",
     )
-    return f"{at}  {in_words(entry.sentence, language)}  [{' · '.join(filter(None, facts))}]"
+    said = in_words(entry.sentence, language) + reason_in_words(entry)
+    return f"{at}  {said}  [{' · '.join(filter(None, facts))}]"

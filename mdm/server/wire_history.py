@@ -75,4 +75,5 @@ def entry_message(entry: HistoryEntry, keys: Keys, token: Token) -> wire.History
         model_digest=cause.model,
         epoch_digest=cause.epoch,
         sentence=sentence_message(entry.sentence),
+        reason=entry.reason,
     )

@@ -487,8 +487,8 @@ class PairExplanation(_message.Message):
 
     @_builtins.property
     def judged(self) -> _golden_record_service_pb2.HistoryEntry:
-        """The entry of that judgement: who judged, and when. Unset without one, and for one made under golden IDs that the two
-        no longer have.
+        """The entry of that judgement: who judged, when, and why. Unset without one, and for one made while both records were
+        pending.
         """
 
     def __init__(

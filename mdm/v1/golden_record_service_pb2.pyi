@@ -613,6 +613,7 @@ class HistoryEntry(_message.Message):
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     EPOCH_DIGEST_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     type: _common_pb2.GoldenIdChangeType.ValueType
     """What happened."""
     other_golden_id: _builtins.str
@@ -626,7 +627,9 @@ class HistoryEntry(_message.Message):
     ground: Global___HistoryGround.ValueType
     """Who or what brought it about."""
     detail: _builtins.str
-    """Name of a veto or of missing evidence, reason of a question, or field of a fixed value."""
+    """Name of a veto or of missing evidence, reason of a question, field of a fixed value, or `inherited` for a judgement that
+    a record left to another one.
+    """
     run_id: _builtins.str
     """The re-linkage run, if one did it."""
     actor: _builtins.str
@@ -641,6 +644,8 @@ class HistoryEntry(_message.Message):
     """Digest of the model in force when it was decided."""
     epoch_digest: _builtins.str
     """Digest of the statistics epoch in force then."""
+    reason: _builtins.str
+    """Why, in the words of the steward who acted; empty if none did, or a record that the words are about was erased."""
     @_builtins.property
     def position(self) -> _common_pb2.JournalToken:
         """Where it stands in the journal; as_of takes it."""
@@ -682,10 +687,11 @@ class HistoryEntry(_message.Message):
         model_digest: _builtins.str = ...,
         epoch_digest: _builtins.str = ...,
         sentence: _common_pb2.Sentence | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "happened_at", b"happened_at", "match_weight_bits", b"match_weight_bits", "partner", b"partner", "position", b"position", "sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "actor", b"actor", "detail", b"detail", "epoch_digest", b"epoch_digest", "ground", b"ground", "happened_at", b"happened_at", "keys", b"keys", "load_id", b"load_id", "match_weight_bits", b"match_weight_bits", "method", b"method", "model_digest", b"model_digest", "other_golden_id", b"other_golden_id", "partner", b"partner", "position", b"position", "purpose", b"purpose", "record_count", b"record_count", "run_id", b"run_id", "sentence", b"sentence", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "actor", b"actor", "detail", b"detail", "epoch_digest", b"epoch_digest", "ground", b"ground", "happened_at", b"happened_at", "keys", b"keys", "load_id", b"load_id", "match_weight_bits", b"match_weight_bits", "method", b"method", "model_digest", b"model_digest", "other_golden_id", b"other_golden_id", "partner", b"partner", "position", b"position", "purpose", b"purpose", "reason", b"reason", "record_count", b"record_count", "run_id", b"run_id", "sentence", b"sentence", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__match_weight_bits: _TypeAlias = _typing.Literal["match_weight_bits"]  # noqa: Y015
     _WhichOneofArgType__match_weight_bits: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits"]  # noqa: Y015

@@ -97,6 +97,8 @@ class HistoryEntry:
     model_digest: str
     epoch_digest: str
     sentence: Sentence
+    reason: str
+    """Why, in the words of the steward who acted; empty if none did."""
 
 
 @dataclass(frozen=True, slots=True)

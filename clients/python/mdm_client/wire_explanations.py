@@ -228,6 +228,7 @@ def _entry(message: golden_record_service_pb2.HistoryEntry) -> results.HistoryEn
         model_digest=message.model_digest,
         epoch_digest=message.epoch_digest,
         sentence=_sentence(message.sentence),
+        reason=message.reason,
     )
 
 

@@ -13,6 +13,7 @@ from mdm.domain.changes import ChangeKind, Changes, GoldenChange
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
 from mdm.domain.state import Pair
 from mdm.limits import HISTORY_RECORDS_SHOWN_MAX
+from mdm.resolve.explain.acts import is_inherited, reason_behind
 from mdm.resolve.explain.phrases import Sentence, by_ground, named, phrase, weighed, with_detail
 from mdm.resolve.matcher import STEWARD_BITS
 from mdm.resolve.reading import Reading
@@ -71,6 +72,8 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     run_id: str
     cause: ev.Cause
     sentence: Sentence
+    reason: str = ""
+    """A steward's words; empty if none acted, or a record that the words are about was erased."""
 
 
 class HistoryPage(NamedTuple):
@@ -137,27 +140,20 @@ def meeting(
     return next((each for each in entries if not numbers.isdisjoint(each.numbers)), None)
 
 
-def judged(reading: Reading, golden_ids: Iterable[GoldenId], pair: Pair) -> HistoryEntry | None:
-    """Return the last judgement about a pair that stands in the history of one of these golden IDs.
+def judged(reading: Reading, pair: Pair) -> HistoryEntry | None:
+    """Return the standing judgement about a pair, with who made it, when and why, wherever the two stand by now.
 
-    None where it was made under other golden IDs than these. Cost: 5 µs an event of their histories.
+    None without one, and if it was made while both were pending.
     """
-    found: tuple[int, GoldenId, Changes] | None = None
-    for golden_id in golden_ids:
-        for seq in reading.view.iter_golden_seqs(golden_id):
-            changes = reading.view.changes(seq)
-            if (
-                changes is not None
-                and any(each.golden_id == golden_id and each.kind in _VERDICTS for each in changes.goldens)
-                and {each.number for each in changes.records}.issuperset(pair)
-                and (found is None or seq > found[0])
-            ):
-                found = (seq, golden_id, changes)
-    if found is None:
+    standing = reading.view.standing(pair)
+    changes = reading.view.changes(standing.seq) if standing is not None else None
+    if standing is None or changes is None:
         return None
-    seq, golden_id, changes = found
-    entries = _of_event(reading, golden_id, seq, changes)
-    return next((each for each in entries if each.kind in _VERDICTS and set(each.numbers) == set(pair)), None)
+    golden_id = next(each.golden_id for each in changes.goldens if each.kind in _VERDICTS)
+    entry = next(each for each in _of_event(reading, golden_id, standing.seq, changes) if each.kind in _VERDICTS)
+    # One that a leaving record left to this one was made when its act was.
+    act = next(reading.journal.events(standing.act_seq - 1, standing.act_seq))
+    return msgspec.structs.replace(entry, at_us=act.at_us, cause=act.cause)
 
 
 def keys_of(reading: Reading, entries: Iterable[HistoryEntry]) -> dict[RecordNumber, SourceKey]:
@@ -185,8 +181,11 @@ def _of_event(reading: Reading, golden_id: GoldenId, seq: int, changes: Changes)
     event = next(reading.journal.events(seq - 1, seq))
     entries = []
     own = [each for each in changes.goldens if each.golden_id == golden_id]
+    reason = reason_behind(reading.journal, event) if isinstance(event.fact, _OF_ACTS) else None
+    is_left = is_inherited(reading.journal, event)
     for ordinal, change in enumerate(own, start=1):
-        why = _why(event.fact, change.kind)
+        why = _why(event.fact, change.kind, is_act=reason is not None)
+        why = why._replace(detail="inherited") if is_left else why
         numbers = _numbers(change, changes, event.fact, own)
         partner = next((each for each in why.partners if each is not None and each not in numbers), None)
         entries.append(
@@ -203,6 +202,7 @@ def _of_event(reading: Reading, golden_id: GoldenId, seq: int, changes: Changes)
                 why.run_id,
                 event.cause,
                 _sentence(change.kind, why),
+                reason or "",
             )
         )
     return entries
@@ -217,6 +217,17 @@ class _Why(NamedTuple):
     run_id: str = ""
 
 
+_OF_ACTS = (
+    ev.RecordsRegrouped
+    | ev.AnchorMoved
+    | ev.PotentialMatchClosed
+    | ev.JudgementMade
+    | ev.JudgementWithdrawn
+    | ev.ValuePinned
+    | ev.ValueUnpinned
+)
+"""Facts that may be part of a steward's act."""
+
 _GROUNDS = {
     ev.RegroupReason.FRAGMENTS: Ground.DECISION,
     ev.RegroupReason.RELINK: Ground.RELINK,
@@ -226,8 +237,14 @@ _GROUNDS = {
 """Any other reason is a steward's act."""
 
 
-def _why(fact: ev.Fact, kind: ChangeKind) -> _Why:
-    """Return who or what stands behind a fact; facts that are not named here are stewards' acts."""
+def _why(fact: ev.Fact, kind: ChangeKind, *, is_act: bool) -> _Why:
+    """Return who or what stands behind a fact.
+
+    Args:
+        fact: What happened.
+        kind: What it did to the golden ID.
+        is_act: Whether the fact is part of a steward's act.
+    """
     match fact:
         case ev.RecordUpserted() | ev.RecordDeleted():
             return _Why(Ground.REGISTRY)
@@ -244,14 +261,14 @@ def _why(fact: ev.Fact, kind: ChangeKind) -> _Why:
         case ev.PotentialMatchOpened():
             ground = Ground.RELINK if fact.run_id else Ground.DECISION
             return _Why(ground, (), fact.match_weight_bits, fact.detail or fact.reason, fact.run_id)
-        case ev.PotentialMatchClosed():
-            return _Why(Ground.RELINK if fact.run_id else Ground.DECISION, run_id=fact.run_id)
-        case ev.AnchorMoved() | ev.GoldenIdRetired():
-            return _Why(Ground.DECISION)
-        case ev.ValuePinned() | ev.ValueUnpinned():
-            return _Why(Ground.STEWARD, detail=fact.field)
+        case ev.PotentialMatchClosed(run_id=run_id) if run_id:
+            return _Why(Ground.RELINK, run_id=run_id)
+        case ev.PotentialMatchClosed() | ev.AnchorMoved() | ev.GoldenIdRetired():
+            return _Why(Ground.STEWARD if is_act else Ground.DECISION)
         case _:
-            return _Why(Ground.STEWARD)
+            # What was fixed or judged and is no act goes with the record that it was said of.
+            detail = fact.field if isinstance(fact, ev.ValuePinned | ev.ValueUnpinned) else ""
+            return _Why(Ground.STEWARD if is_act else Ground.REGISTRY, detail=detail)
 
 
 def _weighed(ground: Ground, partners: tuple[RecordNumber | None, ...], bits: float | None) -> _Why:

@@ -128,7 +128,7 @@ class PairExplanation(msgspec.Struct, frozen=True):
     rulings: tuple[Ruling, ...]
     judgement: Verdict | None
     judged: HistoryEntry | None
-    """Who judged and when; None without a judgement, and for one made under golden IDs that the two no longer have."""
+    """Who judged, when and why; None without a judgement, and for one made while both records were pending."""
     question: PotentialMatch | None
     """The open question about this pair."""
     shared_blocks: tuple[SharedBlock, ...]
@@ -179,8 +179,7 @@ def explain_pair(reading: Reading, left: RecordNumber, right: RecordNumber) -> P
     judgement = view.judgement(pair)
     comparison = _comparison(engine, one, other)
     decision = _decision(reading, one, other)
-    homes = dict.fromkeys(each.golden_id for each in (one, other) if each.golden_id is not None)
-    said = judged(reading, homes, pair) if judgement is not None else None
+    said = judged(reading, pair)
     return PairExplanation(
         one,
         other,

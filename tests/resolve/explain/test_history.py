@@ -10,10 +10,12 @@ from mdm.domain import events as ev
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import EntityKind, GoldenId, golden_id
 from mdm.errors import UnknownGoldenIdError
+from mdm.resolve.commands import Pin, Split, Unmerge, Unpin, WithdrawJudgement
 from mdm.resolve.explain.explainer import History
 from mdm.resolve.explain.history import Ground, HistoryEntry, history_page
 from mdm.resolve.explain.phrases import phrase
 from mdm.resolve.group import Group
+from mdm.resolve.reasons import seal_reason
 from mdm.resolve.views import GoldenState
 from tests.resolve.explain.explaining import explaining, reading
 from tests.resolve.office import Office, citizen
@@ -103,7 +105,11 @@ def test_questions_and_judgements_name_their_two_records(office: Office) -> None
     office.put_all([left, right])
     pair = (office.number(left.key), office.number(right.key))
     office.judge(left.key, right.key, ev.Verdict.DIFFERENT)
-    office.judge(left.key, right.key, None)
+    with office.writer._index.write() as txn:
+        group = Group(office.writer._journal.begin(0), txn, {})
+        words = seal_reason(group, pair, "looked again")
+        group.add(ev.Cause(actor="steward"), ev.JudgementWithdrawn(*pair, words))
+        office.writer._journal.commit(group.batch)
     office.judge(left.key, right.key, ev.Verdict.SAME)
     found = history(office, office.id_of(left))
     assert kinds(found)[1:] == [
@@ -138,6 +144,126 @@ def test_fixed_values_name_their_field(office: Office) -> None:
         (ChangeKind.VALUE_PINNED, "full_name", (number,)),
         (ChangeKind.VALUE_UNPINNED, "full_name", (number,)),
     ]
+
+
+SEEN = "seen the files"
+"""What the office's steward gives as the reason of every act."""
+
+
+def said(found: History, since: int) -> list[tuple[ChangeKind, Ground, str]]:
+    return [(each.kind, each.ground, each.reason) for each in found.entries if each.position.seq > since]
+
+
+def test_a_merge_and_an_unmerge_say_why_from_both_sides(office: Office) -> None:
+    first = citizen("A", NAME, personal_id=ID, phone="", address="")
+    second = citizen("B", "Trần Văn Tâm", "1950-01-02", sex="M", personal_id=OTHER_ID, phone="", address="")
+    office.put_all([first, second])
+    older, younger = office.id_of(first), office.id_of(second)
+    assert older is not None
+    assert younger is not None
+    before = office.seq
+    office.steward(ev.Merge(older, younger))
+    merged = office.seq
+    steward = (Ground.STEWARD, SEEN)
+    assert said(history(office, older), before) == [(ChangeKind.ABSORBED, *steward), (ChangeKind.JUDGED_SAME, *steward)]
+    assert said(history(office, younger), before) == [(ChangeKind.MERGED, *steward)]
+    office.steward(Unmerge(younger))
+    assert said(history(office, older), merged) == [
+        (ChangeKind.JUDGEMENT_WITHDRAWN, *steward),
+        (ChangeKind.SPLIT, *steward),
+    ]
+    assert said(history(office, younger), merged) == [(ChangeKind.RESTORED, *steward)]
+
+
+def test_every_entry_of_an_act_is_the_stewards_and_says_why(office: Office) -> None:
+    members = [citizen(each, personal_id=ID) for each in "ABC"]
+    other = citizen("D", "Trần Văn Tâm", "1950-01-02", sex="M", personal_id=OTHER_ID, phone="", address="")
+    office.put_all([*members, other])
+    mine, theirs = office.id_of(members[0]), office.id_of(other)
+    assert mine is not None
+    assert theirs is not None
+    before = office.seq
+    office.steward(Pin(mine, "full_name", "Huỳnh Ngọc Bảo"))
+    office.steward(Unpin(mine, "full_name"))
+    office.steward(Pin(mine, "full_name", "Huỳnh Bảo Trâm"))
+    # The anchor moves: so it hands over what is fixed and what the golden ID stands for.
+    office.steward(ev.Move(office.number(members[0].key), theirs))
+    office.steward(Split(mine, (office.number(members[1].key),)))
+    for found in (history(office, mine), history(office, theirs)):
+        told = said(found, before)
+        assert {(ground, reason) for _, ground, reason in told} == {(Ground.STEWARD, SEEN)}
+    assert {kind for kind, _, _ in said(history(office, mine), before)} == {
+        ChangeKind.VALUE_PINNED,
+        ChangeKind.VALUE_UNPINNED,
+        ChangeKind.ANCHOR_MOVED,
+        ChangeKind.SPLIT,
+        ChangeKind.JUDGED_DIFFERENT,
+    }
+
+
+def test_a_question_that_a_judgement_answers_is_closed_by_the_steward(office: Office) -> None:
+    left, right = (citizen(each, NAME, phone="", address="") for each in ("A", "B"))
+    office.put_all([left, right])
+    done = office.different(left, right)
+    closed = entry(history(office, office.id_of(left)), ChangeKind.POTENTIAL_MATCH_CLOSED)
+    assert (closed.ground, closed.reason) == (Ground.STEWARD, SEEN)
+    before = office.seq
+    office.steward(WithdrawJudgement(done.judgement))
+    # What the evidence says afterwards is the machine's again.
+    assert said(history(office, office.id_of(left)), before) == [
+        (ChangeKind.JUDGEMENT_WITHDRAWN, Ground.STEWARD, SEEN),
+        (ChangeKind.POTENTIAL_MATCH_OPENED, Ground.DECISION, ""),
+    ]
+
+
+def test_what_a_leaving_record_leaves_to_others_is_no_new_act(office: Office) -> None:
+    first, second, third = (
+        citizen(each, name, phone="", address="")
+        for each, name in (("A", NAME), ("B", "Trần Thị Tâm"), ("C", "Lê Thị Xuân"))
+    )
+    office.put_all([first, second, third])
+    office.same(first, second)
+    office.different(first, third)
+    identifier = office.id_of(second)
+    assert identifier is not None
+    office.steward(Pin(identifier, "full_name", "Trần Thị Mai"))
+    before = office.seq
+    office.drop(first.key)
+    found = history(office, identifier)
+    assert said(found, before) == [
+        (ChangeKind.VALUE_UNPINNED, Ground.REGISTRY, ""),
+        (ChangeKind.VALUE_PINNED, Ground.REGISTRY, ""),
+        (ChangeKind.JUDGED_DIFFERENT, Ground.STEWARD, SEEN),
+        (ChangeKind.ANCHOR_MOVED, Ground.DECISION, ""),
+        (ChangeKind.LEFT, Ground.REGISTRY, ""),
+    ]
+    left = found.entries[-3]
+    assert (left.detail, left.cause.actor) == ("inherited", "clerk")
+    assert left.sentence.en == "Two records were judged different (a steward): taken over from a record that left"
+
+
+def test_a_judgement_of_a_former_bearer_is_not_withdrawn_by_a_steward(office: Office) -> None:
+    first, second = (
+        citizen("A", personal_id=ID),
+        citizen("B", "Lê Thị Xuân", personal_id=OTHER_ID, phone="", address=""),
+    )
+    office.put_all([first, second])
+    office.different(first, second)
+    office.put(citizen("B", "Trần Văn Tâm", "1950-01-02", sex="M", personal_id="079050000789", updated_at="2027-01-01"))
+    gone = entry(history(office, office.id_of(first)), ChangeKind.JUDGEMENT_WITHDRAWN)
+    assert (gone.ground, gone.reason) == (Ground.REGISTRY, "")
+
+
+def test_words_about_an_erased_record_are_not_told(office: Office) -> None:
+    left, right = (citizen(each, NAME, phone="", address="") for each in ("A", "B"))
+    office.put_all([left, right])
+    office.different(left, right)
+    number = office.number(right.key)
+    office.writer._journal.erase_record(number)
+    with office.writer._index.write() as txn:
+        txn.purge(number)
+    judged = entry(history(office, office.id_of(left)), ChangeKind.JUDGED_DIFFERENT)
+    assert (judged.ground, judged.reason) == (Ground.STEWARD, "")
 
 
 def test_a_relinkage_and_its_reversal_name_their_runs(office: Office) -> None:

@@ -29,7 +29,7 @@ from mdm.resolve.explain.phrases import Sentence, either_of, measured, phrase, s
 TABLE: dict[str, Any] = tomllib.loads(
     (resources.files("mdm.resolve.explain") / "phrases.toml").read_text(encoding="utf-8")
 )
-PERSONS = {"steward_same", "clerk_chosen"}
+PERSONS = {"steward_same", "clerk_chosen", "inherited"}
 """Details by which people let a pair link."""
 PERSONS_VETOES = {"steward_different", "clerk_rejected"}
 """Details by which people forbid it."""
