@@ -12,7 +12,7 @@ import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.keys import GoldenId, RecordNumber
-from mdm.domain.reviews import Review
+from mdm.domain.reviews import Review, ReviewKind
 from mdm.domain.state import (
     GoldenEntry,
     IdentityState,
@@ -55,6 +55,15 @@ class ChangeKind(enum.StrEnum):
     JUDGEMENT_WITHDRAWN = "judgement_withdrawn"
     VALUE_PINNED = "value_pinned"
     VALUE_UNPINNED = "value_unpinned"
+    REVIEW_OPENED = "review_opened"
+    """A steward has to look at its size, or a second person at a proposal to join it with `other`."""
+    REVIEW_CLOSED = "review_closed"
+    REVIEW_PARKED = "review_parked"
+    """A steward could not tell, of this or of a potential match; it rests."""
+    REVIEW_ESCALATED = "review_escalated"
+    """It, or a potential match, waits for somebody who may decide more."""
+    ERASED = "erased"
+    """The values of all its records were destroyed."""
 
 
 class GoldenChange(msgspec.Struct, frozen=True, array_like=True):
@@ -99,7 +108,7 @@ def apply_noting(state: IdentityState, event: ev.Event) -> Changes | None:
 class _Notes:
     """Identity state that remembers what was read from the state behind it, and what was put."""
 
-    __slots__ = ("_read_goldens", "_read_records", "_state", "goldens", "pairs", "records")
+    __slots__ = ("_read_goldens", "_read_records", "_state", "goldens", "pairs", "records", "reviews")
 
     def __init__(self, state: IdentityState) -> None:
         self._state = state
@@ -108,6 +117,7 @@ class _Notes:
         self.records: dict[RecordNumber, RecordEntry] = {}
         self.goldens: dict[GoldenId, GoldenEntry] = {}
         self.pairs: list[tuple[Pair, ChangeKind]] = []
+        self.reviews: list[tuple[Review, ChangeKind]] = []
 
     def record_before(self, number: RecordNumber) -> RecordEntry | None:
         """Return the entry as it was before the event."""
@@ -128,7 +138,7 @@ class _Notes:
 
     def touches_golden_ids(self) -> bool:
         """Return whether anything was put that concerns a golden ID: most records come without one."""
-        return bool(self.goldens or self.pairs) or any(map(self.home_before, self.records))
+        return bool(self.goldens or self.pairs or self.reviews) or any(map(self.home_before, self.records))
 
     def moves(self) -> list[RecordChange]:
         """Return the records that changed their golden ID."""
@@ -182,6 +192,11 @@ class _Notes:
         return self._state.review(review)
 
     def put_review(self, review: int, entry: Review | None) -> None:
+        before = self._state.review(review)
+        kind = _of_review(before, entry)
+        shown = entry or before
+        if kind is not None and shown is not None:
+            self.reviews.append((shown, kind))
         self._state.put_review(review, entry)
 
     def setting(self, name: str) -> str | None:
@@ -199,6 +214,10 @@ def _changes(notes: _Notes, event: ev.Event) -> Changes | None:
     goldens += _of_records(notes, subjects)
     if notes.pairs:
         goldens += _of_pairs(notes, subjects)
+    if notes.reviews:
+        goldens += _of_reviews(notes, subjects)
+    if isinstance(event.fact, ev.SubjectErased):
+        subjects += event.fact.numbers
     if not goldens:
         return None
     if subjects:
@@ -225,9 +244,8 @@ def _of_goldens(
             subjects.append(before.anchor)
         if after.members == before.members or after.survivor is not None:
             continue
-        if before.survivor is None and any(
-            move.after == golden_id and move.before not in after.absorbed for move in moves
-        ):
+        came = {move.before for move in moves if move.after == golden_id}.difference(after.absorbed)
+        if came - ({before.survivor} if before.survivor is not None else set()):
             found.append(GoldenChange(golden_id, ChangeKind.JOINED))
         kind = ChangeKind.SPLIT if isinstance(event.fact, ev.RecordsRegrouped) else ChangeKind.LEFT
         left_for = dict.fromkeys(move.after for move in moves if move.before == golden_id)
@@ -237,6 +255,8 @@ def _of_goldens(
 
 def _of_answer(golden_id: GoldenId, before: GoldenEntry, after: GoldenEntry) -> list[GoldenChange]:
     found = []
+    if after.is_erased and not before.is_erased:
+        found.append(GoldenChange(golden_id, ChangeKind.ERASED))
     if after.is_retired and not before.is_retired:
         found.append(GoldenChange(golden_id, ChangeKind.RETIRED))
     elif after.survivor is None and before.survivor is not None:
@@ -281,3 +301,34 @@ def _of_pairs(notes: _Notes, subjects: list[RecordNumber]) -> Iterable[GoldenCha
         subjects += (left, right)
     # Several members may have asked the same about one golden record.
     return dict.fromkeys(found)
+
+
+def _of_review(before: Review | None, after: Review | None) -> ChangeKind | None:
+    """Return what became of a review; a potential match opens and closes by itself, and claims are no matter of IDs."""
+    shown = after or before
+    if shown is None:
+        return None
+    if before is None or after is None:
+        opened = ChangeKind.REVIEW_OPENED if before is None else ChangeKind.REVIEW_CLOSED
+        return opened if shown.kind in {ReviewKind.OVERSIZED, ReviewKind.PROPOSAL} else None
+    if after.is_escalated and not before.is_escalated:
+        return ChangeKind.REVIEW_ESCALATED
+    return ChangeKind.REVIEW_PARKED if after.parked_until_us > before.parked_until_us else None
+
+
+def _of_reviews(notes: _Notes, subjects: list[RecordNumber]) -> Iterable[GoldenChange]:
+    """Return what became of reviews of the golden records that they are about."""
+    found = []
+    for review, kind in notes.reviews:
+        numbers = [review.left] if review.right is None else [review.left, review.right]
+        homes = [notes.home_before(number) for number in numbers]
+        if review.golden_id is not None:
+            golden = notes.golden_before(review.golden_id)
+            homes, numbers = [review.golden_id], [golden.anchor] if golden is not None and golden.anchor else []
+        others = dict.fromkeys(homes)
+        for home in others:
+            if home is not None:
+                other = next((each for each in others if each != home), None)
+                found.append(GoldenChange(home, kind, other))
+        subjects += numbers
+    return found

@@ -389,6 +389,16 @@ class _GoldenIdChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Go
     """A steward fixed one of its values."""
     GOLDEN_ID_CHANGE_TYPE_VALUE_UNPINNED: _GoldenIdChangeType.ValueType  # 17
     """A fixed value follows the registries again."""
+    GOLDEN_ID_CHANGE_TYPE_REVIEW_OPENED: _GoldenIdChangeType.ValueType  # 18
+    """A steward has to look at its size, or a second person at a proposal to join it with another golden ID."""
+    GOLDEN_ID_CHANGE_TYPE_REVIEW_CLOSED: _GoldenIdChangeType.ValueType  # 19
+    """Such a review was answered, or its cause is gone."""
+    GOLDEN_ID_CHANGE_TYPE_REVIEW_PARKED: _GoldenIdChangeType.ValueType  # 20
+    """A steward could not tell; such a review, or a question, rests."""
+    GOLDEN_ID_CHANGE_TYPE_REVIEW_ESCALATED: _GoldenIdChangeType.ValueType  # 21
+    """Such a review, or a question, waits for somebody who may decide more."""
+    GOLDEN_ID_CHANGE_TYPE_ERASED: _GoldenIdChangeType.ValueType  # 22
+    """The values of all its records were destroyed."""
 
 class GoldenIdChangeType(_GoldenIdChangeType, metaclass=_GoldenIdChangeTypeEnumTypeWrapper):
     """What happened to a golden ID."""
@@ -429,6 +439,16 @@ GOLDEN_ID_CHANGE_TYPE_VALUE_PINNED: GoldenIdChangeType.ValueType  # 16
 """A steward fixed one of its values."""
 GOLDEN_ID_CHANGE_TYPE_VALUE_UNPINNED: GoldenIdChangeType.ValueType  # 17
 """A fixed value follows the registries again."""
+GOLDEN_ID_CHANGE_TYPE_REVIEW_OPENED: GoldenIdChangeType.ValueType  # 18
+"""A steward has to look at its size, or a second person at a proposal to join it with another golden ID."""
+GOLDEN_ID_CHANGE_TYPE_REVIEW_CLOSED: GoldenIdChangeType.ValueType  # 19
+"""Such a review was answered, or its cause is gone."""
+GOLDEN_ID_CHANGE_TYPE_REVIEW_PARKED: GoldenIdChangeType.ValueType  # 20
+"""A steward could not tell; such a review, or a question, rests."""
+GOLDEN_ID_CHANGE_TYPE_REVIEW_ESCALATED: GoldenIdChangeType.ValueType  # 21
+"""Such a review, or a question, waits for somebody who may decide more."""
+GOLDEN_ID_CHANGE_TYPE_ERASED: GoldenIdChangeType.ValueType  # 22
+"""The values of all its records were destroyed."""
 Global___GoldenIdChangeType: _TypeAlias = GoldenIdChangeType  # noqa: Y015
 
 class _MatchGrade:

@@ -177,6 +177,8 @@ class _HistoryGroundEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_History
     """A clerk at a counter."""
     HISTORY_GROUND_REGISTRY: _HistoryGround.ValueType  # 6
     """A registry, which sent other values or withdrew a record."""
+    HISTORY_GROUND_OPERATOR: _HistoryGround.ValueType  # 7
+    """An operator, who erased a person or firm."""
 
 class HistoryGround(_HistoryGround, metaclass=_HistoryGroundEnumTypeWrapper):
     """Who or what brought a change about."""
@@ -195,6 +197,8 @@ HISTORY_GROUND_CLERK: HistoryGround.ValueType  # 5
 """A clerk at a counter."""
 HISTORY_GROUND_REGISTRY: HistoryGround.ValueType  # 6
 """A registry, which sent other values or withdrew a record."""
+HISTORY_GROUND_OPERATOR: HistoryGround.ValueType  # 7
+"""An operator, who erased a person or firm."""
 Global___HistoryGround: _TypeAlias = HistoryGround  # noqa: Y015
 
 @_typing.final
@@ -627,8 +631,8 @@ class HistoryEntry(_message.Message):
     ground: Global___HistoryGround.ValueType
     """Who or what brought it about."""
     detail: _builtins.str
-    """Name of a veto or of missing evidence, reason of a question, field of a fixed value, or `inherited` for a judgement that
-    a record left to another one.
+    """Name of a veto or of missing evidence, reason of a question, field of a fixed value, kind of a review or the answer that
+    it got, or `inherited` for a judgement that a record left to another one.
     """
     run_id: _builtins.str
     """The re-linkage run, if one did it."""
@@ -645,7 +649,7 @@ class HistoryEntry(_message.Message):
     epoch_digest: _builtins.str
     """Digest of the statistics epoch in force then."""
     reason: _builtins.str
-    """Why, in the words of the steward who acted; empty if none did, or a record that the words are about was erased."""
+    """Why, in the words of the steward or operator who acted; empty if none did, or a record that the words are about was erased."""
     @_builtins.property
     def position(self) -> _common_pb2.JournalToken:
         """Where it stands in the journal; as_of takes it."""

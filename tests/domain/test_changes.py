@@ -84,6 +84,45 @@ def test_a_merge_redirects_and_an_unmerge_restores(town: Town) -> None:
     assert records(parted) == [(TWO, A, B)]
 
 
+def test_a_restored_id_is_joined_by_whom_its_survivor_had_not(town: Town) -> None:
+    town.group([ONE, TWO])
+    waiting = RecordNumber(5)
+    town.tell(upserted(waiting))
+    assert (B, ChangeKind.JOINED, None) not in goldens(town.group([ONE], [TWO]))
+    town.group([ONE, TWO])
+    assert {(B, ChangeKind.RESTORED, A), (B, ChangeKind.JOINED, None)} < set(goldens(town.group([ONE], [TWO, waiting])))
+
+
+def test_reviews_of_one_golden_record_and_of_two_are_told_of_them(town: Town) -> None:
+    town.group([ONE, TWO])
+    opened = town.tell(ev.OversizeFound(A, 2))
+    assert (goldens(opened), records(opened)) == ([(A, ChangeKind.REVIEW_OPENED, None)], [(ONE, A, A)])
+    assert goldens(town.tell(ev.ReviewClaimed(town.seq, 5), ev.ReviewReleased(town.seq))) == []
+    oversize = town.seq - 2
+    assert goldens(town.tell(ev.ReviewParked(oversize, 9000))) == [(A, ChangeKind.REVIEW_PARKED, None)]
+    assert goldens(town.tell(ev.ReviewEscalated(oversize))) == [(A, ChangeKind.REVIEW_ESCALATED, None)]
+    assert goldens(town.tell(ev.ReviewSettled(oversize, ev.ReviewAnswer.ACCEPT))) == [
+        (A, ChangeKind.REVIEW_CLOSED, None)
+    ]
+    proposed = town.tell(ev.MergeProposed(ev.Merge(C, D), THREE, FOUR, 2, 9000))
+    assert goldens(proposed) == [(C, ChangeKind.REVIEW_OPENED, D), (D, ChangeKind.REVIEW_OPENED, C)]
+    assert records(proposed) == [(THREE, C, C), (FOUR, D, D)]
+    merged = goldens(town.group([THREE, FOUR]))
+    assert {(C, ChangeKind.REVIEW_CLOSED, D), (D, ChangeKind.REVIEW_CLOSED, C), (D, ChangeKind.MERGED, C)} < set(merged)
+
+
+def test_a_review_of_size_that_ends_with_its_cause_is_told(town: Town) -> None:
+    town.group([ONE, TWO])
+    town.tell(ev.OversizeFound(A, 2))
+    assert (A, ChangeKind.REVIEW_CLOSED, None) in goldens(town.group([ONE], [TWO]))
+
+
+def test_an_erasure_is_told_to_whoever_follows_one_of_its_registries(town: Town) -> None:
+    town.tell(*departure(town.state, ONE), ev.RecordDeleted(ONE))
+    erased = town.tell(ev.SubjectErased((A,), (ONE,)))
+    assert (goldens(erased), records(erased)) == ([(A, ChangeKind.ERASED, None)], [(ONE, None, None)])
+
+
 def test_a_redirect_that_is_merged_further_names_its_new_survivor(town: Town) -> None:
     town.group([TWO, THREE])
     merged = town.group([ONE, TWO, THREE])

@@ -36,6 +36,8 @@ class HistoryGround(StrEnum):
     CLERK = "clerk"
     REGISTRY = "registry"
     """It sent other values, or withdrew the record."""
+    OPERATOR = "operator"
+    """Erased a person or firm."""
 
 
 class ObstacleKind(StrEnum):
@@ -98,7 +100,7 @@ class HistoryEntry:
     epoch_digest: str
     sentence: Sentence
     reason: str
-    """Why, in the words of the steward who acted; empty if none did."""
+    """Why, in the words of the steward or operator who acted; empty if none did."""
 
 
 @dataclass(frozen=True, slots=True)

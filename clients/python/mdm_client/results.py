@@ -75,6 +75,11 @@ class GoldenIdChangeType(StrEnum):
     JUDGEMENT_WITHDRAWN = "judgement_withdrawn"
     VALUE_PINNED = "value_pinned"
     VALUE_UNPINNED = "value_unpinned"
+    REVIEW_OPENED = "review_opened"
+    REVIEW_CLOSED = "review_closed"
+    REVIEW_PARKED = "review_parked"
+    REVIEW_ESCALATED = "review_escalated"
+    ERASED = "erased"
 
 
 class MatchGrade(StrEnum):

@@ -9,7 +9,16 @@ from mdm.limits import ACT_EVENTS_EXAMINED_MAX
 from mdm.resolve.reasons import read_reason
 from mdm.store.journal import JournalReader
 
-_Saying = ev.JudgementMade | ev.JudgementWithdrawn | ev.ValuePinned | ev.ValueUnpinned
+_Saying = (
+    ev.JudgementMade
+    | ev.JudgementWithdrawn
+    | ev.ValuePinned
+    | ev.ValueUnpinned
+    | ev.MergeProposed
+    | ev.ReviewParked
+    | ev.ReviewEscalated
+    | ev.ReviewSettled
+)
 """Facts that may hold a reason."""
 
 _NO_ACT = ev.RecordUpserted | ev.RecordDeleted | ev.RelinkProgressed | ev.LoadProgressed
@@ -17,11 +26,13 @@ _NO_ACT = ev.RecordUpserted | ev.RecordDeleted | ev.RelinkProgressed | ev.LoadPr
 
 
 def reason_behind(journal: JournalReader, event: ev.Event) -> str | None:
-    """Return why a steward acted, for an event that is part of the act; None if it is part of none.
+    """Return why a steward acted, for an event that is part of the act; None if it is part of none. So of an erasure.
 
     Empty where a record that the words are about was erased. Cost: 20 µs an event looked at, two or three of them for
     all but a withdrawal that has much decided anew.
     """
+    if isinstance(event.fact, ev.SubjectErased):
+        return event.fact.reason
     act = _act(journal, event)
     return read_reason(journal, act.fact.reason_ids) if act and isinstance(act.fact, _Saying) else None
 

@@ -11,6 +11,7 @@ import msgspec
 from mdm.domain import events as ev
 from mdm.domain.changes import ChangeKind, Changes, GoldenChange
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.reviews import ReviewKind
 from mdm.domain.state import Pair
 from mdm.limits import HISTORY_RECORDS_SHOWN_MAX
 from mdm.resolve.explain.acts import is_inherited, reason_behind
@@ -22,6 +23,8 @@ GAINS = frozenset({ChangeKind.CREATED, ChangeKind.JOINED, ChangeKind.ABSORBED, C
 """Kinds by which records come to a golden ID."""
 
 _VERDICTS = frozenset({ChangeKind.JUDGED_SAME, ChangeKind.JUDGED_DIFFERENT})
+
+_CLOSED = frozenset({ChangeKind.POTENTIAL_MATCH_CLOSED, ChangeKind.REVIEW_CLOSED})
 
 _OF_PAIRS = _VERDICTS | {
     ChangeKind.POTENTIAL_MATCH_OPENED,
@@ -42,6 +45,8 @@ class Ground(enum.StrEnum):
     CLERK = "clerk"
     REGISTRY = "registry"
     """It sent other values, or withdrew the record."""
+    OPERATOR = "operator"
+    """Erased a person or firm."""
 
 
 class Position(NamedTuple):
@@ -68,12 +73,12 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     """Weight of the pair that decided or is asked about."""
     ground: Ground
     detail: str
-    """Name of a veto or lack, reason of a question, or field of a pinned value."""
+    """Name of a veto or lack, reason of a question, field of a pinned value, kind of a review or its answer."""
     run_id: str
     cause: ev.Cause
     sentence: Sentence
     reason: str = ""
-    """A steward's words; empty if none acted, or a record that the words are about was erased."""
+    """A steward's or operator's words; empty if none acted, or a record that the words are about was erased."""
 
 
 class HistoryPage(NamedTuple):
@@ -225,6 +230,11 @@ _OF_ACTS = (
     | ev.JudgementWithdrawn
     | ev.ValuePinned
     | ev.ValueUnpinned
+    | ev.MergeProposed
+    | ev.ReviewParked
+    | ev.ReviewEscalated
+    | ev.ReviewSettled
+    | ev.SubjectErased
 )
 """Facts that may be part of a steward's act."""
 
@@ -248,14 +258,14 @@ def _why(fact: ev.Fact, kind: ChangeKind, *, is_act: bool) -> _Why:
     match fact:
         case ev.RecordUpserted() | ev.RecordDeleted():
             return _Why(Ground.REGISTRY)
-        case ev.RecordResolved() if kind in {ChangeKind.CREATED, ChangeKind.POTENTIAL_MATCH_CLOSED}:
+        case ev.RecordResolved() if kind in _CLOSED | {ChangeKind.CREATED}:
             # Of a new golden ID the partner is a candidate that it did not join.
             return _Why(Ground.DECISION)
         case ev.RecordResolved():
             return _weighed(Ground.DECISION, (fact.partner,), fact.match_weight_bits)
         case ev.RecordsRegrouped():
             ground = _GROUNDS.get(fact.reason, Ground.STEWARD)
-            if kind is ChangeKind.POTENTIAL_MATCH_CLOSED:
+            if kind in _CLOSED:
                 return _Why(ground, run_id=fact.run_id)
             return _weighed(ground, (fact.right, fact.left), fact.match_weight_bits)._replace(run_id=fact.run_id)
         case ev.PotentialMatchOpened():
@@ -263,7 +273,22 @@ def _why(fact: ev.Fact, kind: ChangeKind, *, is_act: bool) -> _Why:
             return _Why(ground, (), fact.match_weight_bits, fact.detail or fact.reason, fact.run_id)
         case ev.PotentialMatchClosed(run_id=run_id) if run_id:
             return _Why(Ground.RELINK, run_id=run_id)
-        case ev.PotentialMatchClosed() | ev.AnchorMoved() | ev.GoldenIdRetired():
+        case _:
+            return _why_apart(fact, is_act=is_act)
+
+
+def _why_apart(fact: ev.Fact, *, is_act: bool) -> _Why:
+    """Return who or what stands behind a fact that moves no record."""
+    match fact:
+        case ev.OversizeFound():
+            return _Why(Ground.DECISION, detail=ReviewKind.OVERSIZED)
+        case ev.MergeProposed():
+            return _Why(Ground.STEWARD, detail=ReviewKind.PROPOSAL)
+        case ev.ReviewSettled():
+            return _Why(Ground.STEWARD, detail=fact.answer)
+        case ev.SubjectErased():
+            return _Why(Ground.OPERATOR)
+        case ev.AnchorMoved() | ev.GoldenIdRetired() | ev.PotentialMatchClosed():
             return _Why(Ground.STEWARD if is_act else Ground.DECISION)
         case _:
             # What was fixed or judged and is no act goes with the record that it was said of.
@@ -298,7 +323,7 @@ def _numbers(
         case ChangeKind.CREATED, _:
             return tuple(each.number for each in records if each.after == golden_id)
         case ChangeKind.JOINED, _:
-            absorbed = {each.other for each in own if each.kind is ChangeKind.ABSORBED}
+            absorbed = {each.other for each in own if each.kind in {ChangeKind.ABSORBED, ChangeKind.RESTORED}}
             return tuple(
                 each.number for each in records if each.after == golden_id and each.before not in {golden_id, *absorbed}
             )

@@ -36,8 +36,8 @@ def phrase(*path: str) -> Sentence:
 
 
 def named(detail: str) -> Sentence | None:
-    """Return the phrase of a veto, of what a link lacks, what a person said, or why one was asked; else None."""
-    for table in ("veto", "lack", "person", "reason"):
+    """Return the phrase of a veto, of what a link lacks, what a person said, or why one is asked; else None."""
+    for table in ("veto", "lack", "person", "reason", "review"):
         if detail in _table()[table]:
             return phrase(table, detail)
     return None

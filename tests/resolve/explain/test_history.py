@@ -6,19 +6,33 @@ import random
 
 import pytest
 
+from mdm.config import Configuration, Stewardship
 from mdm.domain import events as ev
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import EntityKind, GoldenId, golden_id
 from mdm.errors import UnknownGoldenIdError
-from mdm.resolve.commands import Pin, Split, Unmerge, Unpin, WithdrawJudgement
+from mdm.limits import OVERSIZED_MEMBERS_MIN
+from mdm.resolve.commands import (
+    Erase,
+    EraseAnswer,
+    Pin,
+    ReleaseReview,
+    Request,
+    Split,
+    StewardAnswer,
+    Unmerge,
+    Unpin,
+    WithdrawJudgement,
+)
 from mdm.resolve.explain.explainer import History
 from mdm.resolve.explain.history import Ground, HistoryEntry, history_page
 from mdm.resolve.explain.phrases import phrase
 from mdm.resolve.group import Group
 from mdm.resolve.reasons import seal_reason
 from mdm.resolve.views import GoldenState
+from mdm.resolve.writer import Writer
 from tests.resolve.explain.explaining import explaining, reading
-from tests.resolve.office import Office, citizen
+from tests.resolve.office import CONFIGURATION, Office, citizen
 from tests.resolve.test_past import add, busy_city
 
 ID, OTHER_ID, INSURANCE = "079187000123", "079187000456", "7912345678"
@@ -258,10 +272,8 @@ def test_words_about_an_erased_record_are_not_told(office: Office) -> None:
     left, right = (citizen(each, NAME, phone="", address="") for each in ("A", "B"))
     office.put_all([left, right])
     office.different(left, right)
-    number = office.number(right.key)
-    office.writer._journal.erase_record(number)
-    with office.writer._index.write() as txn:
-        txn.purge(number)
+    (done,) = office.execute(Erase(Request(ev.Cause(actor="operator", method="Test")), office.id_of(right)))
+    assert isinstance(done, EraseAnswer), done
     judged = entry(history(office, office.id_of(left)), ChangeKind.JUDGED_DIFFERENT)
     assert (judged.ground, judged.reason) == (Ground.STEWARD, "")
 
@@ -351,3 +363,74 @@ def test_a_golden_id_that_was_never_issued_has_no_history(office: Office) -> Non
     office.put(citizen("A"))
     with explaining(office) as explainer, pytest.raises(UnknownGoldenIdError):
         explainer.history(golden_id(EntityKind.CITIZEN, 0), 10, None)
+
+
+def test_reviews_and_proposals_stand_in_the_history(office: Office) -> None:
+    strict = Configuration(CONFIGURATION.registries, Stewardship(two_person_records_min=3))
+    office.writer.close()
+    office.writer = Writer.open(office.directory, strict)
+    left, right = citizen("A", personal_id=ID), citizen("B", "Lê Thị Xuân", phone="", address="")
+    office.put_all([left, right, citizen("C", personal_id=ID)])
+    mine, theirs = office.id_of(left), office.id_of(right)
+    assert mine is not None
+    assert theirs is not None
+    before = office.seq
+    office.steward(ev.Merge(mine, theirs))
+    (review,) = office.reviews()
+    rejected = office.answer_review(review, ev.ReviewAnswer.REJECT, actor="second").seq
+    office.steward(ev.Merge(mine, theirs))
+    (review,) = office.reviews()
+    office.answer_review(review, ev.ReviewAnswer.APPROVE, actor="second")
+    found = history(office, theirs)
+    told = [each for each in found.entries if each.position.seq > before]
+    assert {(each.ground, each.reason) for each in told} == {(Ground.STEWARD, SEEN)}
+    assert [(each.kind, each.detail, each.cause.actor) for each in told] == [
+        (ChangeKind.REVIEW_OPENED, "proposal", "steward"),
+        (ChangeKind.REVIEW_CLOSED, "reject", "second"),
+        (ChangeKind.REVIEW_OPENED, "proposal", "steward"),
+        # Agreed to, it ends with the answer, and then the join is made in the same transaction.
+        (ChangeKind.REVIEW_CLOSED, "approve", "second"),
+        (ChangeKind.MERGED, "", "second"),
+    ]
+    assert rejected < told[2].position.seq
+    assert (told[0].other, told[0].numbers) == (mine, (office.number(right.key),))
+    assert told[0].sentence.en == "A review waits for a steward (a steward): a second person has to agree to a join"
+
+
+def test_a_question_that_rests_or_is_escalated_says_why(office: Office) -> None:
+    left, right = (citizen(each, NAME, phone="", address="") for each in ("A", "B"))
+    office.put_all([left, right])
+    (review,) = office.reviews()
+    before = office.seq
+    office.answer_review(review, ev.ReviewAnswer.UNSURE)
+    request = Request(ev.Cause(actor="steward", method="Test"))
+    (released,) = office.execute(ReleaseReview(request, review, is_escalated=True, reason="asks for more"))
+    assert isinstance(released, StewardAnswer), released
+    found = history(office, office.id_of(left))
+    assert said(found, before) == [
+        (ChangeKind.REVIEW_PARKED, Ground.STEWARD, SEEN),
+        (ChangeKind.REVIEW_ESCALATED, Ground.STEWARD, "asks for more"),
+    ]
+    assert found.entries[-1].other == office.id_of(right)
+
+
+def test_a_golden_record_that_grew_too_large_and_is_right_says_so(office: Office) -> None:
+    visits = [citizen(f"V{at}", personal_id=ID) for at in range(OVERSIZED_MEMBERS_MIN)]
+    office.put_all(visits)
+    (review,) = office.reviews()
+    office.answer_review(review, ev.ReviewAnswer.ACCEPT)
+    found = history(office, office.id_of(visits[0]))
+    opened, closed = entry(found, ChangeKind.REVIEW_OPENED), entry(found, ChangeKind.REVIEW_CLOSED)
+    assert (opened.ground, opened.detail, opened.reason) == (Ground.DECISION, "oversized", "")
+    assert (closed.ground, closed.detail, closed.reason) == (Ground.STEWARD, "accept", SEEN)
+
+
+def test_an_erasure_stands_in_the_history_of_the_id_that_remains(office: Office) -> None:
+    office.put(citizen("A", personal_id=ID))
+    identifier = office.id_of(citizen("A"))
+    assert identifier is not None
+    request = Request(ev.Cause(actor="operator", method="Test"))
+    (done,) = office.execute(Erase(request, identifier, reason="asked for in writing"))
+    assert isinstance(done, EraseAnswer), done
+    erased = entry(history(office, identifier), ChangeKind.ERASED)
+    assert (erased.ground, erased.cause.actor, erased.reason) == (Ground.OPERATOR, "operator", "asked for in writing")

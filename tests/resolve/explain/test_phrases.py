@@ -15,8 +15,9 @@ import pytest
 
 from mdm.domain.changes import ChangeKind
 from mdm.domain.decision import Band
-from mdm.domain.events import MatchReason, Verdict
+from mdm.domain.events import MatchReason, ReviewAnswer, Verdict
 from mdm.domain.keys import EntityKind
+from mdm.domain.reviews import ReviewKind
 from mdm.linkage import evidence
 from mdm.linkage.rules import SOLE
 from mdm.linkage.specification import specification_of
@@ -31,6 +32,8 @@ TABLE: dict[str, Any] = tomllib.loads(
 )
 PERSONS = {"steward_same", "clerk_chosen", "inherited"}
 """Details by which people let a pair link."""
+SETTLING = {"accept", "approve", "reject"}
+"""Answers that end a review without a judgement."""
 PERSONS_VETOES = {"steward_different", "clerk_rejected"}
 """Details by which people forbid it."""
 
@@ -120,6 +123,7 @@ def test_every_lack_has_its_phrase() -> None:
         ("judgement", set(Verdict)),
         ("band", set(Band)),
         ("person", PERSONS),
+        ("review", {ReviewKind.OVERSIZED, ReviewKind.PROPOSAL} | {ReviewAnswer(each) for each in SETTLING}),
         ("obstacle", set(ObstacleKind)),
         ("block", {f"{kind}.{rule}" for kind in EntityKind for rule, _ in specification_of(kind).blocking_rules}),
         ("enough", {f"{kind}.{name}" for kind, name in COUNTERFACTUALS} | {"judgement", "steward"}),
