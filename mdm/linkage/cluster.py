@@ -102,15 +102,35 @@ def cluster(
         some 20 µs, more for clusters beyond ten records.
     """
     forest = _Forest(different)
-    for left, right in sorted(same):
+    same = sorted(same)
+    for left, right in same:
         forest.join(left, right)
-    growth = _Growth(forest, known or edges, features_of, scorer)
+    growth = _Growth(forest, known or edges, features_of, scorer, Ties(same))
     refused = growth.along(edges)
     ambiguous: list[Edge] = []
     if namesakes is not None:
         clear, ambiguous = _sole_bearers(forest, namesakes, features_of, scorer)
         refused += growth.along(Edges.of(clear))
     return Clustering(forest.clusters(), refused, ambiguous)
+
+
+class Ties:
+    """Records that stewards called the same, in groups: a chain of such judgements ties its ends."""
+
+    def __init__(self, same: Iterable[tuple[int, int]]) -> None:
+        """Take the pairs that were judged so."""
+        self._forest = _Forest(())
+        for left, right in same:
+            self._forest.join(left, right)
+
+    def are_tied(self, left: int, right: int) -> bool:
+        """Return whether both are of one group."""
+        return self._forest.root(left) == self._forest.root(right)
+
+    def groups(self, numbers: Iterable[int]) -> list[list[int]]:
+        """Return the groups, of two or more, that hold any of these records."""
+        groups = map(self._forest.members, dict.fromkeys(map(self._forest.root, numbers)))
+        return [group for group in groups if len(group) > 1]
 
 
 class _Growth(NamedTuple):
@@ -120,6 +140,7 @@ class _Growth(NamedTuple):
     known: Edges
     features_of: Callable[[int], AnyFeatures]
     scorer: Scorer
+    ties: Ties
 
     def along(self, edges: Edges) -> list[Edge]:
         """Join along the edges in falling weight; return those that would put a contradiction inside a cluster."""
@@ -185,10 +206,9 @@ class _Growth(NamedTuple):
         ]
         weights = [weight for weight in stated if weight is not None]
         if len(weights) < len(stated):
-            features_of = self.features_of
-            return compatible(
-                [features_of(number) for number in lefts], [features_of(number) for number in rights], self.scorer
-            )
+            sides = [lefts, rights, *self.ties.groups([*lefts, *rights])]
+            left, right, *same = ([self.features_of(number) for number in side] for side in sides)
+            return compatible(left, right, self.scorer, same)
         # No veto stands between any two of them, and their weights need not be found again.
         if not is_spoken_for(weights, self.scorer.model):
             return False

@@ -150,34 +150,81 @@ def concluded(rules: Rules, missing: str | None, forbidden: str | None, *, is_ab
     return _LINK if missing is None else Assessment(Band.REVIEW, MatchReason.THIN_EVIDENCE, missing)
 
 
-def contradiction(members_a: Sequence[AnyFeatures], members_b: Sequence[AnyFeatures]) -> str | None:
+def contradiction(
+    members_a: Sequence[AnyFeatures], members_b: Sequence[AnyFeatures], same: Sequence[Sequence[AnyFeatures]] = ()
+) -> str | None:
     """Return the name of what forbids that all these members describe one bearer, or None.
 
-    A veto between two of them, or what only shows when all are seen together. Costs len(a) × len(b) vetoes of 1 µs.
+    A veto between two of them that no steward overruled, or what only shows when all are seen together. Costs
+    len(a) × len(b) vetoes of 1 µs.
+
+    Args:
+        members_a: Of one golden record.
+        members_b: Of another, or of none yet.
+        same: Members in groups, each of which stewards called one bearer; see `standing_veto`.
     """
     for left in members_a:
         for right in members_b:
-            forbidden = veto(left, right)
+            forbidden = standing_veto(left, right, same)
             if forbidden is not None:
                 return forbidden
     members = [*members_a, *members_b]
     return specification_for(members[0]).rules.excess(members) if members else None
 
 
-def compatible(members_a: Sequence[AnyFeatures], members_b: Sequence[AnyFeatures], scorer: Scorer) -> bool:
+def standing_veto(left: AnyFeatures, right: AnyFeatures, same: Sequence[Sequence[AnyFeatures]]) -> str | None:
+    """Return the name of the veto between two records, or None if there is none or stewards overruled it.
+
+    They did if they called two the same in spite of this very veto, one like the left and one like the right: who is
+    one bearer under two numbers is so for every record that carries either. A record without a number says nothing of
+    the kind, so that neither a third number nor a judgement about other values lets a stranger in.
+
+    Args:
+        left: Features of one record.
+        right: Features of the other.
+        same: Members of the golden records in question in groups, each of which stewards called one bearer.
+    """
+    forbidden = veto(left, right)
+    if forbidden is None:
+        return None
+    for group in same:
+        ones = [each for each in group if veto(left, each) is None and veto(each, right) == forbidden]
+        others = [each for each in group if veto(each, right) is None and veto(left, each) == forbidden]
+        if any(veto(one, other) == forbidden for one in ones for other in others):
+            return None
+    return forbidden
+
+
+def compatible(
+    members_a: Sequence[AnyFeatures],
+    members_b: Sequence[AnyFeatures],
+    scorer: Scorer,
+    same: Sequence[Sequence[AnyFeatures]] = (),
+) -> bool:
     """Return whether two golden records may be one.
 
     Nothing may contradict it, and the mean weight of all pairs must lie above the model's `joint_bits_min`, so that
-    one slipped number does not join two people whose other records know better. The same test guards online merging
-    of fragments and batch clusters. Costs len(a) × len(b) vetoes of 1 µs, and as many scorings up to
-    `MEMBERS_HEARD_MAX` members of each.
+    one slipped number does not join two people whose other records know better. Pairs whose veto stewards overruled
+    are not heard: what parts them is known to be of one bearer. The same test guards online merging of fragments and
+    batch clusters. Costs len(a) × len(b) vetoes of 1 µs, and as many scorings up to `MEMBERS_HEARD_MAX` members of
+    each.
+
+    Args:
+        members_a: Of one golden record.
+        members_b: Of the other.
+        scorer: Weighs the pairs.
+        same: As in `standing_veto`.
     """
-    if contradiction(members_a, members_b) is not None:
+    if contradiction(members_a, members_b, same) is not None:
         return False
     heard_a, heard_b = members_a[:MEMBERS_HEARD_MAX], members_b[:MEMBERS_HEARD_MAX]
-    return is_spoken_for(
-        [pair.match_weight_bits for left in heard_a for pair in scorer.score(left, heard_b)], scorer.model
-    )
+    weights = [
+        pair.match_weight_bits
+        for left in heard_a
+        for right, pair in zip(heard_b, scorer.score(left, heard_b), strict=True)
+        if not same or veto(left, right) is None
+    ]
+    return is_spoken_for(weights, scorer.model) if weights else bool(heard_a and heard_b)
 
 
 def is_spoken_for(weights: Sequence[float], model: Model) -> bool:

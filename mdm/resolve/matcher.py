@@ -13,11 +13,13 @@ import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.decision import Band, Decision, Evidence, decide
+from mdm.domain.judgements import judged_within
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.records import SourceRecord
 from mdm.domain.state import IdentityView, RecordEntry, pair_of
 from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX, MEMBER_PAIRS_COMPARED_MAX
 from mdm.linkage.blocking import posting_keys
+from mdm.linkage.cluster import Ties
 from mdm.linkage.codec import decode_features, encode_features
 from mdm.linkage.evidence import assess, compatible, contradiction
 from mdm.linkage.features import Features, FieldIssue
@@ -319,7 +321,11 @@ def decide_for(
         # Hundreds of visits to one desk say the same: what is equal need be decoded and compared but once.
         encoded = dict.fromkeys(state.features(number) for number in members if number != own)
         others = [decode_features(engine.kind, each) for each in encoded if each is not None]
-        return contradiction([features], others) or ""
+        forbidden = contradiction([features], others)
+        if forbidden is not None:
+            # Few golden records hold a judgement: asked only where it matters.
+            forbidden = contradiction([features], others, called_same(state, engine.kind, members))
+        return forbidden or ""
 
     def may_be_one(left: GoldenId, right: GoldenId) -> bool:
         return goldens_compatible(state, engine, left, right, bridged=same)
@@ -354,5 +360,13 @@ def goldens_compatible(
         [each for number in side if (each := features_of(state, engine.kind, number)) is not None]
         for side in (lefts, rights)
     )
+    same = called_same(state, engine.kind, [*lefts, *rights])
     # Without values on both sides nothing speaks for one bearer.
-    return bool(left_features and right_features) and compatible(left_features, right_features, engine.scorer)
+    return bool(left_features and right_features) and compatible(left_features, right_features, engine.scorer, same)
+
+
+def called_same(state: MatchState, kind: EntityKind, members: Sequence[RecordNumber]) -> list[list[Features]]:
+    """Return the features of those members that stewards called the same, in groups. Cost: a read for each member."""
+    groups = Ties(judged_within(state, members, ev.Verdict.SAME)).groups(members)
+    found = ([features_of(state, kind, RecordNumber(number)) for number in group] for group in groups)
+    return [[each for each in group if each is not None] for group in found]

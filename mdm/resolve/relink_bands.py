@@ -16,7 +16,7 @@ from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.linkage.assessed_pairs import ScoredRow
 from mdm.linkage.banding import FeaturesOf, PairColumns, assess_columns
-from mdm.linkage.cluster import Edge, Edges, Namesakes, connected
+from mdm.linkage.cluster import Edge, Edges, Namesakes, Ties, connected
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import NOTHING, Assessment, compatible, veto
 from mdm.linkage.model import Model
@@ -228,10 +228,13 @@ def ambiguous(
     rows = rows[~_have_edge(edges, np.minimum(best, rival), np.maximum(best, rival))]
     is_unclear = np.zeros(count, np.bool_)
     known: dict[tuple[int, int], bool] = {}
+    ties = Ties(people.same)
     for row, best_row in zip(rows.tolist(), first[rows].tolist(), strict=True):
         ends = (int(other[best_row]), int(other[row]))
         if ends not in known:
-            known[ends] = compatible([features_of(ends[0])], [features_of(ends[1])], scorer)
+            sides = [[ends[0]], [ends[1]], *ties.groups(ends)]
+            one, another, *same = (list(map(features_of, side)) for side in sides)
+            known[ends] = ties.are_tied(*ends) or compatible(one, another, scorer, same)
         if not known[ends]:
             is_unclear[[edge[row], edge[best_row]]] = True
     for at in np.flatnonzero(is_unclear).tolist():

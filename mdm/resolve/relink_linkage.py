@@ -21,7 +21,7 @@ from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
 from mdm.linkage.adaptation import tightened
-from mdm.linkage.cluster import Clustering, Edges, Namesakes, cluster
+from mdm.linkage.cluster import Clustering, Edges, Namesakes, Ties, cluster
 from mdm.linkage.codec import decode_features
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import contradiction
@@ -126,7 +126,7 @@ def link(
         if abs(population - epoch.population) <= POPULATION_SETTLED_SHARE * epoch.population:
             break
         epoch = epoch.with_population(population)
-    return _linked(records, found, model, epoch, prediction)
+    return _linked(records, found, model, epoch, prediction, Ties(people.same))
 
 
 class _Decided(NamedTuple):
@@ -209,7 +209,12 @@ def _no_collection() -> Iterator[None]:
 
 
 def _linked(
-    records: Records, found: _Decided, model: Model, epoch: StatisticsEpoch, prediction: PredictionReport
+    records: Records,
+    found: _Decided,
+    model: Model,
+    epoch: StatisticsEpoch,
+    prediction: PredictionReport,
+    ties: Ties,
 ) -> Linked:
     clustering = found.clustering
     clusters, cluster_of = _partition(clustering.clusters, records)
@@ -217,7 +222,7 @@ def _linked(
     parted = {MatchReason.REFUSED_EDGE: clustering.refused, MatchReason.AMBIGUOUS: clustering.ambiguous}
     for reason, apart in parted.items():
         asked += [Question(RecordNumber(left), RecordNumber(right), reason, bits, "") for left, right, bits in apart]
-    questions = [each for each in asked if _may_be_answered(each, records, clusters, cluster_of)]
+    questions = [each for each in asked if _may_be_answered(each, records, clusters, cluster_of, ties)]
     return Linked(
         clusters,
         _weakest(found, cluster_of),
@@ -259,11 +264,12 @@ def _weakest(found: _Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakes
 
 
 def _may_be_answered(
-    question: Question, records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64]
+    question: Question, records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64], ties: Ties
 ) -> bool:
     """Return whether "same" is a possible answer: nothing else tells the two clusters apart already."""
     if question.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}:
         return True
     sides = [clusters[cluster_of[end]] for end in (question.left, question.right)]
-    left, right = ([records.features(number) for number in side] for side in sides)
-    return contradiction(left, right) is None
+    tied = ties.groups(number for side in sides for number in side)
+    left, right, *same = ([records.features(number) for number in side] for side in (*sides, *tied))
+    return contradiction(left, right, same) is None

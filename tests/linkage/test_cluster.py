@@ -64,6 +64,21 @@ def test_a_judgement_of_same_joins_what_nothing_else_would() -> None:
     assert cluster(Edges.of([]), records.__getitem__, SCORER, same=[(1, 2)]).clusters == [[1, 2]]
 
 
+def test_a_judgement_of_same_overrules_a_veto_for_whoever_carries_either_number() -> None:
+    third = msgspec.structs.replace(PERSON, personal_ids=("079084000003",), verified_ids=("079084000003",))
+    records = {1: ONE, 2: PERSON, 3: OTHER, 4: ONE, 5: OTHER, 6: third}
+    edges = [Edge(1, 4, 30.0), Edge(3, 5, 30.0), Edge(2, 6, 20.0)]
+    found = cluster(Edges.of(edges), records.__getitem__, SCORER, same=[(1, 2), (2, 3)])
+    assert found.clusters == [[1, 2, 3, 4, 5]], "a chain ties its ends"
+    assert found.refused == [Edge(2, 6, 20.0)], "a third number is another bearer's"
+
+
+def test_a_judgement_of_same_about_a_record_without_a_number_overrules_no_veto() -> None:
+    records = {1: ONE, 2: PERSON, 3: OTHER}
+    found = cluster(Edges.of([Edge(2, 3, 20.0)]), records.__getitem__, SCORER, same=[(1, 2)])
+    assert (found.clusters, found.refused) == ([[1, 2]], [Edge(2, 3, 20.0)])
+
+
 @pytest.mark.parametrize("judged", [(1, 3), (3, 1)])
 def test_a_judgement_of_different_holds_through_others(judged: tuple[int, int]) -> None:
     edges = [Edge(1, 2, 30.0), Edge(2, 3, 20.0), Edge(3, 4, 25.0)]

@@ -11,7 +11,7 @@ from mdm.domain.decision import Band
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import EntityKind
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import PAIR_SAY_BITS_MAX, Assessment, assess, compatible, contradiction, veto
+from mdm.linkage.evidence import PAIR_SAY_BITS_MAX, Assessment, assess, compatible, contradiction, standing_veto, veto
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
@@ -123,6 +123,41 @@ VETOES: list[tuple[str, Features, dict[str, Any], dict[str, Any], str | None]] =
     ),
     ("one twin seen twice", CHILD, {"birth_order": 1}, {"birth_order": 1}, None),
 ]  # fmt: skip
+
+
+def numbered(*numbers: str, **changes: Any) -> Features:
+    return varied(HOA, {"verified_ids": numbers, "personal_ids": numbers, **changes})
+
+
+TWINS: list[Features] = [varied(CHILD, {"birth_order": order}) for order in (1, 2)]
+OVERRULED: list[tuple[str, list[Features], Features, Features, bool]] = [
+    ("either number of one bearer", [numbered(ID), numbered(OTHER_ID)], numbered(ID), numbered(OTHER_ID), True),
+    ("the same the other way round", [numbered(ID), numbered(OTHER_ID)], numbered(OTHER_ID), numbered(ID), True),
+    ("one of those judged", [numbered(ID), HOA, numbered(OTHER_ID)], numbered(ID), numbered(OTHER_ID), True),
+    ("a third number", [numbered(ID), numbered(OTHER_ID)], numbered(ID), numbered("079190000003"), False),
+    ("the judged one bears no number", [numbered(ID), HOA], numbered(ID), numbered(OTHER_ID), False),
+    ("nobody judged", [], numbered(ID), numbered(OTHER_ID), False),
+    ("called the same in spite of another veto", TWINS, numbered(ID), numbered(OTHER_ID), False),
+    ("booked once as the first twin, once as the second", TWINS, TWINS[0], TWINS[1], True),
+    ("other twins", TWINS, *[varied(each, {"birth_date": "2022-01-05"}) for each in TWINS], False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "group", "left", "right", "is_overruled"), OVERRULED, ids=[c[0] for c in OVERRULED])
+def test_a_veto_falls_with_the_one_that_stewards_overruled(
+    reason: str, group: list[Features], left: Features, right: Features, *, is_overruled: bool
+) -> None:
+    assert veto(left, right) is not None
+    assert (standing_veto(left, right, [group]) is None) is is_overruled, reason
+    assert (contradiction([left], [right], [group]) is None) is is_overruled, reason
+
+
+def test_a_pair_whose_veto_was_overruled_is_not_heard_against_it() -> None:
+    scorer = compile_scorer(Model.default(EntityKind.CITIZEN), CITIZEN_EPOCH)
+    one = numbered(ID)
+    other = varied(RARE, {"verified_ids": (OTHER_ID,), "personal_ids": (OTHER_ID,), "birth_date": "1951-01-30"})
+    assert not compatible([one, one, other], [other], scorer)
+    assert compatible([one, one, other], [other], scorer, [[one, other]])
 
 
 @pytest.mark.parametrize(("reason", "base", "left", "right", "expected"), VETOES, ids=[case[0] for case in VETOES])

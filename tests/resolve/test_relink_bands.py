@@ -127,3 +127,13 @@ def test_rivals_are_found_as_by_looking_at_each_record(
     is_unclear = ambiguous(edges, kinds.__getitem__, SCORER, LEAD_BITS, people)
     found = {row[:2] for row, unclear in zip(rows, is_unclear.tolist(), strict=True) if unclear}
     assert found == unclear_one_by_one(rows, kinds, chosen)
+
+
+def test_who_may_be_either_of_two_that_are_one_by_a_judgement_has_no_rivals() -> None:
+    kinds = {1: PERSON, 2: ONE, 3: OTHER, 4: OTHER}
+    near = Edges.of([(1, 2, 20.0), (1, 3, 19.0)])
+    assert ambiguous(near, kinds.__getitem__, SCORER, LEAD_BITS, People()).all()
+    same = People(same=frozenset({(RecordNumber(2), RecordNumber(3))}))
+    assert not ambiguous(near, kinds.__getitem__, SCORER, LEAD_BITS, same).any()
+    later = Edges.of([(1, 2, 20.0), (1, 4, 19.0)])
+    assert not ambiguous(later, kinds.__getitem__, SCORER, LEAD_BITS, same).any(), "4 bears the number of 3"

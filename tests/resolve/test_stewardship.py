@@ -379,3 +379,38 @@ def test_a_fixed_value_stays_with_the_golden_id_when_its_anchor_leaves(town: Off
     town.put(ANNAS_CARD)
     town.steward(ev.Move(town.number(ANNA.key), golden(town, BINH)))
     assert town.entry(ANNA.key).pins == ()
+
+
+@pytest.mark.parametrize("is_batch", [False, True], ids=["online", "batch"])
+def test_who_carries_either_number_of_a_bearer_under_two_links_after_same(office: Office, *, is_batch: bool) -> None:
+    first, second = citizen("A", personal_id=ID), citizen("B", personal_id=OTHER_ID, phone="0911222333")
+    office.put_all([first, second])
+    assert golden(office, first) != golden(office, second), "two verified numbers keep them apart"
+    office.same(first, second)
+    later = [citizen("A2", personal_id=ID), citizen("B2", personal_id=OTHER_ID), citizen("N", phone="0911222333")]
+    third = citizen("T", personal_id=THIRD_ID)
+    office.put_all([*later, third], later=is_batch)
+    if is_batch:
+        assert office.relink().phase is Phase.COMMITTED
+    whole = golden(office, first)
+    assert [office.id_of(each) for each in (second, *later)] == [whole] * 4
+    assert golden(office, third) != whole, "a third number is another bearer's"
+    asked = office.questions()
+    assert {"T"} <= {record_id for pair in asked for record_id in pair} <= {"A", "B", "A2", "B2", "N", "T"}
+    assert all("T" in pair for pair in asked), asked
+    # Decided alike the other way round: nothing changes without need.
+    before = office.crosswalk()
+    assert office.relink().phase is Phase.COMMITTED
+    office.put_all([*later, first, second])
+    assert office.crosswalk() == before
+
+
+def test_a_same_about_a_record_without_a_number_lets_no_other_number_in(office: Office) -> None:
+    numbered, bare = citizen("A", personal_id=ID), citizen("B", "Lý Quốc Cường", "1950-01-02", sex="M")
+    office.put_all([numbered, bare])
+    office.same(numbered, bare)
+    stranger = citizen("S", "Lý Quốc Cường", "1950-01-02", sex="M", personal_id="079050001234")
+    office.put(stranger)
+    assert golden(office, stranger) != golden(office, numbered)
+    assert office.relink().phase is Phase.COMMITTED
+    assert golden(office, stranger) != golden(office, numbered)

@@ -13,14 +13,14 @@ from mdm.domain.events import MatchReason, Verdict
 from mdm.domain.keys import GoldenId, RecordNumber
 from mdm.domain.state import pair_of
 from mdm.limits import MEMBER_PAIRS_COMPARED_MAX
-from mdm.linkage.evidence import veto
+from mdm.linkage.evidence import standing_veto
 from mdm.linkage.features import Features
 from mdm.linkage.rules import SHARED_BY_NAMESAKES, SOLE
 from mdm.linkage.specification import specification_of
 from mdm.resolve.explain.counterfactuals import enough_alone
 from mdm.resolve.explain.pairs import PairExplanation, Side, blocks_without, question_sentence
 from mdm.resolve.explain.phrases import Sentence, either_of, measured, phrase, with_detail
-from mdm.resolve.matcher import Consideration, Description, consider, features_of, goldens_compatible
+from mdm.resolve.matcher import Consideration, Description, called_same, consider, features_of, goldens_compatible
 from mdm.resolve.reading import Reading
 from mdm.resolve.views import RecordState
 
@@ -181,9 +181,11 @@ def _of_members(reading: Reading, pair: PairExplanation) -> Iterator[Obstacle]:
         [(number, each) for number in numbers if (each := features_of(reading.view, pair.engine.kind, number))]
         for numbers in (lefts, rights)
     ]
+    same = called_same(reading.view, pair.engine.kind, [*lefts, *rights])
     for number, one in sides[0]:
         for other, another in sides[1]:
-            name = veto(one, another) if (number, other) != (pair.left.number, pair.right.number) else None
+            is_asked = (number, other) == (pair.left.number, pair.right.number)
+            name = None if is_asked else standing_veto(one, another, same)
             if name is not None:
                 yield _member_veto(name, (number, other))
                 return

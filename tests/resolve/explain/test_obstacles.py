@@ -129,6 +129,16 @@ def test_a_veto_of_another_member_is_named_with_both(office: Office) -> None:
     )
 
 
+def test_a_veto_that_a_steward_overruled_is_no_obstacle(office: Office) -> None:
+    first, second = citizen("P1", personal_id=ID), citizen("P2", personal_id=OTHER_ID, phone="", address="")
+    office.put_all([first, second])
+    office.same(first, second)
+    apart = citizen("P3", "Lê Thị Sáu", personal_id=OTHER_ID, phone="", address="")
+    office.put(apart)
+    assert office.id_of(apart) != office.id_of(first)
+    assert ObstacleKind.MEMBER_VETO not in {each.kind for each in asked(office, apart.key, second.key).obstacles}
+
+
 def test_missing_evidence_is_named_with_what_would_be_enough(office: Office) -> None:
     left, right = (citizen(each, "Nguyễn Thị Hoa", phone="", address="") for each in ("P1", "P2"))
     office.put_all([left, right])
