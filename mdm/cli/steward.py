@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 DEFAULT_SERVER = "127.0.0.1:50051"
 Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 Actor = Annotated[
-    str, typer.Option(envvar="MDM_ACTOR", help="Official name of who acts; by default the login name.", show_default="")
+    str,
+    typer.Option(envvar="MDM_ACTOR", help="Official name of who acts; by default the login name.", show_default=False),
 ]
 _Reason = Annotated[str, typer.Option(help="Why, at most 256 characters; sealed, because it may name a person.")]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the effect, change nothing.")]
@@ -96,6 +97,7 @@ def withdraw(
     judgement_id: Annotated[str, typer.Argument(help="Such as J-4711.")],
     reason: _Reason,
     dry_run: _DryRun = False,
+    etag: _Etag = "",
     actor: Actor = "",
     server: Server = DEFAULT_SERVER,
     as_json: _AsJson = False,
@@ -107,7 +109,7 @@ def withdraw(
       mdm judgements withdraw J-4711 --reason "mixed up two files"
     """
     with connected(server, acting(actor)) as client:
-        effect = client.stewardship.withdraw_judgement(judgement_id, reason, is_dry_run=dry_run)
+        effect = client.stewardship.withdraw_judgement(judgement_id, reason, is_dry_run=dry_run, etag=etag)
     show_effect(effect, as_json=as_json, is_dry_run=dry_run)
 
 
@@ -205,6 +207,7 @@ def pin(
     value: Annotated[str, typer.Argument(help="As a registry would write it.")],
     reason: _Reason,
     dry_run: _DryRun = False,
+    etag: _Etag = "",
     actor: Actor = "",
     server: Server = DEFAULT_SERVER,
     as_json: _AsJson = False,
@@ -216,7 +219,7 @@ def pin(
       mdm pin C-7K3M-9XQ2-4TAB-1 full_name "Nguyễn Thị Thu Hà" --reason "passport seen"
     """
     with connected(server, acting(actor)) as client:
-        effect = client.stewardship.override_value(golden_id, field, value, reason, is_dry_run=dry_run)
+        effect = client.stewardship.override_value(golden_id, field, value, reason, is_dry_run=dry_run, etag=etag)
     show_effect(effect, as_json=as_json, is_dry_run=dry_run)
 
 
@@ -225,6 +228,7 @@ def unpin(
     field: Annotated[str, typer.Argument(help="Such as full_name or birth_date.")],
     reason: _Reason,
     dry_run: _DryRun = False,
+    etag: _Etag = "",
     actor: Actor = "",
     server: Server = DEFAULT_SERVER,
     as_json: _AsJson = False,
@@ -236,7 +240,7 @@ def unpin(
       mdm unpin C-7K3M-9XQ2-4TAB-1 full_name --reason "register corrected"
     """
     with connected(server, acting(actor)) as client:
-        effect = client.stewardship.withdraw_override(golden_id, field, reason, is_dry_run=dry_run)
+        effect = client.stewardship.withdraw_override(golden_id, field, reason, is_dry_run=dry_run, etag=etag)
     show_effect(effect, as_json=as_json, is_dry_run=dry_run)
 
 

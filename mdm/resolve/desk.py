@@ -35,10 +35,10 @@ from mdm.resolve.commands import (
     StewardAnswer,
     StewardCommand,
 )
-from mdm.resolve.etags import etag_of, parts_of_act, parts_of_review, require_unchanged
+from mdm.resolve.etags import Subject, etag_of, parts_of_act, parts_of_review, require_unchanged
 from mdm.resolve.group import Group
 from mdm.resolve.reasons import seal_reason
-from mdm.resolve.stewardship import Act, contradicted_judgements
+from mdm.resolve.stewardship import Act, contradicted_judgements, standing_judge
 from mdm.store.index import Index
 from mdm.store.journal import Journal
 from mdm.store.view import IndexView
@@ -112,7 +112,12 @@ class Desk:
     def _drafted(self, group: Group, command: StewardCommand) -> StewardAnswer:
         match command:
             case Steward():
-                parts = parts_of_act(group.index, command.act)
+                subject: Subject = (
+                    standing_judge(group.index, self._journal, command.act.judgement)
+                    if isinstance(command.act, asked.WithdrawJudgement)
+                    else command.act
+                )
+                parts = parts_of_act(group.index, subject)
                 require_unchanged(command.etag, parts)
                 return self._carried_out(group, command, command.act, etag_of(parts))
             case ClaimReview():

@@ -8,25 +8,29 @@ from mdm.domain import events as ev
 from mdm.domain.judgements import members_of
 from mdm.domain.keys import GoldenId, RecordNumber
 from mdm.domain.reviews import Review
-from mdm.domain.state import IdentityView
+from mdm.domain.state import GoldenEntry, IdentityView
 from mdm.errors import StaleDecisionError
 from mdm.resolve import commands as asked
+
+Subject = ev.Joining | asked.Split | asked.Unmerge | asked.Pin | asked.Unpin
+"""An act by what it names; taking a judgement back is decided on what that judgement is about."""
 
 Part = tuple[str, int]
 """What it is, for a message, and the position at which it last changed."""
 
 
-def parts_of_act(state: IdentityView, act: asked.Act) -> list[Part]:
+def parts_of_act(state: IdentityView, act: Subject) -> list[Part]:
     """Return what an act is decided on: each golden record that it names. Cost: a read for each member."""
     match act:
         case ev.Judge() | ev.Merge():
             return [("left", _changed(state, act.left)), ("right", _changed(state, act.right))]
         case ev.Move():
             return [("record", _changed(state, act.number)), ("target", _changed(state, act.target))]
-        case asked.Split() | asked.Unmerge() | asked.Pin() | asked.Unpin():
+        case asked.Split() | asked.Unmerge():
             return [("golden_id", _changed(state, act.golden_id))]
-        case asked.WithdrawJudgement():
-            return []
+        case asked.Pin() | asked.Unpin():
+            # Fixing a value changes no position: which value is fixed tells of another steward's.
+            return [("golden_id", _changed(state, act.golden_id)), ("fixed_value", _fixed(state, act))]
 
 
 def parts_of_review(state: IdentityView, review: Review) -> list[Part]:
@@ -64,9 +68,19 @@ def _changed(state: IdentityView, subject: RecordNumber | GoldenId) -> int:
         golden_id = entry.golden_id
     else:
         golden_id = subject
-    golden = state.golden(golden_id)
-    if golden is not None and golden.survivor is not None:
-        golden = state.golden(golden.survivor)
+    golden = _answering(state, golden_id)
     entries = [state.record(number) for number in members_of(golden)]
     changed = [entry.changed_seq for entry in entries if entry is not None]
     return max([golden.changed_seq if golden is not None else 0, *changed])
+
+
+def _fixed(state: IdentityView, act: asked.Pin | asked.Unpin) -> int:
+    """Return the payload of the value that is fixed for the act's field, 0 if none is."""
+    entries = [state.record(number) for number in members_of(_answering(state, act.golden_id))]
+    pins = [pin for entry in entries if entry is not None for pin in entry.pins]
+    return max((payload_id for field, payload_id in pins if field == act.field), default=0)
+
+
+def _answering(state: IdentityView, golden_id: GoldenId) -> GoldenEntry | None:
+    golden = state.golden(golden_id)
+    return state.golden(golden.survivor) if golden is not None and golden.survivor is not None else golden

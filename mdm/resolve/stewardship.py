@@ -20,7 +20,7 @@ from mdm.domain.judgements import (
 )
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.rules import regroup
-from mdm.domain.state import GoldenEntry, Pair, RecordEntry, pair_of
+from mdm.domain.state import GoldenEntry, IdentityView, Pair, RecordEntry, pair_of
 from mdm.errors import (
     ActImpossibleError,
     JudgementContradictedError,
@@ -175,14 +175,10 @@ class Act:
             self._make(judgements, regrouped_seq)
 
     def _withdraw(self, act: asked.WithdrawJudgement) -> None:
-        for event in self.journal.events(act.judgement - 1, act.judgement):
-            fact = event.fact
-            if isinstance(fact, ev.JudgementMade):
-                standing = self.index.standing((fact.left, fact.right))
-                if standing is not None and standing.seq == act.judgement:
-                    self._withdraw_act(standing.act_seq)
-                    return
-        raise UnknownJudgementError("no judgement of this id stands")
+        judge = standing_judge(self.index, self.journal, act.judgement)
+        standing = self.index.standing((judge.left, judge.right))
+        if standing is not None:
+            self._withdraw_act(standing.act_seq)
 
     def _withdraw_act(self, act_seq: int) -> None:
         pairs = self._pairs_of_act(act_seq)
@@ -375,6 +371,21 @@ class Act:
     def _stamped(self, number: RecordNumber) -> ev.Cause:
         engine: Engine = self.group.engines[self.group.record(number).kind]
         return engine.stamped(self.cause)
+
+
+def standing_judge(state: IdentityView, journal: JournalReader, seq: int) -> ev.Judge:
+    """Return what a judgement says, by its id.
+
+    Raises:
+        UnknownJudgementError: None of this id stands.
+    """
+    for event in journal.events(seq - 1, seq) if seq <= journal.last_seq else ():
+        fact = event.fact
+        if isinstance(fact, ev.JudgementMade):
+            standing = state.standing((fact.left, fact.right))
+            if standing is not None and standing.seq == seq:
+                return ev.Judge(fact.left, fact.right, fact.verdict)
+    raise UnknownJudgementError("no judgement of this id stands")
 
 
 def _anchor(golden: GoldenEntry) -> RecordNumber:

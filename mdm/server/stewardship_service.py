@@ -152,7 +152,15 @@ class StewardshipService(StewardshipServiceServicer):
     ) -> wire.OverrideValueResponse:
         """Fix a value."""
         act = Pin(parse_golden_id(request.golden_id), request.field, request.value)
-        return self._act("OverrideValue", request, act, context, wire.OverrideValueResponse())
+        response = self._act("OverrideValue", request, act, context, wire.OverrideValueResponse())
+        if request.is_dry_run and response.effect.before:
+            # Nothing was fixed that could be read: what the field shows is told by the act itself.
+            shown = self._reader.golden(response.effect.before[0].golden_id)
+            was = [each.value for each in shown.values if each.field == request.field]
+            if was != [request.value]:
+                change = response.effect.value_changes.add(field=request.field, before=was, after=[request.value])
+                change.golden_id = shown.golden_id
+        return response
 
     def WithdrawOverride(
         self, request: wire.WithdrawOverrideRequest, context: grpc.ServicerContext

@@ -136,7 +136,11 @@ def test_merge_unmerge_split_move_and_pin_say_what_they_did(mdm: Run, server: Ru
     assert f"after   {second}  1 records: hospital/citizen/M2" in unmerged.stdout
     moved = mdm("move", "hospital/citizen/M2", first, *why)
     assert f"after   {first}  2 records" in moved.stdout
-    assert mdm("pin", first, "full_name", "Phạm Quang Vĩnh", *why).returncode == 0
+    preview = mdm("pin", first, "full_name", "Phạm Quang Vĩnh", *why, "--dry-run").stdout
+    assert "+ Phạm Quang Vĩnh" in preview
+    etag = preview.partition("etag")[2].strip()
+    assert mdm("pin", first, "full_name", "Phạm Quang Vĩnh", *why, "--etag", etag).returncode == 0
+    assert "DECISION_STALE" in mdm("unpin", first, "full_name", *why, "--etag", etag).stderr
     shown = mdm("lookup", first, "--server", server.address).stdout
     assert "Phạm Quang Vĩnh" in shown
     assert mdm("unpin", first, "full_name", *why).returncode == 0

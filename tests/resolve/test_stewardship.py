@@ -296,6 +296,26 @@ def test_a_stale_decision_is_refused_and_says_what_changed(town: Office) -> None
     assert (answer.error, answer.arguments) == ("StaleDecisionError", ("changed since it was looked at: right",))
 
 
+def test_what_fixes_a_value_or_takes_back_is_refused_when_another_steward_was_quicker(town: Office) -> None:
+    anna = golden(town, ANNA)
+    pin, unpin = Pin(anna, "full_name", "Huỳnh Ngọc Trâm"), Unpin(anna, "full_name")
+    seen = town.steward(pin, dry_run=True).etag
+    town.steward(Pin(anna, "status", "active"), etag=town.steward(Pin(anna, "status", "active"), dry_run=True).etag)
+    town.steward(pin, etag=seen)
+    changed = ("changed since it was looked at: fixed_value",)
+    assert refused(town, Pin(anna, "full_name", "Huỳnh Bảo Trâm"), etag=seen).arguments == changed
+    assert refused(town, unpin, etag=seen).arguments == changed
+    town.steward(unpin, etag=town.steward(unpin, dry_run=True).etag)
+
+    withdrawal = WithdrawJudgement(town.same(ANNA, BINH).judgement)
+    seen = town.steward(withdrawal, dry_run=True).etag
+    town.put(citizen("B2", "Lý Quốc Cường", "1950-01-02", sex="M", personal_id="079050001234", phone="0987654321"))
+    changed = ("changed since it was looked at: left, right",)
+    assert refused(town, withdrawal, etag=seen).arguments == changed
+    town.steward(withdrawal, etag=town.steward(withdrawal, dry_run=True).etag)
+    assert refused(town, withdrawal, etag=seen).error == "UnknownJudgementError"
+
+
 def test_a_repeated_request_gets_the_first_answer(town: Office) -> None:
     request = Request(ev.Cause(actor="steward"), "once", b"content")
     act = ev.Merge(golden(town, ANNA), golden(town, BINH))
@@ -322,6 +342,7 @@ def test_what_cannot_be_done_is_refused_with_its_reason(town: Office) -> None:
         (Unmerge(anna), "ActImpossibleError"),
         (Split(anna, (town.number(BINH.key),)), "ActImpossibleError"),
         (WithdrawJudgement(1), "UnknownJudgementError"),
+        (WithdrawJudgement(9_999_999_999_999_999_999), "UnknownJudgementError"),
     ]
     before = state(town)
     for act, error in cases:

@@ -306,6 +306,13 @@ def test_a_value_is_checked_before_it_is_fixed(service: Service) -> None:
     request = wire.OverrideValueRequest(golden_id=golden_id, field="birth_date", value="31/02/1987", reason="x")
     assert refused(lambda: service.stewards.OverrideValue(request, timeout=DEADLINE_S))[0] == "INVALID_FIELD"
     fixed = wire.OverrideValueRequest(golden_id=golden_id, field="full_name", value="Trần Văn Đúng", reason="passport")
+    was = [each.value for each in service.shown(golden_id).values if each.field == "full_name"]
+    tried = wire.OverrideValueRequest(is_dry_run=True)
+    tried.MergeFrom(fixed)
+    (change,) = service.stewards.OverrideValue(tried, timeout=DEADLINE_S).effect.value_changes
+    assert (change.golden_id, change.field) == (golden_id, "full_name")
+    assert (list(change.before), list(change.after)) == (was, ["Trần Văn Đúng"])
+    assert [each.value for each in service.shown(golden_id).values if each.field == "full_name"] == was
     service.stewards.OverrideValue(fixed, timeout=DEADLINE_S)
     assert "Trần Văn Đúng" in {each.value for each in service.shown(golden_id).values}
     free = wire.WithdrawOverrideRequest(golden_id=golden_id, field="full_name", reason="passport was false")
