@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ _KEYS = {
 }
 _WORDS = "  ".join(f"[{key}] {words}" for key, words in _KEYS.items())
 _REASON = "compared side by side"
+_REASON_MAX = 256
+"""Characters, as the service takes them."""
 _VALUE_WIDTH = 38
 _FIELD_WIDTH = 35
 
@@ -191,11 +194,11 @@ class _Loop:
             self._preview(detail)
             print(_WORDS)
             if not self._answered(detail, read):
-                self.client.stewardship.release_review(detail.review.review_id)
+                self._give_back(detail.review.review_id)
                 return
 
     def _next(self) -> ReviewDetail | None:
-        from mdm_client import NotFoundError
+        from mdm_client import FailedPreconditionError, NotFoundError
 
         again, self.again = self.again, ""
         if again:
@@ -203,6 +206,8 @@ class _Loop:
                 return self.client.stewardship.claim_review(again)
             except NotFoundError:
                 print(f"{again} is closed meanwhile")
+            except FailedPreconditionError as error:
+                print(f"refused: {error}")
         return self.client.stewardship.claim_review("", self.wanted, skipped_review_ids=self.skipped)
 
     def _answered(self, detail: ReviewDetail, read: Callable[[], str]) -> bool:
@@ -224,7 +229,7 @@ class _Loop:
         try:
             match key:
                 case "n":
-                    self.client.stewardship.release_review(review_id)
+                    self._give_back(review_id)
                     # The service leaves out a hundred at most; what was left longest ago may come again.
                     self.skipped = [*self.skipped, review_id][-100:]
                     self.done.append(_Done(review_id))
@@ -235,14 +240,14 @@ class _Loop:
                     if not self.done:
                         print("nothing to undo")
                         return False
-                    self.client.stewardship.release_review(review_id)
+                    self._give_back(review_id)
                     self._undo()
                 case _:
                     self._say(detail, key)
         except (FailedPreconditionError, NotFoundError) as error:
             # Somebody else was quicker, or it cannot be: say why and show what is there now.
             print(f"refused: {error}")
-            return isinstance(error, NotFoundError) or error.reason == "DECISION_STALE"
+            return isinstance(error, NotFoundError) or error.reason in {"DECISION_STALE", "REVIEW_CLAIMED"}
         return True
 
     def _say(self, detail: ReviewDetail, key: str) -> None:
@@ -265,11 +270,20 @@ class _Loop:
         self.done.append(_Done(detail.review.review_id, effect.judgement_id, is_resting, is_final))
         if effect.is_proposed:
             # It stays open until the second person agrees, and must not come back to this one.
-            self.client.stewardship.release_review(detail.review.review_id)
+            self._give_back(detail.review.review_id)
             self.skipped = [*self.skipped, detail.review.review_id][-100:]
             print(f"waits for a second person as {effect.review_id}")
 
+    def _give_back(self, review_id: str) -> None:
+        from mdm_client import FailedPreconditionError, NotFoundError
+
+        # What is closed, or was taken by somebody else when the claim ran out, is given back already.
+        with contextlib.suppress(FailedPreconditionError, NotFoundError):
+            self.client.stewardship.release_review(review_id)
+
     def _undo(self) -> None:
+        from mdm_client import NotFoundError
+
         last = self.done.pop()
         if last.is_final:
             print(
@@ -277,18 +291,22 @@ class _Loop:
             )
             return
         if last.judgement_id:
-            self.client.stewardship.withdraw_judgement(last.judgement_id, f"undone: {self.reason}")
+            try:
+                self.client.stewardship.withdraw_judgement(last.judgement_id, f"undone: {self.reason}"[:_REASON_MAX])
+            except NotFoundError as error:
+                print(f"refused: {error}")
+                return
             self.answered_count -= 1
             print(f"{last.judgement_id} withdrawn")
             return
         if last.is_resting:
-            self.client.stewardship.release_review(last.review_id)
+            self._give_back(last.review_id)
         self.skipped = [each for each in self.skipped if each != last.review_id]
         self.again = last.review_id
 
     def _preview(self, detail: ReviewDetail) -> None:
         """Say what "same" would do."""
-        from mdm_client import FailedPreconditionError, ReviewAnswer, ReviewKind
+        from mdm_client import FailedPreconditionError, NotFoundError, ReviewAnswer, ReviewKind
 
         if detail.right is None or detail.review.kind is ReviewKind.PROPOSAL:
             return
@@ -296,7 +314,7 @@ class _Loop:
             effect = self.client.stewardship.resolve_review(
                 detail.review.review_id, ReviewAnswer.SAME, self.reason, is_dry_run=True
             )
-        except FailedPreconditionError as error:
+        except (FailedPreconditionError, NotFoundError) as error:
             print(f"same would be refused: {error}")
             return
         if effect.contradicted:

@@ -129,12 +129,14 @@ def put_question(state: IdentityState, pair: Pair, match: PotentialMatch, at_us:
 
 
 def put_golden(state: IdentityState, golden_id: GoldenId, entry: GoldenEntry) -> None:
-    """Store a golden record; the review of its size closes when it is as large no longer."""
+    """Store a golden record; the review of its size closes when it is as large no longer, and names a member."""
     if entry.oversize_review:
         review = state.review(entry.oversize_review)
         if review is None or len(entry.members) < review.member_count:
             state.put_review(entry.oversize_review, None)
             entry = msgspec.structs.replace(entry, oversize_review=0)
+        elif review.left not in entry.members:
+            state.put_review(entry.oversize_review, msgspec.structs.replace(review, left=entry.members[0]))
     state.put_golden(golden_id, entry)
 
 

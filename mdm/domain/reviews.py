@@ -71,7 +71,7 @@ class Review(msgspec.Struct, frozen=True, array_like=True):
 
     kind: ReviewKind
     left: RecordNumber
-    """Of a large golden record its anchor when it was found."""
+    """Of a large golden record a member."""
     right: RecordNumber | None
     priority: int
     """0 to `PRIORITY_MAX`, the higher the sooner."""

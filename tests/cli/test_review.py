@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mdm.cli.review import _Loop
+from mdm_client import Client, ReviewAnswer, ReviewFilter, ReviewState
 from tests.serving import RunningServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -81,6 +83,34 @@ def test_undo_takes_the_last_answer_back_and_skip_leaves_the_item(
     sat = keys(server, tmp_path, "x?eq", "--min-priority", "1")
     assert sat.returncode == 0, sat.stderr
     assert len(waiting(mdm, server, "--state", "escalated")) == 1
+
+
+@pytest.mark.usefixtures("empty_queue")
+def test_a_sitting_goes_on_when_somebody_else_was_quicker(
+    mdm: Run, server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(mdm, server, tmp_path, *namesakes(6), *namesakes(7))
+    with Client(server.address, actor="hoa") as hoa, Client(server.address, actor="lan") as lan:
+
+        def taken_over() -> str:
+            """Answer the claimed one, but the claim ran out and somebody else has it."""
+            (claimed,) = lan.stewardship.reviews(ReviewState.CLAIMED)
+            hoa.stewardship.release_review(claimed.review_id)
+            lan.stewardship.claim_review(claimed.review_id)
+            return "s"
+
+        def closed() -> str:
+            """Leave while somebody answers the claimed one."""
+            (claimed,) = (each for each in lan.stewardship.reviews(ReviewState.CLAIMED) if each.claimed_by == "hoa")
+            hoa.stewardship.resolve_review(claimed.review_id, ReviewAnswer.DIFFERENT, "seen")
+            return "q"
+
+        moves = iter([taken_over, closed])
+        _Loop(hoa, ReviewFilter(), "side by side").run(lambda: next(moves)())
+        assert "refused: REVIEW_CLAIMED" in capsys.readouterr().out
+        for each in list(lan.stewardship.reviews(ReviewState.CLAIMED)):
+            lan.stewardship.release_review(each.review_id)
+    assert len(waiting(mdm, server)) == 1
 
 
 def test_judge_shows_its_effect_first_and_is_withdrawn_by_its_id(

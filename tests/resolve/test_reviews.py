@@ -195,8 +195,14 @@ def test_a_golden_record_that_grew_too_large_is_asked_about_once_and_again_when_
     for at in range(OVERSIZED_MEMBERS_MIN + 2, 2 * OVERSIZED_MEMBERS_MIN + 3):
         visit(at)
     assert only(office) > review
+    visit(2 * OVERSIZED_MEMBERS_MIN + 3)
+    again = only(office)
     office.drop(citizen("V0").key)
+    (asked,) = office.reviews().values()
+    assert asked.left in office.members(), "it points at nothing that is gone"
+    assert office.answer_review(again, ReviewAnswer.UNSURE).review == again
     office.drop(citizen("V1").key)
+    office.drop(citizen("V2").key)
     assert office.reviews() == {}, "as large as that it is no longer"
 
 
