@@ -105,8 +105,8 @@ def test_a_sitting_goes_on_when_somebody_else_was_quicker(
             hoa.stewardship.resolve_review(claimed.review_id, ReviewAnswer.DIFFERENT, "seen")
             return "q"
 
-        moves = iter([taken_over, closed])
-        _Loop(hoa, ReviewFilter(), "side by side").run(lambda: next(moves)())
+        moves = (key() for key in (taken_over, closed))
+        _Loop(hoa, ReviewFilter(), "side by side").run(moves.__next__)
         assert "refused: REVIEW_CLAIMED" in capsys.readouterr().out
         for each in list(lan.stewardship.reviews(ReviewState.CLAIMED)):
             lan.stewardship.release_review(each.review_id)

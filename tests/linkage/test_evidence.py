@@ -126,7 +126,7 @@ VETOES: list[tuple[str, Features, dict[str, Any], dict[str, Any], str | None]] =
 
 
 def numbered(*numbers: str, **changes: Any) -> Features:
-    return varied(HOA, {"verified_ids": numbers, "personal_ids": numbers, **changes})
+    return msgspec.structs.replace(HOA, verified_ids=numbers, personal_ids=numbers, **changes)
 
 
 TWINS: list[Features] = [varied(CHILD, {"birth_order": order}) for order in (1, 2)]
