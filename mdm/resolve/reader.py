@@ -16,7 +16,6 @@ from mdm.config import Configuration
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import pair_of
-from mdm.domain.survivorship import GoldenValue
 from mdm.errors import (
     FeedResetError,
     InvalidInputError,
@@ -174,11 +173,6 @@ class Reader:
         with self._opened.index.read() as view:
             return read_page(view, after_seq, wanted)
 
-    def values_of(self, view: IndexView, numbers: Sequence[RecordNumber]) -> tuple[GoldenValue, ...]:
-        """Return the values that a golden record of these members shows, or would show."""
-        members = members_of(view, self._opened.configuration, numbers)
-        return values_of(view, self._opened.journal, members, self._opened.rules)
-
     def lookup_many(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str]
     ) -> tuple[list[str], list[int], int]:
@@ -244,7 +238,7 @@ class Reader:
         """Yield one consistent state; keep it no longer than one call."""
         opened = self._opened
         with opened.index.read() as view:
-            yield Reading(view, opened.engines, opened.configuration, opened.journal)
+            yield Reading(view, opened.engines, opened.configuration, opened.journal, opened.rules)
 
     def golden(self, golden_id: str) -> GoldenRecord:
         """Return what a golden ID answers: itself, its survivor, or that it is retired.

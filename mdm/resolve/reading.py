@@ -9,6 +9,7 @@ from mdm.domain.keys import GoldenId, parse_golden_id
 from mdm.domain.state import GoldenEntry
 from mdm.errors import UnknownGoldenIdError
 from mdm.resolve.engines import Engines
+from mdm.resolve.survivorship import RulesInForce
 from mdm.store.journal import JournalReader
 from mdm.store.view import IndexView
 
@@ -20,6 +21,7 @@ class Reading(NamedTuple):
     engines: Engines
     configuration: Configuration
     journal: JournalReader
+    rules: RulesInForce
 
 
 def issued(view: IndexView, golden_id: str) -> tuple[GoldenId, GoldenEntry]:

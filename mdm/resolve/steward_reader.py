@@ -15,6 +15,7 @@ from mdm.domain.state import Pair, pair_of
 from mdm.domain.survivorship import GoldenValue
 from mdm.errors import ActImpossibleError, UnknownGoldenIdError, UnknownRecordError, UnknownReviewError
 from mdm.limits import REVIEWS_EXAMINED_MAX
+from mdm.resolve import survivorship
 from mdm.resolve.commands import RecordGroup, ReviewFilter
 from mdm.resolve.desk import next_review, passes
 from mdm.resolve.etags import etag_of, parts_of_review
@@ -195,12 +196,16 @@ class StewardReader:
             pairs = [(fact.left, fact.right) for fact in facts if isinstance(fact, ev.JudgementMade)]
             return [each for pair in pairs if (each := _judgement(reading, pair)) is not None]
 
-    def values_of(self, groups: Sequence[RecordGroup]) -> list[GroupValues]:
+    def values_of(
+        self, groups: Sequence[RecordGroup], supposed: survivorship.Supposed | None = None
+    ) -> list[GroupValues]:
         """Return what golden records of these members show, or would show."""
         with self._reader.reading() as reading:
+            view, journal, rules = reading.view, reading.journal, reading.rules
+            members = [survivorship.members_of(view, reading.configuration, each.numbers) for each in groups]
             return [
-                GroupValues(each.golden_id, tuple(self._reader.values_of(reading.view, each.numbers)))
-                for each in groups
+                GroupValues(group.golden_id, survivorship.values_of(view, journal, each, rules, supposed))
+                for group, each in zip(groups, members, strict=True)
             ]
 
 

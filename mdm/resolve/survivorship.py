@@ -143,13 +143,26 @@ def _put_in_force(group: Group, cause: ev.Cause, body: bytes, reason: str) -> st
     return digest
 
 
+Supposed = tuple[str, str | None]
+"""A field and the value that is to be fixed for it; None lets a fixed one go."""
+
+
 def values_of(
-    view: IndexView, journal: JournalReader, members: Sequence[Member], in_force: RulesInForce
+    view: IndexView,
+    journal: JournalReader,
+    members: Sequence[Member],
+    in_force: RulesInForce,
+    supposed: Supposed | None = None,
 ) -> tuple[GoldenValue, ...]:
     """Return the values of a golden record, none without members. Cost: see `golden_values`."""
     if not members:
         return ()
     pins = _pins(view, journal, [member.number for member in members])
+    if supposed is not None:
+        field, value = supposed
+        pins = {name: pin for name, pin in pins.items() if name != field}
+        if value is not None:
+            pins[field] = Pin(value, members[0].number)
     return tuple(golden_values(members, in_force.rules.kinds[members[0].record.key.kind], completeness, pins))
 
 

@@ -33,6 +33,7 @@ from mdm.resolve.commands import (
 )
 from mdm.resolve.reader import Reader
 from mdm.resolve.steward_reader import StewardReader
+from mdm.resolve.survivorship import Supposed
 from mdm.server.calls import await_freshness, cause_of, request_of, token_at, write
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_answers import comparison_messages, golden_message, member_messages
@@ -152,15 +153,7 @@ class StewardshipService(StewardshipServiceServicer):
     ) -> wire.OverrideValueResponse:
         """Fix a value."""
         act = Pin(parse_golden_id(request.golden_id), request.field, request.value)
-        response = self._act("OverrideValue", request, act, context, wire.OverrideValueResponse())
-        if request.is_dry_run and response.effect.before:
-            # Nothing was fixed that could be read: what the field shows is told by the act itself.
-            shown = self._reader.golden(response.effect.before[0].golden_id)
-            was = [each.value for each in shown.values if each.field == request.field]
-            if was != [request.value]:
-                change = response.effect.value_changes.add(field=request.field, before=was, after=[request.value])
-                change.golden_id = shown.golden_id
-        return response
+        return self._act("OverrideValue", request, act, context, wire.OverrideValueResponse())
 
     def WithdrawOverride(
         self, request: wire.WithdrawOverrideRequest, context: grpc.ServicerContext
@@ -261,18 +254,22 @@ class StewardshipService(StewardshipServiceServicer):
         cause = cause_of(context, request.caller, method)
         command = Steward(self._request(cause, request), act, request.reason, request.etag, request.is_dry_run)
         answer = _answered(write(self._link, command, context))
-        return self._effect(answer, response, is_dry_run=request.is_dry_run)
+        return self._effect(answer, response, is_dry_run=request.is_dry_run, supposed=_supposed(act))
 
     def _request(self, cause: Cause, request: _ActRequest) -> Request:
         # A dry run is no act: its request id must not be taken for the one that follows.
         content = request if isinstance(request, Message) else common.Caller()
         return request_of(cause, "" if request.is_dry_run else request.request_id, content)
 
-    def _effect(self, answer: StewardAnswer, response: _Response, *, is_dry_run: bool) -> _Response:
+    def _effect(
+        self, answer: StewardAnswer, response: _Response, *, is_dry_run: bool, supposed: Supposed | None = None
+    ) -> _Response:
         stewards = self._stewards
         contradicted = stewards.judgements_of(answer.contradicted)
         named = numbers_named(answer).union(*(each.pair for each in contradicted))
-        values = (stewards.values_of(answer.before), stewards.values_of(answer.after)) if is_dry_run else ((), ())
+        values = (
+            (stewards.values_of(answer.before), stewards.values_of(answer.after, supposed)) if is_dry_run else ((), ())
+        )
         effect = effect_message(answer, stewards.keys_of(named), contradicted, values)
         token = None if is_dry_run else token_at(self._reader, answer.seq)
         return type(response)(effect=effect, token=token)
@@ -303,6 +300,17 @@ class StewardshipService(StewardshipServiceServicer):
         if reference.WhichOneof("record") == "golden_id":
             return self._stewards.anchor_of(reference.golden_id)
         return self._stewards.number_of(source_key(reference.key))
+
+
+def _supposed(act: Act) -> Supposed | None:
+    """Return what an act would fix or let go: a dry run writes nothing that could be read."""
+    match act:
+        case Pin():
+            return act.field, act.value
+        case Unpin():
+            return act.field, None
+        case _:
+            return None
 
 
 def _answered(answer: Accepted) -> StewardAnswer:

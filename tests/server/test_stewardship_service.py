@@ -316,6 +316,10 @@ def test_a_value_is_checked_before_it_is_fixed(service: Service) -> None:
     service.stewards.OverrideValue(fixed, timeout=DEADLINE_S)
     assert "Trần Văn Đúng" in {each.value for each in service.shown(golden_id).values}
     free = wire.WithdrawOverrideRequest(golden_id=golden_id, field="full_name", reason="passport was false")
+    untried = wire.WithdrawOverrideRequest(is_dry_run=True)
+    untried.MergeFrom(free)
+    (change,) = service.stewards.WithdrawOverride(untried, timeout=DEADLINE_S).effect.value_changes
+    assert (list(change.before), list(change.after)) == (["Trần Văn Đúng"], was)
     service.stewards.WithdrawOverride(free, timeout=DEADLINE_S)
     assert "Trần Văn Đúng" not in {each.value for each in service.shown(golden_id).values}
 
