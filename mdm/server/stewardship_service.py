@@ -218,7 +218,7 @@ class StewardshipService(StewardshipServiceServicer):
     ) -> wire.ReleaseReviewResponse:
         """Give a review back or escalate it."""
         cause = _named(cause_of(context, request.caller, "ReleaseReview"))
-        if request.is_escalated and not request.reason:
+        if request.is_escalated and not request.reason.strip():
             raise InvalidInputError("reason", "must say why the review is escalated")
         command = ReleaseReview(
             request_of(cause, request.request_id, request),
@@ -257,6 +257,8 @@ class StewardshipService(StewardshipServiceServicer):
         return self._effect(answer, response, is_dry_run=request.is_dry_run, supposed=_supposed(act))
 
     def _request(self, cause: Cause, request: _ActRequest) -> Request:
+        if request.reason.isspace():
+            raise InvalidInputError("reason", "must say why")
         # A dry run is no act: its request id must not be taken for the one that follows.
         content = request if isinstance(request, Message) else common.Caller()
         return request_of(cause, "" if request.is_dry_run else request.request_id, content)

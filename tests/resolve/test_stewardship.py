@@ -426,6 +426,21 @@ def test_who_carries_either_number_of_a_bearer_under_two_links_after_same(office
     assert office.crosswalk() == before
 
 
+def test_withdrawing_a_same_that_overruled_a_veto_parts_whoever_came_by_it(office: Office) -> None:
+    first, second = citizen("A", personal_id=ID), citizen("B", personal_id=OTHER_ID, phone="0911222333")
+    office.put_all([first, second])
+    was = [golden(office, each) for each in (first, second)]
+    judged = office.same(first, second).judgement
+    later = [citizen("A2", personal_id=ID), citizen("B2", personal_id=OTHER_ID)]
+    office.put_all(later)
+    assert {golden(office, each) for each in (first, second, *later)} == {was[0]}
+    office.steward(WithdrawJudgement(judged))
+    assert [golden(office, each) for each in (first, second)] == was
+    assert [golden(office, each) for each in later] == was, "each with those of its number"
+    assert office.relink().phase is Phase.COMMITTED
+    assert [golden(office, each) for each in (first, second, *later)] == was * 2
+
+
 def test_a_same_about_a_record_without_a_number_lets_no_other_number_in(office: Office) -> None:
     numbered, bare = citizen("A", personal_id=ID), citizen("B", "Lý Quốc Cường", "1950-01-02", sex="M")
     office.put_all([numbered, bare])

@@ -293,6 +293,8 @@ def test_stale_and_impossible_acts_have_their_reasons(service: Service) -> None:
         wire.SplitRequest(golden_id="C-1", reason="x", keys=[key("A")] * (SPLIT_RECORDS_MAX + 1)),
         wire.OverrideValueRequest(golden_id="C-1", field="full name", value="x", reason="x"),
         wire.ResolveReviewRequest(review_id="R-1", reason="x"),
+        wire.ResolveReviewRequest(review_id="R-1", answer=wire.REVIEW_ANSWER_UNSURE, reason=" \n"),
+        wire.ReleaseReviewRequest(review_id="R-1", is_escalated=True, reason=" ", caller=HOA),
     ],
     ids=lambda request: type(request).__name__,
 )
