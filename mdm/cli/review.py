@@ -42,6 +42,12 @@ _WORDS = "  ".join(f"[{key}] {words}" for key, words in _KEYS.items())
 _REASON = "compared side by side"
 _REASON_MAX = 256
 """Characters, as the service takes them."""
+_WITHOUT_EFFECT = {
+    "unsure": "at rest for 30 days, or until its evidence changes",
+    "accept": "accepted, and comes back when the golden record has doubled",
+    "reject": "rejected",
+}
+"""Answers that leave every golden record as it is, and what becomes of the review."""
 _VALUE_WIDTH = 38
 _FIELD_WIDTH = 35
 
@@ -152,6 +158,9 @@ def answer(
     said = _member(ReviewAnswer, what, "the answer")
     with connected(server, acting(actor)) as client:
         effect = client.stewardship.resolve_review(review_id, said, reason, etag=etag, is_dry_run=dry_run)
+    if said.value in _WITHOUT_EFFECT and not as_json:
+        print(f"{review_id} {'would be' if dry_run else 'is'} {_WITHOUT_EFFECT[said.value]}")
+        return
     show_effect(effect, as_json=as_json, is_dry_run=dry_run)
 
 

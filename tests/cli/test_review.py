@@ -113,6 +113,24 @@ def test_a_sitting_goes_on_when_somebody_else_was_quicker(
     assert len(waiting(mdm, server)) == 1
 
 
+@pytest.mark.usefixtures("empty_queue")
+def test_an_answer_that_leaves_all_as_it_is_says_what_becomes_of_the_review(
+    mdm: Run, server: RunningServer, tmp_path: Path
+) -> None:
+    load(mdm, server, tmp_path, *namesakes(8))
+    (asked,) = (str(each["review_id"]) for each in waiting(mdm, server))
+
+    def is_parked() -> bool:
+        return asked in {each["review_id"] for each in waiting(mdm, server, "--state", "parked")}
+
+    why = ("--reason", "no card seen", "--server", server.address, "--actor", "hoa")
+    assert f"{asked} would be at rest" in mdm("review", "answer", asked, "unsure", *why, "--dry-run").stdout
+    assert not is_parked()
+    assert f"{asked} is at rest for 30 days" in mdm("review", "answer", asked, "unsure", *why).stdout
+    assert is_parked()
+    assert mdm("review", "answer", asked, "different", *why).returncode == 0
+
+
 def test_judge_shows_its_effect_first_and_is_withdrawn_by_its_id(
     mdm: Run, server: RunningServer, tmp_path: Path
 ) -> None:
@@ -184,6 +202,7 @@ def test_help_teaches(mdm: Run) -> None:
         helped = mdm(command, "--help")
         assert helped.returncode == 0
         assert f"mdm {command}" in helped.stdout
+        assert "default: ()" not in helped.stdout
 
 
 def test_wrong_usage_is_named(mdm: Run, server: RunningServer) -> None:
