@@ -102,6 +102,7 @@ def why_not(
     for obstacle in found.obstacles:
         named = [*map(key_in_words, obstacle.keys), *obstacle.rival_golden_ids]
         print(f"- {in_words(obstacle.sentence, language)}{_listed(named)}")
+    _print_judged(found.pair)
     for enough in found.enough:
         print(f"+ {in_words(enough.sentence, language)}")
 
@@ -196,8 +197,7 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
         print(in_words(pair.summary, language))
     for ruling in pair.rulings:
         print(f"{ruling.rule}: {in_words(ruling.sentence, language)}")
-    if pair.judged is not None:
-        print(f"judged {_day(pair.judged)} by {pair.judged.actor or 'nobody named'}{reason_in_words(pair.judged)}")
+    _print_judged(pair)
     if pair.question is not None:
         print(f"question: {in_words(pair.question.sentence, language)}")
     found_by = " · ".join(in_words(each.sentence, language) for each in pair.shared_blocks)
@@ -209,6 +209,11 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
     if pair.was_decided_otherwise:
         print("they were decided under another model or epoch than the numbers above are of")
     print(f"model {pair.model_digest}, epoch {pair.epoch_digest}")
+
+
+def _print_judged(pair: PairExplanation) -> None:
+    if pair.judged is not None:
+        print(f"judged {_day(pair.judged)} by {pair.judged.actor or 'nobody named'}{reason_in_words(pair.judged)}")
 
 
 def _print_heads(pair: PairExplanation) -> None:

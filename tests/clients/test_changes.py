@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +153,30 @@ def test_only_one_may_follow_into_a_file(client: Client, tmp_path: Path) -> None
             with pytest.raises(CrosswalkCopyError, match="only one"):
                 second.apply(ChangeBatch((), "another", is_current=False))
             assert list(second.rows()) == before
+
+
+def test_a_file_that_cannot_be_a_copy_is_refused_and_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "notes.sqlite"
+    text.write_text("none of ours", encoding="ascii")
+    with pytest.raises(CrosswalkCopyError, match="not a database"):
+        CrosswalkCopy(text)
+    assert text.read_text(encoding="ascii") == "none of ours"
+    with pytest.raises(CrosswalkCopyError, match="unable to open"):
+        CrosswalkCopy(tmp_path)
+
+
+def test_a_copy_that_another_program_holds_is_as_before_and_goes_on_later(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "copy.sqlite"
+    with CrosswalkCopy(path, ["hospital"]) as copy, contextlib.closing(sqlite3.connect(path)) as other:
+        next(follow(client, copy))
+        before = list(copy.rows())
+        other.execute("BEGIN IMMEDIATE")
+        copy._connection.execute("PRAGMA busy_timeout = 10")
+        with pytest.raises(CrosswalkCopyError, match="locked"):
+            copy.apply(ChangeBatch((), copy.token, is_current=True))
+        other.rollback()
+        copy.apply(ChangeBatch((), copy.token, is_current=True))
+        assert list(copy.rows()) == before
 
 
 def test_asyncio_follows_as_well(server: RunningServer, client: Client, tmp_path: Path) -> None:

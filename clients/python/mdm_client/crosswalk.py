@@ -51,15 +51,16 @@ class CrosswalkCopy:
             kind: The only kind that it holds; None means both.
 
         Raises:
-            CrosswalkCopyError: The file holds other registries or another kind.
+            CrosswalkCopyError: The file holds other registries or another kind, or is no copy at all.
         """
         self.registries = tuple(sorted(registries))
         self.kind = kind
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.executescript(_SCHEMA)
         wanted = f"{','.join(self.registries)} {kind or ''}"
-        self._connection.execute("INSERT OR IGNORE INTO feed VALUES (1, '', ?)", (wanted,))
-        self.token, held = self._connection.execute("SELECT token, wanted FROM feed").fetchone()
+        with _told():
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute("INSERT OR IGNORE INTO feed VALUES (1, '', ?)", (wanted,))
+            self.token, held = self._connection.execute("SELECT token, wanted FROM feed").fetchone()
         """Position of the rows; empty before the first load."""
         if held != wanted:
             self.close()
@@ -156,13 +157,16 @@ class CrosswalkCopy:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with _told():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has rolled back by itself where the disk is full.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def _move_to(self, token: str) -> None:
         moved = self._connection.execute("UPDATE feed SET token = ? WHERE token = ?", (token, self.token))
@@ -230,6 +234,15 @@ async def _async_export(client: AsyncClient, copy: CrosswalkCopy) -> None:
 
 def _lookup(client: Client, key: SourceKey, fresh: str) -> str:
     return client.lookup(key.registry, key.kind, key.record_id, fresh=fresh).golden_id
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what SQLite says of the file into the error of this module."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise CrosswalkCopyError(f"the file cannot be used as a copy: {error}") from error
 
 
 def _row(key: SourceKey) -> tuple[str, str, str]:

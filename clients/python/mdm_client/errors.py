@@ -12,7 +12,7 @@
     ├── SeveralHoldersError           `.one()` found several
     ├── NoHolderError                 `.one()` found none
     ├── IncompleteExportError         an export broke off
-    ├── CrosswalkCopyError            a copy of the crosswalk is another one, or somebody else moved it on
+    ├── CrosswalkCopyError            a copy of the crosswalk is another one, unusable, or somebody else moved it on
     └── IngestError                   a load cannot be resumed
 
 No message holds a person's data.
@@ -115,7 +115,7 @@ class IncompleteExportError(MdmError):
 
 
 class CrosswalkCopyError(MdmError):
-    """A file is a copy of other registries or another kind, or another process moved it on meanwhile."""
+    """A file is a copy of other registries or another kind, or none, or another process moved it on meanwhile."""
 
 
 class IngestError(MdmError):
