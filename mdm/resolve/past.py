@@ -33,6 +33,8 @@ class PastGolden(msgspec.Struct, frozen=True):
     absorbed: tuple[GoldenId, ...]
     pins: tuple[tuple[str, int], ...]
     """(field, payload id) of values that stewards had fixed."""
+    is_erased: bool = False
+    """Whether its values had been destroyed by then."""
 
 
 class PastGoldenRecord(msgspec.Struct, frozen=True):
@@ -50,6 +52,7 @@ class _Standing(msgspec.Struct):
 
     survivor: GoldenId | None = None
     is_retired: bool = False
+    is_erased: bool = False
     members: set[RecordNumber] = msgspec.field(default_factory=set)
     anchor: RecordNumber | None = None
     absorbed: set[GoldenId] = msgspec.field(default_factory=set)
@@ -70,7 +73,7 @@ def golden_at(reading: Reading, golden_id: GoldenId, seq: int) -> PastGolden:
         raise GoldenIdNotYetIssuedError("this golden ID was issued later than as_of")
     own = _standing(reading, golden_id, seq)
     if own.is_retired:
-        return PastGolden(golden_id, None, GoldenState.RETIRED, (), None, (), ())
+        return PastGolden(golden_id, None, GoldenState.RETIRED, (), None, (), (), own.is_erased)
     surviving = own.survivor or golden_id
     found = own if own.survivor is None else _standing(reading, own.survivor, seq)
     absorbed = (each for each in sorted(found.absorbed) if _standing(reading, each, seq).survivor == surviving)
@@ -132,6 +135,7 @@ def past_golden_record(reading: Reading, requested: GoldenId, seq: int) -> PastG
         past.absorbed,
         0,
         reading.view.applied_seq,
+        past.is_erased,
     )
     return PastGoldenRecord(known, seq, len(past.members) - len(members))
 
@@ -188,6 +192,8 @@ def _change(reading: Reading, found: _Standing, seq: int, change: GoldenChange) 
             found.absorbed.add(change.other)
         case ChangeKind.RETIRED:
             found.is_retired, found.survivor = True, None
+        case ChangeKind.ERASED:
+            found.is_erased = True
         case ChangeKind.ANCHOR_MOVED:
             fact = _fact(reading, seq)
             if isinstance(fact, ev.AnchorMoved):

@@ -13,7 +13,7 @@ from mdm.domain.changes import Changes
 from mdm.domain.keys import EntityKind, RecordNumber, golden_id
 from mdm.domain.state import MemoryState, apply
 from mdm.errors import GoldenIdNotYetIssuedError, InvalidInputError, InvalidTokenError, UnknownGoldenIdError
-from mdm.resolve.commands import Pin, Unmerge
+from mdm.resolve.commands import Erase, EraseAnswer, Pin, Request, Unmerge
 from mdm.resolve.group import Group
 from mdm.resolve.past import golden_at, past_golden_record, record_at
 from mdm.resolve.payloads import decode_payload
@@ -171,6 +171,18 @@ def test_an_erased_member_of_then_is_counted_and_not_shown(office: Office) -> No
     with reading(office) as (_, state):
         found = past_golden_record(state, identifier, seq)
     assert ([each.key for each in found.record.members], found.erased_count) == ([records[0].key], 1)
+
+
+def test_an_erasure_is_known_from_its_own_position_on(office: Office) -> None:
+    office.put(citizen("A", personal_id=ID))
+    before, identifier = office.seq, office.id_of(citizen("A"))
+    assert identifier is not None
+    (done,) = office.execute(Erase(Request(ev.Cause(actor="operator", method="Test")), identifier))
+    assert isinstance(done, EraseAnswer), done
+    with reading(office) as (_, state):
+        then, now = (past_golden_record(state, identifier, seq) for seq in (before, done.erasure_seq))
+    assert (then.record.state, then.record.is_erased, then.erased_count) == (GoldenState.ACTIVE, False, 1)
+    assert (now.record.state, now.record.is_erased, now.erased_count) == (GoldenState.RETIRED, True, 0)
 
 
 def test_a_moment_is_a_position_or_a_time_that_has_passed(office: Office) -> None:

@@ -26,15 +26,21 @@ _NO_ACT = ev.RecordUpserted | ev.RecordDeleted | ev.RelinkProgressed | ev.LoadPr
 
 
 def reason_behind(journal: JournalReader, event: ev.Event) -> str | None:
-    """Return why a steward acted, for an event that is part of the act; None if it is part of none. So of an erasure.
+    """Return why a steward acted, for an event that is part of the act; None if it is part of none.
 
     Empty where a record that the words are about was erased. Cost: 20 µs an event looked at, two or three of them for
-    all but a withdrawal that has much decided anew.
+    all but a withdrawal that has much decided anew; at most `ACT_EVENTS_EXAMINED_MAX` to either side.
     """
-    if isinstance(event.fact, ev.SubjectErased):
-        return event.fact.reason
     act = _act(journal, event)
     return read_reason(journal, act.fact.reason_ids) if act and isinstance(act.fact, _Saying) else None
+
+
+def erasure_behind(journal: JournalReader, event: ev.Event, erased_seq: int) -> ev.SubjectErased | None:
+    """Return an erasure if an event is part of its transaction."""
+    erasure = _event(journal, erased_seq)
+    if erasure is None or _transaction(erasure) != _transaction(event):
+        return None
+    return erasure.fact if isinstance(erasure.fact, ev.SubjectErased) else None
 
 
 def is_inherited(journal: JournalReader, event: ev.Event) -> bool:
@@ -53,6 +59,8 @@ def _act(journal: JournalReader, event: ev.Event) -> ev.Event | None:
     if isinstance(fact, ev.JudgementWithdrawn):
         # A steward always says why: the record changed its bearer, and what was said of the former one is over.
         return None
+    if _is_of_none(fact):
+        return None
     before = next(_saying_why(journal, event, -1), None)
     # Judgements come last in an act, before the questions that they close: others are of an act before this one.
     if before is not None and (isinstance(fact, ev.PotentialMatchClosed) or not _is_made(before)):
@@ -65,11 +73,17 @@ def _saying_why(journal: JournalReader, event: ev.Event, step: int) -> Iterator[
     """Yield the events of the same transaction that say why, going on from one of its events."""
     for seq in range(event.seq + step, event.seq + step * (ACT_EVENTS_EXAMINED_MAX + 1), step):
         found = _event(journal, seq)
-        if found is None or isinstance(found.fact, _NO_ACT) or _transaction(found) != _transaction(event):
+        if found is None or _is_of_none(found.fact) or _transaction(found) != _transaction(event):
             return
         is_why = isinstance(found.fact, _Saying) and bool(found.fact.reason_ids)
         if is_why or (_is_made(found) and not is_inherited(journal, found)):
             yield found
+
+
+def _is_of_none(fact: ev.Fact) -> bool:
+    if isinstance(fact, ev.RecordsRegrouped):
+        return fact.reason is not ev.RegroupReason.JUDGEMENT
+    return isinstance(fact, _NO_ACT)
 
 
 def _is_made(event: ev.Event) -> bool:

@@ -14,7 +14,7 @@ from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
 from mdm.domain.reviews import ReviewKind
 from mdm.domain.state import Pair
 from mdm.limits import HISTORY_RECORDS_SHOWN_MAX
-from mdm.resolve.explain.acts import is_inherited, reason_behind
+from mdm.resolve.explain.acts import erasure_behind, is_inherited, reason_behind
 from mdm.resolve.explain.phrases import Sentence, by_ground, named, phrase, weighed, with_detail
 from mdm.resolve.matcher import STEWARD_BITS
 from mdm.resolve.reading import Reading
@@ -188,9 +188,16 @@ def _of_event(reading: Reading, golden_id: GoldenId, seq: int, changes: Changes)
     own = [each for each in changes.goldens if each.golden_id == golden_id]
     reason = reason_behind(reading.journal, event) if isinstance(event.fact, _OF_ACTS) else None
     is_left = is_inherited(reading.journal, event)
+    golden = reading.view.golden(golden_id)
+    # Nothing happens to an erased golden ID any more.
+    erased_seq = golden.changed_seq if golden is not None and golden.is_erased else 0
+    erasure = erasure_behind(reading.journal, event, erased_seq)
+    if erasure is not None:
+        reason = erasure.reason
     for ordinal, change in enumerate(own, start=1):
         why = _why(event.fact, change.kind, is_act=reason is not None)
         why = why._replace(detail="inherited") if is_left else why
+        why = why._replace(ground=Ground.OPERATOR) if erasure is not None else why
         numbers = _numbers(change, changes, event.fact, own)
         partner = next((each for each in why.partners if each is not None and each not in numbers), None)
         entries.append(
@@ -234,7 +241,6 @@ _OF_ACTS = (
     | ev.ReviewParked
     | ev.ReviewEscalated
     | ev.ReviewSettled
-    | ev.SubjectErased
 )
 """Facts that may be part of a steward's act."""
 

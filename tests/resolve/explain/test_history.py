@@ -427,10 +427,16 @@ def test_a_golden_record_that_grew_too_large_and_is_right_says_so(office: Office
 
 def test_an_erasure_stands_in_the_history_of_the_id_that_remains(office: Office) -> None:
     office.put(citizen("A", personal_id=ID))
-    identifier = office.id_of(citizen("A"))
+    before, identifier = office.seq, office.id_of(citizen("A"))
     assert identifier is not None
     request = Request(ev.Cause(actor="operator", method="Test"))
     (done,) = office.execute(Erase(request, identifier, reason="asked for in writing"))
     assert isinstance(done, EraseAnswer), done
-    erased = entry(history(office, identifier), ChangeKind.ERASED)
-    assert (erased.ground, erased.cause.actor, erased.reason) == (Ground.OPERATOR, "operator", "asked for in writing")
+    found = history(office, identifier)
+    words = "asked for in writing"
+    assert said(found, before) == [
+        (ChangeKind.RETIRED, Ground.OPERATOR, words),
+        (ChangeKind.LEFT, Ground.OPERATOR, words),
+        (ChangeKind.ERASED, Ground.OPERATOR, words),
+    ]
+    assert found.entries[0].ground is Ground.DECISION
