@@ -393,7 +393,7 @@ class SubjectErased(msgspec.Struct, frozen=True, array_like=True, tag="SubjectEr
     numbers: tuple[RecordNumber, ...]
     """Records erased with all their versions."""
     passed_on: tuple[tuple[RecordNumber, int], ...] = ()
-    """(record, payload id): records that have another bearer since; erased up to this version of the former one."""
+    """(record, payload id): records that have another bearer since; erased up to the former one's last payload."""
     reason: str = ""
     """Why, in the operator's words; no personal data."""
 

@@ -53,7 +53,8 @@ def note_returned(state: IdentityState, fact: ev.RecordUpserted, old: RecordEntr
     withdrawn = tuple(number for number in golden.withdrawn if number != fact.number)
     passed_on = golden.passed_on
     if fact.is_new_bearer:
-        passed_on = (*(each for each in passed_on if each[0] != fact.number), (fact.number, old.payload_id))
+        # Up to the new bearer's first payload: what stewards fixed and said came behind the former one's last version.
+        passed_on = (*(each for each in passed_on if each[0] != fact.number), (fact.number, fact.payload_id - 1))
     state.put_golden(golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn, passed_on=passed_on))
 
 

@@ -83,8 +83,10 @@ class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
     withdrawn: tuple[RecordNumber, ...] = ()
     """Sorted: deleted records that belonged to it until then, whose values the journal still holds."""
     passed_on: tuple[tuple[RecordNumber, int], ...] = ()
-    """(record, payload id): keys that belonged to it and changed their bearer after this version."""
+    """(record, payload id): keys that belonged to it and have another bearer since; the last payload of its own."""
     is_erased: bool = False
+    retired_with: tuple[GoldenId, ...] = ()
+    """Of a retired ID: those that redirected to it until then, or the one that it redirected to."""
 
 
 class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
@@ -442,11 +444,20 @@ def _retire(state: IdentityState, seq: int, golden_id: GoldenId) -> None:
     if entry.survivor is not None:
         survivor = _known_golden(state, entry.survivor)
         rest = tuple(other for other in survivor.absorbed if other != golden_id)
-        state.put_golden(entry.survivor, msgspec.structs.replace(survivor, absorbed=rest, changed_seq=seq))
+        together = (*survivor.retired_with, golden_id)
+        survivor = msgspec.structs.replace(survivor, absorbed=rest, changed_seq=seq, retired_with=together)
+        state.put_golden(entry.survivor, survivor)
     state.put_golden(
         golden_id,
         msgspec.structs.replace(
-            entry, anchor=None, survivor=None, is_retired=True, changed_seq=seq, merged_seq=0, merged_members=()
+            entry,
+            anchor=None,
+            survivor=None,
+            is_retired=True,
+            changed_seq=seq,
+            merged_seq=0,
+            merged_members=(),
+            retired_with=(entry.survivor,) if entry.survivor is not None else entry.retired_with,
         ),
     )
 

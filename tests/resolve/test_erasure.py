@@ -18,8 +18,9 @@ from mdm.domain.records import SourceRecord
 from mdm.errors import StoreError
 from mdm.linkage.normalise.text import fold
 from mdm.resolve import erasure, renewal
-from mdm.resolve.commands import Erase, EraseAnswer, Refusal, Request, StartRelink, WriteOutcome
+from mdm.resolve.commands import Erase, EraseAnswer, Pin, Refusal, Request, StartRelink, WriteOutcome
 from mdm.resolve.group import Group
+from mdm.resolve.payloads import encode_payload
 from mdm.resolve.projection import rebuild, verify
 from mdm.resolve.relink_runs import PLAN_FILE, Phase, read_state
 from mdm.store.data_directory import DataDirectory
@@ -438,3 +439,44 @@ def test_an_erasure_that_is_killed_at_any_stage_is_finished_by_the_next_start(
     assert survivors == OTHERS
     office.close()
     assert verify(office.path).is_equal
+
+
+def test_what_stewards_fixed_and_said_of_a_former_bearer_goes_with_it(tmp_path: Path) -> None:
+    office = Office(tmp_path / "data")
+    former = citizen("PASSED", NAME, "1984-11-23", registry="company", phone="", address="77 Hẻm Bí Mật, Quận 1")
+    present = citizen("PASSED", "Trần Văn Dũng", "1961-02-11", registry="company", sex="M", phone="", address="")
+    office.put(former)
+    left = id_of_record(office, former)
+    office.steward(Pin(left, "other_name", "Zuyển Bí Danh"))
+    assert office.put(present).is_new_bearer
+    assert erased(office, left).erasure_seq
+    payloads = [payload for payload_id in range(1, 100) if (payload := office.writer._journal.payload(payload_id))]
+    assert payloads == [encode_payload(present)], "neither the fixed value nor its reason"
+    office.close()
+
+
+def test_an_id_that_was_merged_away_before_it_was_retired_stands_for_the_same_deleted_records(tmp_path: Path) -> None:
+    for asked in (0, 1):
+        office = Office(tmp_path / str(asked) / "data")
+        one, other = citizen("A1", NAME, "1984-11-23"), citizen("A2", "Phan Thị Lệ", "1970-07-07", phone="0911222333")
+        office.put_all([one, other])
+        ids = [id_of_record(office, each) for each in (one, other)]
+        office.steward(ev.Merge(ids[0], ids[1]))
+        for record in (one, other):
+            office.drop(record.key)
+        assert all(office.golden(each).is_retired for each in ids)
+        assert erased(office, ids[asked]).erasure_seq
+        (fact,) = [event.fact for event in office.events() if isinstance(event.fact, ev.SubjectErased)]
+        assert (len(fact.numbers), set(fact.golden_ids)) == (2, set(ids))
+        assert all(office.golden(each).is_erased for each in ids)
+        purge(office)
+        assert holding(office.path, (NAME, "Phan Thị Lệ", "0911222333")) == {}
+        assert erased(office, ids[1 - asked]).erasure_seq == 0
+        office.close()
+        assert verify(office.path).is_equal
+
+
+def id_of_record(office: Office, record: SourceRecord) -> GoldenId:
+    golden_id = office.id_of(record)
+    assert golden_id is not None
+    return golden_id
