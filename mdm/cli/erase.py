@@ -90,7 +90,8 @@ def _wait(client: Client, token: str, timeout_s: float) -> bool:
     until_s = time.monotonic() + timeout_s
     is_said = False
     while True:
-        if any(each.token == token and each.is_finished for each in client.erasures.list()):
+        # The latest come first, so that this rarely looks at more than one page.
+        if next((each.is_finished for each in client.erasures.list() if each.token == token), False):
             return True
         if time.monotonic() > until_s:
             return False
