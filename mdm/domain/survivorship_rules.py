@@ -14,6 +14,7 @@ from mdm.config import Configuration
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import BusinessAttributes, CitizenAttributes
 from mdm.errors import ConfigurationError
+from mdm.limits import SURVIVORSHIP_LINE_BYTES_MAX
 
 
 class Criterion(enum.StrEnum):
@@ -69,12 +70,16 @@ class SurvivorshipRules(msgspec.Struct, frozen=True):
         Raises:
             ConfigurationError: No TOML in UTF-8, or a section, field or criterion that there is none of; names it.
         """
+        if any(len(line) > SURVIVORSHIP_LINE_BYTES_MAX for line in body.splitlines()):
+            raise ConfigurationError("survivorship", f"must have lines of at most {SURVIVORSHIP_LINE_BYTES_MAX} bytes")
         try:
             raw = tomllib.loads(body.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise ConfigurationError("survivorship", "must be UTF-8") from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigurationError("survivorship", f"is no TOML: {error}") from error
+        except RecursionError as error:
+            raise ConfigurationError("survivorship", "must not nest so deeply") from error
         _check_keys(raw, [kind.value for kind in EntityKind], "")
         return cls({kind: _kind_rules(kind, raw.get(kind.value)) for kind in EntityKind})
 

@@ -24,6 +24,8 @@ def test_a_field_has_its_own_criteria_or_those_of_its_kind() -> None:
 
 BAD = [
     ("[citizen", "survivorship", "is no TOML"),
+    ("a = " + "[\n" * 40_000, "survivorship", "must not nest so deeply"),
+    (".".join("a" * 20_000) + " = 1", "survivorship", "must have lines of at most 2000 bytes"),
     ('[citizens]\ndefault = ["trust"]', "citizens", "must be one of citizen, business"),
     ("", "citizen", "must be a table"),
     ("[citizen]", "citizen.default", "must list the criteria"),
