@@ -58,6 +58,8 @@ class CrosswalkCopy:
         wanted = f"{','.join(self.registries)} {kind or ''}"
         with _told():
             self._connection = sqlite3.connect(path, isolation_level=None)
+            # Keys of erased people must not stay in the pages that their rows leave, whatever SQLite was built with.
+            self._connection.execute("PRAGMA secure_delete = ON")
             self._connection.executescript(_SCHEMA)
             self._connection.execute("INSERT OR IGNORE INTO feed VALUES (1, '', ?)", (wanted,))
             self.token, held = self._connection.execute("SELECT token, wanted FROM feed").fetchone()
