@@ -107,7 +107,9 @@ def _moment(text: str) -> str | dt.datetime:
 def _line(entry: HistoryEntry, language: Language) -> str:
     at = entry.happened_at.astimezone(CITY_TIME).strftime("%Y-%m-%d %H:%M:%S")
     more = entry.record_count - len(entry.keys)
-    records = ", ".join(map(key_in_words, entry.keys)) + (f" and {more} more" if more else "")
+    keys = ", ".join(map(key_in_words, entry.keys))
+    # An erased record has no key any more, and a large event names its first records alone.
+    records = f"{keys} and {more} more" if keys and more else keys or (f"{more} erased" if more else "")
     facts = (
         records,
         f"with {key_in_words(entry.partner)}" if entry.partner else "",

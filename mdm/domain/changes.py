@@ -217,7 +217,8 @@ def _changes(notes: _Notes, event: ev.Event) -> Changes | None:
     if notes.reviews:
         goldens += _of_reviews(notes, subjects)
     if isinstance(event.fact, ev.SubjectErased):
-        subjects += event.fact.numbers
+        # Also records that were deleted before or have another bearer: who follows their registries has to hear of it.
+        subjects += (*event.fact.numbers, *(number for number, _ in event.fact.passed_on))
     if not goldens:
         return None
     if subjects:

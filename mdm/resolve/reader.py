@@ -191,7 +191,7 @@ class Reader:
             number = view.number_of(key)
             entry = view.record(number) if number is not None else None
             if number is None or entry is None:
-                raise UnknownRecordError("no record was ever stored under this key")
+                raise UnknownRecordError("no record is stored under this key")
             payload = view.raw(number)
             state = RecordState.FOUND if entry.golden_id else RecordState.PENDING
             return StoredRecord(

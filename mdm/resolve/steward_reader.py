@@ -93,7 +93,7 @@ class StewardReader:
         with self._reader.reading() as reading:
             number = reading.view.number_of(key)
         if number is None:
-            raise UnknownRecordError("no record was ever stored under this key")
+            raise UnknownRecordError("no record is stored under this key")
         return number
 
     def anchor_of(self, golden_id: str) -> RecordNumber:

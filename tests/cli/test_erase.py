@@ -68,6 +68,12 @@ def test_a_person_is_shown_then_erased_and_nothing_is_left(mdm: Run, server: Run
         assert (listed["golden_ids"], listed["record_count"], listed["reason"]) == ([golden_id], 2, "request 7")
         assert "request 7" in mdm("erase", "--list", *at(server)).stdout
 
+        told = mdm("history", golden_id, *at(server)).stdout
+        assert "A record joined (the machine's decision)" in told
+        assert "[1 erased · " in told, "the key is gone"
+        assert "A record left (an operator)" in told
+        assert "The values of all its records were destroyed (an operator)" in told.splitlines()[-1]
+
         again = json.loads(mdm("erase", golden_id, "--reason", "twice", "--yes", "--json", *at(server)).stdout)
         assert (again["record_count"], again["token"], again["is_finished"]) == (0, "", True)
         assert put(client, "ERASED-1") != golden_id, "a new record of a new golden ID"

@@ -123,7 +123,7 @@ def test_a_pair_as_json_adds_up(mdm: Run, address: str) -> None:
     [
         (("why", *DC1), 2, "give two of: a golden ID, or a registry"),
         (("why", *DC1, *DC2, "C-1"), 2, "give two of: a golden ID, or a registry"),
-        (("why", *DC1, "household", "citizen", "NONE"), 1, "right: no record was ever stored under this key"),
+        (("why", *DC1, "household", "citizen", "NONE"), 1, "right: no record is stored under this key"),
         (("why", *DC1, *DC1), 1, "right: must be another record or golden record than left"),
         (("why-not", "C-1", *DC1), 1, "left.golden_id: must look like C-XXXX-XXXX-XXXX-X"),
         (("why", *DC1, *DC2, "--language", "fr"), 2, "'fr' is not one of 'en', 'vi'"),

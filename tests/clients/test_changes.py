@@ -216,6 +216,19 @@ def test_an_erased_record_leaves_the_copy_and_a_new_epoch_makes_it_anew(tmp_path
             assert list(copy.rows()) == exported_rows(client)
 
 
+def test_an_erasure_is_told_and_its_rows_leave_the_copy(client: Client, tmp_path: Path) -> None:
+    golden_id = client.upsert(person("to-erase", "079171003333", name="Ngô Bảo Quyên")).golden_id
+    with CrosswalkCopy(tmp_path / "copy.sqlite") as copy:
+        until_current(follow(client, copy))
+        assert copy.records(golden_id)
+        token = client.erasures.erase(golden_id, "asked for").token
+        batches = until_current(follow(client, copy), token)
+        told = [effect for batch in batches for change in batch.changes for effect in change.effects]
+        assert (told[-1].golden_id, told[-1].type) == (golden_id, GoldenIdChangeType.ERASED)
+        assert not copy.records(golden_id)
+    assert b"to-erase" not in (tmp_path / "copy.sqlite").read_bytes()
+
+
 def erase(data: Path) -> None:
     """Erase the first record ever stored, as far as the journal and the index go."""
     with Journal.open(data / "journal.sqlite") as journal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import GoldenId, SourceKey
 from mdm.limits import FEED_EVENTS_MAX
+from mdm.resolve.commands import Erase, Request
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.feed import FeedEvent, FeedFilter, FeedPage, read_page
 from mdm.resolve.views import GoldenState
@@ -105,6 +106,31 @@ def test_an_erased_record_is_told_by_its_golden_ids_alone(office: Office) -> Non
     assert [move.after for event in erased for move in event.moves] == [
         move.after for event in whole for move in event.moves
     ]
+
+
+def test_an_erasure_is_told_to_those_who_follow_the_registry_although_its_record_left_before(office: Office) -> None:
+    office.put(citizen("H1", personal_id="079187000123"))
+    golden_id = office.id_of(citizen("H1"))
+    office.drop(citizen("H1").key)
+    seq = office.seq
+    office.execute(Erase(Request(office.cause), golden_id, None, "asked for"))
+    wanted = FeedFilter(frozenset({"hospital"}), CITIZEN, frozenset({ChangeKind.ERASED}))
+    (told,) = events(office, seq, wanted)
+    assert [(each.golden_id, each.kind) for each in told.goldens] == [(golden_id, ChangeKind.ERASED)]
+    assert told.moves == ()
+    assert events(office, seq, FeedFilter(frozenset({"household"}))) == []
+
+
+def test_an_erasure_of_a_former_bearer_is_told_and_moves_nobody(office: Office) -> None:
+    office.put(citizen("C1", personal_id="079187000123", registry="company"))
+    former = office.id_of(citizen("C1", registry="company"))
+    present = citizen("C1", "Lê Quốc Hùng", "1955-11-30", registry="company", sex="M", personal_id="079055004444")
+    assert office.put(present).is_new_bearer
+    seq = office.seq
+    office.execute(Erase(Request(office.cause), former, None, "asked for"))
+    (told,) = events(office, seq, FeedFilter(registries=frozenset({"company"})))
+    assert [(each.golden_id, each.kind) for each in told.goldens] == [(former, ChangeKind.ERASED)]
+    assert told.moves == ()
 
 
 def test_a_page_holds_a_bounded_number_of_events_and_the_next_goes_on_behind_it(office: Office) -> None:

@@ -106,7 +106,7 @@ def _numbers(reading: Reading, subject: Subject, side: str) -> list[RecordNumber
     if isinstance(subject, SourceKey):
         number = reading.view.number_of(subject)
         if number is None:
-            raise UnknownRecordError(f"{side}: no record was ever stored under this key")
+            raise UnknownRecordError(f"{side}: no record is stored under this key")
         return [number]
     try:
         requested, entry = issued(reading.view, subject)

@@ -160,7 +160,7 @@ def test_what_cannot_be_compared_is_refused_with_the_side(office: Office) -> Non
     office.drop(gone.key)
     absent = citizen("NONE").key
     with explaining(office) as explainer:
-        with pytest.raises(UnknownRecordError, match="right: no record was ever stored"):
+        with pytest.raises(UnknownRecordError, match="right: no record is stored"):
             explainer.why(one.key, absent)
         with pytest.raises(UnknownGoldenIdError):
             explainer.why(one.key, golden_id(EntityKind.CITIZEN, 0))
