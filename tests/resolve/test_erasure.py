@@ -18,7 +18,7 @@ from mdm.domain.records import SourceRecord
 from mdm.errors import StoreError
 from mdm.linkage.normalise.text import fold
 from mdm.resolve import erasure, renewal
-from mdm.resolve.commands import Erase, EraseAnswer, Pin, Refusal, Request, StartRelink, WriteOutcome
+from mdm.resolve.commands import CommitRelink, Erase, EraseAnswer, Pin, Refusal, Request, StartRelink, WriteOutcome
 from mdm.resolve.group import Group
 from mdm.resolve.payloads import encode_payload
 from mdm.resolve.projection import rebuild, verify
@@ -81,8 +81,8 @@ def loaded(path: Path) -> Office:
     return office
 
 
-def id_of(office: Office) -> GoldenId:
-    golden_id = office.id_of(PERSON[0])
+def id_of(office: Office, record: SourceRecord = PERSON[0]) -> GoldenId:
+    golden_id = office.id_of(record)
     assert golden_id is not None
     return golden_id
 
@@ -320,6 +320,26 @@ def test_a_plan_under_way_begins_anew_without_the_person(tmp_path: Path) -> None
     office.close()
 
 
+def test_a_commit_under_way_brings_nothing_back_and_is_waited_for(tmp_path: Path) -> None:
+    office = Office(tmp_path / "data")
+    office.put_all(OTHERS)
+    office.put_all(PERSON, later=True)
+    run_id = office.relink(commit=False).run_id
+    office.execute(CommitRelink(Request(office.cause), run_id, churn_share_max=1.0))
+    erased(office, key=PERSON[0].key)
+    assert office.writer._relink.is_committing
+    office.writer._eraser.step()
+    assert office.writer._eraser._renewal is None, "the plan holds the values until the commit has ended"
+    purge(office)
+    assert read_state(office.directory.relinks, run_id).phase is Phase.COMMITTED
+    assert all(office.id_of(record) for record in PERSON[1:]), "the rest of its component is resolved without it"
+    with office.writer._index.read() as view:
+        assert view.number_of(PERSON[0].key) is None
+    assert holding(office.path, ("ERASE-H1", "77 Hẻm Bí Mật")) == {}
+    assert office.differences(tmp_path / "scratch") == []
+    office.close()
+
+
 def test_what_is_written_while_the_index_is_written_anew_is_in_it(tmp_path: Path) -> None:
     office = loaded(tmp_path / "data")
     late = citizen("LATE", "Lý Quốc Cường", "1950-01-02", sex="M")
@@ -446,7 +466,7 @@ def test_what_stewards_fixed_and_said_of_a_former_bearer_goes_with_it(tmp_path: 
     former = citizen("PASSED", NAME, "1984-11-23", registry="company", phone="", address="77 Hẻm Bí Mật, Quận 1")
     present = citizen("PASSED", "Trần Văn Dũng", "1961-02-11", registry="company", sex="M", phone="", address="")
     office.put(former)
-    left = id_of_record(office, former)
+    left = id_of(office, former)
     office.steward(Pin(left, "other_name", "Zuyển Bí Danh"))
     assert office.put(present).is_new_bearer
     assert erased(office, left).erasure_seq
@@ -460,7 +480,7 @@ def test_an_id_that_was_merged_away_before_it_was_retired_stands_for_the_same_de
         office = Office(tmp_path / str(asked) / "data")
         one, other = citizen("A1", NAME, "1984-11-23"), citizen("A2", "Phan Thị Lệ", "1970-07-07", phone="0911222333")
         office.put_all([one, other])
-        ids = [id_of_record(office, each) for each in (one, other)]
+        ids = [id_of(office, each) for each in (one, other)]
         office.steward(ev.Merge(ids[0], ids[1]))
         for record in (one, other):
             office.drop(record.key)
@@ -474,9 +494,3 @@ def test_an_id_that_was_merged_away_before_it_was_retired_stands_for_the_same_de
         assert erased(office, ids[1 - asked]).erasure_seq == 0
         office.close()
         assert verify(office.path).is_equal
-
-
-def id_of_record(office: Office, record: SourceRecord) -> GoldenId:
-    golden_id = office.id_of(record)
-    assert golden_id is not None
-    return golden_id
