@@ -10,7 +10,7 @@ from mdm.domain import events as ev
 from mdm.domain.keys import GoldenId, RecordNumber
 
 if TYPE_CHECKING:
-    from mdm.domain.state import IdentityState, RecordEntry
+    from mdm.domain.state import GoldenEntry, IdentityState, RecordEntry
 
 
 def note_seq(state: IdentityState, name: str, seq: int) -> None:
@@ -56,6 +56,19 @@ def note_returned(state: IdentityState, fact: ev.RecordUpserted, old: RecordEntr
         # Up to the new bearer's first payload: what stewards fixed and said came behind the former one's last version.
         passed_on = (*(each for each in passed_on if each[0] != fact.number), (fact.number, fact.payload_id - 1))
     state.put_golden(golden_id, msgspec.structs.replace(golden, withdrawn=withdrawn, passed_on=passed_on))
+
+
+def note_retired(state: IdentityState, seq: int, golden_id: GoldenId, entry: GoldenEntry) -> tuple[GoldenId, ...]:
+    """Take an ID that is being retired from its survivor, which remembers it; returns what it is retired with."""
+    if entry.survivor is None:
+        return entry.retired_with
+    survivor = state.golden(entry.survivor)
+    if survivor is not None:
+        rest = tuple(other for other in survivor.absorbed if other != golden_id)
+        together = (*survivor.retired_with, golden_id)
+        survivor = msgspec.structs.replace(survivor, absorbed=rest, changed_seq=seq, retired_with=together)
+        state.put_golden(entry.survivor, survivor)
+    return (entry.survivor,)
 
 
 def fold_erasure(state: IdentityState, seq: int, fact: ev.SubjectErased) -> None:

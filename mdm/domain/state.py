@@ -441,25 +441,9 @@ def _regroup(state: IdentityState, seq: int, fact: ev.RecordsRegrouped) -> None:
 
 def _retire(state: IdentityState, seq: int, golden_id: GoldenId) -> None:
     entry = _known_golden(state, golden_id)
-    if entry.survivor is not None:
-        survivor = _known_golden(state, entry.survivor)
-        rest = tuple(other for other in survivor.absorbed if other != golden_id)
-        together = (*survivor.retired_with, golden_id)
-        survivor = msgspec.structs.replace(survivor, absorbed=rest, changed_seq=seq, retired_with=together)
-        state.put_golden(entry.survivor, survivor)
-    state.put_golden(
-        golden_id,
-        msgspec.structs.replace(
-            entry,
-            anchor=None,
-            survivor=None,
-            is_retired=True,
-            changed_seq=seq,
-            merged_seq=0,
-            merged_members=(),
-            retired_with=(entry.survivor,) if entry.survivor is not None else entry.retired_with,
-        ),
-    )
+    retired_with = fold.note_retired(state, seq, golden_id, entry)
+    retired = msgspec.structs.replace(entry, anchor=None, survivor=None, is_retired=True, retired_with=retired_with)
+    state.put_golden(golden_id, msgspec.structs.replace(retired, changed_seq=seq, merged_seq=0, merged_members=()))
 
 
 def _open_potential_match(state: IdentityState, pair: Pair, match: PotentialMatch, at_us: int) -> None:
