@@ -58,7 +58,7 @@ def erase(
         or (len(what) == _KEY_PARTS and what[1] not in {"citizen", "business"})
     ):
         fail("give a golden ID, or a registry, citizen or business, and a record id", ExitCode.USAGE)
-    if not dry_run and not reason:
+    if not dry_run and not reason.strip():
         fail("--reason must say why", ExitCode.USAGE)
     with connected(server) as client:
         subject = _subject(what)

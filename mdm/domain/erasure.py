@@ -9,9 +9,6 @@ from mdm.domain.keys import GoldenId, RecordNumber
 from mdm.domain.rules import departure
 from mdm.domain.state import GoldenEntry, IdentityView, pair_of
 
-ERASE_METHOD = "EraseSubject"
-"""Of the cause of an erasure's events: its deletions say the same as a registry's."""
-
 
 class Subject(msgspec.Struct, frozen=True):
     """All that the journal holds of one person or firm."""

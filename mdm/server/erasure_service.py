@@ -7,7 +7,7 @@ from __future__ import annotations
 import grpc
 
 from mdm.domain.keys import parse_golden_id
-from mdm.errors import UnknownRecordError
+from mdm.errors import InvalidInputError, UnknownRecordError
 from mdm.resolve.commands import Erase, EraseAnswer
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline
 from mdm.resolve.reader import Reader
@@ -48,6 +48,8 @@ class ErasureService(ErasureServiceServicer):
         response = self._response(outline) if outline else wire.EraseSubjectResponse()
         if request.is_dry_run:
             return response
+        if request.reason.isspace():
+            raise InvalidInputError("reason", "must say why")
         cause = cause_of(context, request.caller, "EraseSubject")
         content = wire.EraseSubjectRequest()
         content.CopyFrom(request)

@@ -86,6 +86,7 @@ def test_a_person_is_shown_then_erased_and_nothing_is_left(mdm: Run, server: Run
         (("hospital", "citizen"), 2, "give a golden ID"),
         (("hospital", "patient", "P1"), 2, "give a golden ID"),
         (("C-18ZN-3GPM-WTVS-5",), 2, "--reason must say why"),
+        (("C-18ZN-3GPM-WTVS-5", "--reason", "  "), 2, "--reason must say why"),
         (("C-18ZN-3GPM-WTVS-5", "--reason", "r", "--yes"), 1, "never issued"),
         (("C-18ZN-3GPM-WTSV-5", "--dry-run"), 1, "check character"),
         (("hospital", "citizen", "NOBODY", "--dry-run"), 1, "no record is stored"),
@@ -110,6 +111,8 @@ def test_without_a_terminal_nobody_is_asked_and_nothing_happens(mdm: Run, server
 def test_a_changed_record_count_is_refused_over_the_wire(server: RunningServer) -> None:
     with Client(server.address) as client:
         golden_id = put(client, "KEPT-2", full_name="Tạ Thị Đếm", phones=())
+        with pytest.raises(ServiceError, match="reason: must say why"):
+            client.erasures.erase(golden_id, "  ")
         with pytest.raises(ServiceError) as caught:
             client.erasures.erase(golden_id, "r", expected_record_count=2)
         assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CONFLICT")
