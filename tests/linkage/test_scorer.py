@@ -83,8 +83,9 @@ def test_scoring_keeps_up_with_a_desk(city: dict[EntityKind, Rows]) -> None:
     records = [row[2] for row in city[EntityKind.CITIZEN][:500]]
     best = math.inf
     for left in records[:10]:
-        started = time.perf_counter()
+        # Processor time of this thread alone: others may be at work on the same cores.
+        started = time.thread_time()
         scorer.score(left, records)
-        best = min(best, (time.perf_counter() - started) / len(records) * 1e6)
+        best = min(best, (time.thread_time() - started) / len(records) * 1e6)
     print(f"\n{best:.2f} us a pair")  # noqa: T201 - A measured figure.
     assert best < PAIR_US_MAX

@@ -163,9 +163,10 @@ def test_a_load_resumes_after_the_writer_was_killed_in_its_midst_without_gap_or_
     reasons: set[str] = set()
     with running_server(tmp_path / "data") as served, served.channel() as channel:
         stub = RegistryServiceStub(channel)
+        until_s = time.monotonic() + 60.0
         while max(outcomes, default=0) < len(rows):
             attempts += 1
-            assert attempts < 20
+            assert time.monotonic() < until_s
             try:
                 _attempt(stub, rows, outcomes, kill=served if attempts == 1 else None)
             except grpc.RpcError as error:
