@@ -124,7 +124,8 @@ def _moves(
 
     A move is needful if the record then shares its golden ID with more records of its bearer, or with fewer of others.
     """
-    here, there = _company(before, truth_before), _company(after, truth_after)
+    # Who left for another bearer in the meantime was no company of the record any more.
+    here, there = _company(before, truth_after), _company(after, truth_after)
     moved = [
         key
         for key, golden_id in before.items()
@@ -135,7 +136,7 @@ def _moves(
     needless = 0
     for key in moved:
         (own_before, others_before), (own_after, others_after) = (
-            _shared(here[before[key]], truth_before[key]),
+            _shared(here[before[key]], truth_after[key]),
             _shared(there[after[key]], truth_after[key]) if after.get(key) else (0, 0),
         )
         needless += own_after <= own_before and others_after >= others_before

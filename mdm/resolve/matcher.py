@@ -328,20 +328,28 @@ def decide_for(
         return forbidden or ""
 
     def may_be_one(left: GoldenId, right: GoldenId) -> bool:
-        return goldens_compatible(state, engine, left, right, bridged=same)
+        # The record's own golden record still holds it with its former values.
+        revised = {} if own is None else {own: features}
+        return goldens_compatible(state, engine, left, right, bridged=same, revised=revised)
 
     return decide(evidence, engine.thresholds, current=current, veto=forbids, compatible=may_be_one)
 
 
 def goldens_compatible(
-    state: MatchState, engine: Engine, left: GoldenId, right: GoldenId, bridged: set[RecordNumber] | None = None
+    state: MatchState,
+    engine: Engine,
+    left: GoldenId,
+    right: GoldenId,
+    *,
+    bridged: set[RecordNumber] | None = None,
+    revised: Mapping[RecordNumber, Features] | None = None,
 ) -> bool:
     """Return whether two golden records may be one: no judgement and no veto between members, joint evidence for it.
 
     Two that are too large to be compared within a write are not merged by it; a steward or a re-linkage decides.
 
     `bridged` are records that a steward called the same as the one in question: where both sides hold one,
-    the judgement decides.
+    the judgement decides. `revised` are features that stand in for those stored: a record's new values.
     """
     if left == right:
         return True
@@ -356,8 +364,9 @@ def goldens_compatible(
         return True
     if len(lefts) * len(rights) > MEMBER_PAIRS_COMPARED_MAX:
         return False
+    new = revised or {}
     left_features, right_features = (
-        [each for number in side if (each := features_of(state, engine.kind, number)) is not None]
+        [each for number in side if (each := new.get(number) or features_of(state, engine.kind, number)) is not None]
         for side in (lefts, rights)
     )
     same = called_same(state, engine.kind, [*lefts, *rights])

@@ -177,6 +177,20 @@ def test_a_corrected_row_stays_with_its_bearer(office: Office, after: SourceReco
     assert answer.golden_id == first.golden_id, reason
 
 
+def test_a_corrected_number_closes_the_fragments_that_the_wrong_one_kept_apart(office: Office) -> None:
+    book = "7912345678"
+    visit = citizen("V", insurance=book, address="")
+    insured = citizen("S", personal_id=ONE_DIGIT_OFF, insurance=book, registry="social_security")
+    resident = citizen("D", personal_id=ID, registry="household")
+    office.put_all([visit, insured, resident])
+    oldest, apart = office.id_of(visit), office.id_of(resident)
+    assert office.id_of(insured) == oldest != apart
+    answer = office.put(citizen("S", personal_id=ID, insurance=book, registry="social_security"))
+    assert answer.golden_id == oldest
+    assert {office.id_of(each) for each in (visit, insured, resident)} == {oldest}, "it left nobody behind"
+    assert office.answer(apart) == oldest
+
+
 def test_a_newborn_named_later_keeps_the_golden_record(office: Office) -> None:
     born = citizen("H1", "CON BÀ PHẠM THU HÀ", "2025-03-04", sex="M")
     first = office.put(born)
