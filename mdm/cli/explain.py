@@ -205,7 +205,8 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
         print(f"found by: {found_by}")
     if pair.decision is not None:
         said = in_words(pair.decision.sentence, language)
-        print(f"decided {_day(pair.decision)}: {said}{reason_in_words(pair.decision)}")
+        what = "decided" if pair.are_one else "apart; the later of the two came to its golden ID"
+        print(f"{what} {_day(pair.decision)}: {said}{reason_in_words(pair.decision)}")
     if pair.was_decided_otherwise:
         print("they were decided under another model or epoch than the numbers above are of")
     print(f"model {pair.model_digest}, epoch {pair.epoch_digest}")
