@@ -122,7 +122,8 @@ def _moves(
 ) -> dict[str, int]:
     """Count records of the same bearer whose golden ID the changes moved, and those of them that gained nothing by it.
 
-    A move is needful if the record then shares its golden ID with more records of its bearer, or with fewer of others.
+    A move is needful if the record then shares its golden ID with more records of its bearer, or with fewer of others;
+    wrong if it only brought others; needless if it brought nothing.
     """
     # Who left for another bearer in the meantime was no company of the record any more.
     here, there = _company(before, truth_after), _company(after, truth_after)
@@ -133,14 +134,16 @@ def _moves(
         and truth_before[key] == truth_after.get(key)
         and after.get(key, "") != golden_id
     ]
-    needless = 0
+    needless = wrong = 0
     for key in moved:
         (own_before, others_before), (own_after, others_after) = (
             _shared(here[before[key]], truth_after[key]),
             _shared(there[after[key]], truth_after[key]) if after.get(key) else (0, 0),
         )
-        needless += own_after <= own_before and others_after >= others_before
-    return {"ids_moved": len(moved), "ids_moved_needlessly": needless}
+        if own_after <= own_before and others_after >= others_before:
+            wrong += others_after > others_before
+            needless += others_after == others_before
+    return {"ids_moved": len(moved), "ids_moved_wrongly": wrong, "ids_moved_needlessly": needless}
 
 
 def _company(crosswalk: Mapping[Key, str], truth: Mapping[Key, str]) -> dict[str, Counter[str]]:
