@@ -239,7 +239,7 @@ class StatisticsEpoch:
         return lambda value: min(u * max(frequencies.share(value) / free_share, 1.0), 1.0)
 
     def term_frequencies(self, level: Level, u: float) -> Callable[[Sequence[str]], NDArray[np.float64]]:
-        """Return what `term_frequency` returns, for many values at once. About 1 µs a value."""
+        """Return what `term_frequency` returns, for many values at once. 2 to 4 µs a value."""
         frequencies = self._columns[str(level.term_frequency_column)]
         free_share = level.sharers_free_max / max(frequencies.stated_count, 1)
         if not free_share:
