@@ -64,7 +64,13 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    data: Path, *, workers: int = 1, metrics: str = "off", listen: str = "127.0.0.1:0", grace_s: float = 2.0
+    data: Path,
+    *,
+    workers: int = 1,
+    metrics: str = "off",
+    listen: str = "127.0.0.1:0",
+    grace_s: float = 2.0,
+    start_s_max: float = START_S_MAX,
 ) -> Iterator[RunningServer]:
     """Start a service on `data` and yield it once it serves; it is ended at the end of the block."""
     ready_file = data.with_name(f"{data.name}.ready.json")
@@ -75,7 +81,7 @@ def running_server(
     )
     process = start_server(options, log_path)
     try:
-        until_s = time.monotonic() + START_S_MAX
+        until_s = time.monotonic() + start_s_max
         while not ready_file.exists():
             if process.poll() is not None or time.monotonic() > until_s:
                 raise RuntimeError(f"the service did not start:\n{log_path.read_text(encoding='utf-8')}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 
+from benchmarks.charts import Figures, percent
+from benchmarks.pages import Html, document, table, tile
 from benchmarks.quality import charts
-from benchmarks.quality.charts import Figures, percent
-
-CSS = Path(__file__).with_name("page.css")
 
 WAYS = {
     "batch": "ours: batch",
@@ -28,9 +26,6 @@ MISSED = {
     "scoring": ("weight below review", "var(--match)"),
     "blocking": ("never compared", "var(--stranger)"),
 }
-
-Html = str
-Rows = Iterable[Sequence[str]]
 
 
 def page(result: Figures, differences: Sequence[Figures] = ()) -> Html:
@@ -55,14 +50,13 @@ def page(result: Figures, differences: Sequence[Figures] = ()) -> Html:
     skipped = "".join(
         f"<p><b>{escape(name)}</b> was skipped: {escape(reason)}</p>" for name, reason in result["skipped"].items()
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Linkage quality</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{CSS.read_text(encoding='utf-8')}</style></head><body><h1>Linkage quality</h1>"
+    return document(
+        "Linkage quality",
+        "<h1>Linkage quality</h1>"
         f'<p class="soft">{escape(environment["measured_at"])} · commit {escape(commit)} · seed {result["seed"]}<br>'
         f"{escape(environment['processor'])}, {environment['cores']} cores, {environment['memory_gib']} GiB · "
         f"Python {escape(environment['python'])} · {escape(libraries)}</p>"
-        f"<nav>{links}</nav>{skipped}{_differences(differences)}{''.join(sections)}</body></html>\n"
+        f"<nav>{links}</nav>{skipped}{_differences(differences)}{''.join(sections)}",
     )
 
 
@@ -112,16 +106,16 @@ def _details(ways: Mapping[str, Figures]) -> Html:
             *((fact, str(value)) for fact, value in figures["facts"].items()),
         )
     ]
-    return f"<details><summary>Times, models, counts</summary>{_table(('linker', '', ''), rows)}</details>"
+    return f"<details><summary>Times, models, counts</summary>{table(('linker', '', ''), rows)}</details>"
 
 
 def _tiles(figures: Figures) -> Html:
     pairs, clusters = figures["pairs"], figures["clusters"]
     tiles = [
-        _tile(_share(pairs["precision"]["value"]), f"precision, at least {_share(pairs['precision_lower_bound'])}"),
-        _tile(_share(pairs["recall"]["value"]), f"recall, {_range(pairs['recall'])}"),
-        _tile(_share(pairs["f1"]["value"]), f"F1, {_range(pairs['f1'])}"),
-        _tile(
+        tile(_share(pairs["precision"]["value"]), f"precision, at least {_share(pairs['precision_lower_bound'])}"),
+        tile(_share(pairs["recall"]["value"]), f"recall, {_range(pairs['recall'])}"),
+        tile(_share(pairs["f1"]["value"]), f"F1, {_range(pairs['f1'])}"),
+        tile(
             f"{clusters['false_merges_per_10_000']['value']:.2f}",
             f"false merges per 10,000 records ({clusters['false_merges']:,} in {clusters['records']:,})",
         ),
@@ -129,7 +123,7 @@ def _tiles(figures: Figures) -> Html:
     if "review" in figures:
         review = figures["review"]
         tiles.append(
-            _tile(
+            tile(
                 f"{review['per_1000_records']['value']:.1f}",
                 f"questions per 1,000 records, {_share(review['matches']['value'])} about one bearer",
             )
@@ -138,12 +132,8 @@ def _tiles(figures: Figures) -> Html:
         parity = figures["parity"]
         wrong = parity["level_mismatches"] + parity["weight_mismatches"]
         text = f"mismatches of online and batch in {parity['pairs']:,} pairs"
-        tiles.append(_tile(f"{wrong:,}", text, "bad" if wrong else "good"))
+        tiles.append(tile(f"{wrong:,}", text, "bad" if wrong else "good"))
     return f'<div class="tiles">{"".join(tiles)}</div>'
-
-
-def _tile(value: str, text: str, style: str = "") -> Html:
-    return f'<div class="tile {style}"><b>{escape(value)}</b><span>{escape(text)}</span></div>'
 
 
 def _share(value: float | None) -> str:
@@ -156,17 +146,6 @@ def _range(estimate: Figures) -> str:
 
 def _estimate(estimate: Figures) -> Html:
     return "–" if estimate["value"] is None else f"{_share(estimate['value'])}<br><small>{_range(estimate)}</small>"
-
-
-def _table(head: Sequence[str], rows: Rows, caption: str = "", ours: int = 0) -> Html:
-    """Return a table of cells that are HTML; the first `ours` rows stand out."""
-    titles = "".join(f"<th>{each}</th>" for each in head)
-    body = "".join(
-        f'<tr class="{"ours" if place < ours else ""}">{"".join(f"<td>{cell}</td>" for cell in row)}</tr>'
-        for place, row in enumerate(rows)
-    )
-    told = f"<caption>{caption}</caption>" if caption else ""
-    return f'<div class="scroll"><table>{told}<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _ways(ways: Mapping[str, Figures]) -> Html:
@@ -208,7 +187,7 @@ def _ways(ways: Mapping[str, Figures]) -> Html:
         "All on the same rows, in this run. Small figures: 95 % intervals by bootstrap over bearers; times as ratio to "
         "plain Splink."
     )
-    return _table(head, rows, caption, ours=1)
+    return table(head, rows, caption, ours=1)
 
 
 def _missed(figures: Figures) -> Html:
@@ -299,7 +278,7 @@ def _strata(title: str, strata: Mapping[str, Figures]) -> Html:
         "", "true pairs", "found", "false", "precision", "at least", "recall",
         f"<small>{percent(left)} to 100 %</small>", "F1",
     )  # fmt: skip
-    return f"<h3>{title}</h3>{_table(head, rows)}"
+    return f"<h3>{title}</h3>{table(head, rows)}"
 
 
 def _blocking(blocking: Figures) -> Html:
@@ -328,7 +307,7 @@ def _blocking(blocking: Figures) -> Html:
         f"Together: {_share(blocking['recall']['value'])} of the true pairs ({_range(blocking['recall'])}) "
         f"in {blocking['pairs']:,} compared pairs, {blocking['pairs_per_record']:.1f} for each record."
     )
-    return f"<h3>Blocking</h3>{_table(head, rows, caption)}"
+    return f"<h3>Blocking</h3>{table(head, rows, caption)}"
 
 
 def _levels(levels: Sequence[Figures]) -> Html:
@@ -361,7 +340,7 @@ def _levels(levels: Sequence[Figures]) -> Html:
         "Bar: the model's weight. Tick and “seen”: what true pairs and random strangers of this set show; – where one "
         "showed none."
     )
-    return f"<h3>Levels: m and u</h3>{_table(head, rows, caption)}"
+    return f"<h3>Levels: m and u</h3>{table(head, rows, caption)}"
 
 
 def _small(value: float | None) -> str:
@@ -406,4 +385,4 @@ def _differences(differences: Sequence[Figures]) -> Html:
             )
         )
     head = ("where", "figure", "before", "now", "")
-    return f"<h2>Against the run before</h2>{_table(head, rows)}"
+    return f"<h2>Against the run before</h2>{table(head, rows)}"

@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import environment
 from benchmarks.quality import sets
 from benchmarks.quality.comparison import differences
 from benchmarks.quality.datasets import SkippedError, Workshop
-from benchmarks.quality.environment import environment
 from benchmarks.quality.evaluation import evaluate
 from benchmarks.quality.peers.runs import PEERS
 from benchmarks.quality.report import page, summary

@@ -68,7 +68,8 @@ def _clustered(linker: Linker, predictions: Any, threshold: str, count: int) -> 
     return codes
 
 
-def _citizens() -> _Stock:
+def citizens() -> _Stock:
+    """Return what plain Splink is told of citizens."""
     settings = SettingsCreator(
         link_type="dedupe_only",
         unique_id_column_name="row",
@@ -205,7 +206,7 @@ def _uganda() -> _Stock:
 
 
 _SETTINGS: dict[str, Callable[[], _Stock]] = {
-    EntityKind.CITIZEN: _citizens,
+    EntityKind.CITIZEN: citizens,
     EntityKind.BUSINESS: _businesses,
     "historical": _historical,
     "febrl4": _febrl4,

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchmarks.quality.charts import percent, ticks_between
+from benchmarks.charts import percent, ticks_between
 from benchmarks.quality.report import page, summary
 from tests.benchmarks.quality.conftest import Run
 

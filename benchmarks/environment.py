@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("hcm-mdm", "splink", "duckdb", "rapidfuzz", "numpy", "pyarrow", "recordlinkage", "goldenmatch")
+LIBRARIES = (
+    *("hcm-mdm", "splink", "duckdb", "rapidfuzz", "numpy", "pyarrow", "recordlinkage", "goldenmatch"),
+    *("grpcio", "protobuf", "lmdb", "apsw", "msgspec", "protovalidate"),
+)
 
 
-def environment() -> dict[str, Any]:
-    """Return what a figure may depend on besides data and seed."""
+def environment(directory: Path | None = None) -> dict[str, Any]:
+    """Return what a figure may depend on besides data and seed.
+
+    Args:
+        directory: Where what is measured keeps its files; None measures nothing on a disk.
+    """
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
@@ -24,6 +32,8 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "kernel": platform.release(),
+        **({} if directory is None else {"disk": _disk(directory)}),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
     }
 
@@ -49,3 +59,21 @@ def _processor() -> str:
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
+
+
+def _disk(directory: Path) -> dict[str, Any]:
+    """Return what the directory lies on: file system, device, size and what is free of it."""
+    whole = shutil.disk_usage(directory)
+    known = {"size_gib": round(whole.total / 2**30, 1), "free_gib": round(whole.free / 2**30, 1)}
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return known
+    place = directory.resolve().as_posix()
+    held = [fields for line in mounts if _is_within(place, (fields := line.split())[1])]
+    device, _, system, *_ = max(held, key=lambda fields: len(fields[1]))
+    return {"file_system": system, "device": device} | known
+
+
+def _is_within(place: str, mount: str) -> bool:
+    return place == mount or place.startswith(mount.rstrip("/") + "/")

@@ -1,0 +1,5 @@
+"""What bounds each path, measured in the same run: a service that had nothing to do could not be faster.
+
+Read in this order: `bare_server` (gRPC alone: an empty handler, or an answer of a given size), `lmdb_gets` (the index
+alone: a loop of gets), `splink_online` (Splink's own online calls), `started` (starts each in a process of its own).
+"""

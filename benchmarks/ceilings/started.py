@@ -1,0 +1,58 @@
+"""Starts the ceilings, each in a process of its own, ended by its process id."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load.generator import Server
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def bare_server(answers: Mapping[str, bytes], processes: int) -> Iterator[Server]:
+    """Yield a bare gRPC server in as many processes on one port as the service has readers.
+
+    Args:
+        answers: Full method name → serialised answer.
+        processes: From 1.
+    """
+    told = json.dumps({method: base64.b64encode(body).decode() for method, body in answers.items()})
+    started: list[subprocess.Popen[str]] = []
+    address = "127.0.0.1:0"
+    try:
+        for _ in range(processes):
+            command = [sys.executable, "-m", "benchmarks.ceilings.bare_server", address, told]
+            started.append(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True))
+            out = started[-1].stdout
+            address = (out.readline() if out else "").strip()
+            if not address:
+                raise RuntimeError("the bare server did not start; its standard error says why")
+        pids = [each.pid for each in started]
+        yield Server(address, lambda: pids)
+    finally:
+        for each in started:
+            each.kill()
+            each.wait()
+            if each.stdout:
+                each.stdout.close()
+
+
+def told_by(module: str, *arguments: object) -> dict[str, Any]:
+    """Run a ceiling to its end and return what it printed as JSON.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    command = [sys.executable, "-m", f"benchmarks.ceilings.{module}", *map(str, arguments)]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{module} ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))

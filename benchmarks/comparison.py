@@ -1,0 +1,88 @@
+"""A run against an earlier one: which figures changed by more than either run scattered by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from benchmarks.figures import Figure, Result, Spread, number
+
+BAND_SHARE_MIN = 0.02
+"""Of the median: repeats of one run share a start, a page cache and a minute, so they scatter less than two runs do."""
+
+
+class Change(NamedTuple):
+    """A figure in two runs."""
+
+    title: str
+    unit: str
+    before: Spread
+    after: Spread
+    verdict: Literal["better", "worse", "within noise"]
+    is_ratio: bool
+    """Whether ceilings were compared away: the ratio moves less with the machine than the value."""
+
+
+def changes(before: Result, after: Result) -> list[Change]:
+    """Return every figure that both results hold; of one with a ceiling its ratio is compared."""
+    old = {figure.name: figure for figure in before.figures}
+    return [_change(old[figure.name], figure) for figure in after.figures if figure.name in old]
+
+
+def differing_settings(before: Result, after: Result) -> list[str]:
+    """Return what makes the two results no fair comparison."""
+    machine = ("processor", "cores", "memory_gib", "disk")
+    # How much of a disk is free changes by the hour.
+    ignored = {"free_gib"}
+
+    def told(result: Result) -> dict[str, object]:
+        disk = {name: value for name, value in result.environment.get("disk", {}).items() if name not in ignored}
+        return {
+            **{name: result.environment.get(name) for name in machine},
+            "disk": disk,
+            **result.city,
+            **{name: value for name, value in result.settings.items() if name != "repeats"},
+        }
+
+    first, last = told(before), told(after)
+    return [
+        f"{name}: {first.get(name)} before, {last.get(name)} after"
+        for name in sorted(first.keys() | last.keys())
+        if first.get(name) != last.get(name)
+    ]
+
+
+def text(found: Sequence[Change]) -> str:
+    """Return the comparison as lines of text, regressions first."""
+    order = {"worse": 0, "better": 1, "within noise": 2}
+    lines = []
+    for each in sorted(found, key=lambda change: order[change.verdict]):
+        unit = "× ceiling" if each.is_ratio else each.unit
+        share = each.after.median / each.before.median - 1 if each.before.median else 0.0
+        lines.append(
+            f"{each.verdict:12}  {each.title}: {number(each.before.median)} → {number(each.after.median)} {unit} "
+            f"({share:+.1%}; was {_between(each.before)}, is {_between(each.after)})"
+        )
+    return "\n".join(lines)
+
+
+def _between(spread: Spread) -> str:
+    return f"{number(spread.low)}–{number(spread.high)}"
+
+
+def _change(before: Figure, after: Figure) -> Change:
+    old, new = before.ratio, after.ratio
+    if old is not None and new is not None:
+        return Change(after.title, after.unit, old, new, _verdict(old, new, after.is_better_higher), is_ratio=True)
+    spreads = before.spread, after.spread
+    return Change(after.title, after.unit, *spreads, _verdict(*spreads, after.is_better_higher), is_ratio=False)
+
+
+def _verdict(before: Spread, after: Spread, is_better_higher: bool) -> Literal["better", "worse", "within noise"]:  # noqa: FBT001 – a figure's own flag
+    band = BAND_SHARE_MIN * abs(before.median)
+    # A change counts only if each median lies outside all that the other run saw.
+    is_higher = after.median > before.high + band and before.median < after.low - band
+    is_lower = after.median < before.low - band and before.median > after.high + band
+    if not (is_higher or is_lower):
+        return "within noise"
+    return "better" if is_higher is is_better_higher else "worse"

@@ -1,0 +1,202 @@
+"""Starts client processes, lets them begin together, and puts together what they measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from benchmarks.load.client import READY
+from benchmarks.load.histogram import Histogram
+from benchmarks.load.spec import CallCounts, ClientReport, LoadSpec
+from benchmarks.processes import Usage, cpu_of_s, machine_cpu_s
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LEAD_S = 0.05
+_CORES_BOUND = 0.9
+"""A client process that uses more of its one core than this could not have sent more."""
+_LATE_MS_MAX = 1.0
+_LATE_SHARE_MAX = 0.2
+"""Calls sent late count as slow. More than this of the p99, and more than a millisecond, is the client's slowness."""
+
+
+class Server(NamedTuple):
+    """Where a load goes, and whose CPU is read beside it."""
+
+    address: str
+    reader_pids: Callable[[], Sequence[int]] | None = None
+    writer_pids: Callable[[], Sequence[int]] | None = None
+
+
+class Measured(NamedTuple):
+    """What a load found, over all its client processes."""
+
+    calls: Mapping[str, CallCounts]
+    lateness: Histogram
+    usage: Usage
+    window_s: float
+    unsent_count: int
+    client_cores_max: float
+    """Of the busiest client process."""
+
+    @property
+    def latency(self) -> Histogram:
+        """Of calls of all kinds."""
+        return Histogram.merged(each.latency for each in self.calls.values())
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Status code → calls of all kinds."""
+        counts: Counter[str] = Counter()
+        for each in self.calls.values():
+            counts.update(each.statuses)
+        return dict(counts)
+
+    @property
+    def failed_count(self) -> int:
+        """Calls that were not answered with OK."""
+        return sum(count for status, count in self.statuses.items() if status != "OK")
+
+    @property
+    def rate_per_s(self) -> float:
+        """Calls answered with OK in each second."""
+        return sum(each.completed_count for each in self.calls.values()) / self.window_s
+
+    @property
+    def client_bound(self) -> str:
+        """Why the figures are the clients' and not the service's; empty if they are the service's."""
+        late_ms, p99_ms = self.lateness.quantile_ms(0.99), self.latency.quantile_ms(0.99)
+        if self.unsent_count:
+            return f"{self.unsent_count:,} calls that were due were never sent"
+        if self.client_cores_max > _CORES_BOUND:
+            return f"a client process used {self.client_cores_max:.2f} cores"
+        if late_ms > max(_LATE_MS_MAX, _LATE_SHARE_MAX * p99_ms):
+            return f"the p99 of calls left {late_ms:.1f} ms late"
+        return ""
+
+    def cpu_us_per_call(self) -> dict[str, float]:
+        """Return the CPU time that each side took for one call answered with OK, in microseconds."""
+        rate = self.rate_per_s
+        usage = self.usage
+        sides = {"client": usage.client_cores, "readers": usage.reader_cores, "writer": usage.writer_cores}
+        return {name: round(cores / rate * 1e6, 1) for name, cores in sides.items() if cores is not None and rate}
+
+
+def split(spec: LoadSpec, processes: int) -> list[LoadSpec]:
+    """Return each client process's part: the rate and the outstanding calls are shared out, and each draws its own."""
+    return [
+        msgspec.structs.replace(
+            spec,
+            seed=spec.seed * 1000 + number,
+            rate_per_s=spec.rate_per_s / processes,
+            outstanding=spec.outstanding // processes + (number < spec.outstanding % processes),
+        )
+        for number in range(processes)
+    ]
+
+
+def run_load(spec: LoadSpec, server: Server, processes: int = 1) -> Measured:
+    """Let clients send, and return what they and /proc found within the window.
+
+    Raises:
+        RuntimeError: A client failed, or several would send what is to be sent once.
+    """
+    if processes > 1 and any(call.is_consumed for call in spec.calls):
+        raise RuntimeError("requests that are sent once need a single client process")
+    clients = [_start(each) for each in split(msgspec.structs.replace(spec, address=server.address), processes)]
+    try:
+        for client in clients:
+            _expect_ready(client)
+        start_s = time.monotonic() + _LEAD_S
+        for client in clients:
+            assert client.stdin is not None
+            client.stdin.write(f"{start_s!r}\n")
+            client.stdin.flush()
+        usage = _watched(server, start_s + spec.warm_up_s, spec.measure_s)
+        reports = [_report(client) for client in clients]
+    finally:
+        for client in clients:
+            client.kill()
+            # Leaving the block waits for the end and closes the pipes.
+            with client:
+                pass
+    return _put_together(reports, usage, spec.measure_s)
+
+
+def _start(spec: LoadSpec) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks.load.client", msgspec.json.encode(spec).decode()]
+    return subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _expect_ready(client: subprocess.Popen[str]) -> None:
+    assert client.stdout is not None
+    line = client.stdout.readline().strip()
+    if line != READY:
+        raise RuntimeError(f"a client process did not start: {line!r}; its standard error says why")
+
+
+def _report(client: subprocess.Popen[str]) -> ClientReport:
+    out, _ = client.communicate()
+    if client.returncode or not out:
+        raise RuntimeError(f"a client process ended with {client.returncode}; its standard error says why")
+    return msgspec.json.decode(out, type=ClientReport, strict=False)
+
+
+class _Reading(NamedTuple):
+    """CPU seconds at one moment."""
+
+    at_s: float
+    machine_s: float
+    readers_s: float | None
+    writer_s: float | None
+
+
+def _reading(server: Server) -> _Reading:
+    return _Reading(
+        time.monotonic(),
+        machine_cpu_s(),
+        None if server.reader_pids is None else cpu_of_s(server.reader_pids()),
+        None if server.writer_pids is None else cpu_of_s(server.writer_pids()),
+    )
+
+
+def _watched(server: Server, begin_s: float, window_s: float) -> tuple[_Reading, _Reading]:
+    time.sleep(max(begin_s - time.monotonic(), 0))
+    before = _reading(server)
+    time.sleep(max(begin_s + window_s - time.monotonic(), 0))
+    return before, _reading(server)
+
+
+def _put_together(reports: Sequence[ClientReport], readings: tuple[_Reading, _Reading], window_s: float) -> Measured:
+    before, after = readings
+    took_s = after.at_s - before.at_s
+
+    def cores(first: float | None, last: float | None) -> float | None:
+        return None if first is None or last is None else (last - first) / took_s
+
+    readers, writer = cores(before.readers_s, after.readers_s), cores(before.writer_s, after.writer_s)
+    clients = sum(each.cpu_s for each in reports) / window_s
+    busy = (after.machine_s - before.machine_s) / took_s
+    usage = Usage(clients, readers, writer, max(busy - clients - (readers or 0.0) - (writer or 0.0), 0.0))
+    calls = {
+        name: CallCounts(
+            Histogram.merged(each.calls[name].latency for each in reports),
+            dict(sum((Counter(each.calls[name].statuses) for each in reports), Counter[str]())),
+            sum(each.calls[name].completed_count for each in reports),
+        )
+        for name in reports[0].calls
+    }
+    return Measured(
+        calls,
+        Histogram.merged(each.lateness for each in reports),
+        usage,
+        window_s,
+        sum(each.unsent_count for each in reports),
+        max(each.cpu_s for each in reports) / window_s,
+    )

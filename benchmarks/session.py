@@ -1,0 +1,275 @@
+"""One run of suites: its options, its city, the service under test, and the result that gathers."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from google.protobuf.message import Message
+
+from benchmarks import data
+from benchmarks.data import City
+from benchmarks.environment import environment
+from benchmarks.figures import Figure, Result, bound_of, cost_of, statuses_of
+from benchmarks.load.generator import Measured, Server, run_load
+from benchmarks.load.histogram import Histogram
+from benchmarks.load.spec import Call, LoadSpec, write_requests
+from benchmarks.targets import TARGETS
+from tests.serving import RunningServer, running_server
+
+QUICK_CITIZENS = 20_000
+FOREIGN_CORES_MAX = 0.25
+"""CPU that others may use beside a measurement; more is told with its figures."""
+
+
+class Deployment:
+    """The service under test: our own on a copy of the store, or one that runs already."""
+
+    def __init__(self, address: str, running: RunningServer | None) -> None:
+        """See `Session.deployment`."""
+        self.address = address
+        self.running = running
+
+    @property
+    def server(self) -> Server:
+        """Where load goes, with its processes if they are ours."""
+        if self.running is None:
+            return Server(self.address)
+        return Server(self.address, self.reader_pids, self.writer_pids)
+
+    @property
+    def data(self) -> Path:
+        """The data directory of our own service."""
+        assert self.running is not None
+        return self.running.data
+
+    def reader_pids(self) -> list[int]:
+        """Return the readers' process ids."""
+        return self._pids("reader_process")
+
+    def writer_pids(self) -> list[int]:
+        """Return the writer's process id."""
+        return self._pids("writer_process")
+
+    def _pids(self, module: str) -> list[int]:
+        return [] if self.running is None else self.running.child_pids(module)
+
+
+class Session:
+    """What the suites of one run share."""
+
+    def __init__(self, suites: Sequence[str], options: argparse.Namespace) -> None:
+        """Prepare the city; a cached one is used again.
+
+        Raises:
+            ValueError: The options contradict each other, or name a directory that is none.
+        """
+        self.options = options
+        self._began_s = time.monotonic()
+        options.cache.mkdir(parents=True, exist_ok=True)
+        self.city = self._city()
+        self.result = Result(
+            suites=list(suites),
+            environment=environment(options.cache),
+            city={"citizens": self.city.citizens, "seed": self.city.seed, "rows": self.city.row_count},
+            settings={
+                "repeats": options.repeats,
+                "readers": options.readers,
+                "clients": options.clients,
+                "measure_s": options.measure_seconds,
+                "warm_up_s": options.warm_up_seconds,
+                **({"server": options.server} if options.server else {}),
+            },
+        )
+        self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=options.cache)).resolve()
+
+    def __enter__(self) -> Self:
+        """Remove the scratch files at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the scratch files."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def say(self, text: str) -> None:
+        """Tell whoever watches what is going on."""
+        print(f"{time.monotonic() - self._began_s:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+    def repeats(self, title: str) -> Iterator[int]:
+        """Yield the number of each repeat, saying so."""
+        for number in range(self.options.repeats):
+            self.say(f"{title}, {number + 1} of {self.options.repeats}")
+            yield number
+
+    @contextmanager
+    def deployment(
+        self, *, is_writing: bool = False, is_empty: bool = False, grace_s: float = 2.0
+    ) -> Iterator[Deployment]:
+        """Yield a service on a fresh copy of the store, or on an empty directory; with --server, the one that runs.
+
+        Raises:
+            ValueError: The suite writes, and the service is somebody's.
+        """
+        if self.options.server:
+            if is_writing or is_empty:
+                raise ValueError("this suite writes records; a running service is only read (leave --server out)")
+            yield Deployment(self.options.server, None)
+            return
+        directory = self.scratch / f"data-{time.monotonic_ns()}"
+        if not is_empty:
+            store = self.options.data or data.prepared_store(self.options.cache, self.city, self.say)
+            self.say("copying the store")
+            data.copied(store, directory)
+        try:
+            with running_server(
+                directory, workers=self.options.readers, start_s_max=data.START_S_MAX, grace_s=grace_s
+            ) as running:
+                yield Deployment(running.address, running)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def requests(self, name: str, messages: Iterable[Message | bytes]) -> str:
+        """Write requests for the clients and return the file's path."""
+        path = self.scratch / f"{name}.requests"
+        bodies = (each if isinstance(each, bytes) else each.SerializeToString() for each in messages)
+        if not write_requests(path, bodies):
+            raise ValueError(f"the city is too small: there is nothing to ask for {name}")
+        return str(path)
+
+    def closed(self, server: Server, calls: Sequence[Call], outstanding: int, seed: int = 0) -> Measured:
+        """Run a closed loop of so many calls under way."""
+        processes = min(self.options.clients, outstanding)
+        return run_load(self._spec(calls, seed, outstanding=outstanding, channels=self._channels()), server, processes)
+
+    def open(
+        self,
+        server: Server,
+        calls: Sequence[Call],
+        rate_per_s: float,
+        seed: int = 0,
+        arrivals: Literal["poisson", "even"] = "poisson",
+    ) -> Measured:
+        """Run an open loop of so many calls a second."""
+        processes = 1 if any(call.is_consumed for call in calls) else self.options.clients
+        spec = self._spec(calls, seed, rate_per_s=rate_per_s, channels=self._channels(), arrivals=arrivals)
+        return run_load(spec, server, processes)
+
+    def _channels(self) -> int:
+        # A connection stays with one reader: several for each, so that the kernel's choice evens out.
+        return 1 if self.options.readers == 1 else 4 * self.options.readers
+
+    def _spec(self, calls: Sequence[Call], seed: int, **more: Any) -> LoadSpec:
+        return LoadSpec(
+            address="",
+            calls=tuple(calls),
+            seed=self.options.seed * 100 + seed,
+            warm_up_s=self.options.warm_up_seconds,
+            measure_s=self.options.measure_seconds,
+            **more,
+        )
+
+    def add(self, figure: Figure) -> None:
+        """Put a figure into the result, with what was promised of it."""
+        figure.target = TARGETS.get(figure.name)
+        self.result.figures.append(figure)
+
+    def add_rate(
+        self,
+        name: str,
+        title: str,
+        runs: Sequence[Measured],
+        *,
+        unit: str = "calls/s",
+        operations: int = 1,
+        ceiling: str = "",
+        ceiling_runs: Sequence[Measured] = (),
+    ) -> Figure:
+        """Put the rate of runs into the result, with CPU, statuses, who was full, and its ceiling."""
+        figure = Figure(
+            name=name,
+            title=title,
+            unit=unit,
+            values=[run.rate_per_s * operations for run in runs],
+            ceiling=ceiling,
+            ceiling_values=[run.rate_per_s * operations for run in ceiling_runs],
+            ceiling_cpu_us=cost_of(ceiling_runs, operations).us_per_operation.get("readers") if ceiling_runs else None,
+            cost=cost_of(runs, operations),
+            bound_by=bound_of(runs, self.options.readers),
+            statuses=statuses_of(runs),
+        )
+        self.add(figure)
+        self._check(title, runs)
+        return figure
+
+    def add_per_core(self, name: str, title: str, runs: Sequence[Measured], *, unit: str, operations: int = 1) -> None:
+        """Put the rate for each core that the readers used into the result, if their CPU is known."""
+        values = [run.rate_per_s * operations / run.usage.reader_cores for run in runs if run.usage.reader_cores]
+        if values:
+            self.add(Figure(name=name, title=title, unit=unit, values=values))
+
+    def add_latency(
+        self,
+        name: str,
+        title: str,
+        runs: Sequence[Measured],
+        share: float,
+        *,
+        ceiling: str = "",
+        ceiling_runs: Sequence[Measured] = (),
+    ) -> Figure:
+        """Put a quantile of the latency into the result, and all of the latency into the report's chart."""
+        figure = Figure(
+            name=name,
+            title=title,
+            unit="ms",
+            is_better_higher=False,
+            values=[run.latency.quantile_ms(share) for run in runs],
+            ceiling=ceiling,
+            ceiling_values=[run.latency.quantile_ms(share) for run in ceiling_runs],
+            cost=cost_of(runs),
+            bound_by=bound_of(runs, self.options.readers),
+            statuses=statuses_of(runs),
+        )
+        self.add(figure)
+        self._check(title, runs)
+        return figure
+
+    def add_distribution(self, title: str, runs: Sequence[Measured]) -> None:
+        """Put the latencies of runs into the report's chart."""
+        self.result.latencies[title] = Histogram.merged(run.latency for run in runs)
+
+    def _check(self, title: str, runs: Sequence[Measured]) -> None:
+        failed = sum(run.failed_count for run in runs)
+        if failed:
+            self._note(f"{title}: {failed:,} calls were not answered with OK: {statuses_of(runs)}")
+        bound = bound_of(runs, self.options.readers)
+        if bound.startswith("client"):
+            self._note(f"{title}: not the service but the {bound}")
+        foreign = max((run.usage.foreign_cores for run in runs), default=0.0)
+        if foreign > FOREIGN_CORES_MAX:
+            self._note(
+                f"{title}: other processes used up to {foreign:.1f} cores meanwhile; measure again on a quiet machine"
+            )
+
+    def _note(self, text: str) -> None:
+        if text not in self.result.notes:
+            self.result.notes.append(text)
+
+    def _city(self) -> City:
+        options = self.options
+        if options.city:
+            return data.city_in(options.city, options.size, options.seed)
+        if options.data or options.server:
+            raise ValueError("--data and --server need --city: the feeds that the service holds")
+        return data.prepared_city(options.cache, options.size, options.seed, self.say)
+
+
+Suite = Callable[[Session], None]
+"""Measures, and puts what it found into the session's result."""

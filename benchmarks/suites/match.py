@@ -1,0 +1,110 @@
+"""Matches: who is this? One by one and in batches, against all records, beside Splink's own online calls."""
+
+from __future__ import annotations
+
+import statistics
+
+import pyarrow.parquet as pq
+
+from benchmarks.ceilings.started import told_by
+from benchmarks.figures import Figure
+from benchmarks.load.generator import Measured, Server
+from benchmarks.quality.peers.rows import plain_rows
+from benchmarks.session import Deployment, Session
+from benchmarks.suites import asking
+from benchmarks.suites.ingesting import ingest
+from mdm.domain.keys import EntityKind
+from mdm.v1 import common_pb2 as common
+
+OUTSTANDING = 8
+BATCH_SIZE = 100
+BATCH_OUTSTANDING = 2
+HALF = 0.5
+SPLINK_ROWS = 100_000
+SPLINK_CALLS = 10
+HOT_NAME, HOT_BIRTH_DATE = "Nguyễn Văn A", "01/01/1980"
+HOT_RECORDS_SHARE = 1 / 9
+"""Of the citizens: 50,000 of 450,000."""
+
+
+def measure(session: Session) -> None:
+    """Run the suite."""
+    attributes = asking.matched_attributes(session)
+    with session.deployment() as service:
+        _unary(session, service.server, attributes)
+        _batches(session, service.server, attributes)
+    if not session.options.server:
+        with session.deployment(is_writing=True) as service:
+            _hot(session, service, attributes)
+
+
+def _unary(session: Session, service: Server, attributes: list[common.Attributes]) -> None:
+    calls = [asking.matches(session, attributes)]
+    runs = [session.closed(service, calls, OUTSTANDING, n) for n in session.repeats("unary matches, closed loop")]
+    session.add_rate("match.unary.rate", "Match, unary", runs)
+    session.add_per_core("match.unary.rate_per_core", "Match, unary, a core", runs, unit="calls/s a core")
+    rate = session.result.figures[-1].spread.median * HALF
+    runs = [session.open(service, calls, rate, n) for n in session.repeats(f"unary matches, {rate:,.0f} a second")]
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        session.add_latency(f"match.unary.half_load_{name}", f"Match, unary, {name} at half load", runs, share)
+    session.add_distribution("Match at half load", runs)
+    _beside_splink(session, runs)
+
+
+def _beside_splink(session: Session, runs: list[Measured]) -> None:
+    rows = session.scratch / "splink.parquet"
+    records = session.city.records(asking.RESIDENTS, SPLINK_ROWS)
+    session.say(f"Splink's online calls on {len(records):,} rows")
+    pq.write_table(plain_rows(EntityKind.CITIZEN, records), rows)
+    told = told_by("splink_online", rows, SPLINK_CALLS)
+    ours = [run.latency.quantile_ms(0.5) for run in runs]
+    for name, title, key in (
+        ("match.unary.speedup", "compare_records, SQL cached, 1 record with 50", "cached_ms"),
+        ("match.unary.speedup_to_predict", "predict_between, 1 record with all", "predict_ms"),
+    ):
+        theirs = statistics.median(told[key])
+        session.add(
+            Figure(
+                name=name,
+                title=f"Match at half load, beside Splink's {title}",
+                unit="× as fast",
+                values=[theirs / each for each in ours],
+                note=f"Splink took {theirs:.1f} ms a call on {told['rows']:,} rows, {SPLINK_CALLS} calls",
+            )
+        )
+
+
+def _batches(session: Session, service: Server, attributes: list[common.Attributes]) -> None:
+    calls = [asking.batch_matches(session, attributes, BATCH_SIZE)]
+    runs = [
+        session.closed(service, calls, BATCH_OUTSTANDING, number)
+        for number in session.repeats(f"batches of {BATCH_SIZE} matches")
+    ]
+    title = f"BatchMatch, {BATCH_SIZE} records"
+    session.add_rate("match.batch.rate", title, runs, unit="records/s", operations=BATCH_SIZE)
+    session.add_per_core(
+        "match.batch.rate_per_core", f"{title}, a core", runs, unit="records/s a core", operations=BATCH_SIZE
+    )
+
+
+def _hot(session: Session, service: Deployment, attributes: list[common.Attributes]) -> None:
+    count = max(round(session.city.citizens * HOT_RECORDS_SHARE), 50)
+    session.say(f"storing {HOT_NAME}, {HOT_BIRTH_DATE} {count:,} times")
+    ingest(service.address, [_hot_record(number) for number in range(count)], outstanding_max=512)
+    hot = common.Attributes(citizen=common.CitizenAttributes(full_name=HOT_NAME, birth_date=HOT_BIRTH_DATE))
+    calls = [asking.matches(session, attributes)]
+    hot_calls = [asking.matches(session, [hot], name="hot_match")]
+    rate = session.closed(service.server, hot_calls, OUTSTANDING).rate_per_s * HALF
+    runs: list[Measured] = []
+    normal: list[Measured] = []
+    for number in session.repeats(f"matches of a hot key, {rate:,.0f} a second"):
+        runs.append(session.open(service.server, hot_calls, rate, number))
+        normal.append(session.open(service.server, calls, rate, number))
+    title = f"Match of {HOT_NAME}, {HOT_BIRTH_DATE}, borne by {count:,}, p99"
+    session.add_latency("match.hot.p99", title, runs, 0.99, ceiling="everybody at the same rate", ceiling_runs=normal)
+
+
+def _hot_record(number: int) -> common.SourceRecord:
+    key = common.SourceKey(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_id=f"hot-{number}")
+    citizen = common.CitizenAttributes(full_name=HOT_NAME, birth_date=HOT_BIRTH_DATE, phones=[f"09{number:08}"])
+    return common.SourceRecord(key=key, attributes=common.Attributes(citizen=citizen))

@@ -1,0 +1,80 @@
+"""A result as text: a table for a terminal, and one in Markdown for a document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.figures import Figure, Result, number
+
+COLUMNS = ("figure", "median", "least–most", "unit", "ceiling", "ratio", "promised", "", "CPU µs each", "full")
+
+
+def terminal(result: Result) -> str:
+    """Return every figure as aligned text, then the notes."""
+    rows = [COLUMNS, *(row(figure) for figure in result.figures)]
+    widths = [max(len(cells[place]) for cells in rows) for place in range(len(COLUMNS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place in {0, 3, 9} else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+        for cells in rows
+    ]
+    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """Return the figures that something was promised of, as a Markdown table, with what they were measured on."""
+    lines = ["| path | measured | ceiling | ratio | promised | |", "|---|---|---|---|---|---|"]
+    for result in results:
+        for figure in result.figures:
+            if figure.target is None:
+                continue
+            _, median, between, unit, ceiling, ratio, promised, kept, *_ = row(figure)
+            lines.append(
+                f"| {figure.title} | {median} {unit} ({between}) | {ceiling} | {ratio} | {promised} | {kept} |"
+            )
+    lines += ["", *(f"{measured_on(result)}." for result in results[:1])]
+    return "\n".join(lines) + "\n"
+
+
+def measured_on(result: Result) -> str:
+    """Return machine, versions and data in one line."""
+    environment, city, settings = result.environment, result.city, result.settings
+    commit = str(environment.get("commit") or "unknown")[:12]
+    changed = "" if environment.get("is_clean") else " with changes"
+    return (
+        f"{environment['processor']}, {environment['cores']} cores, {environment['memory_gib']} GiB, "
+        f"{environment.get('disk', {}).get('file_system', 'unknown file system')}; {city['citizens']:,} citizens, "
+        f"{city['rows']:,} rows, seed {city['seed']}; {settings['readers']} readers, {settings['clients']} client "
+        f"processes on the same machine, {settings['repeats']} repeats; commit {commit}{changed}"
+    )
+
+
+def row(figure: Figure) -> tuple[str, ...]:
+    """Return a figure's cells, in the order of `COLUMNS`."""
+    spread, ratio, ceiling = figure.spread, figure.ratio, ""
+    if figure.ceiling_values:
+        values = sorted(figure.ceiling_values)
+        ceiling = number(values[len(values) // 2])
+    kept = "" if figure.is_kept is None else "kept" if figure.is_kept else "MISSED"
+    return (
+        figure.title,
+        number(spread.median),
+        f"{number(spread.low)}–{number(spread.high)}",
+        figure.unit,
+        ceiling,
+        number(ratio.median) if ratio else "",
+        figure.target.text(figure.unit) if figure.target else "",
+        kept,
+        _cost(figure),
+        figure.bound_by.partition(":")[0],
+    )
+
+
+def _cost(figure: Figure) -> str:
+    if figure.cost is None:
+        return ""
+    sides = figure.cost.us_per_operation
+    text = " ".join(f"{side[0]}{number(value)}" for side, value in sides.items())
+    return f"{text} (ceiling {number(figure.ceiling_cpu_us)})" if figure.ceiling_cpu_us is not None else text

@@ -1,0 +1,123 @@
+"""What the load generator tells of a server that stalls, refuses, or is faster than the client."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from benchmarks.load.generator import Measured, Server, run_load
+from benchmarks.load.spec import Call, LoadSpec, write_requests
+
+STALL_S = 0.6
+
+
+@contextmanager
+def serving(stall_after_s: float = 1e9) -> Iterator[str]:
+    script = Path(__file__).with_name("stalling_server.py")
+    command = [sys.executable, str(script), str(stall_after_s), str(STALL_S)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def load(tmp_path: Path, address: str, method: str, *, processes: int = 1, **told: object) -> Measured:
+    requests = tmp_path / "requests"
+    write_requests(requests, [b"one", b"", b"three"])
+    call = Call("call", f"/test.Server/{method}", str(requests))
+    spec = LoadSpec(address="", calls=(call,), seed=1, warm_up_s=0.2, measure_s=1.5, **told)  # type: ignore[arg-type]
+    return run_load(spec, Server(address), processes)
+
+
+def test_an_open_loop_counts_a_stall_for_every_call_that_was_due_in_it(tmp_path: Path) -> None:
+    with serving(stall_after_s=0.5) as address:
+        found = load(tmp_path, address, "Stall", rate_per_s=100.0, arrivals="even")
+    # 60 of 150 calls were due in the stall; the one due at its beginning waited for all of it, that at its end for
+    # nothing, so three quarters of the 60 waited for a quarter of it and more: 30 % of all.
+    assert found.latency.quantile_ms(0.85) >= 1000 * STALL_S * 0.25
+    assert found.latency.quantile_ms(1.0) >= 1000 * STALL_S * 0.95
+    assert found.statuses == {"OK": pytest.approx(150, abs=2)}
+
+
+def test_a_closed_loop_hides_the_stall_in_one_call(tmp_path: Path) -> None:
+    # The control of the test above: the same server, measured in the way that misses it.
+    with serving(stall_after_s=0.5) as address:
+        found = load(tmp_path, address, "Stall", outstanding=1)
+    assert found.latency.quantile_ms(1.0) >= 1000 * STALL_S * 0.95
+    assert found.latency.quantile_ms(0.98) < 1000 * STALL_S * 0.25
+
+
+def test_statuses_come_from_the_trailers_and_a_refusal_is_no_answer(tmp_path: Path) -> None:
+    with serving() as address:
+        found = load(tmp_path, address, "Refuse", rate_per_s=50.0)
+    assert set(found.statuses) == {"RESOURCE_EXHAUSTED"}
+    assert found.statuses["RESOURCE_EXHAUSTED"] > 30
+    assert found.failed_count == found.statuses["RESOURCE_EXHAUSTED"]
+    assert found.rate_per_s == 0
+    assert found.latency.count == 0
+
+
+def test_a_deadline_is_counted_as_such(tmp_path: Path) -> None:
+    with serving(stall_after_s=0.0) as address:
+        requests = tmp_path / "requests"
+        write_requests(requests, [b"one"])
+        call = Call("call", "/test.Server/Stall", str(requests), timeout_s=0.2)
+        spec = LoadSpec(
+            address="", calls=(call,), seed=1, warm_up_s=0.0, measure_s=0.3, rate_per_s=50.0, arrivals="even"
+        )
+        found = run_load(spec, Server(address))
+    assert found.statuses.get("DEADLINE_EXCEEDED", 0) >= 5
+
+
+def test_several_processes_share_the_rate_and_their_counts_add_up(tmp_path: Path) -> None:
+    with serving() as address:
+        found = load(tmp_path, address, "Echo", processes=2, rate_per_s=100.0, arrivals="even")
+    assert sum(found.statuses.values()) == pytest.approx(150, abs=4)
+
+
+def test_a_mixed_load_keeps_its_shares(tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
+    write_requests(requests, [b"one"])
+    often = Call("often", "/test.Server/Echo", str(requests), share=0.9)
+    seldom = Call("seldom", "/test.Server/Refuse", str(requests), share=0.1)
+    spec = LoadSpec(address="", calls=(often, seldom), seed=1, warm_up_s=0.1, measure_s=1.5, rate_per_s=300.0)
+    with serving() as address:
+        found = run_load(spec, Server(address))
+    assert found.calls["often"].statuses.keys() == {"OK"}
+    assert found.calls["seldom"].statuses.keys() == {"RESOURCE_EXHAUSTED"}
+    # Draws are seeded, so the share is the same in every run: 0.1 of some 450 calls.
+    assert 25 <= found.calls["seldom"].statuses["RESOURCE_EXHAUSTED"] <= 70
+
+
+def test_requests_that_are_sent_once_are_never_sent_again_and_their_end_is_told(tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
+    write_requests(requests, [b"%d" % number for number in range(20)])
+    call = Call("write", "/test.Server/Echo", str(requests), is_consumed=True)
+    spec = LoadSpec(address="", calls=(call,), seed=1, warm_up_s=0.0, measure_s=1.0, rate_per_s=50.0, arrivals="even")
+    with serving() as address:
+        found = run_load(spec, Server(address))
+        with pytest.raises(RuntimeError, match="sent once"):
+            run_load(spec, Server(address), processes=2)
+    assert found.statuses == {"OK": 20}
+    assert found.unsent_count == 30
+    assert "never sent" in found.client_bound
+
+
+def test_a_client_that_cannot_connect_is_an_error(tmp_path: Path) -> None:
+    with serving() as address:
+        pass
+    with pytest.raises(RuntimeError, match="did not start"):
+        load(tmp_path, address, "Echo", outstanding=1)
+
+
+def test_the_server_of_these_tests_answers(tmp_path: Path) -> None:
+    with serving() as address, grpc.insecure_channel(address) as channel:
+        assert channel.unary_unary("/test.Server/Echo")(b"x", timeout=20) == b"x"
