@@ -24,13 +24,24 @@ from benchmarks.figures import Result, read_result
 from benchmarks.quality import suite as quality
 from benchmarks.report import page
 from benchmarks.session import QUICK_CITIZENS, Session, Suite
-from benchmarks.suites import lookup, match
+from benchmarks.suites import desk, footprint, load, lookup, match, overload, rebuild, relink, resolve, soak
 from benchmarks.tables import markdown, terminal
 
 OWN_OPTIONS = {"city": city, "feed": feed, "quality": quality, "recovery": recovery}
 """Suites that answer other questions than how fast: each with its own options and its own result."""
 
-SUITES: dict[str, Suite] = {"lookup": lookup.measure, "match": match.measure}
+SUITES: dict[str, Suite] = {
+    "desk": desk.measure,
+    "lookup": lookup.measure,
+    "match": match.measure,
+    "resolve": resolve.measure,
+    "load": load.measure,
+    "relink": relink.measure,
+    "rebuild": rebuild.measure,
+    "overload": overload.measure,
+    "soak": soak.measure,
+    "footprint": footprint.measure,
+}
 """Suites of figures, in the order in which `all` runs them."""
 
 DEFAULT_REPEATS = 5
@@ -117,6 +128,7 @@ def _figure_options() -> argparse.ArgumentParser:
     add("--clients", type=_from(1), default=1, help="client processes (default 1)")
     add("--measure-seconds", type=float, default=3.0, help="of each repeat (default 3)")
     add("--warm-up-seconds", type=float, default=0.5, help="before each repeat (default 0.5)")
+    add("--soak-minutes", type=float, default=1.0, help="of the soak suite (default 1; a trend needs 30)")
     add("--server", default="", metavar="HOST:PORT", help="read a running service instead of starting one")
     add("--data", type=Path, metavar="DIR", help="copy this stopped service's data directory instead of building one")
     add("--city", type=Path, metavar="DIR", help="feeds that --data or --server holds, as Parquet")

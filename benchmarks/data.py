@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,27 +49,32 @@ class City(msgspec.Struct, frozen=True):
         """Return the file of a feed."""
         return self.directory / f"{feed}.parquet"
 
-    def records(self, feed: str, count: int, kind: EntityKind = EntityKind.CITIZEN) -> list[SourceRecord]:
-        """Return about `count` records of a feed, from rows spread evenly over the file; all if it has fewer."""
-        opened = open_feed(self.feed_file(feed))
-        step = max((opened.row_count or 1) // count, 1)
-        mapper = RowMapper(Configuration.load(), feed, opened.columns)
-        found = []
-        for number, row in enumerate(opened.rows()):
-            if number % step or not isinstance(row, Row):
-                continue
-            operations = mapper.operations(row)
-            if isinstance(operations, tuple):
-                found += [
-                    each.record
-                    for each in operations
-                    if isinstance(each, UpsertOperation) and each.record.key.kind is kind
-                ]
-        return found[:count]
+    def records(self, feed: str, count: int) -> tuple[SourceRecord, ...]:
+        """Return about `count` citizens of a feed, from rows spread evenly over the file; all if it has fewer."""
+        return _records(self, feed, count)
 
-    def wire_records(self, feed: str, count: int) -> list[common.SourceRecord]:
+    def wire_records(self, feed: str, count: int) -> tuple[common.SourceRecord, ...]:
         """Return citizens of a feed as they travel; see `records`."""
-        return [record_to_wire(client_record(record)) for record in self.records(feed, count)]
+        return _wire_records(self, feed, count)
+
+
+@cache
+def _records(city: City, feed: str, count: int) -> tuple[SourceRecord, ...]:
+    opened = open_feed(city.feed_file(feed))
+    step = max((opened.row_count or 1) // count, 1)
+    mapper = RowMapper(Configuration.load(), feed, opened.columns)
+    found: list[SourceRecord] = []
+    for number, row in enumerate(opened.rows()):
+        operations = mapper.operations(row) if number % step == 0 and isinstance(row, Row) else ()
+        if isinstance(operations, tuple):
+            records = (each.record for each in operations if isinstance(each, UpsertOperation))
+            found += [record for record in records if record.key.kind is EntityKind.CITIZEN]
+    return tuple(found[:count])
+
+
+@cache
+def _wire_records(city: City, feed: str, count: int) -> tuple[common.SourceRecord, ...]:
+    return tuple(record_to_wire(client_record(record)) for record in _records(city, feed, count))
 
 
 def city_in(directory: Path, citizens: int, seed: int) -> City:
@@ -151,12 +157,6 @@ def mdm(*arguments: str | Path) -> dict[str, Any]:
         last = done.stderr.strip().splitlines()[-1:]
         raise RuntimeError(f"mdm {arguments[0]} ended with {done.returncode}: {last}")
     return dict(json.loads(done.stdout))
-
-
-def keys_of(records: list[SourceRecord]) -> Iterator[tuple[str, EntityKind, str]]:
-    """Yield registry, kind and record id of records."""
-    for record in records:
-        yield record.key.registry, record.key.kind, record.key.record_id
 
 
 def _fresh(directory: Path) -> Path:

@@ -190,6 +190,21 @@ def cost_of(runs: Sequence[Measured], operations: int = 1) -> Cost:
     )
 
 
+def cost_of_usage(usage: Usage, operations_per_s: float) -> Cost:
+    """Return the cost of work that was not sent by the load generator."""
+    sides = {"client": usage.client_cores, "readers": usage.reader_cores, "writer": usage.writer_cores}
+    return Cost(
+        msgspec.structs.replace(
+            usage,
+            client_cores=round(usage.client_cores, 3),
+            reader_cores=None if usage.reader_cores is None else round(usage.reader_cores, 3),
+            writer_cores=None if usage.writer_cores is None else round(usage.writer_cores, 3),
+            foreign_cores=round(usage.foreign_cores, 3),
+        ),
+        {side: round(cores / operations_per_s * 1e6, 1) for side, cores in sides.items() if cores is not None},
+    )
+
+
 def statuses_of(runs: Sequence[Measured]) -> dict[str, int]:
     """Return status code → calls of all runs."""
     found: dict[str, int] = {}

@@ -88,6 +88,7 @@ class Session:
                 **({"server": options.server} if options.server else {}),
             },
         )
+        self._batches = 0
         self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=options.cache)).resolve()
 
     def __enter__(self) -> Self:
@@ -135,6 +136,11 @@ class Session:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
+    def batch(self) -> str:
+        """Return what makes the record ids of one batch differ from those of every other."""
+        self._batches += 1
+        return f"{self._batches}"
+
     def requests(self, name: str, messages: Iterable[Message | bytes]) -> str:
         """Write requests for the clients and return the file's path."""
         path = self.scratch / f"{name}.requests"
@@ -146,7 +152,7 @@ class Session:
     def closed(self, server: Server, calls: Sequence[Call], outstanding: int, seed: int = 0) -> Measured:
         """Run a closed loop of so many calls under way."""
         processes = min(self.options.clients, outstanding)
-        return run_load(self._spec(calls, seed, outstanding=outstanding, channels=self._channels()), server, processes)
+        return run_load(self.spec(calls, seed, outstanding=outstanding, channels=self._channels()), server, processes)
 
     def open(
         self,
@@ -158,20 +164,21 @@ class Session:
     ) -> Measured:
         """Run an open loop of so many calls a second."""
         processes = 1 if any(call.is_consumed for call in calls) else self.options.clients
-        spec = self._spec(calls, seed, rate_per_s=rate_per_s, channels=self._channels(), arrivals=arrivals)
+        spec = self.spec(calls, seed, rate_per_s=rate_per_s, channels=self._channels(), arrivals=arrivals)
         return run_load(spec, server, processes)
 
     def _channels(self) -> int:
         # A connection stays with one reader: several for each, so that the kernel's choice evens out.
         return 1 if self.options.readers == 1 else 4 * self.options.readers
 
-    def _spec(self, calls: Sequence[Call], seed: int, **more: Any) -> LoadSpec:
+    def spec(self, calls: Sequence[Call], seed: int, *, seconds: float = 0.0, **more: Any) -> LoadSpec:
+        """Return a load of this session's length or another; its address is filled in where it is sent."""
         return LoadSpec(
             address="",
             calls=tuple(calls),
             seed=self.options.seed * 100 + seed,
             warm_up_s=self.options.warm_up_seconds,
-            measure_s=self.options.measure_seconds,
+            measure_s=seconds or self.options.measure_seconds,
             **more,
         )
 

@@ -46,12 +46,12 @@ def bare_server(answers: Mapping[str, bytes], processes: int) -> Iterator[Server
 
 
 def told_by(module: str, *arguments: object) -> dict[str, Any]:
-    """Run a ceiling to its end and return what it printed as JSON.
+    """Run a module in a process of its own, to its end, and return what it printed as JSON.
 
     Raises:
         RuntimeError: It failed.
     """
-    command = [sys.executable, "-m", f"benchmarks.ceilings.{module}", *map(str, arguments)]
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{module} ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")

@@ -1,7 +1,8 @@
 """One client process: `python -m benchmarks.load.client SPEC`, a `LoadSpec` as JSON.
 
 It says `ready` when its channels are up, reads the start of the warm-up from its standard input, in seconds of the
-monotonic clock that all processes of the machine share, and ends by printing a `ClientReport`.
+monotonic clock that all processes of the machine share, and ends by printing a `ClientReport`. A second line on its
+standard input ends the window before its time.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Client:
         self._sent: list[_Sent] = []
         self._unsent: list[float] = []
         self._open_count = 0
+        self._cpu_s = 0.0
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -67,7 +69,9 @@ class Client:
         """Send until the window ends, wait for every answer, and return what was measured."""
         self._begin_s = start_s + self._spec.warm_up_s
         self._end_s = self._begin_s + self._spec.measure_s
-        clock = _WindowClock(self._begin_s, self._end_s)
+        clock = threading.Thread(target=self._watch)
+        clock.start()
+        threading.Thread(target=self._listen, daemon=True).start()
         _sleep_until(start_s)
         if self._spec.rate_per_s:
             self._open_loop(start_s)
@@ -76,12 +80,15 @@ class Client:
         # Each call has a deadline, so this ends.
         while self._open_count:
             time.sleep(_POLL_S)
-        return self._report(clock.cpu_s())
+        clock.join()
+        return self._report()
 
     def _open_loop(self, start_s: float) -> None:
         for offset_s in due_times(self._spec).tolist():
             due_s = start_s + offset_s
             _sleep_until(due_s)
+            if due_s >= self._end_s:
+                return
             draw = next(self._draws, None) if self._open_count < self._spec.outstanding_max else None
             if draw is None:
                 self._unsent.append(due_s)
@@ -120,7 +127,19 @@ class Client:
         self._ended(call, due_s, sent_s, future)
         self._next()
 
-    def _report(self, cpu_s: float) -> ClientReport:
+    def _watch(self) -> None:
+        """Read this process's CPU time at both ends of the window."""
+        _sleep_until(self._begin_s)
+        before_s = time.process_time()
+        while time.monotonic() < self._end_s:
+            time.sleep(min(_POLL_S, max(self._end_s - time.monotonic(), 0)))
+        self._cpu_s = time.process_time() - before_s
+
+    def _listen(self) -> None:
+        if sys.stdin.readline():
+            self._end_s = min(self._end_s, time.monotonic())
+
+    def _report(self) -> ClientReport:
         begin_s, end_s = self._begin_s, self._end_s
         due = [each for each in self._sent if begin_s <= each[1] < end_s]
         calls = {}
@@ -135,26 +154,8 @@ class Client:
                 ),
             )
         lateness = Histogram.of([sent - meant for _, meant, sent, _, _ in due])
-        return ClientReport(calls, lateness, cpu_s, sum(begin_s <= each < end_s for each in self._unsent))
-
-
-class _WindowClock:
-    """Reads this process's CPU time at both ends of the window, on a thread that sleeps in between."""
-
-    def __init__(self, begin_s: float, end_s: float) -> None:
-        self._bounds_s = (begin_s, end_s)
-        self._read_s: list[float] = []
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-
-    def cpu_s(self) -> float:
-        self._thread.join()
-        return self._read_s[1] - self._read_s[0]
-
-    def _watch(self) -> None:
-        for bound_s in self._bounds_s:
-            _sleep_until(bound_s)
-            self._read_s.append(time.process_time())
+        unsent_count = sum(begin_s <= each < end_s for each in self._unsent)
+        return ClientReport(calls, lateness, self._cpu_s, unsent_count, end_s - begin_s)
 
 
 def _sleep_until(moment_s: float) -> None:

@@ -101,8 +101,16 @@ def split(spec: LoadSpec, processes: int) -> list[LoadSpec]:
     ]
 
 
-def run_load(spec: LoadSpec, server: Server, processes: int = 1) -> Measured:
+def run_load(
+    spec: LoadSpec, server: Server, processes: int = 1, *, meanwhile: Callable[[], object] | None = None
+) -> Measured:
     """Let clients send, and return what they and /proc found within the window.
+
+    Args:
+        spec: The whole load; its address is the server's.
+        server: Where to.
+        processes: Client processes.
+        meanwhile: Called when the window begins; the window ends when it returns, at the latest after `measure_s`.
 
     Raises:
         RuntimeError: A client failed, or several would send what is to be sent once.
@@ -115,10 +123,16 @@ def run_load(spec: LoadSpec, server: Server, processes: int = 1) -> Measured:
             _expect_ready(client)
         start_s = time.monotonic() + _LEAD_S
         for client in clients:
-            assert client.stdin is not None
-            client.stdin.write(f"{start_s!r}\n")
-            client.stdin.flush()
-        usage = _watched(server, start_s + spec.warm_up_s, spec.measure_s)
+            _tell(client, repr(start_s))
+        _sleep_until(start_s + spec.warm_up_s)
+        watch = Watch(server)
+        if meanwhile is None:
+            _sleep_until(start_s + spec.warm_up_s + spec.measure_s)
+        else:
+            meanwhile()
+            for client in clients:
+                _tell(client, "stop")
+        watch.end()
         reports = [_report(client) for client in clients]
     finally:
         for client in clients:
@@ -126,7 +140,37 @@ def run_load(spec: LoadSpec, server: Server, processes: int = 1) -> Measured:
             # Leaving the block waits for the end and closes the pipes.
             with client:
                 pass
-    return _put_together(reports, usage, spec.measure_s)
+    return _put_together(reports, watch)
+
+
+class Watch:
+    """CPU of a server's processes and of the machine, from its making until `end`."""
+
+    def __init__(self, server: Server) -> None:
+        """Begin."""
+        self._server = server
+        self._before = self._after = _reading(server)
+
+    def end(self) -> None:
+        """End."""
+        self._after = _reading(self._server)
+
+    def usage(self, client_cpu_s: float) -> Usage:
+        """Return who used how many cores.
+
+        Args:
+            client_cpu_s: CPU time of all clients in between.
+        """
+        before, after = self._before, self._after
+        took_s = max(after.at_s - before.at_s, 1e-9)
+
+        def cores(first: float | None, last: float | None) -> float | None:
+            return None if first is None or last is None else max(last - first, 0.0) / took_s
+
+        readers, writer = cores(before.readers_s, after.readers_s), cores(before.writer_s, after.writer_s)
+        clients = client_cpu_s / took_s
+        busy = (after.machine_s - before.machine_s) / took_s
+        return Usage(clients, readers, writer, max(busy - clients - (readers or 0.0) - (writer or 0.0), 0.0))
 
 
 def _start(spec: LoadSpec) -> subprocess.Popen[str]:
@@ -166,24 +210,18 @@ def _reading(server: Server) -> _Reading:
     )
 
 
-def _watched(server: Server, begin_s: float, window_s: float) -> tuple[_Reading, _Reading]:
-    time.sleep(max(begin_s - time.monotonic(), 0))
-    before = _reading(server)
-    time.sleep(max(begin_s + window_s - time.monotonic(), 0))
-    return before, _reading(server)
+def _tell(client: subprocess.Popen[str], line: str) -> None:
+    assert client.stdin is not None
+    client.stdin.write(f"{line}\n")
+    client.stdin.flush()
 
 
-def _put_together(reports: Sequence[ClientReport], readings: tuple[_Reading, _Reading], window_s: float) -> Measured:
-    before, after = readings
-    took_s = after.at_s - before.at_s
+def _sleep_until(moment_s: float) -> None:
+    time.sleep(max(moment_s - time.monotonic(), 0))
 
-    def cores(first: float | None, last: float | None) -> float | None:
-        return None if first is None or last is None else (last - first) / took_s
 
-    readers, writer = cores(before.readers_s, after.readers_s), cores(before.writer_s, after.writer_s)
-    clients = sum(each.cpu_s for each in reports) / window_s
-    busy = (after.machine_s - before.machine_s) / took_s
-    usage = Usage(clients, readers, writer, max(busy - clients - (readers or 0.0) - (writer or 0.0), 0.0))
+def _put_together(reports: Sequence[ClientReport], watch: Watch) -> Measured:
+    window_s = max(each.window_s for each in reports)
     calls = {
         name: CallCounts(
             Histogram.merged(each.calls[name].latency for each in reports),
@@ -195,7 +233,7 @@ def _put_together(reports: Sequence[ClientReport], readings: tuple[_Reading, _Re
     return Measured(
         calls,
         Histogram.merged(each.lateness for each in reports),
-        usage,
+        watch.usage(sum(each.cpu_s for each in reports)),
         window_s,
         sum(each.unsent_count for each in reports),
         max(each.cpu_s for each in reports) / window_s,

@@ -70,6 +70,8 @@ class ClientReport(msgspec.Struct):
     """Of this process, within the window."""
     unsent_count: int
     """Calls due within the window that were not sent: `outstanding_max` were unanswered, or no request was left."""
+    window_s: float
+    """How long the window was."""
 
 
 def write_requests(path: Path, bodies: Iterable[bytes]) -> int:

@@ -84,14 +84,12 @@ def batch_matches(session: Session, attributes: Sequence[common.Attributes], siz
     return Call("batch_match", BATCH_MATCH, session.requests("batch_match", requests), timeout_s=60.0)
 
 
-def arrivals(session: Session, count: int, batch: str) -> Iterator[common.SourceRecord]:
+def arrivals(session: Session, count: int) -> Iterator[common.SourceRecord]:
     """Yield records that a hospital has not stored yet: every other one of somebody known, under a new record id.
 
-    Args:
-        session: Of the city.
-        count: Records.
-        batch: Makes record ids of several calls differ.
+    Record ids differ from those of every other call.
     """
+    batch = session.batch()
     known = session.city.wire_records(PATIENTS, min(count, REQUESTS))
     dice = random.Random(f"{session.options.seed} {batch}")
     for number in range(count):

@@ -119,7 +119,7 @@ def _gets(session: Session, service: Deployment) -> dict[str, float]:
         records = session.city.records(asking.PATIENTS, asking.REQUESTS)
         keys = (SourceKey(each.key.registry, each.key.kind, each.key.record_id) for each in records)
         session.requests("keys", (source_key_bytes(key) for key in keys))
-    return told_by("lmdb_gets", service.data, file, BATCH_KEYS, session.options.measure_seconds)
+    return told_by("ceilings.lmdb_gets", service.data, file, BATCH_KEYS, session.options.measure_seconds)
 
 
 def _identifiers(session: Session, service: Server) -> None:

@@ -56,7 +56,7 @@ def _beside_splink(session: Session, runs: list[Measured]) -> None:
     records = session.city.records(asking.RESIDENTS, SPLINK_ROWS)
     session.say(f"Splink's online calls on {len(records):,} rows")
     pq.write_table(plain_rows(EntityKind.CITIZEN, records), rows)
-    told = told_by("splink_online", rows, SPLINK_CALLS)
+    told = told_by("ceilings.splink_online", rows, SPLINK_CALLS)
     ours = [run.latency.quantile_ms(0.5) for run in runs]
     for name, title, key in (
         ("match.unary.speedup", "compare_records, SQL cached, 1 record with 50", "cached_ms"),

@@ -34,7 +34,7 @@ def main(stall_after_s: float, stall_s: float) -> None:
         return request
 
     server = grpc.server(ThreadPoolExecutor(1))
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
         name: grpc.unary_unary_rpc_method_handler(call)
         for name, call in (("Echo", echo), ("Stall", stall), ("Refuse", refuse))
     }

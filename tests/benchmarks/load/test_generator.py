@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,4 +121,16 @@ def test_a_client_that_cannot_connect_is_an_error(tmp_path: Path) -> None:
 
 def test_the_server_of_these_tests_answers(tmp_path: Path) -> None:
     with serving() as address, grpc.insecure_channel(address) as channel:
-        assert channel.unary_unary("/test.Server/Echo")(b"x", timeout=20) == b"x"
+        echo: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Server/Echo")
+        assert echo(b"x", timeout=20) == b"x"
+
+
+def test_a_window_ends_when_what_goes_on_meanwhile_has_ended(tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
+    write_requests(requests, [b"one"])
+    call = Call("call", "/test.Server/Echo", str(requests))
+    spec = LoadSpec(address="", calls=(call,), seed=1, warm_up_s=0.1, measure_s=100.0, rate_per_s=50.0, arrivals="even")
+    with serving() as address:
+        found = run_load(spec, Server(address), meanwhile=lambda: time.sleep(0.8))
+    assert 0.7 < found.window_s < 5
+    assert found.statuses == {"OK": pytest.approx(50 * found.window_s, abs=3)}

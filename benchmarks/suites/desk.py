@@ -1,0 +1,83 @@
+"""Mixed loads: how many admissions an hour, and how the other profiles fare."""
+
+from __future__ import annotations
+
+from benchmarks.ceilings.started import bare_server
+from benchmarks.figures import Figure
+from benchmarks.load.generator import Measured
+from benchmarks.session import Session
+from benchmarks.suites import asking
+from benchmarks.suites.profiles import ADMISSION_DESK, OPERATIONS, PROFILES, Mixed
+
+OUTSTANDING = 16
+HALF = 0.5
+CALLS_PER_S_MAX = 10_000
+"""No Python server answers more unary calls in a second on two cores."""
+
+CALLS_PER_ADMISSION = round(1 / PROFILES[ADMISSION_DESK]["resolve"])
+"""An admission ends with one record stored: 20 calls, of which 14 lookups, 3 by identifier, 2 matches."""
+
+_ANSWER = bytes(64)
+"""About as long as the answer to a lookup."""
+
+
+def measure(session: Session) -> None:
+    """Run the suite."""
+    for profile, shares in PROFILES.items():
+        _profile(session, profile, writes="resolve" in shares)
+
+
+def _profile(session: Session, profile: str, *, writes: bool) -> None:
+    mixed = Mixed(session, profile)
+    seconds = session.options.warm_up_seconds + session.options.measure_seconds
+    name = profile.replace(" ", "_")
+    methods = (asking.LOOKUP, asking.LOOKUP_BY_IDENTIFIER, asking.MATCH, asking.RESOLVE)
+    runs: list[Measured] = []
+    ceilings: list[Measured] = []
+    with (
+        session.deployment(is_writing=writes) as service,
+        bare_server(dict.fromkeys(methods, _ANSWER), session.options.readers) as bare,
+    ):
+        for number in session.repeats(f"{profile}, closed loop"):
+            calls = mixed.calls(CALLS_PER_S_MAX / 4, seconds)
+            runs.append(session.closed(service.server, calls, OUTSTANDING, number))
+            if profile == ADMISSION_DESK:
+                ceilings.append(session.closed(bare, calls, OUTSTANDING, number))
+        figure = session.add_rate(f"desk.{name}.rate", f"Profile {profile}", runs)
+        rate = figure.spread.median * HALF
+        runs = [
+            session.open(service.server, mixed.calls(rate, seconds), rate, number)
+            for number in session.repeats(f"{profile}, {rate:,.0f} calls a second")
+        ]
+    session.add_latency(f"desk.{name}.half_load_p99", f"Profile {profile}, p99 at half load", runs, 0.99)
+    session.add_distribution(f"Profile {profile} at half load", runs)
+    if profile == ADMISSION_DESK:
+        _admissions(session, figure, ceilings)
+    _records(session, name, profile, figure)
+
+
+def _admissions(session: Session, figure: Figure, ceilings: list[Measured]) -> None:
+    an_hour = 3600 / CALLS_PER_ADMISSION
+    session.add(
+        Figure(
+            name="desk.admissions",
+            title="Admissions",
+            unit="an hour",
+            values=[value * an_hour for value in figure.values],
+            ceiling="the same calls to empty handlers on a bare gRPC server",
+            ceiling_values=[run.rate_per_s * an_hour for run in ceilings],
+            cost=figure.cost,
+            bound_by=figure.bound_by,
+            note=f"One admission is {CALLS_PER_ADMISSION} calls: "
+            + ", ".join(
+                f"{share * CALLS_PER_ADMISSION:g} of kind {kind}" for kind, share in PROFILES[ADMISSION_DESK].items()
+            ),
+        )
+    )
+
+
+def _records(session: Session, name: str, profile: str, figure: Figure) -> None:
+    each = sum(share * OPERATIONS.get(kind, 1) for kind, share in PROFILES[profile].items())
+    if each != 1:
+        values = [value * each for value in figure.values]
+        session.add(Figure(name=f"desk.{name}.records", title=f"Profile {profile}", unit="records/s", values=values))

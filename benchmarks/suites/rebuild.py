@@ -1,0 +1,84 @@
+"""The index anew from the journal, and how soon a killed service answers."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from benchmarks import data
+from benchmarks.ceilings.started import told_by
+from benchmarks.figures import Cost, Figure
+from benchmarks.processes import Usage
+from benchmarks.session import Session
+from benchmarks.suites import asking
+from benchmarks.suites.ingesting import ingest
+from mdm.v1 import lookup_service_pb2 as lookup
+from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
+from tests.serving import running_server
+
+WRITTEN_BEFORE_KILL = 500
+"""Records stored right before the kill, so that the index is open and in use."""
+
+
+def measure(session: Session) -> None:
+    """Run the suite."""
+    store = session.options.data or data.prepared_store(session.options.cache, session.city, session.say)
+    directory = data.copied(store, session.scratch / "rebuilt")
+    _rebuild(session, directory)
+    _restart(session, directory)
+    shutil.rmtree(directory)
+
+
+def _rebuild(session: Session, directory: Path) -> None:
+    parts: dict[str, list[float]] = {"identity": [], "match": [], "whole": []}
+    cost: Cost | None = None
+    for _ in session.repeats("rebuilding the index"):
+        found = told_by("suites.rebuild_process", directory)
+        records = found["records"]
+        for name, values in parts.items():
+            values.append(records / found[f"{name}_s"])
+        cost = Cost(
+            Usage(found["cpu_s"] / found["whole_s"], None, None, found["foreign_cores"]),
+            {"rebuild": round(found["cpu_s"] / records * 1e6, 1)},
+        )
+    titles = {
+        "identity": "Rebuild: identity state, raw values and relations",
+        "match": "Rebuild: match state",
+        "whole": "Rebuild of the whole index",
+    }
+    for name, title in titles.items():
+        session.add(
+            Figure(
+                name=f"rebuild.{name}.rate",
+                title=title,
+                unit="records/s",
+                values=parts[name],
+                cost=cost if name == "whole" else None,
+            )
+        )
+
+
+def _restart(session: Session, directory: Path) -> None:
+    request = lookup.LookupRequest(key=session.city.wire_records(asking.PATIENTS, asking.REQUESTS)[0].key)
+    values = []
+    for _ in session.repeats("kill -9 and restart"):
+        with running_server(directory, workers=session.options.readers, start_s_max=data.START_S_MAX) as running:
+            ingest(running.address, [*asking.arrivals(session, WRITTEN_BEFORE_KILL)], outstanding_max=128)
+            children = running.child_pids("writer_process") + running.child_pids("reader_process")
+            running.process.kill()
+            running.process.wait()
+            _await_end(children)
+        began_s = time.monotonic()
+        with running_server(directory, workers=session.options.readers, start_s_max=data.START_S_MAX) as running:
+            with running.channel() as channel:
+                LookupServiceStub(channel).Lookup(request, timeout=5)
+            values.append(time.monotonic() - began_s)
+    title = "Restart after kill -9, until the first answer"
+    session.add(Figure(name="rebuild.restart", title=title, unit="s", values=values, is_better_higher=False))
+
+
+def _await_end(pids: list[int]) -> None:
+    until_s = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < until_s:
+        time.sleep(0.01)

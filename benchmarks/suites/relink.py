@@ -1,0 +1,260 @@
+"""Re-linkage: its stages, beside plain Splink on the same rows; and what a desk feels of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.data import City
+from benchmarks.figures import Cost, Figure
+from benchmarks.load.generator import Measured, run_load
+from benchmarks.processes import Usage, children, cpu_of_s, peak_bytes
+from benchmarks.quality.peers.rows import plain_rows
+from benchmarks.session import Deployment, Session
+from benchmarks.suites import asking
+from benchmarks.suites.ingesting import ingest
+from benchmarks.suites.profiles import ADMISSION_DESK, Mixed
+from mdm.config import Configuration
+from mdm.domain.keys import EntityKind
+from mdm.domain.records import SourceRecord
+from mdm.feeds.mapping import RowMapper, UpsertOperation
+from mdm.feeds.reading import Row, open_feed
+from mdm.synth.feeds import KINDS
+from mdm.v1 import common_pb2 as common
+from mdm_client import Client
+from mdm_client import EntityKind as ClientKind
+
+DESK_CALLS_PER_S = 200.0
+"""Ten admissions a second."""
+PENDING_SHARE = 1 / 50
+"""Of the city's rows: stored for later before each run, so that there is something to link and to commit."""
+STAGES = {
+    "snapshot": ("starting", "snapshot"),
+    "epoch_and_model": ("training",),
+    "predict_and_cluster": ("comparing", "clustering"),
+    "plan": ("planning",),
+    "commit": ("committing",),
+}
+"""Part → stages of a run that belong to it."""
+TITLES = {
+    "snapshot": "copy and snapshot",
+    "epoch_and_model": "statistics epoch and model",
+    "predict_and_cluster": "predict and cluster",
+    "plan": "plan",
+    "commit": "commit",
+}
+POLL_S = 0.02
+DESK_S_MAX = 1200.0
+"""Longest re-linkage beside which the desk has records to store."""
+ROWS_AT_A_TIME = 50_000
+GIB = 2**30
+
+
+class Run(NamedTuple):
+    """One re-linkage, planned and committed."""
+
+    seconds: dict[str, float]
+    """By stage, wall clock."""
+    cpu_s: dict[str, float]
+    """By stage, of the process that plans; a commit runs in the writer."""
+    peak_bytes: int
+
+    def part_s(self, part: str) -> float:
+        """Return the wall clock of a part."""
+        return sum(self.seconds.get(stage, 0.0) for stage in STAGES[part])
+
+    def part_cpu_s(self, part: str) -> float:
+        """Return the CPU time of a part."""
+        return sum(self.cpu_s.get(stage, 0.0) for stage in STAGES[part])
+
+
+def measure(session: Session) -> None:
+    """Run the suite: citizens only, whom plain Splink links as well."""
+    rows = session.scratch / "rows.parquet"
+    count = write_plain_rows(session.city, rows)
+    with session.deployment(is_writing=True) as service:
+        runs: list[Run] = []
+        plain: list[dict[str, float]] = []
+        for _ in session.repeats(f"re-linkage of {count:,} citizens' records, beside plain Splink"):
+            _store_pending(session, service)
+            runs.append(relink(service))
+            plain.append(_plain_splink(session, rows))
+        _stages(session, runs, plain, count)
+        _beside_a_desk(session, service)
+
+
+def relink(service: Deployment) -> Run:
+    """Plan and commit a re-linkage of all citizens, and return how long each stage took."""
+    with Client(service.address, actor="bench", purpose="benchmark") as client:
+        watch = _StageWatch(service)
+        run = client.relink.plan(ClientKind.CITIZEN)
+        while run.is_under_way:
+            watch.note(run.stage)
+            time.sleep(POLL_S)
+            run = client.relink.get(run.run_id)
+        if run.state.value != "planned":
+            raise RuntimeError(f"the re-linkage ended as {run.state.value}: {run.error_reason}")
+        run = client.relink.commit(run.run_id)
+        while run.is_under_way:
+            watch.note("committing")
+            time.sleep(POLL_S)
+            run = client.relink.get(run.run_id)
+        watch.note("")
+    return Run(dict(watch.seconds), dict(watch.cpu_s), watch.peak_bytes)
+
+
+class _StageWatch:
+    """Adds up wall clock and CPU by stage, as stages follow each other."""
+
+    def __init__(self, service: Deployment) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.cpu_s: defaultdict[str, float] = defaultdict(float)
+        self.peak_bytes = 0
+        self._service = service
+        self._stage = "starting"
+        self._at_s = time.monotonic()
+        self._used_s = 0.0
+
+    def note(self, stage: str) -> None:
+        """Say which stage it is now."""
+        pids = [pid for writer in self._service.writer_pids() for pid in children(writer)]
+        pids += [pid for parent in pids for pid in children(parent)]
+        used_s = cpu_of_s(pids)
+        for pid in pids:
+            try:
+                self.peak_bytes = max(self.peak_bytes, peak_bytes(pid))
+            except OSError:
+                continue
+        now_s = time.monotonic()
+        self.seconds[self._stage] += now_s - self._at_s
+        # A process that has ended took its count with it: what it used since the last look is lost.
+        self.cpu_s[self._stage] += max(used_s - self._used_s, 0.0)
+        self._stage, self._at_s, self._used_s = stage, now_s, used_s
+
+
+def _store_pending(session: Session, service: Deployment) -> None:
+    count = max(round(session.city.row_count * PENDING_SHARE), 50)
+    records = [*asking.arrivals(session, count)]
+    ingest(service.address, records, outstanding_max=512, resolve=common.RESOLVE_TIME_LATER)
+
+
+def _stages(session: Session, runs: list[Run], plain: list[dict[str, float]], count: int) -> None:
+    for part, title in TITLES.items():
+        seconds = [run.part_s(part) for run in runs]
+        used = sorted(run.part_cpu_s(part) for run in runs)[len(runs) // 2]
+        middle = sorted(seconds)[len(seconds) // 2]
+        figure = Figure(
+            name=f"relink.{part}",
+            title=f"Re-linkage of {count:,} citizens' records: {title}",
+            unit="s",
+            values=seconds,
+            is_better_higher=False,
+            cost=Cost(
+                Usage(used / middle if middle else 0.0, None, None, 0.0), {"process": round(used / count * 1e6, 1)}
+            ),
+        )
+        if part == "predict_and_cluster":
+            figure.ceiling = "plain Splink's predict and cluster on the same rows"
+            figure.ceiling_values = [each["predict_and_cluster"] for each in plain]
+        session.add(figure)
+    session.add(
+        Figure(
+            name="relink.peak_memory",
+            title="Re-linkage: the most memory resident at once",
+            unit="GiB",
+            values=[run.peak_bytes / GIB for run in runs],
+            is_better_higher=False,
+            ceiling="plain Splink's",
+            ceiling_values=[each["peak_mib"] / 1024 for each in plain],
+        )
+    )
+
+
+def _plain_splink(session: Session, rows: Path) -> dict[str, float]:
+    """Return seconds by stage and peak MiB of plain Splink on the rows."""
+    result = session.scratch / "plain.parquet"
+    command = [sys.executable, "-m", "benchmarks.quality.peers.process", "splink_stock", "citizen"]
+    command += [str(rows), str(result), str(session.options.seed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"plain Splink ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+    told = json.loads(pq.read_schema(result).metadata[b"told"])
+    return {**told["seconds"], "peak_mib": float(told["facts"]["peak_mib"])}
+
+
+def write_plain_rows(city: City, path: Path) -> int:
+    """Write all citizens of a city as plain Splink takes them, and return how many records they are."""
+    count = 0
+    writer: pq.ParquetWriter | None = None
+    for feed, kinds in KINDS.items():
+        if EntityKind.CITIZEN not in kinds:
+            continue
+        opened = open_feed(city.feed_file(feed))
+        mapper = RowMapper(Configuration.load(), feed, opened.columns)
+        waiting: list[SourceRecord] = []
+
+        def write(waiting: list[SourceRecord]) -> None:
+            nonlocal count, writer
+            table = plain_rows(EntityKind.CITIZEN, waiting)
+            table = table.set_column(0, "row", pa.array(range(count, count + len(waiting)), pa.int64()))
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            count += len(waiting)
+            waiting.clear()
+
+        for row in opened.rows():
+            operations = mapper.operations(row) if isinstance(row, Row) else ()
+            if isinstance(operations, tuple):
+                records = (each.record for each in operations if isinstance(each, UpsertOperation))
+                waiting += [record for record in records if record.key.kind is EntityKind.CITIZEN]
+            if len(waiting) >= ROWS_AT_A_TIME:
+                write(waiting)
+        if waiting:
+            write(waiting)
+    if writer is not None:
+        writer.close()
+    return count
+
+
+def _beside_a_desk(session: Session, service: Deployment) -> None:
+    mixed = Mixed(session, ADMISSION_DESK)
+    quiet: list[Measured] = []
+    busy: list[Measured] = []
+    seconds = session.options.warm_up_seconds + session.options.measure_seconds
+    for number in session.repeats(
+        f"admission desk, {DESK_CALLS_PER_S:,.0f} calls a second, quiet and during a re-linkage"
+    ):
+        _store_pending(session, service)
+        quiet.append(session.open(service.server, mixed.calls(DESK_CALLS_PER_S, seconds), DESK_CALLS_PER_S, number))
+        calls = mixed.calls(DESK_CALLS_PER_S, DESK_S_MAX)
+        spec = session.spec(calls, number, seconds=DESK_S_MAX, rate_per_s=DESK_CALLS_PER_S)
+        busy.append(run_load(spec, service.server, meanwhile=lambda: relink(service)))
+    session.add_latency(
+        "relink.desk_p99",
+        "Admission desk during a re-linkage and its commit, p99",
+        busy,
+        0.99,
+        ceiling="the same load when quiet",
+        ceiling_runs=quiet,
+    )
+    session.add_distribution("Admission desk, quiet", quiet)
+    session.add_distribution("Admission desk during a re-linkage", busy)
+    session.add(
+        Figure(
+            name="relink.write_stall",
+            title="Longest a write waited during a re-linkage and its commit",
+            unit="s",
+            values=[run.calls["resolve"].latency.quantile_ms(1.0) / 1000 for run in busy],
+            is_better_higher=False,
+            ceiling="when quiet",
+            ceiling_values=[run.calls["resolve"].latency.quantile_ms(1.0) / 1000 for run in quiet],
+        )
+    )

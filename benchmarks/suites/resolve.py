@@ -1,0 +1,135 @@
+"""Storing records that are resolved at once: by stream, one by one, and how soon an unmerge is seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from benchmarks.figures import Cost, Figure, cost_of_usage
+from benchmarks.load.generator import Watch
+from benchmarks.load.histogram import Histogram
+from benchmarks.session import Deployment, Session
+from benchmarks.suites import asking
+from benchmarks.suites.ingesting import Ingested, ingest
+from benchmarks.suites.profiles import resolves
+from mdm_client import Client
+from mdm_client.records import (
+    Assurance,
+    CitizenAttributes,
+    EntityKind,
+    Identifier,
+    IdentifierType,
+    SourceKey,
+    SourceRecord,
+)
+from mdm_client.stewardship_results import ReviewAnswer
+
+STREAM_RECORDS_PER_S = 3_000
+"""Records that a repeat prepares for each second of its length."""
+OUTSTANDING_RECORDS = 128
+"""Sent and not acknowledged, by our choice: at 3,000 a second they wait 43 ms by their number alone."""
+OUTSTANDING_CALLS = 8
+HALF = 0.5
+UNMERGED_RECORDS = 50
+
+
+def measure(session: Session) -> None:
+    """Run the suite."""
+    with session.deployment(is_writing=True) as service:
+        rate = _streams(session, service)
+        _paced(session, service, rate)
+        _unary(session, service)
+        _unmerges(session, service)
+
+
+def _streams(session: Session, service: Deployment) -> float:
+    runs: list[Ingested] = []
+    costs: list[Cost] = []
+    count = max(round(STREAM_RECORDS_PER_S * session.options.measure_seconds), OUTSTANDING_RECORDS)
+    for _ in session.repeats(f"a stream of {count:,} records"):
+        records = [*asking.arrivals(session, count)]
+        watch = Watch(service.server)
+        runs.append(ingest(service.address, records, outstanding_max=OUTSTANDING_RECORDS))
+        watch.end()
+        costs.append(cost_of_usage(watch.usage(runs[-1].client_cpu_s), runs[-1].rate_per_s))
+    title = f"IngestRecords, resolved at once, {OUTSTANDING_RECORDS} under way"
+    figure = Figure(
+        name="resolve.ingest.rate",
+        title=title,
+        unit="records/s",
+        values=[run.rate_per_s for run in runs],
+        cost=costs[len(costs) // 2],
+        note="half of the records are of somebody known",
+    )
+    session.add(figure)
+    _acknowledgements(session, "resolve.ingest.acknowledgement_p99", f"{title}: p99 of an acknowledgement", runs)
+    session.result.latencies["Acknowledgement of a stream at full rate"] = Histogram.merged(run.latency for run in runs)
+    return figure.spread.median
+
+
+def _paced(session: Session, service: Deployment, full_rate: float) -> None:
+    rate = full_rate * HALF
+    count = max(round(rate * session.options.measure_seconds), 64)
+    runs = []
+    for _ in session.repeats(f"a stream at {rate:,.0f} records a second"):
+        records = [*asking.arrivals(session, count)]
+        runs.append(
+            ingest(
+                service.address, records, outstanding_max=4 * OUTSTANDING_RECORDS, rate_per_s=rate, message_operations=8
+            )
+        )
+    title = "IngestRecords at half of that rate: p99 of an acknowledgement"
+    _acknowledgements(session, "resolve.ingest.half_load_acknowledgement_p99", title, runs)
+    session.result.latencies["Acknowledgement of a stream at half rate"] = Histogram.merged(run.latency for run in runs)
+
+
+def _acknowledgements(session: Session, name: str, title: str, runs: Sequence[Ingested]) -> None:
+    values = [run.latency.quantile_ms(0.99) for run in runs]
+    session.add(Figure(name=name, title=title, unit="ms", values=values, is_better_higher=False))
+
+
+def _unary(session: Session, service: Deployment) -> None:
+    seconds = session.options.warm_up_seconds + session.options.measure_seconds
+    runs = []
+    for number in session.repeats("unary resolves, closed loop"):
+        calls = [resolves(session, round(STREAM_RECORDS_PER_S * seconds))]
+        runs.append(session.closed(service.server, calls, OUTSTANDING_CALLS, number))
+    rate = session.add_rate("resolve.unary.rate", "Resolve, find or create", runs).spread.median * HALF
+    runs = []
+    for number in session.repeats(f"unary resolves, {rate:,.0f} a second"):
+        calls = [resolves(session, round(2 * rate * seconds) + 20)]
+        runs.append(session.open(service.server, calls, rate, number))
+    session.add_latency("resolve.unary.half_load_p99", "Resolve, find or create, p99 at half load", runs, 0.99)
+    session.add_distribution("Resolve at half load", runs)
+
+
+def _unmerges(session: Session, service: Deployment) -> None:
+    """Merge two people of 25 records and time each unmerge, from the call until a reader answers anew."""
+    people = {"T": ("Đoàn Quý Hợi", "079083000111"), "U": ("Lục Tiểu Phụng", "079091000222")}
+    spent_ms = []
+    with Client(service.address, actor="first") as first, Client(service.address, actor="second") as second:
+        for letter, (name, personal_id) in people.items():
+            for number in range(UNMERGED_RECORDS // 2):
+                first.upsert(_seen(f"bench-{letter}{number}", name, personal_id))
+        left, right = (first.lookup("hospital", EntityKind.CITIZEN, f"bench-{each}0").golden_id for each in people)
+        for _ in session.repeats(f"unmerge of {UNMERGED_RECORDS} records"):
+            proposed = first.stewardship.merge(left, right, "one file")
+            second.stewardship.resolve_review(proposed.review_id, ReviewAnswer.APPROVE, "one file")
+            assert first.lookup("hospital", EntityKind.CITIZEN, "bench-U0").golden_id == left
+            started_s = time.perf_counter()
+            first.stewardship.unmerge(right, "two people")
+            while first.lookup("hospital", EntityKind.CITIZEN, "bench-U0").golden_id != right:
+                pass
+            spent_ms.append((time.perf_counter() - started_s) * 1000)
+    title = f"Unmerge of {UNMERGED_RECORDS} records, until a reader answers anew"
+    session.add(Figure(name="resolve.unmerge", title=title, unit="ms", values=spent_ms, is_better_higher=False))
+
+
+def _seen(record_id: str, name: str, personal_id: str) -> SourceRecord:
+    year = f"19{personal_id[4:6]}"
+    attributes = CitizenAttributes(
+        full_name=name,
+        birth_date=f"{year}-05-17",
+        identifiers=(Identifier(IdentifierType.PERSONAL_ID, personal_id, Assurance.SIGHTED),),
+    )
+    return SourceRecord(SourceKey("hospital", EntityKind.CITIZEN, record_id), attributes)
