@@ -24,7 +24,7 @@ from benchmarks.figures import Result, read_result
 from benchmarks.quality import suite as quality
 from benchmarks.report import page
 from benchmarks.session import QUICK_CITIZENS, Session, Suite
-from benchmarks.suites import desk, footprint, load, lookup, match, overload, rebuild, relink, resolve, soak
+from benchmarks.suites import desk, footprint, load, lookup, match, overload, rebuild, relink, resolve, scaling, soak
 from benchmarks.tables import markdown, terminal
 
 OWN_OPTIONS = {"city": city, "feed": feed, "quality": quality, "recovery": recovery}
@@ -41,8 +41,9 @@ SUITES: dict[str, Suite] = {
     "overload": overload.measure,
     "soak": soak.measure,
     "footprint": footprint.measure,
+    "scaling": scaling.measure,
 }
-"""Suites of figures, in the order in which `all` runs them."""
+"""Suites of figures, in the order in which `all` runs all but the last, which builds cities of its own."""
 
 DEFAULT_REPEATS = 5
 
@@ -95,7 +96,7 @@ def _run(arguments: list[str]) -> int:
         print(json.dumps(result, indent=2))
         return 0 if is_kept else 1
     options = _figure_options().parse_args(arguments)
-    names = list(SUITES) if "all" in options.suites else options.suites
+    names = list(SUITES)[:-1] if "all" in options.suites else options.suites
     before = read_result(options.against) if options.against else None
     with Session(names, options) as session:
         for name in names:
@@ -122,6 +123,14 @@ def _figure_options() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("suites", nargs="+", choices=[*SUITES, "all"], metavar="SUITE", help=f"{', '.join(SUITES)} or all")
     add("--size", type=_from(50), default=QUICK_CITIZENS, metavar="CITIZENS", help="of the city (default 20000)")
+    sizes = list(scaling.DEFAULT_SIZES)
+    add(
+        "--sizes",
+        type=_sizes,
+        default=sizes,
+        metavar="N,N,…",
+        help="of the scaling suite (default 20000,100000,450000)",
+    )
     add("--seed", type=int, default=7, help="of the city and of every draw (default 7)")
     add("--repeats", type=_from(1), default=DEFAULT_REPEATS, help="of each measurement (default 5)")
     add("--readers", type=_from(1), default=1, help="reader processes of the service (default 1)")
@@ -147,6 +156,10 @@ def _from(low: int) -> Callable[[str], int]:
         return value
 
     return whole_number
+
+
+def _sizes(text: str) -> list[int]:
+    return [_from(50)(each) for each in text.split(",")]
 
 
 def _compare(before: Result, after: Result) -> int:

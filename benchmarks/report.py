@@ -17,9 +17,21 @@ _NINES = (0.0, 1.0, 2.0, 3.0, 4.0)
 _SHARES = ("0", "90 %", "99 %", "99.9 %", "99.99 %")
 
 PUBLISHED = (
-    ("Senzing, records resolved a second on 8 cores", "about 100", "https://senzing.com/performance/"),
-    ("AWS Entity Resolution, lookups of a match id a second", "50", "https://docs.aws.amazon.com/entityresolution/"),
-    ("Reltio, reading one entity", "51 ms", "https://docs.reltio.com/"),
+    (
+        "Senzing: records ingested a second on 8 cores",
+        "about 100",
+        "https://senzing.zendesk.com/hc/en-us/articles/115007301867",
+    ),
+    (
+        "AWS Entity Resolution: GetMatchId requests a second, default quota",
+        "50",
+        "https://docs.aws.amazon.com/entityresolution/latest/userguide/quotas.html",
+    ),
+    (
+        "Reltio: baseline latency of GET /entity/{id}, and of its _matches",
+        "51 ms and 97 ms",
+        "https://docs.reltio.com/benchmarks/apilatencybenchmark.html",
+    ),
 )
 """What makers of other systems state, on machines of theirs: no measurement of ours."""
 

@@ -26,7 +26,7 @@ from tests.serving import RunningServer, running_server
 
 QUICK_CITIZENS = 20_000
 FOREIGN_CORES_MAX = 0.25
-"""CPU that others may use beside a measurement; more is told with its figures."""
+"""CPU that others may use beside a measurement; more is told with the result."""
 
 
 class Deployment:
@@ -89,6 +89,7 @@ class Session:
             },
         )
         self._batches = 0
+        self._foreign_cores: list[float] = []
         self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=options.cache)).resolve()
 
     def __enter__(self) -> Self:
@@ -96,7 +97,13 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the scratch files."""
+        """Remove the scratch files, and say how quiet the machine was."""
+        disturbed = [cores for cores in self._foreign_cores if cores > FOREIGN_CORES_MAX]
+        if disturbed:
+            self._note(
+                f"the machine was not quiet: in {len(disturbed)} of {len(self._foreign_cores)} measurements others used "
+                f"more than {FOREIGN_CORES_MAX} cores, up to {max(disturbed):.1f}; CPU for each operation is the steadier"
+            )
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def say(self, text: str) -> None:
@@ -259,11 +266,7 @@ class Session:
         bound = bound_of(runs, self.options.readers)
         if bound.startswith("client"):
             self._note(f"{title}: not the service but the {bound}")
-        foreign = max((run.usage.foreign_cores for run in runs), default=0.0)
-        if foreign > FOREIGN_CORES_MAX:
-            self._note(
-                f"{title}: other processes used up to {foreign:.1f} cores meanwhile; measure again on a quiet machine"
-            )
+        self._foreign_cores += [run.usage.foreign_cores for run in runs]
 
     def _note(self, text: str) -> None:
         if text not in self.result.notes:

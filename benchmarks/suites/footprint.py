@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.figures import Figure
 from benchmarks.processes import memory
-from benchmarks.session import Session
+from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
 from mdm.store.generations import Generations
 from mdm.store.index import Index
@@ -15,6 +16,17 @@ PROJECTED_RECORDS = 40_000_000
 """Four registries of a city of 14 million."""
 OUTSTANDING = 16
 GIB = 2**30
+BLOCK_BYTES = 512
+"""Of `st_blocks`."""
+
+
+class Footprint(NamedTuple):
+    """What a service's data take."""
+
+    records: int
+    journal_bytes: int
+    index_bytes: int
+    """On disk: what the file holds in blocks, not what it is long."""
 
 
 def measure(session: Session) -> None:
@@ -23,32 +35,25 @@ def measure(session: Session) -> None:
         # Memory that a reader needs only once it works.
         session.closed(service.server, [asking.lookups(session)], OUTSTANDING)
         session.closed(service.server, [asking.matches(session, asking.matched_attributes(session))], OUTSTANDING)
-        current = Generations(service.data / "index").current()
-        assert current is not None
-        with Index.open(current, readonly=True) as index:
-            sizes = index.sizes()
-        records = sizes.entries["records"]
-        journal = sum(file.stat().st_size for file in service.data.glob("journal.sqlite*"))
+        found = footprint(service)
         own = {
             "reader": max(memory(pid).own_bytes for pid in service.reader_pids()),
             "writer": max(memory(pid).own_bytes for pid in service.writer_pids()),
         }
-        # What the index's file holds is allocated in steps; its blocks on disk are what it takes.
-        index_bytes = sum(file.stat().st_blocks * 512 for file in Path(current).iterdir())
-    session.result.city["records"] = records
-    for name, title, found in (
-        ("journal", "Journal on disk", journal),
-        ("index", "Index on disk, in memory as far as it is used", index_bytes),
+    session.result.city["records"] = found.records
+    for name, title, whole in (
+        ("journal", "Journal on disk", found.journal_bytes),
+        ("index", "Index on disk, and in memory as far as it is used", found.index_bytes),
     ):
         session.add(
             Figure(
                 name=f"footprint.{name}",
                 title=f"{title}, a record",
                 unit="bytes",
-                values=[found / records],
+                values=[whole / found.records],
                 is_better_higher=False,
-                note=f"{found / GIB:.2f} GiB for {records:,} records; {PROJECTED_RECORDS:,} would take "
-                f"{found / records * PROJECTED_RECORDS / GIB:,.0f} GiB if each takes as much",
+                note=f"{whole / GIB:.2f} GiB for {found.records:,} records; {PROJECTED_RECORDS:,} would take "
+                f"{whole / found.records * PROJECTED_RECORDS / GIB:,.0f} GiB if each takes as much",
             )
         )
     for name, used in own.items():
@@ -62,3 +67,16 @@ def measure(session: Session) -> None:
                 note="without the index, whose pages all readers share",
             )
         )
+
+
+def footprint(service: Deployment) -> Footprint:
+    """Return what the data of our own service take now."""
+    current = Generations(service.data / "index").current()
+    assert current is not None
+    with Index.open(current, readonly=True) as index:
+        records = index.sizes().entries["records"]
+    return Footprint(
+        records,
+        sum(file.stat().st_size for file in service.data.glob("journal.sqlite*")),
+        sum(file.stat().st_blocks * BLOCK_BYTES for file in Path(current).iterdir()),
+    )

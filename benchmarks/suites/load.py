@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,13 +30,13 @@ def measure(session: Session) -> None:
     repeats = session.options.repeats
     for number in session.repeats("loading the city for later"):
         with session.deployment(is_empty=True, is_writing=True) as service:
-            first.append(_loaded(session, service, session.city, costs["first"]))
+            first.append(_loaded(session, service, session.city, costs["first"], is_first=True))
             if number == repeats - 1:
                 # One store is enough to load into again: each time other rows are changed.
                 city = session.city
                 for place in session.repeats("loading it again, 0.5 % changed"):
                     city = _with_changes(city, changed / str(place), place)
-                    again.append(_loaded(session, service, city, costs["again"]))
+                    again.append(_loaded(session, service, city, costs["again"], is_first=False))
     rows = session.city.row_count
     for name, title, values, unit in (
         ("load.later.rate", f"mdm load --resolve later, {rows:,} rows into an empty store", first, "records/s"),
@@ -45,15 +46,17 @@ def measure(session: Session) -> None:
         session.add(Figure(name=name, title=title, unit=unit, values=values, cost=cost[len(cost) // 2]))
 
 
-def _loaded(session: Session, service: Deployment, city: City, costs: list[Cost]) -> float:
+def _loaded(session: Session, service: Deployment, city: City, costs: list[Cost], *, is_first: bool) -> float:
     """Return records a second of a first load, rows a second of a further one; both by what the command says."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     watch = Watch(service.server)
     summary = load_city(city, service.address, session.say, resolve="later")
     watch.end()
-    count = sum(summary["records"].values()) if "pending" in summary["records"] else summary["rows"]
-    rate = float(count / summary["seconds"])
-    # The commands' CPU is in what is left of the machine's: they are processes that have ended.
-    costs.append(cost_of_usage(watch.usage(0.0), rate))
+    # The commands are the children that have ended meanwhile.
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    rate = float((sum(summary["records"].values()) if is_first else summary["rows"]) / summary["seconds"])
+    costs.append(cost_of_usage(watch.usage(cpu_s), rate))
     return rate
 
 
