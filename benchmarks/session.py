@@ -101,8 +101,8 @@ class Session:
         disturbed = [cores for cores in self._foreign_cores if cores > FOREIGN_CORES_MAX]
         if disturbed:
             self._note(
-                f"the machine was not quiet: in {len(disturbed)} of {len(self._foreign_cores)} measurements others used "
-                f"more than {FOREIGN_CORES_MAX} cores, up to {max(disturbed):.1f}; CPU for each operation is the steadier"
+                f"the machine was not quiet: others used up to {max(disturbed):.1f} cores in {len(disturbed)} of "
+                f"{len(self._foreign_cores)} measurements; CPU for each operation is steadier than rates"
             )
         shutil.rmtree(self.scratch, ignore_errors=True)
 

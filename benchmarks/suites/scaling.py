@@ -143,6 +143,6 @@ def _binding(costs: dict[str, Points], records_per_citizen: float, environment: 
     needs.sort(key=lambda need: need[0] / need[1], reverse=True)
     told = "; ".join(f"{number(need)} of {number(has)} {what}" for need, has, what in needs)
     return (
-        f"a city of {PROJECTED_CITIZENS:,} with {records / 1e6:,.0f} million records would need, of what there is here, "
-        f"the most wanting first: {told}"
+        f"a city of {PROJECTED_CITIZENS:,} with {records / 1e6:,.0f} million records would need, of what is here, the "
+        f"most wanting first: {told}"
     )
