@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Passed on to the command: make demo DEMO="--no-serve", make test TEST="-k golden", make bench BENCH="recovery --kills 20".
 DEMO ?=
 TEST ?=
-BENCH ?= city --citizens 2000
+BENCH ?= run desk lookup match resolve --html out/bench/speed.html
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint format bench protos lock clean
@@ -32,7 +32,7 @@ format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## Measure; BENCH names the suite: city, feed, quality, recovery or serving, with its options.
+bench: $(VENV)/.installed ## Measure; BENCH names suites and options, see docs/benchmarks.md; without it the calls of a small city.
 	$(BIN)/python -m benchmarks $(BENCH)
 
 protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md.

@@ -24,7 +24,20 @@ from benchmarks.figures import Result, read_result
 from benchmarks.quality import suite as quality
 from benchmarks.report import page
 from benchmarks.session import QUICK_CITIZENS, Session, Suite
-from benchmarks.suites import desk, footprint, load, lookup, match, overload, rebuild, relink, resolve, scaling, soak
+from benchmarks.suites import (
+    desk,
+    footprint,
+    load,
+    lookup,
+    match,
+    overload,
+    rebuild,
+    relink,
+    resolve,
+    rivals,
+    scaling,
+    soak,
+)
 from benchmarks.tables import markdown, terminal
 
 OWN_OPTIONS = {"city": city, "feed": feed, "quality": quality, "recovery": recovery}
@@ -41,6 +54,7 @@ SUITES: dict[str, Suite] = {
     "overload": overload.measure,
     "soak": soak.measure,
     "footprint": footprint.measure,
+    "rivals": rivals.measure,
     "scaling": scaling.measure,
 }
 """Suites of figures, in the order in which `all` runs all but the last, which builds cities of its own."""
@@ -95,7 +109,7 @@ def _run(arguments: list[str]) -> int:
         result, is_kept = module.run(own.parse_args(arguments[1:]))
         print(json.dumps(result, indent=2))
         return 0 if is_kept else 1
-    options = _figure_options().parse_args(arguments)
+    options = figure_options().parse_args(arguments)
     names = list(SUITES)[:-1] if "all" in options.suites else options.suites
     before = read_result(options.against) if options.against else None
     with Session(names, options) as session:
@@ -114,7 +128,8 @@ def _told(result: Result, before: Result | None, options: argparse.Namespace) ->
     return 0 if result.is_kept and not is_worse else 1
 
 
-def _figure_options() -> argparse.ArgumentParser:
+def figure_options() -> argparse.ArgumentParser:
+    """Return the options that all suites of figures share."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks run",
         description="Measure how fast the service is, beside what bounds it.",

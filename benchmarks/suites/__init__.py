@@ -2,5 +2,5 @@
 
 Read in this order: `asking` (requests from the city's records), `profiles` (mixed loads), `ingesting` (a load stream),
 `desk`, `lookup`, `match`, `resolve`, `load`, `relink`, `rebuild` with its `rebuild_process`, `overload`, `soak`,
-`footprint`, `scaling`.
+`footprint`, `others` (linkers that are not ours) for `relink` and `rivals`, `scaling`.
 """

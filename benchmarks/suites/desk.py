@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.ceilings.started import bare_server
 from benchmarks.figures import Figure
-from benchmarks.load.generator import Measured
+from benchmarks.load.generator import Measured, Server
 from benchmarks.session import Session
 from benchmarks.suites import asking
 from benchmarks.suites.profiles import ADMISSION_DESK, OPERATIONS, PROFILES, Mixed
@@ -22,33 +22,35 @@ _ANSWER = bytes(64)
 
 
 def measure(session: Session) -> None:
-    """Run the suite."""
-    for profile, shares in PROFILES.items():
-        _profile(session, profile, writes="resolve" in shares)
+    """Run the suite; of a running service, which is only read, the profiles that store nothing."""
+    is_read = bool(session.options.server)
+    methods = (asking.LOOKUP, asking.LOOKUP_BY_IDENTIFIER, asking.MATCH, asking.RESOLVE)
+    with (
+        session.deployment(is_writing=not is_read) as service,
+        bare_server(dict.fromkeys(methods, _ANSWER), session.options.readers) as bare,
+    ):
+        for profile, shares in PROFILES.items():
+            if not (is_read and "resolve" in shares):
+                _profile(session, service.server, bare, profile)
 
 
-def _profile(session: Session, profile: str, *, writes: bool) -> None:
+def _profile(session: Session, service: Server, bare: Server, profile: str) -> None:
     mixed = Mixed(session, profile)
     seconds = session.options.warm_up_seconds + session.options.measure_seconds
     name = profile.replace(" ", "_")
-    methods = (asking.LOOKUP, asking.LOOKUP_BY_IDENTIFIER, asking.MATCH, asking.RESOLVE)
     runs: list[Measured] = []
     ceilings: list[Measured] = []
-    with (
-        session.deployment(is_writing=writes) as service,
-        bare_server(dict.fromkeys(methods, _ANSWER), session.options.readers) as bare,
-    ):
-        for number in session.repeats(f"{profile}, closed loop"):
-            calls = mixed.calls(CALLS_PER_S_MAX / 4, seconds)
-            runs.append(session.closed(service.server, calls, OUTSTANDING, number))
-            if profile == ADMISSION_DESK:
-                ceilings.append(session.closed(bare, calls, OUTSTANDING, number))
-        figure = session.add_rate(f"desk.{name}.rate", f"Profile {profile}", runs)
-        rate = figure.spread.median * HALF
-        runs = [
-            session.open(service.server, mixed.calls(rate, seconds), rate, number)
-            for number in session.repeats(f"{profile}, {rate:,.0f} calls a second")
-        ]
+    for number in session.repeats(f"{profile}, closed loop"):
+        calls = mixed.calls(CALLS_PER_S_MAX / 4, seconds)
+        runs.append(session.closed(service, calls, OUTSTANDING, number))
+        if profile == ADMISSION_DESK:
+            ceilings.append(session.closed(bare, mixed.calls(CALLS_PER_S_MAX, seconds), OUTSTANDING, number))
+    figure = session.add_rate(f"desk.{name}.rate", f"Profile {profile}", runs)
+    rate = figure.spread.median * HALF
+    runs = [
+        session.open(service, mixed.calls(rate, seconds), rate, number)
+        for number in session.repeats(f"{profile}, {rate:,.0f} calls a second")
+    ]
     session.add_latency(f"desk.{name}.half_load_p99", f"Profile {profile}, p99 at half load", runs, 0.99)
     session.add_distribution(f"Profile {profile} at half load", runs)
     if profile == ADMISSION_DESK:

@@ -14,7 +14,7 @@ from mdm.v1 import lookup_service_pb2 as lookup
 
 OUTSTANDING = 16
 """Closed loop: twice as many calls under way as a reader has threads, so that none ever waits for work."""
-CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64)
+CONCURRENCIES = (1, 4, 16, 64)
 BATCH_KEYS = 1_000
 BATCH_OUTSTANDING = 2
 HALF = 0.5

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections import defaultdict
-from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from benchmarks.data import City
 from benchmarks.figures import Cost, Figure
 from benchmarks.load.generator import Measured, run_load
 from benchmarks.processes import Usage, children, cpu_of_s, peak_bytes
-from benchmarks.quality.peers.rows import plain_rows
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
 from benchmarks.suites.ingesting import ingest
+from benchmarks.suites.others import linked_by, write_plain_rows
 from benchmarks.suites.profiles import ADMISSION_DESK, Mixed
-from mdm.config import Configuration
-from mdm.domain.keys import EntityKind
-from mdm.domain.records import SourceRecord
-from mdm.feeds.mapping import RowMapper, UpsertOperation
-from mdm.feeds.reading import Row, open_feed
-from mdm.synth.feeds import KINDS
 from mdm.v1 import common_pb2 as common
 from mdm_client import Client
 from mdm_client import EntityKind as ClientKind
@@ -54,7 +40,6 @@ TITLES = {
 POLL_S = 0.02
 DESK_S_MAX = 1200.0
 """Longest re-linkage beside which the desk has records to store."""
-ROWS_AT_A_TIME = 50_000
 GIB = 2**30
 
 
@@ -86,7 +71,7 @@ def measure(session: Session) -> None:
         for _ in session.repeats(f"re-linkage of {count:,} citizens' records, beside plain Splink"):
             _store_pending(session, service)
             runs.append(relink(service))
-            plain.append(_plain_splink(session, rows))
+            plain.append(linked_by(session, "splink_stock", rows))
         _stages(session, runs, plain, count)
         _beside_a_desk(session, service)
 
@@ -176,52 +161,6 @@ def _stages(session: Session, runs: list[Run], plain: list[dict[str, float]], co
             ceiling_values=[each["peak_mib"] / 1024 for each in plain],
         )
     )
-
-
-def _plain_splink(session: Session, rows: Path) -> dict[str, float]:
-    """Return seconds by stage and peak MiB of plain Splink on the rows."""
-    result = session.scratch / "plain.parquet"
-    command = [sys.executable, "-m", "benchmarks.quality.peers.process", "splink_stock", "citizen"]
-    command += [str(rows), str(result), str(session.options.seed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"plain Splink ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
-    told = json.loads(pq.read_schema(result).metadata[b"told"])
-    return {**told["seconds"], "peak_mib": float(told["facts"]["peak_mib"])}
-
-
-def write_plain_rows(city: City, path: Path) -> int:
-    """Write all citizens of a city as plain Splink takes them, and return how many records they are."""
-    count = 0
-    writer: pq.ParquetWriter | None = None
-    for feed, kinds in KINDS.items():
-        if EntityKind.CITIZEN not in kinds:
-            continue
-        opened = open_feed(city.feed_file(feed))
-        mapper = RowMapper(Configuration.load(), feed, opened.columns)
-        waiting: list[SourceRecord] = []
-
-        def write(waiting: list[SourceRecord]) -> None:
-            nonlocal count, writer
-            table = plain_rows(EntityKind.CITIZEN, waiting)
-            table = table.set_column(0, "row", pa.array(range(count, count + len(waiting)), pa.int64()))
-            writer = writer or pq.ParquetWriter(path, table.schema)
-            writer.write_table(table)
-            count += len(waiting)
-            waiting.clear()
-
-        for row in opened.rows():
-            operations = mapper.operations(row) if isinstance(row, Row) else ()
-            if isinstance(operations, tuple):
-                records = (each.record for each in operations if isinstance(each, UpsertOperation))
-                waiting += [record for record in records if record.key.kind is EntityKind.CITIZEN]
-            if len(waiting) >= ROWS_AT_A_TIME:
-                write(waiting)
-        if waiting:
-            write(waiting)
-    if writer is not None:
-        writer.close()
-    return count
 
 
 def _beside_a_desk(session: Session, service: Deployment) -> None:

@@ -1,0 +1,129 @@
+"""What follows from measured values: spread, ratio, whether a promise is kept, and what a saved result says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.comparison import changes, differing_settings, text
+from benchmarks.figures import SCHEMA_VERSION, Figure, Result, Target, number, read_result
+from benchmarks.load.histogram import Histogram
+from benchmarks.tables import markdown, row
+
+
+def figure(values: list[float], **more: object) -> Figure:
+    return Figure(name="a", title="A", unit="calls/s", values=values, **more)  # type: ignore[arg-type]
+
+
+def result(*figures: Figure, **more: object) -> Result:
+    environment = {"processor": "p", "cores": 2, "memory_gib": 4, "disk": {"free_gib": 1, "file_system": "ext4"}}
+    city = {"citizens": 10, "rows": 30, "seed": 7}
+    settings = {"repeats": 3, "readers": 1, "clients": 1}
+    told = {"suites": ["lookup"], "environment": environment, "city": city, "settings": settings, **more}
+    return Result(figures=list(figures), **told)  # type: ignore[arg-type]
+
+
+def test_a_ratio_is_taken_repeat_by_repeat() -> None:
+    # Both halve together when the machine is disturbed: the ratio does not see it.
+    found = figure([100.0, 50.0, 90.0], ceiling="c", ceiling_values=[200.0, 100.0, 180.0])
+    assert found.ratio is not None
+    assert (found.ratio.low, found.ratio.median, found.ratio.high) == (0.5, 0.5, 0.5)
+    assert (found.spread.low, found.spread.median, found.spread.high) == (50.0, 90.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_kept"),
+    [
+        (None, None),
+        (Target(90.0, is_minimum=True), True),
+        (Target(91.0, is_minimum=True), False),
+        (Target(90.0, is_minimum=False), True),
+        (Target(89.0, is_minimum=False), False),
+        (Target(0.5, is_minimum=True, on="ratio"), True),
+        (Target(0.6, is_minimum=True, on="ratio"), False),
+    ],
+)
+def test_a_promise_is_kept_by_the_median(target: Target | None, *, is_kept: bool | None) -> None:
+    found = figure([80.0, 90.0, 200.0], ceiling="c", ceiling_values=[160.0, 180.0, 100.0], target=target)
+    assert found.is_kept is is_kept
+
+
+def test_a_promise_on_a_ratio_is_not_kept_without_a_ceiling() -> None:
+    assert figure([1.0], target=Target(0.5, is_minimum=True, on="ratio")).is_kept is False
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_better_higher", "verdict"),
+    [
+        ([100, 102, 98], [100, 101, 99], True, "within noise"),
+        ([100, 102, 98], [120, 121, 119], True, "better"),
+        ([100, 102, 98], [80, 81, 79], True, "worse"),
+        ([100, 102, 98], [120, 121, 119], False, "worse"),
+        # The medians differ by much, but the runs scatter as far.
+        ([100, 140, 98], [120, 121, 95], True, "within noise"),
+        # Outside both spreads, yet by less than two runs of one machine differ.
+        ([100, 100, 100], [101, 101, 101], True, "within noise"),
+    ],
+)
+def test_a_change_counts_only_outside_both_spreads(
+    before: list[float], after: list[float], verdict: str, *, is_better_higher: bool
+) -> None:
+    old = result(figure(before, is_better_higher=is_better_higher))
+    new = result(figure(after, is_better_higher=is_better_higher))
+    (change,) = changes(old, new)
+    assert change.verdict == verdict
+    assert change.title in text([change])
+
+
+def test_ceilings_are_compared_away() -> None:
+    # Half as fast on a machine half as fast is no change.
+    old = result(figure([100.0, 101.0], ceiling="c", ceiling_values=[200.0, 202.0]))
+    new = result(figure([50.0, 50.5], ceiling="c", ceiling_values=[100.0, 101.0]))
+    (change,) = changes(old, new)
+    assert (change.verdict, change.is_ratio) == ("within noise", True)
+
+
+def test_figures_of_one_run_alone_are_not_compared() -> None:
+    assert changes(result(), result(figure([1.0]))) == []
+
+
+def test_another_machine_or_city_makes_no_fair_comparison_but_a_fuller_disk_does() -> None:
+    same = result()
+    fuller = result(environment=same.environment | {"disk": {"free_gib": 0, "file_system": "ext4"}})
+    assert differing_settings(same, fuller) == []
+    larger = result(city=same.city | {"citizens": 20})
+    assert differing_settings(same, larger) == ["citizens: 10 before, 20 after"]
+
+
+def test_a_result_survives_its_file(tmp_path: Path) -> None:
+    saved = result(figure([1.0, 2.0], target=Target(1.0, is_minimum=True)))
+    saved.latencies["A"] = Histogram.of([0.001, 0.002])
+    file = tmp_path / "run.json"
+    file.write_bytes(msgspec.json.encode(saved.plain()))
+    assert read_result(file) == saved
+
+
+def test_a_result_of_another_schema_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_bytes(msgspec.json.encode(result(schema=SCHEMA_VERSION + 1).plain()))
+    with pytest.raises(ValueError, match="schema"):
+        read_result(file)
+    file.write_text("{}")
+    with pytest.raises(ValueError, match="no result"):
+        read_result(file)
+
+
+def test_a_table_says_measured_possible_and_promised() -> None:
+    found = figure([90.0], ceiling="c", ceiling_values=[180.0], target=Target(0.6, is_minimum=True, on="ratio"))
+    assert row(found)[:8] == ("A", "90", "90–90", "calls/s", "180", "0.5", "≥ 0.6 × ceiling", "MISSED")
+    assert "| A | 90 calls/s (90–90) | 180 | 0.5 | ≥ 0.6 × ceiling | MISSED |" in markdown([result(found)])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.01234, "0.0123"), (1.0, "1"), (12.345, "12.3"), (123.4, "123"), (1234567, "1,234,567")],
+)
+def test_numbers_show_three_digits_that_count(value: float, text: str) -> None:
+    assert number(value) == text

@@ -1,0 +1,120 @@
+"""The short form of every suite: whether it works and tells the truth, not how fast anything is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import SUITES, figure_options, main
+from benchmarks.figures import Result, read_result
+from benchmarks.report import page
+from benchmarks.session import Session
+from benchmarks.tables import markdown, terminal
+from benchmarks.targets import TARGETS
+
+CITIZENS = 300
+SHORT = ["--size", str(CITIZENS), "--repeats", "1", "--measure-seconds", "0.3", "--warm-up-seconds", "0.1"]
+NOT_YET_MEASURED = {"lookup.coalesced.rate"}
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the city and its store are built once."""
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Result]:
+    """Results of the suites that ran so far."""
+    return {}
+
+
+@contextmanager
+def session(cache: Path, suite: str) -> Iterator[Session]:
+    options = figure_options().parse_args(
+        [suite, *SHORT, "--cache", str(cache), "--soak-minutes", "0.03", "--sizes", f"200,{CITIZENS}"]
+    )
+    with Session([suite], options) as opened:
+        yield opened
+    assert not opened.scratch.exists()
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_measures_what_it_names(cache: Path, suite: str, measured: dict[str, Result]) -> None:
+    with session(cache, suite) as opened:
+        SUITES[suite](opened)
+    result = measured[suite] = opened.result
+    names = [figure.name for figure in result.figures]
+    assert len(names) == len(set(names)) > 0
+    for figure in result.figures:
+        assert figure.values, figure.name
+        assert all(math.isfinite(value) for value in figure.values), figure.name
+        assert len(figure.ceiling_values) in {0, len(figure.values)}, figure.name
+        # A loaded machine may let calls fail: then a note must say so.
+        failed = sum(count for status, count in figure.statuses.items() if status != "OK")
+        is_told = any(note.startswith(figure.title) and f"{failed:,} calls" in note for note in result.notes)
+        assert not failed or is_told or figure.name.startswith("overload."), (figure.name, figure.statuses)
+        assert not figure.statuses or figure.statuses.get("OK", 0) > 0 or figure.unit == "checks", figure.name
+    assert json.loads(json.dumps(result.plain()))["figures"][0]["spread"]["count"] == len(result.figures[0].values)
+    for text in (terminal(result), page([result])):
+        assert all(figure.title.partition("'")[0] in text for figure in result.figures)
+
+
+def test_every_promise_is_measured_by_a_suite(measured: dict[str, Result]) -> None:
+    if measured.keys() != SUITES.keys():
+        pytest.skip("needs the results of all suites, which the tests above make")
+    names = {figure.name for result in measured.values() for figure in result.figures}
+    assert names >= TARGETS.keys() - NOT_YET_MEASURED
+    table = markdown([*measured.values()])
+    assert table.count("\n|") > len(TARGETS) / 2
+
+
+def test_a_run_is_saved_compared_and_shown(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, html = tmp_path / "run.json", tmp_path / "run.html"
+    arguments = ["run", "footprint", *SHORT, "--cache", str(cache), "--save", str(saved), "--html", str(html)]
+    assert main(arguments) == 0
+    assert "Journal on disk" in capsys.readouterr().out
+    assert "Journal on disk" in html.read_text(encoding="utf-8")
+    assert read_result(saved).city["citizens"] == CITIZENS
+    assert main(["compare", str(saved), str(saved)]) == 0
+    assert "within noise" in capsys.readouterr().out
+    assert main(["report", str(saved), "--markdown"]) == 0
+
+
+def test_a_running_service_is_only_read(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    city = cache / f"city-{CITIZENS}-7"
+    arguments = ["resolve", *SHORT, "--cache", str(cache), "--city", str(city), "--server", "127.0.0.1:1"]
+    assert main(arguments) == 2
+    assert "only read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["lookup", "--server", "127.0.0.1:1"], "need --city"),
+        (["lookup", "--city", "nowhere"], "lacks"),
+        (["compare", "nowhere", "nowhere"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
+) -> None:
+    more = ["--cache", str(tmp_path)] if arguments[0] == "lookup" else []
+    assert main([*arguments, *more]) == 2
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "nothing"], ["run", "lookup", "--repeats", "0"], ["run", "lookup", "-x"]]
+)
+def test_options_that_make_no_sense_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
