@@ -55,10 +55,25 @@ WATCH_WORKERS = 64
 loads and exports. A city has some tens of systems that follow it."""
 
 UNARY_WORKERS = 8
-"""Threads of a reader: handlers are short and hold the interpreter lock, so more only queue."""
+"""Threads of a reader for calls that write or take long: they wait for the writer, or for the interpreter lock."""
 
 QUEUE_CALLS_MAX = 256
-"""Unary calls waiting or running in a reader before new ones are shed."""
+"""Short reads in a reader, waiting or running, before new ones are shed; and as many unary calls that write or take
+long. At 50 to 100 us a lookup the last one waits 25 ms."""
+
+SHORT_REQUEST_BYTES_MAX = 32 * 1024
+"""Largest request that is answered on the polling thread: some 1,500 keys, so that nobody waits longer than 2 ms."""
+
+POSTED_CALLS = QUEUE_CALLS_MAX // 2
+"""Calls of a short method that a reader asks gRPC for at a time. It sees no more than twice as many at once, so fewer
+would hide an overload; each costs about 1 KiB."""
+
+SHED_CALLS_PER_S = 4_000
+"""Calls that a reader refuses for want of a place: at 50 us each a fifth of its polling thread's time. Further ones
+wait in gRPC until there is a place or their deadline is over, which costs that thread nothing."""
+
+SHED_CALLS_BURST = 400
+"""Refusals at once: a tenth of a second's, so that a short rush is told to come back."""
 
 CONNECTION_AGE_S = 600
 """SO_REUSEPORT pins a connection to a reader; ageing rebalances after a restart."""

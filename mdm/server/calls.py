@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from mdm.domain.events import Cause
-from mdm.errors import InvalidInputError
+from mdm.errors import InvalidInputError, NotFreshEnoughError
 from mdm.limits import DEADLINE_UNARY_S_MAX, WRITER_ANSWER_S_MAX
 from mdm.resolve.commands import Accepted, Command, Request
 from mdm.resolve.reader import Reader
@@ -25,6 +25,10 @@ ACTOR_CHARACTERS_MAX = 64
 PURPOSE_CHARACTERS_MAX = 256
 _ANSWER_MARGIN_S = 0.01
 _FRESHNESS_S_MAX = 2.0
+
+
+class WouldWaitError(Exception):
+    """A call on the polling thread has to wait for something: it begins again in the pool. No caller ever sees it."""
 
 
 class FreshRequest(Protocol):
@@ -85,10 +89,18 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
     Raises:
         InvalidTokenError: The token is not one of this journal.
         NotFreshEnoughError: Not in time.
+        WouldWaitError: Not now, on a thread that may not wait.
     """
     token = request.at_least_as_fresh.value
-    if token:
+    if not token:
+        return
+    if getattr(context, "may_wait", True):
         reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
+        return
+    try:
+        reader.wait_until(token, 0.0)
+    except NotFreshEnoughError as error:
+        raise WouldWaitError from error
 
 
 def check_registries(reader: Reader, names: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """What every call passes: places, deadline, size and the rules of its proto; then one kind of error, and figures.
 
-Calls reach their handler as bytes, so that a request that is too large is refused by a documented error.
+The gate holds this for streams; `unary` for all other calls of ours, by the same rules. Calls reach their handler as
+bytes, so that a request that is too large is refused by a documented error.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from mdm.server.errors import (
     DeadlineTooLongError,
     DeadlineTooShortError,
     InvalidRequestError,
-    OverloadedError,
     RequestTooLargeError,
     StreamsExhaustedError,
     UnknownMethodError,
@@ -79,20 +79,16 @@ class _Route(NamedTuple):
 
 
 class Gate(grpc.ServerInterceptor):
-    """Wraps each handler once and refuses calls for which there is no place."""
+    """Wraps each handler of a stream once and refuses streams for which there is no place."""
 
-    def __init__(
-        self, unary: CountingPool, streams: CountingPool, watches: CountingPool, administration: CountingPool
-    ) -> None:
+    def __init__(self, streams: CountingPool, watches: CountingPool, administration: CountingPool) -> None:
         """Share the pools of one server.
 
         Args:
-            unary: For unary calls.
             streams: For streaming calls: their bound is its number of threads, so that none waits behind another.
             watches: For calls named Watch, which may stay for ever with nothing to do; bounded like the streams.
             administration: For health checks and refusals, which must answer when all else is full.
         """
-        self._unary = unary
         self._streams = streams
         self._watches = watches
         self._administration = administration
@@ -120,7 +116,6 @@ class Gate(grpc.ServerInterceptor):
         return route.handler
 
     def _route(self, method: str, handler: _Handler) -> _Route:
-        is_stream = bool(handler.request_streaming or handler.response_streaming)
         if method.startswith("/grpc.health."):
             if handler.unary_unary is not None:
                 behaviour = _Behaviour(handler.unary_unary, self._administration)
@@ -129,14 +124,8 @@ class Gate(grpc.ServerInterceptor):
                 )
             return _Route(handler, handler, self._administration)
         name = method.rpartition(".")[2]
-        pool = self._unary
-        if is_stream:
-            pool = self._watches if name.endswith("/Watch") else self._streams
-        refusal = (
-            StreamsExhaustedError("all places for streams are taken; retry later, or use the batch calls")
-            if is_stream
-            else OverloadedError("more calls wait than this server will queue; retry later")
-        )
+        pool = self._watches if name.endswith("/Watch") else self._streams
+        refusal = StreamsExhaustedError("all places for streams are taken; retry later, or use the batch calls")
         when_full = self._refusing(refusal, name)
         if not method.startswith(_OURS):
             behaviour = _Behaviour(handler.stream_stream, pool)
@@ -166,40 +155,13 @@ def rule_of(name: str) -> MethodRule:
 def _guarded(rule: MethodRule, handler: _Handler, pool: CountingPool) -> _Handler:
     parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
     serialize = handler.response_serializer
-    if handler.unary_unary is not None:
-        call = _Behaviour(_unary(rule, parse, handler.unary_unary), pool)
-        return grpc.unary_unary_rpc_method_handler(call, None, serialize)
     if handler.unary_stream is not None:
         call = _Behaviour(_stream(rule, _one(rule, parse), handler.unary_stream), pool)
         return grpc.unary_stream_rpc_method_handler(call, None, serialize)
     if handler.stream_stream is None:
-        raise TypeError("no call of ours takes a stream and answers once")
+        raise TypeError("no stream of ours is answered once")
     call = _Behaviour(_stream(rule, _many(rule, parse), handler.stream_stream), pool)
     return grpc.stream_stream_rpc_method_handler(call, None, serialize)
-
-
-def _unary(
-    rule: MethodRule, parse: Callable[[bytes], Message], behaviour: Callable[[Message, _Context], Message]
-) -> Callable[[bytes, _Context], Message]:
-    seconds = metrics.latency.labels(rule.name)
-    succeeded = metrics.calls.labels(rule.name, "OK")
-
-    def call(body: bytes, context: _Context) -> Message:
-        started_s = time.perf_counter()
-        try:
-            check_deadline(rule, context.time_remaining())
-            response = behaviour(_request(rule, parse, body), context)
-        except Exception as error:  # noqa: BLE001 – no text of a foreign exception reaches a caller
-            status = status_of(error, rule.name)
-        else:
-            seconds.observe(time.perf_counter() - started_s)
-            succeeded.inc()
-            return response
-        seconds.observe(time.perf_counter() - started_s)
-        _abort(context, rule.name, status)
-        raise AssertionError("unreachable: abort raises")
-
-    return call
 
 
 def _stream(
@@ -229,18 +191,24 @@ def _stream(
 
 
 def _one(rule: MethodRule, parse: Callable[[bytes], Message]) -> Callable[[bytes], Message]:
-    return lambda body: _request(rule, parse, body)
+    return lambda body: request_of(rule, parse, body)
 
 
 def _many(rule: MethodRule, parse: Callable[[bytes], Message]) -> Callable[[Iterator[bytes]], Iterator[Message]]:
     def read(bodies: Iterator[bytes]) -> Iterator[Message]:
         for body in bodies:
-            yield _request(rule, parse, body)
+            yield request_of(rule, parse, body)
 
     return read
 
 
-def _request(rule: MethodRule, parse: Callable[[bytes], Message], body: bytes) -> Message:
+def request_of(rule: MethodRule, parse: Callable[[bytes], Message], body: bytes) -> Message:
+    """Return the request that a body holds, its size and the rules of its proto checked.
+
+    Raises:
+        RequestTooLargeError: More bytes than the call may have.
+        InvalidRequestError: No message of this call, or one that breaks rules of its proto.
+    """
     if len(body) > rule.request_bytes_max:
         text = f"a request of this call may have {rule.request_bytes_max} bytes, this one has {len(body)}; send less"
         raise RequestTooLargeError(text, request_bytes_max=str(rule.request_bytes_max))

@@ -5,6 +5,7 @@ Labels are names of calls, codes, outcomes and processes: never a registry's key
 
 from __future__ import annotations
 
+import bisect
 import shutil
 from pathlib import Path
 from wsgiref.simple_server import WSGIServer
@@ -31,6 +32,49 @@ writer_queue = prometheus.Gauge(
     "mdm_writer_queue_commands", "Commands waiting in the writer.", multiprocess_mode="livesum"
 )
 applied_seq = prometheus.Gauge("mdm_applied_seq", "Journal position that is applied.", multiprocess_mode="livemax")
+
+
+_tallies: list[Tally] = []
+
+
+class Tally:
+    """Figures of one unary call. One thread adds, another publishes: the numbers only grow, so none is lost between."""
+
+    def __init__(self, method: str) -> None:
+        """Count under the name `LookupService/Lookup`."""
+        self._method = method
+        self._latency = latency.labels(method)
+        self._counts: dict[str, int] = {}
+        self._slots = [0] * (len(_LATENCY_S) + 1)
+        self._seconds = 0.0
+        self._published: tuple[dict[str, int], list[int], float] = ({}, self._slots.copy(), 0.0)
+        _tallies.append(self)
+
+    def add(self, code: str, seconds: float | None) -> None:
+        """Count a call that ended; without seconds it never reached its handler."""
+        self._counts[code] = self._counts.get(code, 0) + 1
+        if seconds is not None:
+            self._slots[bisect.bisect_left(_LATENCY_S, seconds)] += 1
+            self._seconds += seconds
+
+    def publish(self) -> None:
+        """Move what came since the last time to where the supervisor reads it."""
+        counts, slots, seconds = self._published
+        self._published = self._counts.copy(), self._slots.copy(), self._seconds
+        for code, count in self._published[0].items():
+            if count > counts.get(code, 0):
+                calls.labels(self._method, code).inc(count - counts.get(code, 0))
+        # The library offers no way to add many observations at once: these are the two fields that `observe` adds to.
+        for slot, before, now in zip(self._latency._buckets, slots, self._published[1], strict=True):  # noqa: SLF001
+            if now > before:
+                slot.inc(now - before)
+        self._latency._sum.inc(self._published[2] - seconds)  # noqa: SLF001
+
+
+def publish() -> None:
+    """Publish what this process has tallied; once a second is enough for a scrape."""
+    for tally in _tallies:
+        tally.publish()
 
 
 def prepare(run: Path) -> Path:

@@ -19,11 +19,9 @@ from mdm.errors import UnavailableError
 from mdm.limits import (
     CONNECTION_AGE_GRACE_S,
     CONNECTION_AGE_S,
-    QUEUE_CALLS_MAX,
     REQUEST_BATCH_BYTES_MAX,
     STREAM_WORKERS,
     STREAMS_PER_CONNECTION_MAX,
-    UNARY_WORKERS,
     WATCH_WORKERS,
 )
 from mdm.resolve.reader import Reader
@@ -46,6 +44,7 @@ from mdm.server.registry_service import RegistryService
 from mdm.server.relink_service import RelinkService
 from mdm.server.stewardship_service import StewardshipService
 from mdm.server.survivorship_service import SurvivorshipService
+from mdm.server.unary import UnaryCalls
 from mdm.server.writer_link import WriterLink
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
@@ -75,6 +74,7 @@ _LAST_CALLS_S = 0.25
 _OPEN_WAIT_S = 60.0
 # Above our own bounds, so that a request which is too large gets a documented error.
 _RECEIVE_BYTES_MAX = 4 * REQUEST_BATCH_BYTES_MAX
+_UNBOUNDED = 2**31 - 1
 
 _CHANNEL_OPTIONS = (
     ("grpc.so_reuseport", 1),
@@ -83,6 +83,10 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
     ("grpc.max_connection_age_ms", CONNECTION_AGE_S * 1000),
     ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_GRACE_S * 1000),
+    # By default gRPC ends some of a method's waiting calls beyond 1,000 as CANCELLED, which nobody retries. What waits
+    # is bounded by the streams of each connection and by deadlines.
+    ("grpc.server.max_pending_requests", _UNBOUNDED),
+    ("grpc.server.max_pending_requests_hard_limit", _UNBOUNDED),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     # Agencies' firewalls drop idle connections: clients may ping as often as that, also without calls.
@@ -100,12 +104,12 @@ class _ReaderServer:
         self._link = link
         self._is_stopping = threading.Event()
         self._bell = Bell(reader.applied_seq)
-        unary = CountingPool("unary", UNARY_WORKERS, QUEUE_CALLS_MAX)
         streams = CountingPool("stream", STREAM_WORKERS, STREAM_WORKERS)
         watches = CountingPool("watch", WATCH_WORKERS, WATCH_WORKERS)
         administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
-        self._gate = Gate(unary, streams, watches, administration)
-        self._server = grpc.server(unary, interceptors=[self._gate], options=_CHANNEL_OPTIONS)
+        self._gate = Gate(streams, watches, administration)
+        self._server = grpc.server(streams, interceptors=[self._gate], options=_CHANNEL_OPTIONS)
+        self._unary_calls = UnaryCalls(self._server)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
         self._add_services()
 
@@ -116,6 +120,7 @@ class _ReaderServer:
         """Serve until stopped, then drain."""
         self._server.add_insecure_port(self._options.address)
         self._server.start()
+        self._unary_calls.start()
         self._set_health(health_pb2.HealthCheckResponse.SERVING)
         tell_ready(self._options)
         while not self._is_stopping.wait(_REFRESH_S):
@@ -125,23 +130,26 @@ class _ReaderServer:
         # gRPC drops what it has read but not yet started when it stops, and tells the caller CANCELLED, which nobody
         # retries: what is on its way now is refused with a reason to retry instead.
         self._gate.begin_draining()
+        self._unary_calls.begin_draining()
         # Watches would go on until the grace is over; their callers resume at another server.
         self._bell.stop()
         time.sleep(_LAST_CALLS_S)
         drained = self._server.stop(self._options.grace_s)
         drained.wait(self._options.grace_s + 1)
+        metrics.publish()
         self._link.close()
         logger().info("reader_drained")
 
     def _refresh(self) -> None:
         try:
+            metrics.publish()
             self._reader.refresh()
             metrics.applied_seq.set(self._reader.applied_seq())
         except Exception as error:  # noqa: BLE001 – the next second tries again; lookups go on from what is open
             log_failure("refresh_failed", error)
 
     def _add_services(self) -> None:
-        registered = _RegisteredOnly(self._server)
+        registered = _Registration(self._server, self._unary_calls)
         add_RegistryServiceServicer_to_server(RegistryService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_LookupServiceServicer_to_server(LookupService(self._reader), registered)  # type: ignore[arg-type]
         add_MatchServiceServicer_to_server(MatchService(self._reader, self._link), registered)  # type: ignore[arg-type]
@@ -164,17 +172,21 @@ class _ReaderServer:
             self._health.set(name, status)
 
 
-class _RegisteredOnly:
-    """Takes a service's calls once: the generated code offers them twice, generic and registered."""
+class _Registration:
+    """Takes a service's calls once, though the generated code offers them twice, and unary ones for `UnaryCalls`."""
 
-    def __init__(self, server: grpc.Server) -> None:
+    def __init__(self, server: grpc.Server, unary_calls: UnaryCalls) -> None:
         self._server = server
+        self._unary_calls = unary_calls
 
     def add_generic_rpc_handlers(self, _handlers: Iterable[object]) -> None:
         pass
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
-        self._server.add_registered_method_handlers(service, handlers)
+        unary = {name: handler for name, handler in handlers.items() if handler.unary_unary is not None}
+        self._unary_calls.add(service, unary)
+        streams = {name: handler for name, handler in handlers.items() if name not in unary}
+        self._server.add_registered_method_handlers(service, streams)
 
 
 def main(text: str) -> None:

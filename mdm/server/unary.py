@@ -1,0 +1,316 @@
+"""The unary calls of our services. A handler that only reads runs on gRPC's own polling thread, all others in a pool.
+
+`grpc.server` hands each call to a worker, which then waits until the polling thread brings it the request: two changes
+of thread under one interpreter lock, which cost several times what a lookup does. Here a call is taken up where its
+request arrives. Short calls and those that wait for the writer have places of their own, so neither starves the other.
+
+Rests on private parts of grpcio, used as `grpc/_server.py` uses them: the server's state and the Cython layer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import grpc
+from google.protobuf.message import Message
+from grpc import _server
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+from mdm.errors import UnavailableError
+from mdm.limits import (
+    POSTED_CALLS,
+    QUEUE_CALLS_MAX,
+    SHED_CALLS_BURST,
+    SHED_CALLS_PER_S,
+    SHORT_REQUEST_BYTES_MAX,
+    UNARY_WORKERS,
+)
+from mdm.server import metrics
+from mdm.server.calls import WouldWaitError
+from mdm.server.errors import InvalidRequestError, OverloadedError, status_of
+from mdm.server.interceptors import check_deadline, request_of, rule_of
+from mdm.server.logs import log_failure
+
+SHORT_CALLS = frozenset(
+    {
+        "LookupService/Lookup",
+        "LookupService/BatchLookup",
+        "LookupService/LookupByIdentifier",
+        "RegistryService/GetRecord",
+        "GoldenRecordService/GetGoldenRecord",
+        "MatchService/Match",
+    }
+)
+"""Calls that only read, as a rule for less than a millisecond. A request of theirs above SHORT_REQUEST_BYTES_MAX, or
+one that has to wait until it is fresh enough, goes to the pool like any other."""
+
+_Behaviour = Callable[[Message, grpc.ServicerContext], Message | bytes]
+
+# What a tag tells the polling thread: none of the server's own calls has ended, and nobody is to be called back.
+_GO_ON: tuple[None, tuple[()]] = (None, ())
+_NO_FLAGS = 0
+_OK = cygrpc.StatusCode.ok
+
+
+class UnaryCalls:
+    """All unary calls of one server: their methods, their places, their pool.
+
+    Invariant: places are counted on the polling thread alone, so that no count needs a lock.
+    """
+
+    def __init__(self, server: grpc.Server) -> None:
+        """Take calls of a server that has not started."""
+        self._server = cast("Any", server)
+        self._state = self._server._state  # noqa: SLF001 – see the module's docstring
+        self._methods: list[_Method] = []
+        self._short, self._long = _Lane(), _Lane()
+        self._allowance = _Allowance()
+        self._pool = ThreadPoolExecutor(UNARY_WORKERS, thread_name_prefix="unary")
+        self._is_draining = False
+
+    def add(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
+        """Serve these handlers, all of them unary, of a service by its full name."""
+        for name, handler in handlers.items():
+            method = _Method(f"/{service}/{name}", handler, self)
+            self._server._cy_server.register_method(method.path)  # noqa: SLF001
+            self._methods.append(method)
+
+    def start(self) -> None:
+        """Ask gRPC for calls; the server has started."""
+        for method in self._methods:
+            for _ in range(POSTED_CALLS if method.is_short else 1):
+                self._ask(method)
+
+    def begin_draining(self) -> None:
+        """Refuse every new call from now on; those under way go on."""
+        self._is_draining = True
+
+    def admit(self, call: _Call) -> None:
+        """Begin a call that has arrived, refuse it, or let it wait for a place."""
+        lane = self._short if call.method.is_short else self._long
+        if self._is_draining:
+            call.refuse(UnavailableError("this server is stopping; another one answers"))
+        elif lane.count < QUEUE_CALLS_MAX:
+            self._place(call, lane)
+        elif self._allowance.take():
+            call.shed()
+        else:
+            # Asking for no further call of its method meanwhile leaves the rest in gRPC, where waiting costs nothing.
+            lane.waiting.append(call)
+            return
+        self._ask(call.method)
+
+    def hand_over(self, call: _Call, body: bytes) -> None:
+        """Let a call go on in the pool, where it may take its time."""
+        if call.method.is_short:
+            if self._long.count >= QUEUE_CALLS_MAX:
+                call.shed()
+                return
+            self.end(call)
+            self._long.count += 1
+            call.lane = self._long
+        call.watch()
+        self._pool.submit(call.work, body)
+
+    def end(self, call: _Call) -> None:
+        """Give a call's place to the one that has waited longest, if any waits."""
+        lane, call.lane = call.lane, None
+        if lane is not None:
+            lane.count -= 1
+            if lane.waiting:
+                following = lane.waiting.popleft()
+                self._place(following, lane)
+                self._ask(following.method)
+
+    def _place(self, call: _Call, lane: _Lane) -> None:
+        lane.count += 1
+        call.lane = lane
+        call.receive()
+
+    def _ask(self, method: _Method) -> None:
+        with self._state.lock:
+            if self._state.stage is _server._ServerStage.STARTED:  # noqa: SLF001
+                queue = self._state.completion_queue
+                self._state.server.request_registered_call(queue, queue, method.path, method.accept)
+
+
+class _Lane:
+    """The places for one sort of calls, and who waits for one."""
+
+    __slots__ = ("count", "waiting")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.waiting: deque[_Call] = deque()
+
+
+class _Allowance:
+    """How many calls may be refused now: it grows with time, so that refusing never takes the time of answering."""
+
+    def __init__(self) -> None:
+        self._left: float = SHED_CALLS_BURST
+        self._at_s = time.monotonic()
+
+    def take(self) -> bool:
+        now_s = time.monotonic()
+        self._left = min(SHED_CALLS_BURST, self._left + (now_s - self._at_s) * SHED_CALLS_PER_S)
+        self._at_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class _Method:
+    """One call of a service, and what answers it."""
+
+    def __init__(self, path: str, handler: grpc.RpcMethodHandler[Any, Any], calls: UnaryCalls) -> None:
+        name = path.removeprefix("/mdm.v1.")
+        self.path = path
+        self.calls = calls
+        self.rule = rule_of(name)
+        self.is_short = name in SHORT_CALLS
+        self.parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
+        self.behaviour = cast("_Behaviour", handler.unary_unary)
+        self.tally = metrics.Tally(name)
+
+    def accept(self, event: Any) -> tuple[None, tuple[()]]:
+        """Take a call up. Like the other tags it runs on the polling thread, which would end if one raised."""
+        # Without success the server is stopping.
+        if event.success:
+            try:
+                self.calls.admit(_Call(self, event))
+            except Exception as error:  # noqa: BLE001
+                log_failure("call_not_admitted", error, method=self.rule.name)
+        return _GO_ON
+
+
+class _Call:
+    """One call under way; also the context that its handler sees: handlers of unary calls need no more of it."""
+
+    __slots__ = (
+        *("_call", "_code", "_deadline_s", "_is_cancelled", "_is_watched", "_metadata", "_seconds"),
+        *("lane", "may_wait", "method"),
+    )
+
+    def __init__(self, method: _Method, event: Any) -> None:
+        self.method = method
+        self.lane: _Lane | None = None
+        self.may_wait = False
+        # The event itself must not outlive its turn.
+        self._call = event.call
+        self._deadline_s: float = event.call_details.deadline
+        self._metadata = event.invocation_metadata
+        self._is_watched = False
+        self._is_cancelled = False
+        self._code = "OK"
+        self._seconds: float | None = None
+
+    def time_remaining(self) -> float:
+        """Return the seconds until the deadline."""
+        return max(self._deadline_s - time.time(), 0.0)
+
+    def invocation_metadata(self) -> Any:
+        """Return the caller's metadata."""
+        return self._metadata
+
+    def receive(self) -> None:
+        """Wait for the request."""
+        self._call.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self.received)
+
+    def received(self, event: Any) -> tuple[None, tuple[()]]:
+        """Answer the request, or pass it to the pool."""
+        try:
+            self._begin(event.batch_operations[0].message())
+        except Exception as error:  # noqa: BLE001
+            log_failure("call_not_begun", error, method=self.method.rule.name)
+        return _GO_ON
+
+    def watch(self) -> None:
+        """Learn of it when the caller goes away; a short call is over before that could matter."""
+        self._is_watched = True
+        self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self.closed)
+
+    def closed(self, event: Any) -> tuple[None, tuple[()]]:
+        """Note whether the caller went away."""
+        self._is_cancelled = event.batch_operations[0].cancelled()
+        return _GO_ON
+
+    def work(self, body: bytes) -> None:
+        """Answer in the pool, unless nobody waits any more."""
+        try:
+            if self._is_cancelled:
+                self._fail(grpc.StatusCode.CANCELLED, "", None)
+            else:
+                self.may_wait = True
+                self._answer(body)
+        except Exception as error:  # noqa: BLE001 – a pool swallows what its work raises
+            log_failure("call_not_answered", error, method=self.method.rule.name)
+
+    def done(self, _event: Any) -> tuple[None, tuple[()]]:
+        """Count the call, whose answer is on its way, and give its place back."""
+        try:
+            self.method.tally.add(self._code, self._seconds)
+            self.method.calls.end(self)
+        except Exception as error:  # noqa: BLE001
+            log_failure("call_not_ended", error, method=self.method.rule.name)
+        return _GO_ON
+
+    def refuse(self, error: Exception) -> None:
+        """End the call with an error, whether or not its request has been read."""
+        status = status_of(error, self.method.rule.name)
+        self._fail(status.code, status.details, status.trailing_metadata)
+
+    def shed(self) -> None:
+        """Refuse the call because all places are taken."""
+        metrics.shed.labels(OverloadedError.__name__).inc()
+        self.refuse(OverloadedError("more calls wait than this server will queue; retry later"))
+
+    def _begin(self, body: bytes | None) -> None:
+        if body is None:
+            self.refuse(InvalidRequestError([("request", "must be one message")]))
+            return
+        if self.method.is_short and len(body) <= SHORT_REQUEST_BYTES_MAX:
+            try:
+                self._answer(body)
+            except WouldWaitError:
+                pass
+            else:
+                return
+        self.method.calls.hand_over(self, body)
+
+    def _answer(self, body: bytes) -> None:
+        method = self.method
+        started_s = time.perf_counter()
+        try:
+            check_deadline(method.rule, self._deadline_s - time.time())
+            response = method.behaviour(request_of(method.rule, method.parse, body), cast("grpc.ServicerContext", self))
+            answer = response if isinstance(response, bytes) else response.SerializeToString()
+        except WouldWaitError:
+            raise
+        except Exception as error:  # noqa: BLE001 – no text of a foreign exception reaches a caller
+            self._seconds = time.perf_counter() - started_s
+            self.refuse(error)
+        else:
+            self._seconds = time.perf_counter() - started_s
+            self._finish(
+                cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
+                cygrpc.SendMessageOperation(answer, _NO_FLAGS),
+                cygrpc.SendStatusFromServerOperation(None, _OK, b"", _NO_FLAGS),
+            )
+
+    def _fail(self, code: grpc.StatusCode, details: str, trailing_metadata: Any) -> None:
+        self._code = code.name
+        self._finish(
+            cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
+            cygrpc.SendStatusFromServerOperation(trailing_metadata, code.value[0], details.encode(), _NO_FLAGS),
+        )
+
+    def _finish(self, *operations: Any) -> None:
+        if not self._is_watched:
+            operations += (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),)
+        self._call.start_server_batch(operations, self.done)

@@ -1,0 +1,158 @@
+"""Unary calls: short reads go on whatever the others wait for, places run out in the open, and nobody is forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from mdm.limits import POSTED_CALLS, QUEUE_CALLS_MAX, SHED_CALLS_BURST, UNARY_WORKERS
+from mdm.server.unary import SHORT_CALLS
+from mdm.store.token import JournalToken, parse_token
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import golden_record_service_pb2 as golden
+from mdm.v1 import lookup_service_pb2 as lookup
+from mdm.v1 import match_service_pb2 as match
+from mdm.v1 import registry_service_pb2 as registry
+from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
+from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tests.server.records import citizen, info_of, key
+from tests.serving import RunningServer, running_server
+
+REQUEST = lookup.LookupRequest(key=key("NONE"))
+DEADLINE_S = 9.0
+CONNECTION_CALLS = 90
+"""Calls on one connection at a time, below the hundred streams that the service allows it."""
+
+
+def test_lookups_answer_while_every_worker_waits_for_the_writer(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as served, served.channel() as channel, _stopped(served, "writer_process"):
+        stub = RegistryServiceStub(channel)
+        writes = [
+            stub.UpsertRecord.future(registry.UpsertRecordRequest(record=citizen(f"SLOW-{number}")), timeout=DEADLINE_S)
+            for number in range(2 * UNARY_WORKERS)
+        ]
+        time.sleep(0.3)
+        assert not any(write.done() for write in writes)
+        assert LookupServiceStub(channel).Lookup(REQUEST, timeout=2).status == common.RECORD_STATUS_NOT_FOUND
+        for write in writes:
+            write.cancel()
+
+
+def test_a_lookup_that_waits_for_a_position_keeps_no_other_from_its_answer(
+    server: RunningServer, channel: grpc.Channel
+) -> None:
+    stub = LookupServiceStub(channel)
+    now = parse_token(stub.Lookup(REQUEST, timeout=DEADLINE_S).read_at.value)
+    later = common.JournalToken(value=str(JournalToken(now.journal_id, now.epoch, now.seq + 1_000_000)))
+    waiting = stub.Lookup.future(lookup.LookupRequest(key=key("NONE"), at_least_as_fresh=later), timeout=DEADLINE_S)
+    time.sleep(0.1)
+    for _ in range(50):
+        stub.Lookup(REQUEST, timeout=DEADLINE_S)
+    assert not waiting.done()
+    error = waiting.exception()
+    assert isinstance(error, grpc.RpcError)
+    assert info_of(error).reason == "NOT_FRESH_ENOUGH"
+
+
+def test_a_rush_of_lookups_is_answered_or_told_to_come_back(tmp_path: Path) -> None:
+    # While the reader is stopped the whole rush arrives; then it finds more than it has places for.
+    count = 14 * CONNECTION_CALLS
+    assert count > QUEUE_CALLS_MAX + SHED_CALLS_BURST
+    with running_server(tmp_path / "data") as served, contextlib.ExitStack() as stack:
+        channels = [stack.enter_context(served.channel()) for _ in range(count // CONNECTION_CALLS)]
+        stubs = [LookupServiceStub(each) for each in channels]
+        for stub in stubs:
+            stub.Lookup(REQUEST, timeout=DEADLINE_S)
+        with _stopped(served, "reader_process"):
+            calls = [stub.Lookup.future(REQUEST, timeout=DEADLINE_S) for stub in stubs for _ in range(CONNECTION_CALLS)]
+            time.sleep(1)
+        errors = [call.exception() for call in calls]
+        told = Counter(info_of(error).reason if isinstance(error, grpc.RpcError) else "" for error in errors)
+        health = health_pb2_grpc.HealthStub(channels[0]).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert stubs[0].Lookup(REQUEST, timeout=2).status == common.RECORD_STATUS_NOT_FOUND
+    assert set(told) == {"", "OVERLOADED"}
+    assert told[""] >= QUEUE_CALLS_MAX
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    assert 2 * POSTED_CALLS >= QUEUE_CALLS_MAX, "a reader that asks for fewer calls never sees that its places run out"
+
+
+def test_what_callers_no_longer_wait_for_is_not_worked_on(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as served, served.channel() as channel:
+        stub = RegistryServiceStub(channel)
+        with _stopped(served, "writer_process"):
+            # The first ones are with the writer; the others wait for a worker and are given up meanwhile.
+            writes = [
+                stub.UpsertRecord.future(
+                    registry.UpsertRecordRequest(record=citizen(f"GONE-{number}")), timeout=DEADLINE_S
+                )
+                for number in range(5 * UNARY_WORKERS)
+            ]
+            time.sleep(0.5)
+            for write in writes:
+                write.cancel()
+            time.sleep(0.2)
+        done = stub.UpsertRecord(registry.UpsertRecordRequest(record=citizen("LAST")), timeout=DEADLINE_S)
+        request = lookup.BatchLookupRequest(
+            registry="hospital",
+            entity_kind=common.ENTITY_KIND_CITIZEN,
+            record_ids=[f"GONE-{number}" for number in range(5 * UNARY_WORKERS)],
+            at_least_as_fresh=done.token,
+        )
+        found = LookupServiceStub(channel).BatchLookup(request, timeout=DEADLINE_S)
+    assert 0 < list(found.statuses).count(common.RECORD_STATUS_FOUND) <= UNARY_WORKERS
+
+
+def test_a_call_without_a_request_is_told_what_is_missing(channel: grpc.Channel) -> None:
+    empty = channel.stream_unary("/mdm.v1.LookupService/Lookup", lambda body: body, lookup.LookupResponse.FromString)
+    with pytest.raises(grpc.RpcError) as caught:
+        empty(iter(()), timeout=DEADLINE_S)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert dict(info_of(caught.value).metadata) == {"field": "request", "rule": "must be one message"}
+
+
+def test_a_caller_that_sends_nothing_holds_no_thread(server: RunningServer) -> None:
+    with contextlib.ExitStack() as stack:
+        silences = []
+        for _ in range(2 * UNARY_WORKERS):
+            channel = stack.enter_context(server.channel())
+            silence = threading.Event()
+            upsert = channel.stream_unary("/mdm.v1.RegistryService/UpsertRecord", bytes, bytes)
+            silences.append((upsert.future(_after(silence), timeout=DEADLINE_S), silence))
+        time.sleep(0.3)
+        stub = RegistryServiceStub(stack.enter_context(server.channel()))
+        stub.UpsertRecord(registry.UpsertRecordRequest(record=citizen("LOUD")), timeout=5)
+        for call, silence in silences:
+            call.cancel()
+            silence.set()
+
+
+def test_short_calls_are_calls_that_there_are() -> None:
+    services = [file.DESCRIPTOR.services_by_name for file in (golden, lookup, match, registry)]
+    names = {f"{name}/{call.name}" for each in services for name, service in each.items() for call in service.methods}
+    assert names >= SHORT_CALLS
+
+
+def _after(silence: threading.Event) -> Iterator[bytes]:
+    silence.wait()
+    yield from ()
+
+
+@contextlib.contextmanager
+def _stopped(served: RunningServer, module: str) -> Iterator[None]:
+    """Hold a child of the service as if its machine had stalled."""
+    pid = served.child_pids(module)[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
