@@ -65,6 +65,7 @@ from mdm.store.data_directory import DataDirectory
 from mdm.store.export_ledger import ExportEntry
 from mdm.store.index import Index
 from mdm.store.journal import Journal, JournalReader
+from mdm.store.layout import CrosswalkColumn
 from mdm.store.token import parse_token
 from mdm.store.view import IndexView
 
@@ -173,13 +174,10 @@ class Reader:
         with self._opened.index.read() as view:
             return read_page(view, after_seq, wanted)
 
-    def lookup_many(
-        self, registry: str, kind: EntityKind, record_ids: Sequence[str]
-    ) -> tuple[list[str], list[int], int]:
-        """Return golden IDs ("" where there is none), `RecordState` numbers and the seq. Cost: about 1 us a key."""
+    def lookup_many(self, registry: str, kind: EntityKind, record_ids: Sequence[str]) -> tuple[CrosswalkColumn, int]:
+        """Return what the crosswalk says of many keys of one registry, and the seq. Cost: about 1 us a key."""
         with self._opened.index.read() as view:
-            golden_ids, states = view.lookup_many(registry, kind, record_ids)
-            return golden_ids, states, view.applied_seq
+            return view.lookup_many(registry, kind, record_ids), view.applied_seq
 
     def stored_record(self, key: SourceKey) -> StoredRecord:
         """Return a record as stored.
@@ -377,16 +375,16 @@ class Reader:
 
     def translate(
         self, registry: str, kind: EntityKind, record_ids: Sequence[str], target_registry: str
-    ) -> tuple[list[int], list[list[str]], int]:
+    ) -> tuple[bytes, list[list[str]], int]:
         """Return for each record of one registry its `RecordState` and the record ids of the same bearer in another."""
         translated: list[list[str]] = []
         with self._opened.index.read() as view:
-            golden_ids, states = view.lookup_many(registry, kind, record_ids)
-            for golden_id in golden_ids:
+            column = view.lookup_many(registry, kind, record_ids)
+            for golden_id in column.golden_ids():
                 golden = view.golden(GoldenId(golden_id)) if golden_id else None
                 keys = [view.key_of(number) for number in golden.members] if golden else []
                 translated.append(sorted(key.record_id for key in keys if key and key.registry == target_registry))
-            return states, translated, view.applied_seq
+            return column.statuses, translated, view.applied_seq
 
     @contextmanager
     def crosswalk(self, wanted: CrosswalkFilter) -> Iterator[CrosswalkExport]:

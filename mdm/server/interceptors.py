@@ -154,7 +154,7 @@ def rule_of(name: str) -> MethodRule:
 
 def _guarded(rule: MethodRule, handler: _Handler, pool: CountingPool) -> _Handler:
     parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
-    serialize = handler.response_serializer
+    serialize = _serializer(handler)
     if handler.unary_stream is not None:
         call = _Behaviour(_stream(rule, _one(rule, parse), handler.unary_stream), pool)
         return grpc.unary_stream_rpc_method_handler(call, None, serialize)
@@ -188,6 +188,12 @@ def _stream(
         _abort(context, rule.name, status)
 
     return call
+
+
+def _serializer(handler: _Handler) -> Callable[[Message | bytes], bytes]:
+    """Return what makes bytes of answers; some handlers write them themselves."""
+    serialize = cast("Callable[[Message | bytes], bytes]", handler.response_serializer)
+    return lambda answer: answer if isinstance(answer, bytes) else serialize(answer)
 
 
 def _one(rule: MethodRule, parse: Callable[[bytes], Message]) -> Callable[[bytes], Message]:

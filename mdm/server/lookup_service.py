@@ -1,4 +1,4 @@
-"""LookupService: from keys to golden IDs. The columns of an answer are built without an object for each key."""
+"""LookupService: from keys to golden IDs. The answers that carry the traffic are written as the wire has them."""
 
 # ruff: noqa: N802 – the generated base class names the calls.
 
@@ -14,8 +14,9 @@ from mdm.limits import IDENTIFIER_HOLDERS_MAX
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import IdentifierHolder
 from mdm.server.calls import await_freshness, remaining_s, token_at
+from mdm.server.wire_columns import ColumnFields, field, field_tag, number_tag
 from mdm.server.wire_records import IDENTIFIER_TYPES, KINDS, assurance_number, source_key
-from mdm.v1 import common_pb2 as common
+from mdm.store.layout import CrosswalkColumn
 from mdm.v1 import lookup_service_pb2 as wire
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceServicer
 
@@ -25,6 +26,14 @@ _KIND_OF_TYPE = {
 _ASSURANCE_ORDER = list(Assurance)
 _DEADLINE_CHECK_VALUES = 256
 
+_LOOKUP, _BATCH, _STREAM = (
+    message.DESCRIPTOR for message in (wire.LookupResponse, wire.BatchLookupResponse, wire.StreamLookupResponse)
+)
+_LOOKUP_STATUS = number_tag(_LOOKUP, "status")
+_LOOKUP_GOLDEN_ID = field_tag(_LOOKUP, "golden_id")
+_LOOKUP_READ_AT, _BATCH_READ_AT, _STREAM_READ_AT = (field_tag(each, "read_at") for each in (_LOOKUP, _BATCH, _STREAM))
+_BATCH_COLUMNS, _STREAM_COLUMNS = ColumnFields(_BATCH), ColumnFields(_STREAM)
+
 
 class LookupService(LookupServiceServicer):
     """Answers who is who."""
@@ -32,36 +41,34 @@ class LookupService(LookupServiceServicer):
     def __init__(self, reader: Reader) -> None:
         """Read from this process's index."""
         self._reader = reader
+        self._token = -1, b""
 
-    def Lookup(self, request: wire.LookupRequest, context: grpc.ServicerContext) -> wire.LookupResponse:
+    def Lookup(self, request: wire.LookupRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Return the golden ID of one key."""
         key = source_key(request.key)
-        golden_ids, states, seq = self._lookup_many(key.registry, key.kind, (key.record_id,), request, context)
-        return wire.LookupResponse(
-            status=common.RecordStatus.ValueType(states[0]),
-            golden_id=golden_ids[0],
-            read_at=token_at(self._reader, seq),
+        column, seq = self._lookup_many(key.registry, key.kind, (key.record_id,), request, context)
+        golden_id = column.golden_ids()[0].encode()
+        return (
+            bytes((_LOOKUP_STATUS, column.statuses[0]))
+            + (field(_LOOKUP_GOLDEN_ID, golden_id) if golden_id else b"")
+            + self._read_at(_LOOKUP_READ_AT, seq)
         )
 
-    def BatchLookup(self, request: wire.BatchLookupRequest, context: grpc.ServicerContext) -> wire.BatchLookupResponse:
+    def BatchLookup(self, request: wire.BatchLookupRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Return the golden IDs of many keys of one registry."""
         kind = KINDS[request.entity_kind]
-        golden_ids, states, seq = self._lookup_many(request.registry, kind, request.record_ids, request, context)
-        return wire.BatchLookupResponse(golden_ids=golden_ids, statuses=states, read_at=token_at(self._reader, seq))  # type: ignore[arg-type]
+        column, seq = self._lookup_many(request.registry, kind, request.record_ids, request, context)
+        return _BATCH_COLUMNS.encode(column) + self._read_at(_BATCH_READ_AT, seq)
 
-    def StreamLookup(
+    def StreamLookup(  # type: ignore[override]
         self, request_iterator: Iterator[wire.StreamLookupRequest], context: grpc.ServicerContext
-    ) -> Iterator[wire.StreamLookupResponse]:
+    ) -> Iterator[bytes]:
         """Return the golden IDs of any number of batches, each read at its own position."""
         for request in request_iterator:
             kind = KINDS[request.entity_kind]
-            golden_ids, states, seq = self._lookup_many(request.registry, kind, request.record_ids, request, context)
-            yield wire.StreamLookupResponse(
-                ordinal=request.ordinal,
-                golden_ids=golden_ids,
-                statuses=states,  # type: ignore[arg-type]
-                read_at=token_at(self._reader, seq),
-            )
+            column, seq = self._lookup_many(request.registry, kind, request.record_ids, request, context)
+            ordinal = wire.StreamLookupResponse(ordinal=request.ordinal).SerializeToString()
+            yield ordinal + _STREAM_COLUMNS.encode(column) + self._read_at(_STREAM_READ_AT, seq)
 
     def LookupByIdentifier(
         self, request: wire.LookupByIdentifierRequest, context: grpc.ServicerContext
@@ -113,7 +120,7 @@ class LookupService(LookupServiceServicer):
             request.source_registry, kind, request.record_ids, request.target_registry
         )
         return wire.TranslateKeysResponse(
-            statuses=states,  # type: ignore[arg-type]
+            statuses=states,  # type: ignore[arg-type]  # bytes are a sequence of numbers
             target_counts=[len(target) for target in targets],
             target_record_ids=[record_id for target in targets for record_id in target],
             read_at=token_at(self._reader, seq),
@@ -126,10 +133,18 @@ class LookupService(LookupServiceServicer):
         record_ids: Sequence[str],
         request: wire.LookupRequest | wire.BatchLookupRequest | wire.StreamLookupRequest,
         context: grpc.ServicerContext,
-    ) -> tuple[list[str], list[int], int]:
+    ) -> tuple[CrosswalkColumn, int]:
         self._reader.configuration.check(registry, kind)
         await_freshness(self._reader, request, context)
         return self._reader.lookup_many(registry, kind, record_ids)
+
+    def _read_at(self, tag: int, seq: int) -> bytes:
+        # Thousands of answers lie between two writes, and a token costs as much as a lookup.
+        known, token = self._token
+        if known != seq:
+            token = token_at(self._reader, seq).SerializeToString()
+            self._token = seq, token
+        return field(tag, token)
 
     def _holders(self, type_: IdentifierType, value: str) -> tuple[list[IdentifierHolder], bool, int]:
         found, is_truncated, seq = self._reader.holders(type_, value, _KIND_OF_TYPE[type_])

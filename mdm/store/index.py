@@ -153,7 +153,7 @@ class Index:
             StoreError: LMDB could not write or commit (disk full, map full); the process must stop.
         """
         try:
-            with self._environment.begin(write=True) as txn:
+            with self._environment.begin(db=self._databases.crosswalk, write=True) as txn:
                 transaction = IndexTransaction(txn, self._databases)
                 yield transaction
                 transaction.finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Sequence
 
 import msgspec
 
@@ -47,6 +48,10 @@ class CrosswalkStatus(enum.IntEnum):
     """Its registry withdrew the record."""
     PENDING = 4
     """Stored, not resolved yet."""
+
+
+MISSING_VALUE = bytes(NUMBER_BYTES) + bytes((CrosswalkStatus.NOT_FOUND,)) + _NO_GOLDEN_ID
+"""Stands for the value of a key under which nothing was ever stored."""
 
 
 class CrosswalkEntry(msgspec.Struct, frozen=True):
@@ -114,6 +119,34 @@ def crosswalk_entry(value: bytes) -> CrosswalkEntry:
     status = CrosswalkStatus(value[STATUS_OFFSET])
     golden_id = GoldenId(value[GOLDEN_ID_OFFSET:].decode("ascii")) if status is CrosswalkStatus.RESOLVED else None
     return CrosswalkEntry(number_of(value[:NUMBER_BYTES]), status, golden_id)
+
+
+def source_key_column(registry: str, kind: EntityKind, record_ids: Sequence[str]) -> list[bytes]:
+    """Return the keys of many record ids of one registry. Cost: 0.1 us each."""
+    prefix = source_key_prefix(registry, kind)
+    # Joined, encoded and split as a whole. No record id that is stored holds a NUL, but one that is asked for may.
+    keys = ("\0" + prefix.decode()).join(("", *record_ids)).encode().split(b"\0")[1:]
+    return keys if len(keys) == len(record_ids) else [prefix + record_id.encode() for record_id in record_ids]
+
+
+class CrosswalkColumn(msgspec.Struct, frozen=True):
+    """What the crosswalk says of many source keys, as one run of values."""
+
+    values: bytes
+    """`CROSSWALK_VALUE_BYTES` for each key, `MISSING_VALUE` where nothing was ever stored."""
+
+    @property
+    def statuses(self) -> bytes:
+        """The `CrosswalkStatus` of each key, a byte each."""
+        return self.values[STATUS_OFFSET::CROSSWALK_VALUE_BYTES]
+
+    def golden_ids(self) -> list[str]:
+        """Return the golden ID of each key, empty unless it is resolved."""
+        starts = range(GOLDEN_ID_OFFSET, len(self.values), CROSSWALK_VALUE_BYTES)
+        return [
+            self.values[start : start + GOLDEN_ID_LENGTH].decode("ascii") if status == CrosswalkStatus.RESOLVED else ""
+            for start, status in zip(starts, self.statuses, strict=True)
+        ]
 
 
 def relation_state_value(packed_keys: bytes, stays: bytes) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import NamedTuple, cast
 
 import lmdb
 
@@ -15,7 +16,7 @@ from mdm.domain.reviews import Review
 from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.store import layout
-from mdm.store.layout import CrosswalkEntry, CrosswalkStatus
+from mdm.store.layout import CrosswalkEntry
 
 APPLIED_SEQ_KEY = b"applied_seq"
 FIRST_NUMBER = RecordNumber(1)
@@ -24,8 +25,6 @@ NO_NUMBER = RecordNumber(0)
 
 _POSTING_ROW = struct.Struct(f">{POSTING_KEY_BYTES}xQ")
 _NUMBER = struct.Struct(">Q")
-_GOLDEN_ID_OFFSET = layout.GOLDEN_ID_OFFSET
-_STATUS_OFFSET = layout.STATUS_OFFSET
 
 
 class Databases(NamedTuple):
@@ -77,7 +76,7 @@ class IndexView:
     """One consistent state of the index. Holds old pages alive while it lives: keep it for one call."""
 
     def __init__(self, txn: lmdb.Transaction[bytes], databases: Databases) -> None:
-        """Read through an open transaction; see `Index.read`."""
+        """Read through an open transaction whose own database is the crosswalk; see `Index.read`."""
         self._txn = txn
         self._db = databases
 
@@ -152,28 +151,11 @@ class IndexView:
         entry = self.crosswalk(key)
         return None if entry is None else entry.number
 
-    def lookup_many(self, registry: str, kind: EntityKind, record_ids: Iterable[str]) -> tuple[list[str], list[int]]:
-        """Translate record ids of one registry to golden IDs.
-
-        Returns:
-            Two columns in the order of `record_ids`: golden ID, empty unless resolved, and `CrosswalkStatus` as int.
-            Cost: about 0.6 µs a key.
-        """
-        prefix = layout.source_key_prefix(registry, kind)
-        golden_ids: list[str] = []
-        statuses: list[int] = []
-        get, crosswalk = self._txn.get, self._db.crosswalk
-        resolved, not_found = int(CrosswalkStatus.RESOLVED), int(CrosswalkStatus.NOT_FOUND)
-        for record_id in record_ids:
-            value = get(prefix + record_id.encode(), b"", db=crosswalk)
-            if not value:
-                golden_ids.append("")
-                statuses.append(not_found)
-                continue
-            status = value[_STATUS_OFFSET]
-            golden_ids.append(value[_GOLDEN_ID_OFFSET:].decode("ascii") if status == resolved else "")
-            statuses.append(status)
-        return golden_ids, statuses
+    def lookup_many(self, registry: str, kind: EntityKind, record_ids: Sequence[str]) -> layout.CrosswalkColumn:
+        """Return what is known under many record ids of one registry, in their order. Cost: about 1 us a key."""
+        keys = layout.source_key_column(registry, kind, record_ids)
+        get = cast("Callable[[bytes, bytes], bytes]", self._txn.get)
+        return layout.CrosswalkColumn(b"".join(map(get, keys, repeat(layout.MISSING_VALUE))))
 
     def key_of(self, number: RecordNumber) -> SourceKey | None:
         """Return the source key of a record, or None after its erasure."""

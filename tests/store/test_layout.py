@@ -43,14 +43,16 @@ def test_the_longest_source_key_fits_the_index(index: Index) -> None:
         txn.put_record(RecordNumber(1), RecordEntry(longest.registry, longest.kind, 1, b"", 1))
     with index.read() as view:
         assert view.key_of(RecordNumber(1)) == longest
-        assert view.lookup_many(longest.registry, longest.kind, [longest.record_id])[1] == [CrosswalkStatus.PENDING]
+        column = view.lookup_many(longest.registry, longest.kind, [longest.record_id])
+        assert list(column.statuses) == [CrosswalkStatus.PENDING]
 
 
 @pytest.mark.parametrize("length", [RECORD_ID_BYTES_MAX + 1, 511, 512, 100_000])
 def test_a_record_id_too_long_to_exist_is_not_found_instead_of_an_error(index: Index, length: int) -> None:
     with index.read() as view:
         assert view.crosswalk(SourceKey("hospital", EntityKind.CITIZEN, "x" * length)) is None
-        assert view.lookup_many("hospital", EntityKind.CITIZEN, ["x" * length]) == ([""], [CrosswalkStatus.NOT_FOUND])
+        column = view.lookup_many("hospital", EntityKind.CITIZEN, ["x" * length])
+        assert (column.golden_ids(), list(column.statuses)) == ([""], [CrosswalkStatus.NOT_FOUND])
 
 
 def test_a_key_of_the_index_ends_at_511_bytes(index: Index) -> None:
