@@ -83,6 +83,9 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
     ("grpc.max_connection_age_ms", CONNECTION_AGE_S * 1000),
     ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_GRACE_S * 1000),
+    # A stream that has ended would count against a connection's bound until it is torn down, of which its client can't
+    # know: 256 callers on one connection had two calls of three refused as UNAVAILABLE. `UnaryCalls` counts until then.
+    ("grpc.http.overload_protection", 0),
     # By default gRPC ends some of a method's waiting calls beyond 1,000 as CANCELLED, which nobody retries. What waits
     # is bounded by the streams of each connection and by deadlines.
     ("grpc.server.max_pending_requests", _UNBOUNDED),

@@ -9,13 +9,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mdm.limits import POSTED_CALLS, QUEUE_CALLS_MAX, SHED_CALLS_BURST, UNARY_WORKERS
+from mdm.limits import POSTED_CALLS, QUEUE_CALLS_MAX, SHED_CALLS_BURST, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
 from mdm.server.unary import SHORT_CALLS
 from mdm.store.token import JournalToken, parse_token
 from mdm.v1 import common_pb2 as common
@@ -84,6 +85,17 @@ def test_a_rush_of_lookups_is_answered_or_told_to_come_back(tmp_path: Path) -> N
     assert told[""] >= QUEUE_CALLS_MAX
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     assert 2 * POSTED_CALLS >= QUEUE_CALLS_MAX, "a reader that asks for fewer calls never sees that its places run out"
+
+
+def test_more_callers_than_a_connection_holds_all_get_their_answer(channel: grpc.Channel) -> None:
+    stub = LookupServiceStub(channel)
+
+    def ask(_: int) -> int:
+        return sum(stub.Lookup(REQUEST, timeout=DEADLINE_S).status for _ in range(20))
+
+    with ThreadPoolExecutor(2 * STREAMS_PER_CONNECTION_MAX) as callers:
+        answers = list(callers.map(ask, range(2 * STREAMS_PER_CONNECTION_MAX)))
+    assert set(answers) == {20 * common.RECORD_STATUS_NOT_FOUND}
 
 
 def test_what_callers_no_longer_wait_for_is_not_worked_on(tmp_path: Path) -> None:

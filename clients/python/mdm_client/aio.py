@@ -18,6 +18,7 @@ from mdm_client.client import STUBS, split
 from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.explanations import AsyncExplanations, AsyncHistories
+from mdm_client.gathering import AsyncGathering, Question
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -46,6 +47,7 @@ class AsyncClient:
         timeouts: Timeouts | None = None,
         actor: str = "",
         purpose: str = "",
+        is_gathering: bool = True,
     ) -> None:
         """Prepare a connection; it opens with the first call.
 
@@ -55,12 +57,14 @@ class AsyncClient:
             timeouts: Default deadlines.
             actor: The person or system that writes, by an official name that is no personal data.
             purpose: Purpose or legal basis of the access.
+            is_gathering: Whether lookups of several callers at a time travel together; one that is alone never waits.
         """
         self.target = target
         self._channel = open_async_channel(target, credentials)
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
+        self._gathering = AsyncGathering(self._ask_one, self._ask_many) if is_gathering else None
         self.relink = AsyncRelink(self)
         self.stewardship = AsyncStewardship(self)
         self.models = AsyncModels(self)
@@ -96,8 +100,13 @@ class AsyncClient:
     async def lookup(
         self, registry: str, kind: EntityKind, record_id: str, *, fresh: str = "", timeout_s: float | None = None
     ) -> results.Lookup:
-        """Return the golden ID of one record; an unknown, deleted or pending key is an answer, not an error."""
-        return await self.send(calls.lookup(SourceKey(registry, kind, record_id), fresh), timeout_s)
+        """Return the golden ID of one record; an unknown, deleted or pending key is an answer, not an error.
+
+        Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
+        """
+        question = Question(registry, kind, fresh, self._timeouts.single_s if timeout_s is None else timeout_s)
+        gathering = self._gathering
+        return await (gathering.lookup if gathering else self._ask_one)(question, record_id)
 
     async def batch_lookup(
         self,
@@ -344,6 +353,14 @@ class AsyncClient:
         Sends records as fast as the service takes them, survives restarts of the service, and resumes by the load's id.
         """
         return AsyncIngest(self._stubs["RegistryService"], IngestFlow(load, operations, self._caller))
+
+    async def _ask_one(self, question: Question, record_id: str) -> results.Lookup:
+        key = SourceKey(question.registry, question.kind, record_id)
+        return await self.send(calls.lookup(key, question.fresh), question.timeout_s)
+
+    async def _ask_many(self, question: Question, record_ids: list[str]) -> results.BatchLookup:
+        call = calls.batch_lookup(question.registry, question.kind, record_ids, question.fresh)
+        return await self.send(call, question.timeout_s)
 
     async def send(self, call: Call[_Result], timeout_s: float | None = None) -> _Result:
         """Send one unary call and return its decoded answer."""

@@ -30,6 +30,7 @@ from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
 from mdm_client.explanations import Explanations, Histories
+from mdm_client.gathering import Gathering, Question
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -73,6 +74,7 @@ class Client:
         timeouts: Timeouts | None = None,
         actor: str = "",
         purpose: str = "",
+        is_gathering: bool = True,
     ) -> None:
         """Prepare a connection; it opens with the first call.
 
@@ -82,12 +84,14 @@ class Client:
             timeouts: Default deadlines.
             actor: The person or system that writes, by an official name that is no personal data.
             purpose: Purpose or legal basis of the access.
+            is_gathering: Whether lookups of several callers at a time travel together; one that is alone never waits.
         """
         self.target = target
         self._channel = open_channel(target, credentials)
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
+        self._gathering = Gathering(self._ask_one, self._ask_many) if is_gathering else None
         self.relink = Relink(self)
         self.stewardship = Stewardship(self)
         self.models = Models(self)
@@ -123,8 +127,13 @@ class Client:
     def lookup(
         self, registry: str, kind: EntityKind, record_id: str, *, fresh: str = "", timeout_s: float | None = None
     ) -> results.Lookup:
-        """Return the golden ID of one record; an unknown, deleted or pending key is an answer, not an error."""
-        return self.send(calls.lookup(SourceKey(registry, kind, record_id), fresh), timeout_s)
+        """Return the golden ID of one record; an unknown, deleted or pending key is an answer, not an error.
+
+        Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
+        """
+        question = Question(registry, kind, fresh, self._timeouts.single_s if timeout_s is None else timeout_s)
+        gathering = self._gathering
+        return (gathering.lookup if gathering else self._ask_one)(question, record_id)
 
     def batch_lookup(
         self,
@@ -363,6 +372,14 @@ class Client:
         Sends records as fast as the service takes them, survives restarts of the service, and resumes by the load's id.
         """
         return Ingest(self._channel, IngestFlow(load, operations, self._caller))
+
+    def _ask_one(self, question: Question, record_id: str) -> results.Lookup:
+        key = SourceKey(question.registry, question.kind, record_id)
+        return self.send(calls.lookup(key, question.fresh), question.timeout_s)
+
+    def _ask_many(self, question: Question, record_ids: list[str]) -> results.BatchLookup:
+        call = calls.batch_lookup(question.registry, question.kind, record_ids, question.fresh)
+        return self.send(call, question.timeout_s)
 
     def send(self, call: Call[_Result], timeout_s: float | None = None) -> _Result:
         """Send one unary call and return its decoded answer."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -66,6 +66,17 @@ class ServiceError(MdmError):
         self.metadata = dict(metadata or {})
         self.field_violations = tuple(field_violations)
         self.retry_after_s = retry_after_s
+
+    def again(self) -> Self:
+        """Return the same error for another caller of the same call: one that is raised belongs to one of them."""
+        return self.__class__(
+            self.code,
+            self.message,
+            reason=self.reason,
+            metadata=self.metadata,
+            field_violations=self.field_violations,
+            retry_after_s=self.retry_after_s,
+        )
 
 
 class InvalidArgumentError(ServiceError):

@@ -1,0 +1,267 @@
+"""Lookups that travel together: each caller gets what a call of its own would have brought, answer or error."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from mdm_client import AsyncClient, Client, DeadlineExceededError, EntityKind, InvalidArgumentError, ServiceError
+from mdm_client.gathering import BATCH_KEYS_MAX, AsyncGathering, Gathering, Question, may_gather
+from mdm_client.results import BatchLookup, Lookup, RecordStatus
+from tests.clients.test_client import record
+from tests.serving import RunningServer, running_server
+
+_Told = TypeVar("_Told")
+
+CITIZEN = EntityKind.CITIZEN
+CALLERS = 64
+KEYS = [f"GATHER-{number}" for number in range(24)]
+ODD = ["", "a\0b", "x" * 129, "e\u0301", "tab\there", "é" * 65]
+"""Empty, with a NUL, too long, not in normal form C, well formed though not printable, too long in UTF-8."""
+
+
+@pytest.fixture(scope="module")
+def golden_ids(client: Client) -> dict[str, str]:
+    return {key: client.upsert(record(key)).golden_id for key in KEYS}
+
+
+@pytest.fixture
+def plain(server: RunningServer) -> Iterator[Client]:
+    with Client(server.address, is_gathering=False) as opened:
+        yield opened
+
+
+class Counted:
+    """Asks by a client's own calls and counts the keys of each."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.key_counts: list[int] = []
+
+    def one(self, question: Question, record_id: str) -> Lookup:
+        self.key_counts.append(1)
+        return self.client._ask_one(question, record_id)
+
+    def many(self, question: Question, record_ids: list[str]) -> BatchLookup:
+        self.key_counts.append(len(record_ids))
+        return self.client._ask_many(question, record_ids)
+
+
+def test_many_threads_get_each_its_own_answer_in_few_calls(plain: Client, golden_ids: dict[str, str]) -> None:
+    counted = Counted(plain)
+    gathering = Gathering(counted.one, counted.many)
+    question = Question("hospital", CITIZEN, "", 5.0)
+
+    def ask(caller: int) -> list[tuple[str, str]]:
+        keys = [KEYS[(caller + turn) % len(KEYS)] for turn in range(30)]
+        return [(key, gathering.lookup(question, key).golden_id) for key in keys]
+
+    answers = [answer for found in _at_once(ask, CALLERS) for answer in found]
+    assert all(golden_ids[key] == golden_id for key, golden_id in answers)
+    assert len(answers) == CALLERS * 30
+    assert sum(counted.key_counts) == len(answers)
+    assert len(counted.key_counts) < len(answers) / 4
+    assert not gathering._groups
+
+
+def test_a_lone_caller_asks_by_a_call_of_its_own_at_once(plain: Client, golden_ids: dict[str, str]) -> None:
+    counted = Counted(plain)
+    gathering = Gathering(counted.one, counted.many)
+    for key in KEYS:
+        gathering.lookup(Question("hospital", CITIZEN, "", 5.0), key)
+    assert counted.key_counts == [1] * len(KEYS)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["threads", "tasks"])
+def test_a_key_that_is_no_key_fails_its_own_caller_alone(
+    server: RunningServer, plain: Client, golden_ids: dict[str, str], *, is_async: bool
+) -> None:
+    keys = [key for pair in zip(KEYS, ODD * 4, strict=True) for key in pair]
+    expected = [_told(plain, key) for key in keys]
+    assert any("record_id" in told for told in expected)
+    if is_async:
+        found = asyncio.run(_tell(server, keys))
+    else:
+        with Client(server.address) as client:
+            found = _at_once(lambda caller: _told(client, keys[caller]), len(keys))
+    assert found == expected
+
+
+def test_a_refused_batch_tells_each_caller_what_its_own_call_would(server: RunningServer, plain: Client) -> None:
+    expected = _told(plain, "A", "no_such_registry")
+    with Client(server.address) as client:
+        assert set(_at_once(lambda _: _told(client, "A", "no_such_registry"), CALLERS)) == {expected}
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["threads", "tasks"])
+def test_callers_of_a_service_that_hangs_are_let_go_at_their_own_deadlines(tmp_path: Path, *, is_async: bool) -> None:
+    waits_s = [0.3 if caller % 2 else 1.2 for caller in range(20)]
+    with running_server(tmp_path / "data") as served, Client(served.address) as client:
+        client.lookup("hospital", CITIZEN, "A")
+        pid = served.child_pids("reader_process")[0]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            if is_async:
+                took_s = asyncio.run(_time_out(served, waits_s))
+            else:
+                took_s = _at_once(lambda caller: _timed(client, waits_s[caller]), len(waits_s))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    # Sooner by the time in which they gathered, later by what a busy machine takes to wake twenty callers.
+    assert all(wait_s - 0.1 < took < wait_s + 0.6 for wait_s, took in zip(waits_s, took_s, strict=True))
+
+
+def test_a_gathered_lookup_is_as_fresh_as_asked(client: Client) -> None:
+    def write_and_read(caller: int) -> bool:
+        written = client.upsert(record(f"FRESH-{caller}"))
+        return client.lookup("hospital", CITIZEN, f"FRESH-{caller}", fresh=written.token).golden_id == written.golden_id
+
+    assert all(_at_once(write_and_read, 16))
+
+
+def test_nobody_is_left_waiting_when_the_one_who_asks_for_all_is_interrupted(
+    plain: Client, golden_ids: dict[str, str]
+) -> None:
+    interrupted: list[int] = []
+
+    def many(_question: Question, record_ids: list[str]) -> BatchLookup:
+        interrupted.append(len(record_ids))
+        raise KeyboardInterrupt
+
+    gathering = Gathering(plain._ask_one, many)
+
+    def ask(caller: int) -> str:
+        try:
+            return gathering.lookup(Question("hospital", CITIZEN, "", 5.0), KEYS[caller % len(KEYS)]).golden_id
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    found = _at_once(ask, CALLERS)
+    assert interrupted
+    assert found.count("interrupted") == len(interrupted)
+    assert set(found) - {"interrupted"} <= set(golden_ids.values())
+
+
+def test_nobody_is_left_waiting_when_the_client_is_closed(server: RunningServer) -> None:
+    client = Client(server.address)
+    is_closed = threading.Event()
+
+    def ask(_: int) -> str:
+        while True:
+            try:
+                client.lookup("hospital", CITIZEN, "A", timeout_s=5.0)
+            except (ServiceError, ValueError) as error:
+                assert is_closed.wait(5)
+                return type(error).__name__
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        asking = [callers.submit(ask, caller) for caller in range(CALLERS)]
+        time.sleep(0.3)
+        is_closed.set()
+        client.close()
+        assert all(each.result(timeout=20) for each in asking)
+
+
+async def _closed_while_asked(server: RunningServer) -> list[object]:
+    client = AsyncClient(server.address)
+    await client.lookup("hospital", CITIZEN, "A")
+    asking = [asyncio.create_task(client.lookup("hospital", CITIZEN, f"A{n}")) for n in range(CALLERS)]
+    await asyncio.sleep(0)
+    await client.close()
+    return await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 20)
+
+
+def test_no_task_is_left_waiting_when_the_client_is_closed(server: RunningServer) -> None:
+    assert len(asyncio.run(_closed_while_asked(server))) == CALLERS
+
+
+def test_a_task_that_gives_up_takes_no_other_with_it(server: RunningServer, golden_ids: dict[str, str]) -> None:
+    async def ask() -> list[object]:
+        async with AsyncClient(server.address) as client:
+            asking = [asyncio.create_task(client.lookup("hospital", CITIZEN, key)) for key in KEYS]
+            await asyncio.sleep(0)
+            asking[0].cancel()
+            return await asyncio.gather(*asking, return_exceptions=True)
+
+    first, *others = asyncio.run(ask())
+    assert isinstance(first, asyncio.CancelledError)
+    assert [found.golden_id for found in others if isinstance(found, Lookup)] == [golden_ids[key] for key in KEYS[1:]]
+
+
+def test_tasks_of_one_turn_leave_together_and_more_than_a_batch_holds_in_several(server: RunningServer) -> None:
+    key_counts: list[int] = []
+
+    async def ask() -> list[Lookup]:
+        async with AsyncClient(server.address, is_gathering=False) as client:
+
+            async def many(question: Question, record_ids: list[str]) -> BatchLookup:
+                key_counts.append(len(record_ids))
+                return await client._ask_many(question, record_ids)
+
+            gathering = AsyncGathering(client._ask_one, many)
+            question = Question("hospital", CITIZEN, "", 5.0)
+            return await asyncio.gather(*(gathering.lookup(question, f"N{n}") for n in range(2 * BATCH_KEYS_MAX + 5)))
+
+    assert {found.status for found in asyncio.run(ask())} == {RecordStatus.NOT_FOUND}
+    assert key_counts == [BATCH_KEYS_MAX, BATCH_KEYS_MAX, 5]
+
+
+@pytest.mark.parametrize("record_id", [*ODD, "plain", "Số-1", "x" * 128, "é" * 64, "\ud800", " "])
+def test_what_gathers_is_answered_alike_by_both_calls(plain: Client, record_id: str) -> None:
+    if not may_gather(record_id):
+        return
+    alone = plain.lookup("hospital", CITIZEN, record_id)
+    batch = plain.batch_lookup("hospital", CITIZEN, [record_id])
+    assert (alone.status, alone.golden_id) == (batch.statuses[0], batch.golden_ids[0])
+
+
+def _at_once(ask: Callable[[int], _Told], count: int) -> list[_Told]:
+    with ThreadPoolExecutor(count) as callers:
+        return list(callers.map(ask, range(count)))
+
+
+def _told(client: Client, key: str, registry: str = "hospital") -> str:
+    try:
+        return client.lookup(registry, CITIZEN, key).golden_id
+    except InvalidArgumentError as error:
+        return f"{error} {error.field_violations}"
+
+
+async def _tell(server: RunningServer, keys: list[str]) -> list[str]:
+    async with AsyncClient(server.address) as client:
+
+        async def told(key: str) -> str:
+            try:
+                return (await client.lookup("hospital", CITIZEN, key)).golden_id
+            except InvalidArgumentError as error:
+                return f"{error} {error.field_violations}"
+
+        return await asyncio.gather(*(told(key) for key in keys))
+
+
+def _timed(client: Client, wait_s: float) -> float:
+    started_s = time.monotonic()
+    with pytest.raises(DeadlineExceededError):
+        client.lookup("hospital", CITIZEN, "A", timeout_s=wait_s)
+    return time.monotonic() - started_s
+
+
+async def _time_out(served: RunningServer, waits_s: list[float]) -> list[float]:
+    async with AsyncClient(served.address) as client:
+
+        async def timed(wait_s: float) -> float:
+            started_s = time.monotonic()
+            with pytest.raises(DeadlineExceededError):
+                await client.lookup("hospital", CITIZEN, "A", timeout_s=wait_s)
+            return time.monotonic() - started_s
+
+        return await asyncio.gather(*(timed(wait_s) for wait_s in waits_s))
