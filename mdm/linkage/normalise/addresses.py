@@ -11,8 +11,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from mdm.linkage.normalise.repairs import repaired_line
-from mdm.linkage.normalise.text import fold_punctuated
+from mdm.linkage.normalise.repairs import is_settled_line, repaired_line
+from mdm.linkage.normalise.text import FOLD, fold_punctuated
 from mdm.linkage.normalise.wards import NO_WARDS, Codes, ward_table
 
 # "Phường Sài Gòn" is a ward of today, Sài Gòn alone the city.
@@ -64,6 +64,9 @@ _HOUSE = re.compile(
     r"(?P<number>(?:lo +)?[a-z]{0,2}\d+[a-z]{0,2}(?: ?bis| ?ter)?"
     r"(?:(?: *[/.\-] *| +xet +|(?<=\d)x(?=\d))[a-z]?\d+[a-z]{0,2}(?: ?bis)?)*)(?![\w/])"
 )
+_PLAIN_NUMBER = re.compile(r"[0-9a-wyz/]+")
+_OF_ALLEY = re.compile(r" *(?:xet|x(?=\d)) *")
+_SPACED_SIGN = re.compile(r" *([/.\-]) *")
 _FLAT = re.compile(
     r"^(?:(?:can ho|ch|phong|so)\b[. ]*)?(?P<flat>[a-z]?\d+(?:[.\-]\d+)*[a-z]?)[ ,]+"
     r"(?:cc|chung cu|toa nha|cao oc)\b[. ]*(?P<building>.+)$"
@@ -136,15 +139,11 @@ def parse_address(text: str, ward_code: str) -> Place:
     coded = ward_table().new_of_code.get(ward_code.strip(), NO_WARDS) if ward_code else NO_WARDS
     if not text:
         return Place(coded)
-    line = fold_punctuated(repaired_line(text)).replace("'", "")
-    if "(" in line:
-        line = _OLD_NUMBER.sub(" ", line).replace("(", ",").replace(")", ",")
-    pieces = [piece.strip(" .") for piece in line.replace(";", ",").replace("\n", ",").split(",")]
-    pieces = [piece for piece in pieces if piece]
+    pieces = _pieces(text)
     if not pieces:
         return Place(coded)
-    # Storeys and neighbourhood groups may stand before the house number.
-    while len(pieces) > 1 and not _NOISE.sub("", pieces[0]).strip(" .-"):
+    # Storeys and neighbourhood groups may stand before the house number; they begin with a word.
+    while len(pieces) > 1 and not pieces[0][0].isdigit() and not _NOISE.sub("", pieces[0]).strip(" .-"):
         pieces = pieces[1:]
     house, building, first = _house(pieces[0])
     parts = [_part(piece) for piece in [first, *pieces[1:]]]
@@ -154,6 +153,31 @@ def parse_address(text: str, ward_code: str) -> Place:
     if house in _DATE_STREETS and street is None:
         street, house = _DATE_STREETS[house], None
     return Place(coded or _wards_of(parts), street, house)
+
+
+def _pieces(text: str) -> list[str]:
+    """Return the parts of a line that commas or brackets set apart, folded."""
+    if "(" not in text and ";" not in text:
+        plain = [_plain_piece(piece) for piece in text.split(",")]
+        if None not in plain:
+            return [piece for piece in plain if piece]
+    line = fold_punctuated(repaired_line(text)).replace("'", "")
+    if "(" in line:
+        line = _OLD_NUMBER.sub(" ", line).replace("(", ",").replace(")", ",")
+    pieces = [piece.strip(" .") for piece in line.replace(";", ",").replace("\n", ",").split(",")]
+    return [piece for piece in pieces if piece]
+
+
+@lru_cache(maxsize=65536)
+def _plain_piece(piece: str) -> str | None:
+    """Return a part of a line folded; None if only the whole line tells how it is to be read.
+
+    Wards and districts recur, and so does the street of a door that several registries write.
+    """
+    folded = piece.translate(FOLD)
+    # What `repaired_line` would leave as it is, and what holds no sign that parts a line once it is transliterated.
+    is_plain = folded.isascii() and ")" not in folded and "\n" not in folded and is_settled_line(piece)
+    return folded.replace("'", "").strip(" .") if is_plain else None
 
 
 def _house(piece: str) -> tuple[str | None, str, str]:
@@ -166,8 +190,10 @@ def _house(piece: str) -> tuple[str | None, str, str]:
     match = _HOUSE.match(piece)
     if match is None:
         return None, "", piece
-    number = re.sub(r" *(?:xet|x(?=\d)) *", "/", match["number"]).replace("lo ", "")
-    number = re.sub(r" *([/.\-]) *", r"\1", number).replace(" ", "").replace("-", "/")
+    number = match["number"]
+    if not _PLAIN_NUMBER.fullmatch(number):
+        number = _OF_ALLEY.sub("/", number).replace("lo ", "")
+        number = _SPACED_SIGN.sub(r"\1", number).replace(" ", "").replace("-", "/")
     rest = piece[match.end() :]
     alley = _ALLEY_AFTER.match(rest)
     if alley:

@@ -112,8 +112,10 @@ def city_date(moment: dt.datetime) -> PartialDate:
 
 def is_after(date: PartialDate, day: PartialDate) -> bool:
     """Return whether all of `date`, as far as it is known, lies after `day`, which is known to the day."""
-    known = tuple(part for part in date if part is not None)
-    return known > tuple(day)[: len(known)]
+    if date.year != day.year or date.month is None:
+        return date.year > day.year
+    known = date[: 2 + (date.day is not None)]
+    return known > day[: len(known)]
 
 
 def _local_time(year: int, month: int, day: int, hour: int, minute: int, second: int) -> dt.datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from mdm.linkage.normalise.legacy import CONVERTER_COUNT, converted
 from mdm.linkage.normalise.syllables import Word, is_syllable, word_of
@@ -33,15 +34,23 @@ def legacy_repaired(tokens: list[str], words: list[Word]) -> list[Word]:
     return repaired
 
 
+def is_settled_line(text: str) -> bool:
+    """Return whether `repaired_line` has nothing to do, of a whole line or of a part that ends between words."""
+    return text.isascii() or all(map(_is_settled, _TOKEN.findall(text)))
+
+
+@lru_cache(maxsize=65536)
+def _is_settled(token: str) -> bool:
+    return token.isascii() or word_of(token).is_legal
+
+
 def repaired_line(text: str) -> str:
     """Return a cleaned line with its legacy words repaired and its punctuation kept."""
-    if text.isascii():
+    if is_settled_line(text):
         return text
     tokens = _TOKEN.findall(text)
     words = [word_of(token) for token in tokens]
     repaired = legacy_repaired(tokens, words)
-    if repaired is words:
-        return text
     following = iter(zip(tokens, words, repaired, strict=True))
 
     def settled(_: re.Match[str]) -> str:

@@ -17,11 +17,12 @@ _CUT_MARGIN = 4
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u201b\u02bc\u02b9\u0060\u00b4\uff07\u2032", "'"))
-# Most values need none of the repairs: one search is five times cheaper than trying each.
 _NEEDS_REPAIR = re.compile(
     "[\u0080-\u009f\u2018\u2019\u201b\u02bc\u02b9\u0060\u00b4\uff07\u2032\x00-\x1f\x7f]"
     "|[ÂÃÄÅÆá][\u0080-\u00bf\u0152-\u02dc\u2013-\u2122]|" + _INVISIBLE.pattern
 )
+# Most values need none of the repairs: of text that can be printed, only this might, and one class is quickly sought.
+_PRINTS_AND_MAY_NEED_REPAIR = re.compile("[ÂÃÄÅÆá\u2018\u2019\u201b\u02bc\u02b9\u0060\u00b4\uff07\u2032]")
 _WORDS = re.compile(r"[a-z0-9]+")
 
 # Every Latin-1 position that CP1252 shows as another character, so that text which was UTF-8 read as CP1252
@@ -46,7 +47,8 @@ def _fold_table() -> dict[int, str]:
     return table
 
 
-_FOLD = _fold_table()
+FOLD = _fold_table()
+"""Translates to lower-case ASCII whatever Latin letter has one, and removes marks that stand alone."""
 
 
 def clean(text: str, characters_max: int) -> tuple[str, bool]:
@@ -54,9 +56,14 @@ def clean(text: str, characters_max: int) -> tuple[str, bool]:
 
     Undoes UTF-8 that was read as CP1252. Soft hyphens stay, because one old font writes a letter with them.
     """
-    if text.isascii() and text.isprintable():
-        cleaned = " ".join(text.split())
-        return cleaned[:characters_max].rstrip(), len(cleaned) > characters_max
+    if text.isprintable() and (
+        text.isascii() or (len(text) <= characters_max * _CUT_MARGIN and not _PRINTS_AND_MAY_NEED_REPAIR.search(text))
+    ):
+        text = unicodedata.normalize("NFC", text)
+        # What prints holds no other white space.
+        if "  " in text or text[:1] == " " or text[-1:] == " ":
+            text = " ".join(text.split())
+        return (text, False) if len(text) <= characters_max else (text[:characters_max].rstrip(), True)
     is_cut = len(text) > characters_max * _CUT_MARGIN
     text = text[: characters_max * _CUT_MARGIN]
     if _NEEDS_REPAIR.search(text):
@@ -85,7 +92,7 @@ def fold_words(text: str) -> list[str]:
 
 def fold_punctuated(text: str) -> str:
     """Return `text` in lower-case ASCII with its punctuation and spaces kept, for texts whose commas mean something."""
-    folded = text.translate(_FOLD)
+    folded = text.translate(FOLD)
     if folded.isascii():
         return folded
     return _transliterate(folded)
