@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,9 +102,9 @@ def soundex(word: str | None) -> str | None:
     return code[:SOUNDEX_LETTERS].ljust(SOUNDEX_LETTERS, "0")
 
 
-def unordered(left: str | None, right: str | None) -> Iterator[str]:
-    """Yield the one key of two values that may stand in each other's place, none if either is missing."""
-    return joined(*sorted((left, right))) if left is not None and right is not None else iter(())
+def unordered(left: str | None, right: str | None) -> Sequence[str]:
+    """Return the one key of two values that may stand in each other's place, none if either is missing."""
+    return joined(*sorted((left, right))) if left is not None and right is not None else ()
 
 
 def year_and_day(date: str | None) -> tuple[str | None, str | None]:

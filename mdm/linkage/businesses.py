@@ -6,7 +6,7 @@ neither carries a link without the other evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from mdm.linkage.citizens import JARO_WINKLER_CLOSE
 from mdm.linkage.comparisons import Comparison, Level, Meaning
@@ -193,7 +193,7 @@ WORDS_BLOCKED_MAX = 4
 """Words of a name that a key is made of each; longer proper names are foreign ones, and rare as a whole."""
 
 
-def _beside_words(values: Iterable[str], features: BusinessFeatures) -> Iterator[str]:
+def _beside_words(values: Sequence[str], features: BusinessFeatures) -> Iterator[str]:
     for word in (features.name_distinct or features.name or "").split()[:WORDS_BLOCKED_MAX]:
         yield from each(values, word)
 

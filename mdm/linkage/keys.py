@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-Rule = tuple[str, Callable[[Any], Iterator[str]]]
-"""A blocking rule's name and what yields its keys from features; a key holds values in clear."""
+Rule = tuple[str, Callable[[Any], Iterable[str]]]
+"""A blocking rule's name and what gives its keys from features; a key holds values in clear."""
 
 _SEPARATOR = "\x1f"
 
 
-def joined(*parts: str | int | None) -> Iterator[str]:
-    """Yield the one key of these parts, none if a part is missing."""
+def joined(*parts: str | int | None) -> Sequence[str]:
+    """Return the one key of these parts, none if a part is missing."""
     # A key with a missing part would join strangers on their silence.
-    if all(part is not None for part in parts):
-        yield _SEPARATOR.join(str(part) for part in parts)
+    return () if None in parts else (_SEPARATOR.join(map(str, parts)),)
 
 
-def each(values: Iterable[str], *parts: str | int | None) -> Iterator[str]:
-    """Yield a key of each value with these parts."""
-    for value in values:
-        yield from joined(value, *parts)
+def each(values: Sequence[str], *parts: str | int | None) -> Sequence[str]:
+    """Return a key of each value with these parts."""
+    if not values or None in parts:
+        return ()
+    rest = _SEPARATOR.join(("", *map(str, parts)))
+    return [value + rest for value in values]
 
 
 def word_order_free(name: str) -> str:
