@@ -39,6 +39,11 @@ class Step(NamedTuple):
     bits: float
     term_frequency_bits: float
 
+    @property
+    def weight_bits(self) -> float:
+        """What it added, the term-frequency part included."""
+        return self.bits + self.term_frequency_bits
+
 
 class _Weights(NamedTuple):
     bits: float
@@ -49,6 +54,10 @@ class _Weights(NamedTuple):
     """No value counts as rarer than this."""
     is_equal: bool = True
     """Whether the level holds the column equal, so that one side's value is both sides'."""
+
+
+def _place(levelled: tuple[int, Level]) -> tuple[bool, int]:
+    return levelled[0] < 0, levelled[0]
 
 
 def match_probability(match_weight_bits: float) -> float:
@@ -74,6 +83,14 @@ class Scorer:
         self.epoch = epoch
         self.specification: Specification = model.specification
         self._weights = weights
+        self._steps = tuple(
+            tuple(
+                Step(comparison.name, level.label, level.meaning, by_value[value].bits, 0.0)
+                # The missing level is -1, and stands last.
+                for value, level in sorted(zip(comparison.level_values(), comparison.levels, strict=True), key=_place)
+            )
+            for comparison, by_value in zip(self.specification.comparisons, weights, strict=True)
+        )
         self._frequencies = frequencies
         self._score = score
 
@@ -98,14 +115,17 @@ class Scorer:
 
     def waterfall(self, left: AnyFeatures, right: AnyFeatures) -> list[Step]:
         """Return what each comparison adds, the prior first; the bits add up to the match weight."""
-        steps = [Step("prior", "population", Meaning.NEUTRAL, self.epoch.prior_bits, 0.0)]
-        for comparison, value, weights in zip(
-            self.specification.comparisons, self.levels(left, right), self._weights, strict=True
-        ):
-            found = weights[value]
-            level = comparison.level_at(value)
-            frequency_bits = self._term_frequency_bits(found, left, right) if found.term_frequency_column else 0.0
-            steps.append(Step(comparison.name, level.label, level.meaning, found.bits, frequency_bits))
+        prior = Step("prior", "population", Meaning.NEUTRAL, self.epoch.prior_bits, 0.0)
+        return [prior, *self.steps(self.levels(left, right), left, right)]
+
+    def steps(self, levels: tuple[int, ...], left: AnyFeatures, right: AnyFeatures) -> list[Step]:
+        """Return what each comparison of a pair with these levels adds, the prior left out. About 2 µs."""
+        steps = []
+        for known, weights, value in zip(self._steps, self._weights, levels, strict=True):
+            step = known[value]
+            if weights[value].term_frequency_column:
+                step = step._replace(term_frequency_bits=self._term_frequency_bits(weights[value], left, right))
+            steps.append(step)
         return steps
 
     def _term_frequency_bits(self, weights: _Weights, left: AnyFeatures, right: AnyFeatures) -> float:

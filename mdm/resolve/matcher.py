@@ -7,7 +7,6 @@ candidate that has not changed since the reader looked, and scores the few other
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -29,20 +28,11 @@ from mdm.linkage.specification import specification_of
 from mdm.resolve.commands import Proposal, ScoredCandidate
 from mdm.resolve.engines import Engine
 from mdm.resolve.questions import agreeing, shares_number, verified_identifiers, with_conflicts, without_answered
+from mdm.resolve.recall import MatchState, Recall
 from mdm.resolve.views import TruncatedBlock
 
 STEWARD_BITS = 1000.0
 """Weight of a steward's "same": above every sum of evidence."""
-
-
-class MatchState(IdentityView, Protocol):
-    """Identity view together with features and postings, as index views and transactions offer it."""
-
-    def features(self, number: RecordNumber) -> bytes | None:
-        """Return the encoded features of a resolved record."""
-
-    def postings(self, key: bytes, limit: int) -> tuple[Sequence[RecordNumber], int]:
-        """Return the most recent holders of a key, at most `limit`, and how many there are."""
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -108,19 +98,24 @@ def candidates_of(state: MatchState, kind: EntityKind, keys: Iterable[bytes], ow
     for key in keys:
         holders, total = state.postings(key, CANDIDATES_PER_KEY_MAX)
         read = len(holders)
-        for position, number in enumerate(holders):
-            if len(found) >= CANDIDATES_MAX and number not in found:
-                read = position
-                break
-            if number != own:
-                found[number] = None
+        if len(found) + read <= CANDIDATES_MAX:
+            found.update(dict.fromkeys(holders))
+            if own is not None:
+                found.pop(own, None)
+        else:
+            for position, number in enumerate(holders):
+                if len(found) >= CANDIDATES_MAX and number not in found:
+                    read = position
+                    break
+                if number != own:
+                    found[number] = None
         if read < total:
             truncated.append(TruncatedBlock(rules[key[0]][0], total, read))
     return Candidates(tuple(found), tuple(truncated))
 
 
 def consider(
-    state: MatchState,
+    seen: Recall,
     engine: Engine,
     description: Description,
     own: RecordNumber | None = None,
@@ -131,25 +126,25 @@ def consider(
     """Compare a record with everything near it and decide; reader and writer do exactly this.
 
     Args:
-        state: Holds the candidates, and the record itself if it is stored.
+        seen: Holds the candidates, and the record itself if it is stored.
         engine: Of the record's kind.
         description: The record's values, which may be newer than the stored ones.
         own: The record's number, if it is stored.
         is_new_bearer: Whether the values are about somebody else than the stored ones.
         known: Scores that still hold.
     """
-    entry = state.record(own) if own is not None else None
+    entry = seen.record(own) if own is not None else None
     held_by = entry.golden_id if entry is not None and not is_new_bearer else None
-    golden = state.golden(held_by) if held_by is not None else None
+    golden = seen.golden(held_by) if held_by is not None else None
     company = [number for number in golden.members if number != own] if golden is not None else []
-    found = candidates_of(state, engine.kind, description.keys, own)
+    found = candidates_of(seen.state, engine.kind, description.keys, own)
     # Whoever people named, and the present company, count even if blocking would not find them.
     named = (*entry.judged, *filter(None, (entry.chosen,))) if entry is not None else ()
     numbers = tuple(dict.fromkeys((*found.numbers, *named, *company[:CANDIDATES_PER_KEY_MAX])))
-    scored = score(state, engine, description.features, numbers, known)
-    evidence = evidence_of(state, engine, description.features, scored, entry, own)
+    scored = score(seen, engine, description.features, numbers, known)
+    evidence = evidence_of(seen, engine, description.features, scored, entry, own)
     decision = decide_for(
-        state,
+        seen,
         engine,
         description.features,
         [pair for pair in evidence if company or pair.golden_id != held_by],
@@ -159,42 +154,40 @@ def consider(
     stays_in = None if company else held_by
     if verified_identifiers(description.features):
         sharing = (each for each in scored if shares_number(engine.kind, each.levels))
-        others = ((each, features_of(state, engine.kind, each.number)) for each in sharing)
+        others = ((each, seen.described(each.number)) for each in sharing)
         candidates = [(each.number, each.match_weight_bits, other) for each, other in others if other is not None]
-        decision = with_conflicts(state, decision, description.features, stays_in, candidates)
+        decision = with_conflicts(seen, decision, description.features, stays_in, candidates)
     if decision.questions:
         asked = {question.number for question in decision.questions}
         agreed = {each.number: agreeing(engine.kind, each.levels) for each in scored if each.number in asked}
-        decision = without_answered(state, decision, own, stays_in, agreed)
+        decision = without_answered(seen, decision, own, stays_in, agreed)
     return Consideration(found.truncated, scored, evidence, decision, held_by, bool(company))
 
 
 def score(
-    state: MatchState,
+    seen: Recall,
     engine: Engine,
     features: Features,
     numbers: Sequence[RecordNumber],
     known: Mapping[RecordNumber, ScoredCandidate] | None = None,
 ) -> list[ScoredCandidate]:
-    """Return each candidate's levels and match weight, taking over what is `known`. Cost: about 10 us a candidate."""
+    """Return each candidate's levels and match weight, taking over what is `known`.
+
+    Cost: about 10 us for each different candidate; equal ones are scored once.
+    """
     known = known or {}
-    fresh: list[RecordNumber] = []
-    others: list[Features] = []
-    for number in numbers:
-        if number not in known:
-            other = features_of(state, engine.kind, number)
-            if other is not None:
-                fresh.append(number)
-                others.append(other)
+    others = {number: other for number in numbers if number not in known and (other := seen.described(number))}
+    distinct = {id(other): other for other in others.values()}
+    pairs = dict(zip(distinct, engine.scorer.score(features, list(distinct.values())), strict=True))
     scored = {
-        number: ScoredCandidate(number, pair.match_weight_bits, pair.levels)
-        for number, pair in zip(fresh, engine.scorer.score(features, others), strict=True)
+        number: ScoredCandidate(number, (pair := pairs[id(other)]).match_weight_bits, pair.levels)
+        for number, other in others.items()
     }
     return [known.get(number) or scored[number] for number in numbers if number in known or number in scored]
 
 
 def evidence_of(
-    state: MatchState,
+    seen: Recall,
     engine: Engine,
     features: Features,
     scored: Iterable[ScoredCandidate],
@@ -204,7 +197,7 @@ def evidence_of(
     """Return the band of every candidate that is resolved, judgements and the clerk's choice included.
 
     Args:
-        state: Where the candidates' golden records are read.
+        seen: Where the candidates' golden records are read.
         engine: Judges the pairs.
         features: Of the record in question.
         scored: Its candidates.
@@ -215,14 +208,14 @@ def evidence_of(
     evidence: dict[RecordNumber, Evidence] = {}
     namesakes: dict[RecordNumber, Features] = {}
     for candidate in scored:
-        other = state.record(candidate.number)
+        other = seen.record(candidate.number)
         if other is None or other.golden_id is None:
             continue
         bits = candidate.match_weight_bits
         if bits < weak:
             pair = Evidence(candidate.number, other.golden_id, Band.NONE, bits)
         else:
-            other_features = features_of(state, engine.kind, candidate.number)
+            other_features = seen.described(candidate.number)
             if other_features is None:
                 continue
             found = assess(engine.kind, candidate.levels, features, other_features, bits, engine.model, engine.epoch)
@@ -232,10 +225,10 @@ def evidence_of(
                 candidate.number, other.golden_id, found.band, bits, found.reason or ev.MatchReason.WEIGHT, found.detail
             )
         evidence[candidate.number] = pair
-    if namesakes and not _is_sole(state, engine, features, evidence, namesakes):
+    if namesakes and not _is_sole(seen, engine, features, evidence, namesakes):
         evidence = {number: _held_back(pair) for number, pair in evidence.items()}
     if entry is not None and own is not None:
-        _hear_people(state, entry, own, evidence)
+        _hear_people(seen, entry, own, evidence)
     return list(evidence.values())
 
 
@@ -297,7 +290,7 @@ def _golden_of(state: IdentityView, number: RecordNumber | None) -> GoldenId | N
 
 
 def decide_for(
-    state: MatchState,
+    seen: Recall,
     engine: Engine,
     features: Features,
     evidence: Sequence[Evidence],
@@ -309,34 +302,34 @@ def decide_for(
     same = {pair.number for pair in evidence if pair.match_weight_bits == STEWARD_BITS}
 
     def forbids(golden_id: GoldenId) -> str:
-        golden = state.golden(golden_id)
+        golden = seen.golden(golden_id)
         members = golden.members if golden else ()
-        entry = state.record(own) if own is not None else None
+        entry = seen.record(own) if own is not None else None
         if entry is not None and own is not None:
             for other in entry.judged:
-                if other in members and state.judgement(pair_of(own, other)) is ev.Verdict.DIFFERENT:
+                if other in members and seen.judgement(pair_of(own, other)) is ev.Verdict.DIFFERENT:
                     return "steward_different"
         if same.intersection(members):
             return ""
-        # Hundreds of visits to one desk say the same: what is equal need be decoded and compared but once.
-        encoded = dict.fromkeys(state.features(number) for number in members if number != own)
-        others = [decode_features(engine.kind, each) for each in encoded if each is not None]
+        # Hundreds of visits to one desk say the same: what is equal need be compared but once.
+        known = (seen.described(number) for number in members if number != own)
+        others = list({id(each): each for each in known if each is not None}.values())
         forbidden = contradiction([features], others)
         if forbidden is not None:
             # Few golden records hold a judgement: asked only where it matters.
-            forbidden = contradiction([features], others, called_same(state, engine.kind, members))
+            forbidden = contradiction([features], others, called_same(seen, members))
         return forbidden or ""
 
     def may_be_one(left: GoldenId, right: GoldenId) -> bool:
         # The record's own golden record still holds it with its former values.
         revised = {} if own is None else {own: features}
-        return goldens_compatible(state, engine, left, right, bridged=same, revised=revised)
+        return goldens_compatible(seen, engine, left, right, bridged=same, revised=revised)
 
     return decide(evidence, engine.thresholds, current=current, veto=forbids, compatible=may_be_one)
 
 
 def goldens_compatible(
-    state: MatchState,
+    seen: Recall,
     engine: Engine,
     left: GoldenId,
     right: GoldenId,
@@ -353,12 +346,12 @@ def goldens_compatible(
     """
     if left == right:
         return True
-    sides = [state.golden(golden_id) for golden_id in (left, right)]
+    sides = [seen.golden(golden_id) for golden_id in (left, right)]
     lefts, rights = ([] if side is None else list(side.members) for side in sides)
     for number in lefts:
-        entry = state.record(number)
+        entry = seen.record(number)
         for other in entry.judged if entry else ():
-            if other in rights and state.judgement(pair_of(number, other)) is ev.Verdict.DIFFERENT:
+            if other in rights and seen.judgement(pair_of(number, other)) is ev.Verdict.DIFFERENT:
                 return False
     if bridged and bridged.intersection(lefts) and bridged.intersection(rights):
         return True
@@ -366,16 +359,16 @@ def goldens_compatible(
         return False
     new = revised or {}
     left_features, right_features = (
-        [each for number in side if (each := new.get(number) or features_of(state, engine.kind, number)) is not None]
+        [each for number in side if (each := new.get(number) or seen.described(number)) is not None]
         for side in (lefts, rights)
     )
-    same = called_same(state, engine.kind, [*lefts, *rights])
+    same = called_same(seen, [*lefts, *rights])
     # Without values on both sides nothing speaks for one bearer.
     return bool(left_features and right_features) and compatible(left_features, right_features, engine.scorer, same)
 
 
-def called_same(state: MatchState, kind: EntityKind, members: Sequence[RecordNumber]) -> list[list[Features]]:
+def called_same(seen: Recall, members: Sequence[RecordNumber]) -> list[list[Features]]:
     """Return the features of those members that stewards called the same, in groups. Cost: a read for each member."""
-    groups = Ties(judged_within(state, members, ev.Verdict.SAME)).groups(members)
-    found = ([features_of(state, kind, RecordNumber(number)) for number in group] for group in groups)
+    groups = Ties(judged_within(seen, members, ev.Verdict.SAME)).groups(members)
+    found = ([seen.described(RecordNumber(number)) for number in group] for group in groups)
     return [[each for each in group if each is not None] for group in found]

@@ -10,11 +10,12 @@ from mdm.linkage.scorer import match_probability
 from mdm.resolve.bearer import is_another_bearer
 from mdm.resolve.commands import WriteOutcome
 from mdm.resolve.engines import Engine
-from mdm.resolve.matcher import Consideration, Description, consider, describe, features_of
+from mdm.resolve.matcher import Consideration, Description, consider, describe
 from mdm.resolve.payloads import encode_payload, updated_at_us
+from mdm.resolve.recall import Recall
 from mdm.resolve.renames import with_former_names
 from mdm.resolve.upsert import unwritten_outcome
-from mdm.resolve.views import FieldDifference, Grade, MatchCandidate, MatchResult, Preview
+from mdm.resolve.views import Grade, MatchCandidate, MatchResult, Preview
 from mdm.store.view import IndexView
 
 
@@ -34,8 +35,9 @@ def preview_write(
         record = with_former_names(view, engine, own, record)
     description = describe(record)
     is_new_bearer = own is not None and is_another_bearer(view, engine, own, description.features)
-    considered = consider(view, engine, description, own, is_new_bearer=is_new_bearer)
-    ranked = _ranked(view, engine, description, considered, limit)
+    seen = Recall(view, engine.kind)
+    considered = consider(seen, engine, description, own, is_new_bearer=is_new_bearer)
+    ranked = _ranked(seen, engine, description, considered, limit)
     compared = len({pair.golden_id for pair in considered.evidence})
     match = MatchResult(ranked, compared, len(considered.scored), considered.truncated, view.applied_seq)
     outcome, golden_id = WriteOutcome(considered.decision.outcome.value), _golden_id_after(view, considered)
@@ -67,7 +69,7 @@ def _age(view: IndexView, golden_id: GoldenId) -> tuple[int, int]:
 
 
 def _ranked(
-    view: IndexView,
+    seen: Recall,
     engine: Engine,
     description: Description,
     considered: Consideration,
@@ -79,6 +81,7 @@ def _ranked(
         if pair.match_weight_bits > 0:
             best.setdefault(pair.golden_id, pair)
     questions = {question.number: question for question in decision.questions}
+    levels = {each.number: each.levels for each in considered.scored}
     ranked = []
     for golden_id, pair in list(best.items())[:limit]:
         question = questions.get(pair.number)
@@ -89,8 +92,8 @@ def _ranked(
         else:
             held_back = (question.detail or question.reason.value) if question else pair.detail or pair.reason.value
             grade = Grade.LIKELY
-        other = features_of(view, engine.kind, pair.number)
-        steps = engine.scorer.waterfall(description.features, other) if other is not None else []
+        other = seen.described(pair.number)
+        steps = engine.scorer.steps(levels[pair.number], description.features, other) if other is not None else []
         ranked.append(
             MatchCandidate(
                 golden_id,
@@ -98,11 +101,9 @@ def _ranked(
                 match_probability(pair.match_weight_bits),
                 grade,
                 held_back,
-                tuple(
-                    FieldDifference(step.comparison, step.level, step.bits + step.term_frequency_bits) for step in steps
-                ),
+                tuple(steps),
                 pair.number,
-                len(golden.members) if (golden := view.golden(golden_id)) else 0,
+                len(golden.members) if (golden := seen.golden(golden_id)) else 0,
             )
         )
     return tuple(ranked)

@@ -39,6 +39,7 @@ from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, 
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reading import Reading, issued
+from mdm.resolve.recall import Recall
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
 from mdm.resolve.survivorship import (
     RulesActivation,
@@ -207,7 +208,7 @@ class Reader:
         with opened.index.read() as view:
             own = view.number_of(record.key)
             found = candidates_of(view, description.kind, description.keys, own)
-            scored = score(view, engine, description.features, found.numbers)
+            scored = score(Recall(view, description.kind), engine, description.features, found.numbers)
             return Proposal(
                 view.applied_seq,
                 description.encoded,

@@ -15,6 +15,7 @@ from mdm.domain.state import Pair, pair_of
 from mdm.domain.survivorship import GoldenValue
 from mdm.errors import ActImpossibleError, UnknownGoldenIdError, UnknownRecordError, UnknownReviewError
 from mdm.limits import REVIEWS_EXAMINED_MAX
+from mdm.linkage.scorer import Step
 from mdm.resolve import survivorship
 from mdm.resolve.commands import RecordGroup, ReviewFilter
 from mdm.resolve.desk import next_review, passes
@@ -23,7 +24,6 @@ from mdm.resolve.matcher import features_of
 from mdm.resolve.reader import Reader
 from mdm.resolve.reading import Reading
 from mdm.resolve.reasons import read_reason
-from mdm.resolve.views import FieldDifference
 from mdm.store.view import IndexView
 
 
@@ -65,7 +65,8 @@ class ReviewDetail(msgspec.Struct, frozen=True):
     """A review with what helps to answer it."""
 
     shown: ReviewView
-    comparisons: tuple[FieldDifference, ...]
+    waterfall: tuple[Step, ...]
+    """Of the two records, the prior first; empty where one of them is no longer resolved."""
     earlier: tuple[JudgementView, ...]
     read_seq: int
 
@@ -158,14 +159,14 @@ class StewardReader:
             if entry is None:
                 raise UnknownReviewError("no review of this id is open: it was answered, or its cause is gone")
             shown = _shown(view, review_id, entry, now_us)
-            comparisons: tuple[FieldDifference, ...] = ()
+            waterfall: tuple[Step, ...] = ()
             earlier: list[JudgementView] = []
             if entry.right is not None and shown.right is not None:
-                comparisons = _compared(reading, shown.kind, entry.left, entry.right)
+                waterfall = _compared(reading, shown.kind, entry.left, entry.right)
                 sides = (members_of(view.golden(side.golden_id)) for side in (shown.left, shown.right))
                 pairs = [pair for pair, _ in different_between(view, *sides)]
                 earlier = [found for pair in pairs if (found := _judgement(reading, pair)) is not None]
-            return ReviewDetail(shown, comparisons, tuple(earlier), view.applied_seq)
+            return ReviewDetail(shown, waterfall, tuple(earlier), view.applied_seq)
 
     def judgements(self, golden_id: str, size: int, after: Pair | None) -> tuple[list[JudgementView], bool, int]:
         """Return a page of the judgements about a golden record's members, whether more follow, and the seq.
@@ -240,14 +241,11 @@ def _side(view: IndexView, number: RecordNumber) -> SideView:
     return SideView(golden_id or GoldenId(""), view.key_of(number), len(members_of(golden)))
 
 
-def _compared(
-    reading: Reading, kind: EntityKind, left: RecordNumber, right: RecordNumber
-) -> tuple[FieldDifference, ...]:
+def _compared(reading: Reading, kind: EntityKind, left: RecordNumber, right: RecordNumber) -> tuple[Step, ...]:
     features = [features_of(reading.view, kind, number) for number in (left, right)]
     if features[0] is None or features[1] is None:
         return ()
-    steps = reading.engines[kind].scorer.waterfall(features[0], features[1])
-    return tuple(FieldDifference(step.comparison, step.level, step.bits + step.term_frequency_bits) for step in steps)
+    return tuple(reading.engines[kind].scorer.waterfall(features[0], features[1]))
 
 
 def _judgement(reading: Reading, pair: Pair) -> JudgementView | None:

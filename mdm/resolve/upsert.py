@@ -25,6 +25,7 @@ from mdm.resolve.fixed_values import hand_over
 from mdm.resolve.group import Group
 from mdm.resolve.matcher import Consideration, Description, consider, describe
 from mdm.resolve.payloads import decode_payload, encode_payload, updated_at_us
+from mdm.resolve.recall import Recall
 from mdm.resolve.renames import with_former_names
 
 
@@ -156,7 +157,7 @@ def resolve(group: Group, stored: _Stored) -> Decision:
     """Decide for a stored record and draft what follows."""
     index, number = group.index, stored.number
     considered = consider(
-        index,
+        Recall(index, stored.engine.kind),
         stored.engine,
         stored.description,
         number,

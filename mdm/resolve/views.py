@@ -11,6 +11,7 @@ from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import GoldenEntry
 from mdm.domain.survivorship import GoldenValue
 from mdm.linkage.features import Features, FieldIssue
+from mdm.linkage.scorer import Step
 
 
 class RecordState(enum.IntEnum):
@@ -49,15 +50,6 @@ class Grade(enum.StrEnum):
     """More probable than not by a chance pair, below review."""
 
 
-class FieldDifference(msgspec.Struct, frozen=True):
-    """How one comparison came out, without values: names only, so it may be shown to any agency."""
-
-    comparison: str
-    level: str
-    match_weight_bits: float
-    """Including the term-frequency part."""
-
-
 class MatchCandidate(msgspec.Struct, frozen=True):
     """One golden record that may be who was asked for."""
 
@@ -67,7 +59,8 @@ class MatchCandidate(msgspec.Struct, frozen=True):
     grade: Grade
     held_back: str
     """Veto or missing evidence that keeps it from being a link; empty when none does."""
-    differences: tuple[FieldDifference, ...]
+    steps: tuple[Step, ...]
+    """How each comparison came out, without values: names only, so it may be shown to any agency."""
     partner: RecordNumber
     """The member whose evidence is strongest."""
     member_count: int

@@ -66,7 +66,7 @@ class MatchService(MatchServiceServicer):
 
     def _match(self, record: SourceRecord, count_max: int) -> tuple[common.MatchResult, int]:
         preview = self._reader.preview(record, count_max or CANDIDATES_DEFAULT)
-        return match_message(preview.match, record.key.kind, preview.issues), preview.match.read_seq
+        return match_message(preview.match, preview.issues), preview.match.read_seq
 
     def _found(self, request: wire.ResolveRequest) -> wire.ResolveResponse:
         record = _query(request.attributes)
@@ -76,7 +76,7 @@ class MatchService(MatchServiceServicer):
             outcome=wire.RESOLVE_OUTCOME_NONE if outcome is WriteOutcome.CREATED else _RESOLVED[outcome],
             grade=_best_grade(preview),
             golden_id=preview.golden_id or "" if outcome is WriteOutcome.LINKED else "",
-            match=match_message(preview.match, record.key.kind, preview.issues),
+            match=match_message(preview.match, preview.issues),
             token=token_at(self._reader, preview.match.read_seq),
         )
 
@@ -102,7 +102,7 @@ class MatchService(MatchServiceServicer):
             outcome=_RESOLVED.get(answer.outcome, wire.RESOLVE_OUTCOME_LINKED),
             grade=_best_grade(preview),
             golden_id=answer.golden_id or "",
-            match=match_message(preview.match, key.kind, preview.issues),
+            match=match_message(preview.match, preview.issues),
             changes=change_messages(answer.changes),
             token=token_at(self._reader, answer.seq),
             write_outcome=OUTCOMES[answer.outcome],

@@ -112,7 +112,7 @@ class RegistryService(RegistryServiceServicer):
         preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
         return wire.PreviewRecordResponse(
             features=feature_messages(preview.features),
-            match=match_message(preview.match, record.key.kind, preview.issues),
+            match=match_message(preview.match, preview.issues),
             outcome=OUTCOMES[WriteOutcome(preview.outcome)],
             golden_id=preview.golden_id or "",
             read_at=token_at(self._reader, preview.match.read_seq),

@@ -285,8 +285,8 @@ class StewardshipService(StewardshipServiceServicer):
             if side is not None
             for record in (self._reader.golden(side.golden_id),)
         ]
-        comparisons = comparison_messages(detail.comparisons, shown.kind)
-        total = sum(each.match_weight_bits for each in detail.comparisons)
+        comparisons = comparison_messages(detail.waterfall[1:])
+        total = sum(step.weight_bits for step in detail.waterfall)
         keys = self._stewards.keys_of({number for each in detail.earlier for number in each.pair})
         message = wire.ReviewDetail(
             review=review_message(shown),

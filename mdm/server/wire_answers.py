@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import lru_cache
 
-import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mdm.domain.changes import ChangeKind
-from mdm.domain.keys import EntityKind
 from mdm.limits import PAGE_SIZE_MAX
 from mdm.linkage.comparisons import Meaning
 from mdm.linkage.features import Features, FieldIssue
-from mdm.linkage.specification import specification_of
+from mdm.linkage.scorer import Step
 from mdm.resolve.commands import GoldenIdChange, WriteAnswer, WriteOutcome
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import (
-    FieldDifference,
     GoldenRecord,
     GoldenState,
     Grade,
@@ -55,6 +52,9 @@ AGREEMENTS = {
     Meaning.CONFLICTS: common.AGREEMENT_DIFFERS,
     Meaning.MISSING: common.AGREEMENT_MISSING,
 }
+
+COMPARISON_MESSAGES_CACHED_MAX = 4096
+"""Messages of comparisons remembered: a model has some 60 levels, and only those of names and phones vary in weight."""
 
 
 def issue_messages(issues: Iterable[FieldIssue]) -> list[common.ValueIssue]:
@@ -100,10 +100,10 @@ def upsert_message(
     )
 
 
-def match_message(match: MatchResult, kind: EntityKind, issues: Sequence[FieldIssue] = ()) -> common.MatchResult:
+def match_message(match: MatchResult, issues: Sequence[FieldIssue] = ()) -> common.MatchResult:
     """Return ranked candidates with their comparisons."""
     return common.MatchResult(
-        candidates=[_candidate(candidate, kind) for candidate in match.candidates],
+        candidates=[_candidate(candidate) for candidate in match.candidates],
         candidate_count=match.candidate_count,
         scored_count=match.scored_count,
         truncated_blocks=[
@@ -116,10 +116,7 @@ def match_message(match: MatchResult, kind: EntityKind, issues: Sequence[FieldIs
 
 def feature_messages(features: Features) -> list[registry.Feature]:
     """Return the normalised columns in the model's order, empty ones included."""
-    return [
-        registry.Feature(name=field.name, values=_texts(getattr(features, field.name)))
-        for field in msgspec.structs.fields(features)
-    ]
+    return [registry.Feature(name=name, values=_texts(getattr(features, name))) for name in features.__struct_fields__]
 
 
 def golden_message(
@@ -148,49 +145,39 @@ def member_messages(record: GoldenRecord) -> list[golden.Member]:
     ]
 
 
-def _candidate(candidate: MatchCandidate, kind: EntityKind) -> common.MatchCandidate:
-    # What is no comparison of the model is where the sum starts: the prior.
-    compared = [each for each in candidate.differences if (each.comparison, each.level) in _meanings(kind)]
-    compared_bits = sum(difference.match_weight_bits for difference in compared)
+def _candidate(candidate: MatchCandidate) -> common.MatchCandidate:
     return common.MatchCandidate(
         golden_id=candidate.golden_id,
         grade=GRADES[candidate.grade],
         match_weight_bits=candidate.match_weight_bits,
         match_probability=candidate.match_probability,
-        starting_weight_bits=candidate.match_weight_bits - compared_bits,
-        comparisons=comparison_messages(compared, kind),
+        # What is no comparison's is where the sum starts: the prior.
+        starting_weight_bits=candidate.match_weight_bits - sum(step.weight_bits for step in candidate.steps),
+        comparisons=comparison_messages(candidate.steps),
         member_count=candidate.member_count,
         veto=candidate.held_back,
     )
 
 
-def _distinction(difference: FieldDifference) -> tuple[float, str]:
+def _distinction(step: Step) -> tuple[float, str]:
     """Order comparisons: those that tell the pair apart first, then those that bind it."""
-    return difference.match_weight_bits if difference.match_weight_bits < 0 else 1.0, difference.comparison
+    bits = step.weight_bits
+    return bits if bits < 0 else 1.0, step.comparison
 
 
-def comparison_messages(differences: Iterable[FieldDifference], kind: EntityKind) -> list[common.FieldComparison]:
-    """Return how a pair compares, what tells it apart first; what is no comparison of the model is left out."""
-    compared = (each for each in differences if (each.comparison, each.level) in _meanings(kind))
-    return [_comparison(each, kind) for each in sorted(compared, key=_distinction)]
+def comparison_messages(steps: Iterable[Step]) -> list[common.FieldComparison]:
+    """Return how a pair compares, what tells it apart first. The messages are shared: they must not be changed."""
+    return [_comparison(step) for step in sorted(steps, key=_distinction)]
 
 
-def _comparison(difference: FieldDifference, kind: EntityKind) -> common.FieldComparison:
+@lru_cache(maxsize=COMPARISON_MESSAGES_CACHED_MAX)
+def _comparison(step: Step) -> common.FieldComparison:
     return common.FieldComparison(
-        field=difference.comparison,
-        level=difference.level,
-        agreement=AGREEMENTS[_meanings(kind)[difference.comparison, difference.level]],
-        match_weight_bits=difference.match_weight_bits,
+        field=step.comparison,
+        level=step.level,
+        agreement=AGREEMENTS[step.meaning],
+        match_weight_bits=step.weight_bits,
     )
-
-
-@cache
-def _meanings(kind: EntityKind) -> dict[tuple[str, str], Meaning]:
-    return {
-        (comparison.name, level.label): level.meaning
-        for comparison in specification_of(kind).comparisons
-        for level in comparison.levels
-    }
 
 
 def _texts(value: object) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import NamedTuple, cast
 
 import lmdb
@@ -24,7 +24,8 @@ NO_NUMBER = RecordNumber(0)
 """Below every number."""
 
 _POSTING_ROW = struct.Struct(f">{POSTING_KEY_BYTES}xQ")
-_NUMBER = struct.Struct(">Q")
+_FEW_HOLDERS_MAX = 8
+"""Holders of a key up to which walking them is cheaper than reading whole pages."""
 
 
 class Databases(NamedTuple):
@@ -79,6 +80,7 @@ class IndexView:
         """Read through an open transaction whose own database is the crosswalk; see `Index.read`."""
         self._txn = txn
         self._db = databases
+        self._holders: lmdb.Cursor[bytes] | None = None
 
     @property
     def applied_seq(self) -> int:
@@ -178,23 +180,23 @@ class IndexView:
     def postings(self, key: bytes, limit: int) -> tuple[list[RecordNumber], int]:
         """Return the most recent holders of a posting key, highest number first, and how many there are in all.
 
-        Cost: O(`limit`), however many hold the key; 10 µs for 243 holders, 30 µs for 200 of more.
+        Cost: O(`limit`), however many hold the key; 0.8 µs for one holder, 20 µs for 200, 40 µs for 200 of more.
         """
-        with self._txn.cursor(self._db.postings) as cursor:
-            if not cursor.set_key(key):
-                return [], 0
-            count = cursor.count()
-            if count <= limit:
-                rows = cursor.getmulti(
-                    (key,), dupdata=True, dupfixed_bytes=layout.NUMBER_BYTES, keyfixed=True, values=True
-                )
-                return [number for (number,) in _POSTING_ROW.iter_unpack(rows)][::-1], count
-            numbers: list[RecordNumber] = []
-            is_placed = limit > 0 and cursor.last_dup()
-            while is_placed and len(numbers) < limit:
-                numbers += _NUMBER.unpack(cursor.value())
-                is_placed = cursor.prev_dup()
-            return numbers, count
+        cursor = self._holders
+        if cursor is None:
+            # One for all keys of a call: opening and closing it costs as much as the search.
+            cursor = self._holders = self._txn.cursor(self._db.postings)
+        if not cursor.set_key(key):
+            return [], 0
+        count = cursor.count()
+        if count == 1 <= limit:
+            return [RecordNumber(int.from_bytes(cursor.value(), "big"))], 1
+        if _FEW_HOLDERS_MAX < count <= limit:
+            rows = cursor.getmulti((key,), dupdata=True, dupfixed_bytes=layout.NUMBER_BYTES, keyfixed=True, values=True)
+            return [number for (number,) in _POSTING_ROW.iter_unpack(rows)][::-1], count
+        read = min(count, limit)
+        cursor.last_dup()
+        return list(struct.unpack(f">{read}Q", b"".join(islice(cursor.iterprev_dup(), read)))), count
 
     def relation_state(self, number: RecordNumber) -> tuple[tuple[bytes, ...], bytes]:
         """Return the keys of what the record's relations name, sorted, and its households over time as opaque bytes.

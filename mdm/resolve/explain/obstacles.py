@@ -22,6 +22,7 @@ from mdm.resolve.explain.pairs import PairExplanation, Side, blocks_without, que
 from mdm.resolve.explain.phrases import Sentence, either_of, measured, phrase, with_detail
 from mdm.resolve.matcher import Consideration, Description, called_same, consider, features_of, goldens_compatible
 from mdm.resolve.reading import Reading
+from mdm.resolve.recall import Recall
 from mdm.resolve.views import RecordState
 
 
@@ -181,7 +182,7 @@ def _of_members(reading: Reading, pair: PairExplanation) -> Iterator[Obstacle]:
         [(number, each) for number in numbers if (each := features_of(reading.view, pair.engine.kind, number))]
         for numbers in (lefts, rights)
     ]
-    same = called_same(reading.view, pair.engine.kind, [*lefts, *rights])
+    same = called_same(Recall(reading.view, pair.engine.kind), [*lefts, *rights])
     for number, one in sides[0]:
         for other, another in sides[1]:
             is_asked = (number, other) == (pair.left.number, pair.right.number)
@@ -236,7 +237,7 @@ def _of_decision(reading: Reading, pair: PairExplanation) -> Iterator[Obstacle]:
         return
     held_by, asked = stand.considered.held_by, None
     if stand.considered.has_company and held_by is not None:
-        if not goldens_compatible(reading.view, pair.engine, held_by, target):
+        if not goldens_compatible(Recall(reading.view, pair.engine.kind), pair.engine, held_by, target):
             yield Obstacle(ObstacleKind.JOINT_EVIDENCE, phrase("obstacle", "joint_evidence"))
         missing = _short_of_moving(stand, pair)
         if missing > 0:
@@ -268,7 +269,7 @@ def _stand(reading: Reading, pair: PairExplanation) -> _Stand:
         raise AssertionError(message)
     keys = reading.view.posting_keys(own.number)
     description = Description(own.kind, own.features, features, keys, ())
-    return _Stand(own, other, consider(reading.view, pair.engine, description, own.number))
+    return _Stand(own, other, consider(Recall(reading.view, pair.engine.kind), pair.engine, description, own.number))
 
 
 def _rivals(reading: Reading, stand: _Stand, target: GoldenId) -> list[GoldenId]:
@@ -281,13 +282,13 @@ def _rivals(reading: Reading, stand: _Stand, target: GoldenId) -> list[GoldenId]
     if aim is None:
         return []
     floor = aim.match_weight_bits - engine.thresholds.lead_bits
-    rivals = []
+    seen, rivals = Recall(reading.view, engine.kind), []
     for golden_id, each in best.items():
         if golden_id in {target, stand.own.golden_id} or each.band is Band.NONE or each.reason is MatchReason.VETO:
             continue
         is_namesake = aim.detail == SOLE and each.detail in SHARED_BY_NAMESAKES
         is_near = each.match_weight_bits > floor or golden_id in stand.considered.decision.join
-        if is_namesake or (is_near and not goldens_compatible(reading.view, engine, target, golden_id)):
+        if is_namesake or (is_near and not goldens_compatible(seen, engine, target, golden_id)):
             rivals.append(golden_id)
     return rivals
 
