@@ -41,7 +41,7 @@ class Assurance(enum.StrEnum):
     @property
     def is_verified(self) -> bool:
         """Whether the identity rules may found a veto on it."""
-        return self in {Assurance.CHIP_READ, Assurance.SIGHTED}
+        return self is Assurance.CHIP_READ or self is Assurance.SIGHTED
 
 
 class AddressKind(enum.StrEnum):

@@ -8,7 +8,7 @@ from mdm.domain.survivorship_rules import DATES, NAMES
 from mdm.limits import ADDRESS_CHARACTERS_MAX, NAME_CHARACTERS_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.normalise.addresses import parse_address
 from mdm.linkage.normalise.dates import parse_date
-from mdm.linkage.normalise.names import person_name
+from mdm.linkage.normalise.names import folded_name
 from mdm.linkage.normalise.text import clean, fold_words
 
 _PERSON_NAMES = frozenset({"full_name", "other_name"})
@@ -33,7 +33,7 @@ def completeness(field: str, value: Item) -> int:
 
 def _of_name(text: str, *, is_person: bool) -> int:
     words = fold_words(text)
-    if not words or (is_person and person_name(text).name is None):
+    if not words or (is_person and folded_name(text) is None):
         return 0
     # "Như Ý" is written out, "N. T. Hoa" is not.
     if is_person and any(len(word) == 1 and word not in _VOWELS for word in words):

@@ -18,7 +18,7 @@ from mdm.linkage.codec import decode_features
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 from mdm.linkage.identification import identifier_keys
 from mdm.linkage.normalise.identifiers import PERSONAL_ID_DIGITS
-from mdm.linkage.normalise.names import person_name
+from mdm.linkage.normalise.names import folded_name
 from mdm.linkage.normalise.text import clean, fold
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.relation_state import (
@@ -289,4 +289,4 @@ def _numbers(features: Features) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _folded_name(name: str) -> str | None:
-    return person_name(clean(name, NAME_CHARACTERS_MAX)[0]).name
+    return folded_name(clean(name, NAME_CHARACTERS_MAX)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from mdm.domain.keys import SourceKey
 from mdm.domain.records import Assurance, CitizenAttributes, Identifier, IdentifierType, Relation, RelationType
@@ -23,7 +24,7 @@ from mdm.linkage.normalise.identifiers import (
     parse_health_cards,
     parse_passport,
 )
-from mdm.linkage.normalise.names import PersonName, person_name
+from mdm.linkage.normalise.names import PersonName, folded_name, person_name
 from mdm.linkage.normalise.text import digits, fold
 
 CHILD_YEARS_MAX = 14
@@ -67,6 +68,7 @@ def citizen_features(
         numbers.read(identifier)
     address = places(attributes.addresses, findings)
     phones = phone_numbers(attributes.phones, findings) if attributes.phones else []
+    birth = _NO_BIRTH if born is None else _birth(born)
     return CitizenFeatures(
         name=name.name,
         name_accented=name.accented,
@@ -76,11 +78,11 @@ def citizen_features(
         given=name.given,
         name_phonetic=name.phonetic,
         other_names=_other_names(attributes.other_name, name, findings),
-        birth_date=born.iso if born else None,
-        birth_date_swapped=born.iso_swapped if born else None,
+        birth_date=birth.date,
+        birth_date_swapped=birth.swapped,
         birth_year=born.year if born else None,
         birth_month=born.month if born else None,
-        is_filler_birth_date=born.is_first_january if born else False,
+        is_filler_birth_date=birth.is_filler,
         sex=sex,
         personal_id=numbers.personal_id,
         personal_ids=ordered(numbers.personal_ids),
@@ -98,7 +100,7 @@ def citizen_features(
         is_newborn_alias=name.is_newborn_alias,
         birth_order=_birth_order(attributes.birth_order, name, findings),
         nationality=nation,
-        birth_date_exact=born.iso if born and not born.is_first_january else None,
+        birth_date_exact=None if birth.is_filler else birth.date,
         name_regional=name.regional,
         given_accented=name.given_accented,
         name_rotated=name.rotated,
@@ -129,6 +131,21 @@ def _date(field: str, value: str, findings: Findings) -> PartialDate | None:
     return date
 
 
+class _Birth(NamedTuple):
+    date: str | None = None
+    swapped: str | None = None
+    is_filler: bool = False
+
+
+_NO_BIRTH = _Birth()
+
+
+# Some thirty thousand dates are written as often as there are records.
+@lru_cache(maxsize=65536)
+def _birth(born: PartialDate) -> _Birth:
+    return _Birth(born.iso, born.iso_swapped, born.is_first_january)
+
+
 def _sex(value: str, findings: Findings) -> str | None:
     if not value:
         return None
@@ -152,8 +169,8 @@ def _other_names(value: str, name: PersonName, findings: Findings) -> tuple[str,
         return ()
     text = findings.text("other_name", value, NAME_CHARACTERS_MAX)
     pieces = text.replace(",", ";").replace("/", ";").split(";")
-    found = {person_name(piece.strip()).name for piece in pieces} - {None, name.name}
-    return ordered(other for other in found if other is not None)
+    found = {folded_name(piece.strip()) for piece in pieces} - {None, name.name}
+    return ordered([other for other in found if other is not None])
 
 
 def _birth_order(value: str, name: PersonName, findings: Findings) -> int | None:
@@ -202,7 +219,7 @@ class _Relations:
     def _read_person(self, relation: Relation) -> None:
         name = None
         if relation.name:
-            name = person_name(self._findings.text(f"{relation.type}_name", relation.name, NAME_CHARACTERS_MAX)).name
+            name = folded_name(self._findings.text(f"{relation.type}_name", relation.name, NAME_CHARACTERS_MAX))
         if name is not None:
             self.names.add(name)
             if relation.type is RelationType.MOTHER:
@@ -230,7 +247,7 @@ class _Relations:
             group = self._findings.text("household_id", relation.group_id, VALUE_CHARACTERS_MAX)
             self.household = f"{registry}:{group}" if group else None
         if relation.name:
-            head = person_name(self._findings.text("household_head_name", relation.name, NAME_CHARACTERS_MAX)).name
+            head = folded_name(self._findings.text("household_head_name", relation.name, NAME_CHARACTERS_MAX))
             if head is not None and head != bearer.name:
                 self.names.add(head)
 
@@ -265,17 +282,16 @@ class _Numbers:
         text = self._findings.text(field, identifier.value, VALUE_CHARACTERS_MAX)
         if not text:
             return
-        match identifier.type:
-            case IdentifierType.PERSONAL_ID | IdentifierType.OLD_PERSONAL_ID:
-                self._read_claim(field, text, identifier)
-            case IdentifierType.PASSPORT:
-                self._read_passport(field, text, identifier.assurance)
-            case IdentifierType.SOCIAL_INSURANCE_NUMBER | IdentifierType.HEALTH_CARD:
-                self._read_insurance(field, text, identifier)
-            case IdentifierType.TAX_CODE:
-                # An old 10-digit code of a person stands in no other registry; 12 digits are the personal ID.
-                if len(digits(text)) == PERSONAL_ID_DIGITS:
-                    self._read_claim(field, text, Identifier(IdentifierType.PERSONAL_ID, text))
+        type_ = identifier.type
+        if type_ is IdentifierType.PERSONAL_ID or type_ is IdentifierType.OLD_PERSONAL_ID:
+            self._read_claim(field, text, type_, identifier.assurance)
+        elif type_ is IdentifierType.SOCIAL_INSURANCE_NUMBER or type_ is IdentifierType.HEALTH_CARD:
+            self._read_insurance(field, text, identifier)
+        elif type_ is IdentifierType.PASSPORT:
+            self._read_passport(field, text, identifier.assurance)
+        # An old 10-digit code of a person stands in no other registry; 12 digits are the personal ID.
+        elif len(digits(text)) == PERSONAL_ID_DIGITS:
+            self._read_claim(field, text)
 
     def _read_passport(self, field: str, text: str, assurance: Assurance) -> None:
         passport = parse_passport(text)
@@ -292,44 +308,50 @@ class _Numbers:
             if number is not None:
                 self.insurance_numbers.add(number)
             elif len(digits(text)) in {PERSONAL_ID_DIGITS, PERSONAL_ID_DIGITS - 1}:
-                self._read_claim(field, text, Identifier(IdentifierType.PERSONAL_ID, text))
+                self._read_claim(field, text)
             else:
                 self._findings.add(field, "is no social insurance number")
             return
         cards = parse_health_cards(text)
         self.insurance_numbers.update(cards.insurance_numbers)
         for number in cards.personal_ids:
-            self._read_claim(field, number, Identifier(IdentifierType.PERSONAL_ID, number))
+            self._read_claim(field, number)
         if cards.has_malformed:
             self._findings.add(field, "holds something that is no health card")
 
-    def _read_claim(self, field: str, text: str, identifier: Identifier) -> None:
+    def _read_claim(
+        self,
+        field: str,
+        text: str,
+        type_: IdentifierType = IdentifierType.PERSONAL_ID,
+        assurance: Assurance = Assurance.STATED,
+    ) -> None:
         claim = parse_claim(text, self._birth_year, self._sex)
         if claim.rule is not None:
             self._findings.add(field, claim.rule)
             return
         if claim.passport is not None:
-            if identifier.assurance is not Assurance.GUARDIAN:
+            if assurance is not Assurance.GUARDIAN:
                 self.personal_ids.add(f"{self._nation}:{claim.passport}")
             return
         number = claim.personal_id.number if claim.personal_id else claim.cmnd
         if number is None:
             return
-        if identifier.assurance is Assurance.GUARDIAN:
+        if assurance is Assurance.GUARDIAN:
             self.relative_ids.add(number)
         elif number in self.relative_ids:
             self._findings.add(field, "is a relative's number")
-        elif claim.personal_id is None or identifier.type is IdentifierType.OLD_PERSONAL_ID:
+        elif claim.personal_id is None or type_ is IdentifierType.OLD_PERSONAL_ID:
             self.personal_ids.add(number)
         else:
-            self._read_own(field, claim.personal_id, identifier)
+            self._read_own(field, claim.personal_id, assurance)
 
-    def _read_own(self, field: str, claim: PersonalId, identifier: Identifier) -> None:
+    def _read_own(self, field: str, claim: PersonalId, assurance: Assurance) -> None:
         fit = agreement(claim, self._birth_year, self._sex)
         if fit.is_consistent:
             self.personal_ids.add(claim.number)
             self.personal_id = self.personal_id or claim.number
-            if identifier.assurance.is_verified:
+            if assurance.is_verified:
                 self.verified_ids.add(claim.number)
             return
         self._findings.add(field, "contradicts the stated birth year or sex")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 from mdm.domain.records import Address
@@ -25,9 +25,9 @@ class Places(NamedTuple):
 _NOWHERE = Places((), (), ())
 
 
-def ordered(values: Iterable[str]) -> tuple[str, ...]:
+def ordered(values: Collection[str]) -> tuple[str, ...]:
     """Return values sorted and free of duplicates, as features hold them."""
-    return tuple(sorted(set(values)))
+    return tuple(values) if len(values) < 2 else tuple(sorted(set(values)))  # noqa: PLR2004 one is in order
 
 
 def phone_numbers(values: tuple[str, ...], findings: Findings, field: str = "phone") -> list[str]:
@@ -69,4 +69,4 @@ def places(addresses: tuple[Address, ...], findings: Findings) -> Places:
                 premises.add(f"{place.house}|{place.street}")
     if not wards and not streets:
         return _NOWHERE
-    return Places(tuple(sorted(wards)), tuple(sorted(streets)), tuple(sorted(premises)))
+    return Places(ordered(wards), ordered(streets), ordered(premises))

@@ -10,7 +10,7 @@ from mdm.linkage.normalise.contacts import ordered, phone_numbers, places
 from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, parse_date
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.identifiers import TAX_CODE_DIGITS, TaxCode, parse_claim, parse_tax_code
-from mdm.linkage.normalise.names import person_name
+from mdm.linkage.normalise.names import folded_name
 from mdm.linkage.normalise.text import fold
 
 _FORMS = {
@@ -48,8 +48,8 @@ def business_features(attributes: BusinessAttributes, findings: Findings) -> Bus
         form=form,
         legal_form=_legal_form(name, form),
         tax_code=main.code if main else None,
-        tax_codes=ordered(code.code for code, _ in codes),
-        verified_tax_codes=ordered(code.code for code, is_verified in codes if is_verified),
+        tax_codes=ordered([code.code for code, _ in codes]),
+        verified_tax_codes=ordered([code.code for code, is_verified in codes if is_verified]),
         tax_group=None if main is None or main.is_personal_id else main.code[:TAX_CODE_DIGITS],
         phones=phones,
         wards=address.wards,
@@ -58,7 +58,7 @@ def business_features(attributes: BusinessAttributes, findings: Findings) -> Bus
         representative_name=_person_name(people, findings),
         representative_ids=ordered(person_ids),
         established_on=_established_on(attributes.established_on, findings),
-        names=ordered(other.sorted for other in by_names if other.sorted is not None),
+        names=ordered([other.sorted for other in by_names if other.sorted is not None]),
         name_numbers=name.numbers,
         name_distinct_words=ordered((name.distinct or "").split()),
         name_words=ordered(name.words),
@@ -133,7 +133,7 @@ def _tax_codes(identifiers: tuple[Identifier, ...], form: str | None, findings: 
 
 def _person_name(people: list[Relation], findings: Findings) -> str | None:
     for relation in people:
-        name = person_name(findings.text("representative_name", relation.name, NAME_CHARACTERS_MAX)).name
+        name = folded_name(findings.text("representative_name", relation.name, NAME_CHARACTERS_MAX))
         if name is not None:
             return name
     return None

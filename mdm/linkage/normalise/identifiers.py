@@ -51,7 +51,6 @@ class PersonalId(NamedTuple):
     birth_year: int
 
 
-@lru_cache(maxsize=65536)
 def parse_personal_id(number: str) -> PersonalId | None:
     """Return what 12 digits claim, None when they cannot be a personal ID."""
     if len(number) != PERSONAL_ID_DIGITS or not number.isdigit() or is_filler(number):
@@ -77,18 +76,19 @@ _MALFORMED = "is no personal ID, CMND or passport"
 _FILLER = "is a filler"
 
 
-@lru_cache(maxsize=65536)
 def parse_claim(text: str, birth_year: int | None, sex: str | None) -> Claim:
     """Read the personal ID field: 12 digits, CMND, passport, any of them with leading zeros lost.
 
     Two lost zeros are restored only when the number then agrees with the stated birth year and sex, because ten digits
     are also the length of a social insurance number.
     """
-    compact = _SEPARATORS.sub("", text).upper()
-    number = digits(compact)
-    if number == "" or len(number) != len(compact):
-        passport = parse_passport(compact)
-        return Claim(passport=passport) if passport else Claim(rule=_MALFORMED)
+    number = text
+    if not (text.isascii() and text.isdigit()):
+        compact = _SEPARATORS.sub("", text).upper()
+        number = digits(compact)
+        if number == "" or len(number) != len(compact):
+            passport = parse_passport(compact)
+            return Claim(passport=passport) if passport else Claim(rule=_MALFORMED)
     if is_filler(number):
         return Claim(rule=_FILLER)
     if len(number) == CMND_DIGITS:
@@ -139,10 +139,9 @@ def is_filler(number: str) -> bool:
     return number in _FILLERS or number == number[:1] * len(number)
 
 
-@lru_cache(maxsize=65536)
 def insurance_number(text: str) -> str | None:
     """Return the 10-digit social insurance number, a lost leading zero restored; None for anything else."""
-    number = digits(_SEPARATORS.sub("", text))
+    number = text if text.isascii() and text.isdigit() else digits(_SEPARATORS.sub("", text))
     if len(number) == INSURANCE_DIGITS - 1:
         number = "0" + number
     return number if len(number) == INSURANCE_DIGITS and not is_filler(number) else None
@@ -158,9 +157,11 @@ class HealthCards(NamedTuple):
     has_malformed: bool
 
 
-@lru_cache(maxsize=32768)
 def parse_health_cards(text: str) -> HealthCards:
     """Read the health card field."""
+    if _HEALTH_CARD.fullmatch(text) and not is_filler(text[-INSURANCE_DIGITS:]):
+        # As most are written: one card, in one piece.
+        return HealthCards((text[-INSURANCE_DIGITS:],), (), has_malformed=False)
     numbers: list[str] = []
     personal_ids: list[str] = []
     has_malformed = False

@@ -118,17 +118,33 @@ _NO_NAME = PersonName()
 @lru_cache(maxsize=32768)
 def person_name(text: str) -> PersonName:
     """Return the forms of a cleaned name (`text.clean`); empty text gives an empty `PersonName`."""
+    read = _read(text)
+    if isinstance(read, PersonName):
+        return read
+    return _from_words(read) if read else _NO_NAME
+
+
+@lru_cache(maxsize=32768)
+def folded_name(text: str) -> str | None:
+    """Return what `person_name` gives as `name`, which is all that is asked of a relative's; half of its cost."""
+    read = _read(text)
+    if isinstance(read, PersonName) or not read:
+        return None
+    return " ".join([word.folded for word in read])
+
+
+def _read(text: str) -> PersonName | list[Word]:
+    """Return the words of a cleaned name, or what is said instead of one."""
     if not text:
-        return _NO_NAME
+        return []
     if _ALIAS_START.match(text):
         alias = _newborn_alias([token for token in _TOKENS.findall(text) if word_of(token).folded])
         if alias is not None:
             return alias
     words = _words(_without_notes(text)) or _words(text)
-    if _PLACEHOLDERS.match(" ".join(word.folded for word in words)):
+    if _PLACEHOLDERS.match(" ".join([word.folded for word in words])):
         return PersonName(is_placeholder=True)
-    words = _without_titles(words)
-    return _from_words(words) if words else _NO_NAME
+    return _without_titles(words)
 
 
 def _without_notes(text: str) -> str:
