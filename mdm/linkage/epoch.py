@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from importlib import resources
 
 import msgspec
@@ -102,6 +102,8 @@ class _Frequencies:
         self._values = _CountTable(column.value_hashes, column.value_counts)
         self._tokens = _CountTable(column.token_hashes, column.token_counts)
         self.share = lru_cache(CACHED_VALUES_MAX)(self._share)
+        # A city's names are made of some thousand words.
+        self._word_share = lru_cache(CACHED_VALUES_MAX)(self._share_of_word)
 
     @classmethod
     def of(cls, name: str, values: Iterable[str]) -> _Column:
@@ -116,24 +118,23 @@ class _Frequencies:
 
     def _share(self, value: str) -> float:
         known = self._values.count(value)
-        return known / self.stated_count if known else self._product(value, self._word_share)
+        return known / self.stated_count if known else self._product(value)
 
     def shares(self, values: Sequence[str]) -> NDArray[np.float64]:
         """Return what `share` returns of each value."""
         counts = self._values.counts(values)
         shares = counts / max(self.stated_count, 1)
-        words = cache(self._word_share)  # A city's names are made of some thousand words.
         for place in np.flatnonzero(counts == 0).tolist():
-            shares[place] = self._product(values[place], words)
+            shares[place] = self._product(values[place])
         return shares
 
-    def _word_share(self, word: str) -> float:
+    def _share_of_word(self, word: str) -> float:
         return max(self._tokens.count(word), 1) / max(self.stated_count, 1)
 
-    def _product(self, value: str, word_share: Callable[[str], float]) -> float:
+    def _product(self, value: str) -> float:
         product = 1.0
         for word in dict.fromkeys(value.split()):
-            product *= word_share(word)
+            product *= self._word_share(word)
         return max(product, 1.0 / (self.stated_count + 1))
 
 

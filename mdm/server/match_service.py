@@ -15,7 +15,7 @@ from mdm.resolve.views import Preview
 from mdm.server import metrics
 from mdm.server.calls import await_freshness, cause_of, remaining_s, request_of, token_at, write
 from mdm.server.registry_service import CANDIDATES_DEFAULT, written
-from mdm.server.wire_answers import GRADES, OUTCOMES, change_messages, match_message
+from mdm.server.wire_answers import GRADES, OUTCOMES, change_messages, write_match
 from mdm.server.wire_records import described, kind_of, source_key
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import common_pb2 as common
@@ -42,20 +42,23 @@ class MatchService(MatchServiceServicer):
     def Match(self, request: wire.MatchRequest, context: grpc.ServicerContext) -> wire.MatchResponse:
         """Return ranked candidates."""
         await_freshness(self._reader, request, context)
-        result, seq = self._match(_query(request.attributes), request.candidate_count_max)
-        return wire.MatchResponse(result=result, read_at=token_at(self._reader, seq))
+        response = wire.MatchResponse()
+        seq = self._match(_query(request.attributes), request.candidate_count_max, response.result)
+        response.read_at.value = self._reader.token(seq)
+        return response
 
     def BatchMatch(self, request: wire.BatchMatchRequest, context: grpc.ServicerContext) -> wire.BatchMatchResponse:
         """Return ranked candidates for each description; `read_at` is a position that all answers include."""
         await_freshness(self._reader, request, context)
         seq = self._reader.applied_seq()
-        results = []
+        response = wire.BatchMatchResponse()
+        response.read_at.value = self._reader.token(seq)
         # All are checked before the first is searched for.
         queries = [_query(each, f"attributes[{index}]") for index, each in enumerate(request.attributes)]
         for query in queries:
             remaining_s(context, 1.0)
-            results.append(self._match(query, request.candidate_count_max)[0])
-        return wire.BatchMatchResponse(results=results, read_at=token_at(self._reader, seq))
+            self._match(query, request.candidate_count_max, response.results.add())
+        return response
 
     def Resolve(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
         """Search before create."""
@@ -64,21 +67,24 @@ class MatchService(MatchServiceServicer):
             return self._found(request)
         return self._created(request, context)
 
-    def _match(self, record: SourceRecord, count_max: int) -> tuple[common.MatchResult, int]:
+    def _match(self, record: SourceRecord, count_max: int, into: common.MatchResult) -> int:
+        """Write the answer and return the position that it was read at."""
         preview = self._reader.preview(record, count_max or CANDIDATES_DEFAULT)
-        return match_message(preview.match, preview.issues), preview.match.read_seq
+        write_match(into, preview.match, preview.issues)
+        return preview.match.read_seq
 
     def _found(self, request: wire.ResolveRequest) -> wire.ResolveResponse:
         record = _query(request.attributes)
         preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
         outcome = WriteOutcome(preview.outcome)
-        return wire.ResolveResponse(
+        response = wire.ResolveResponse(
             outcome=wire.RESOLVE_OUTCOME_NONE if outcome is WriteOutcome.CREATED else _RESOLVED[outcome],
             grade=_best_grade(preview),
             golden_id=preview.golden_id or "" if outcome is WriteOutcome.LINKED else "",
-            match=match_message(preview.match, preview.issues),
             token=token_at(self._reader, preview.match.read_seq),
         )
+        write_match(response.match, preview.match, preview.issues)
+        return response
 
     def _created(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
         key = source_key(request.key)
@@ -97,16 +103,17 @@ class MatchService(MatchServiceServicer):
             choice=_choice(request),
         )
         answer = written(write(self._link, command, context))
-        return wire.ResolveResponse(
+        response = wire.ResolveResponse(
             # Anything else was stored before and is unchanged or stale: its golden ID stands.
             outcome=_RESOLVED.get(answer.outcome, wire.RESOLVE_OUTCOME_LINKED),
             grade=_best_grade(preview),
             golden_id=answer.golden_id or "",
-            match=match_message(preview.match, preview.issues),
             changes=change_messages(answer.changes),
             token=token_at(self._reader, answer.seq),
             write_outcome=OUTCOMES[answer.outcome],
         )
+        write_match(response.match, preview.match, preview.issues)
+        return response
 
 
 def _query(message: common.Attributes, field: str = "attributes") -> SourceRecord:

@@ -22,8 +22,8 @@ from mdm.server.wire_answers import (
     change_messages,
     feature_messages,
     issue_messages,
-    match_message,
     upsert_message,
+    write_match,
 )
 from mdm.server.wire_records import key_message, record_message, source_key, source_record
 from mdm.server.writer_link import WriterLink
@@ -110,13 +110,14 @@ class RegistryService(RegistryServiceServicer):
         self._reader.configuration.check(record.key.registry, record.key.kind)
         await_freshness(self._reader, request, context)
         preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
-        return wire.PreviewRecordResponse(
+        response = wire.PreviewRecordResponse(
             features=feature_messages(preview.features),
-            match=match_message(preview.match, preview.issues),
             outcome=OUTCOMES[WriteOutcome(preview.outcome)],
             golden_id=preview.golden_id or "",
             read_at=token_at(self._reader, preview.match.read_seq),
         )
+        write_match(response.match, preview.match, preview.issues)
+        return response
 
     def IngestRecords(
         self, request_iterator: Iterator[wire.IngestRecordsRequest], context: grpc.ServicerContext

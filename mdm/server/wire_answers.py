@@ -53,8 +53,9 @@ AGREEMENTS = {
     Meaning.MISSING: common.AGREEMENT_MISSING,
 }
 
-COMPARISON_MESSAGES_CACHED_MAX = 4096
-"""Messages of comparisons remembered: a model has some 60 levels, and only those of names and phones vary in weight."""
+COMPARISONS_CACHED_MAX = 4096
+"""Comparisons remembered in their wire form: of some 60 levels of a model only those of names and
+phones vary in weight."""
 
 
 def issue_messages(issues: Iterable[FieldIssue]) -> list[common.ValueIssue]:
@@ -100,18 +101,19 @@ def upsert_message(
     )
 
 
-def match_message(match: MatchResult, issues: Sequence[FieldIssue] = ()) -> common.MatchResult:
-    """Return ranked candidates with their comparisons."""
-    return common.MatchResult(
-        candidates=[_candidate(candidate) for candidate in match.candidates],
-        candidate_count=match.candidate_count,
-        scored_count=match.scored_count,
-        truncated_blocks=[
-            common.TruncatedBlock(rule=block.rule, holder_count=block.total_count, scored_count=block.read_count)
-            for block in match.truncated
-        ],
-        value_issues=issue_messages(issues),
-    )
+def write_match(into: common.MatchResult, match: MatchResult, issues: Sequence[FieldIssue] = ()) -> None:
+    """Write ranked candidates with their comparisons into an answer's own field.
+
+    A message that is given to another is copied by way of its bytes; one that stands where it belongs is not.
+    """
+    into.candidate_count = match.candidate_count
+    into.scored_count = match.scored_count
+    for candidate in match.candidates:
+        _write_candidate(into.candidates.add(), candidate)
+    for block in match.truncated:
+        into.truncated_blocks.add(rule=block.rule, holder_count=block.total_count, scored_count=block.read_count)
+    for issue in issues:
+        into.value_issues.add(field=issue.field, rule=issue.rule)
 
 
 def feature_messages(features: Features) -> list[registry.Feature]:
@@ -145,18 +147,17 @@ def member_messages(record: GoldenRecord) -> list[golden.Member]:
     ]
 
 
-def _candidate(candidate: MatchCandidate) -> common.MatchCandidate:
-    return common.MatchCandidate(
-        golden_id=candidate.golden_id,
-        grade=GRADES[candidate.grade],
-        match_weight_bits=candidate.match_weight_bits,
-        match_probability=candidate.match_probability,
-        # What is no comparison's is where the sum starts: the prior.
-        starting_weight_bits=candidate.match_weight_bits - sum(step.weight_bits for step in candidate.steps),
-        comparisons=comparison_messages(candidate.steps),
-        member_count=candidate.member_count,
-        veto=candidate.held_back,
-    )
+def _write_candidate(into: common.MatchCandidate, candidate: MatchCandidate) -> None:
+    into.golden_id = candidate.golden_id
+    into.grade = GRADES[candidate.grade]
+    into.match_weight_bits = candidate.match_weight_bits
+    into.match_probability = candidate.match_probability
+    # What is no comparison's is where the sum starts: the prior.
+    into.starting_weight_bits = candidate.match_weight_bits - sum([step.weight_bits for step in candidate.steps])
+    into.member_count = candidate.member_count
+    into.veto = candidate.held_back
+    # Messages one behind the other are one message, so that ten comparisons need not be made anew for each candidate.
+    into.MergeFromString(b"".join([_comparison_bytes(step) for step in sorted(candidate.steps, key=_distinction)]))
 
 
 def _distinction(step: Step) -> tuple[float, str]:
@@ -166,11 +167,10 @@ def _distinction(step: Step) -> tuple[float, str]:
 
 
 def comparison_messages(steps: Iterable[Step]) -> list[common.FieldComparison]:
-    """Return how a pair compares, what tells it apart first. The messages are shared: they must not be changed."""
+    """Return how a pair compares, what tells it apart first."""
     return [_comparison(step) for step in sorted(steps, key=_distinction)]
 
 
-@lru_cache(maxsize=COMPARISON_MESSAGES_CACHED_MAX)
 def _comparison(step: Step) -> common.FieldComparison:
     return common.FieldComparison(
         field=step.comparison,
@@ -178,6 +178,12 @@ def _comparison(step: Step) -> common.FieldComparison:
         agreement=AGREEMENTS[step.meaning],
         match_weight_bits=step.weight_bits,
     )
+
+
+@lru_cache(maxsize=COMPARISONS_CACHED_MAX)
+def _comparison_bytes(step: Step) -> bytes:
+    """Return a candidate that holds nothing but this comparison, serialised."""
+    return common.MatchCandidate(comparisons=[_comparison(step)]).SerializeToString()
 
 
 def _texts(value: object) -> list[str]:
