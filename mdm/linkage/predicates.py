@@ -219,11 +219,21 @@ def python(predicate: Predicate) -> str:
     """
     match predicate:
         case And(parts):
-            return "(" + " and ".join(python(part) for part in parts) + ")"
+            # Neither order changes the outcome; equality is asked in a tenth of the time that a measure takes.
+            return "(" + " and ".join(python(part) for part in sorted(parts, key=_is_measured)) + ")"
         case Or(parts):
-            return "(" + " or ".join(python(part) for part in parts) + ")"
+            return "(" + " or ".join(python(part) for part in sorted(parts, key=_is_measured)) + ")"
         case _:
             return _atom_python(predicate)
+
+
+def _is_measured(predicate: Predicate) -> bool:
+    """Return whether a string distance has to be computed."""
+    match predicate:
+        case And(parts) | Or(parts):
+            return any(_is_measured(part) for part in parts)
+        case _:
+            return isinstance(predicate, DamerauWithin | LevenshteinWithin | JaroWinklerAtLeast)
 
 
 def _atom_python(atom: Atom) -> str:

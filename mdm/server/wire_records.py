@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -212,26 +212,34 @@ def _relation_message(relation: Relation) -> common.Relation:
     )
 
 
-def _identifiers(messages: Iterable[common.Identifier]) -> tuple[Identifier, ...]:
-    return tuple(Identifier(IDENTIFIER_TYPES[each.type], each.value, _ASSURANCES[each.assurance]) for each in messages)
+def _identifiers(messages: Sequence[common.Identifier]) -> tuple[Identifier, ...]:
+    if not messages:
+        return ()
+    return tuple([Identifier(IDENTIFIER_TYPES[each.type], each.value, _ASSURANCES[each.assurance]) for each in messages])
 
 
-def _addresses(messages: Iterable[common.Address]) -> tuple[Address, ...]:
-    return tuple(Address(_ADDRESS_KINDS[each.kind], each.text, each.ward_code) for each in messages)
+def _addresses(messages: Sequence[common.Address]) -> tuple[Address, ...]:
+    if not messages:
+        return ()
+    return tuple([Address(_ADDRESS_KINDS[each.kind], each.text, each.ward_code) for each in messages])
 
 
-def _relations(messages: Iterable[common.Relation]) -> tuple[Relation, ...]:
+def _relations(messages: Sequence[common.Relation]) -> tuple[Relation, ...]:
+    if not messages:
+        return ()
     return tuple(
-        Relation(
-            RELATION_TYPES[each.type],
-            each.name,
-            each.role,
-            each.group_id,
-            each.record_id,
-            each.phone,
-            _identifiers(each.identifiers),
-        )
-        for each in messages
+        [
+            Relation(
+                RELATION_TYPES[each.type],
+                each.name,
+                each.role,
+                each.group_id,
+                each.record_id,
+                each.phone,
+                _identifiers(each.identifiers),
+            )
+            for each in messages
+        ]
     )
 
 
