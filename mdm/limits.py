@@ -26,6 +26,12 @@ REQUEST_BATCH_BYTES_MAX = 4 * 1024 * 1024
 BATCH_LOOKUP_KEYS_MAX = 10_000
 """About 10 ms of work: one batch must not starve single lookups."""
 
+BATCH_COMPARE_RECORDS_MAX = 10_000
+"""About 30 ms of work, as above, and 160 kB of digests."""
+
+CONTENT_DIGEST_BYTES = 16
+"""Two of 10^9 values share a digest with probability 10^-21: far below the disk's own errors."""
+
 BATCH_WRITE_RECORDS_MAX = 500
 """Acknowledged together, within one group commit or a few."""
 

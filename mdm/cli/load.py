@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mdm.cli.absent import AbsentRecords, absent_records, check_is_whole, deletes, say_away
 from mdm.cli.output import ExitCode, Progress, connected, fail, note, progress, show
+
+if TYPE_CHECKING:
+    from mdm.domain.records import SourceRecord
+
+_Upserted = tuple[int, "SourceRecord"]
+"""A record under its ordinal."""
+
+_ROWS_COMPARED = 2048
+"""Rows that the service is asked about together: about 10 ms of its time, and 1 MiB here."""
 
 _INDEX = re.compile(r"\[\d+\]")
 _ROWS_REMEMBERED = 8192
@@ -123,6 +133,9 @@ class _Load:
         self._rejects = rejects
         self._gates = gates
         self._row_count = 0
+        self._unchanged_count = 0
+        self._under_way_count = 0
+        self._whole = 0
         self._sent: deque[tuple[int, Any]] = deque(maxlen=_ROWS_REMEMBERED)
         self._rules: Counter[str] = Counter()
         self._issues: dict[str, Counter[str]] = {}
@@ -151,15 +164,16 @@ class _Load:
 
         digest, line_count = survey(path)
         load_id = hashlib.sha256(f"{self._feed}\0{digest}\0{identity}".encode()).hexdigest()[:40]
-        whole = self._file.row_count if self._file.row_count is not None else line_count - 1
+        self._whole = self._file.row_count if self._file.row_count is not None else line_count - 1
         is_full = self._gates.deletes_share_max is not None
         load = Load(load_id, self._feed, is_later, allow_older, is_continued=is_full, on_away=say_away)
         started_s = time.monotonic()
         deleted: Counter[str] = Counter()
         with connected(server) as client, progress() as say:
-            ingest = client.ingest(self._operations(), load)
+            compared = _Comparison(client, is_later=is_later, durable_ordinal=lambda: ingest.durable_ordinal)
+            ingest = client.ingest(self._operations(compared, say), load)
             try:
-                self._take(ingest, say, whole)
+                self._take(ingest, say)
                 self._judge()
                 if is_full:
                     deleted = self._delete_absent(client, replace(load, is_continued=False), ingest.token, say)
@@ -168,8 +182,9 @@ class _Load:
             except KeyboardInterrupt:
                 fail("interrupted; run the same command again to go on from here", ExitCode.INTERRUPTED)
         seconds = time.monotonic() - started_s
-        counts = {str(outcome): count for outcome, count in sorted(ingest.counts.items())}
-        counts.pop("rejected", None)
+        found = Counter({str(outcome): count for outcome, count in ingest.counts.items()})
+        found["unchanged"] += self._unchanged_count
+        counts = {outcome: count for outcome, count in sorted(found.items()) if count and outcome != "rejected"}
         return {
             "load_id": load_id,
             "rows": self._row_count,
@@ -184,15 +199,20 @@ class _Load:
             "unknown_columns": list(self._mapper.unknown_columns),
         } | self._ending()
 
-    def _take(self, ingest: Any, say: Progress, whole: int) -> None:
+    def _take(self, ingest: Any, say: Progress) -> None:
         for outcome in ingest:
+            self._under_way_count -= 1
             if outcome.outcome.value == "rejected":
                 self._set_aside(outcome)
             else:
                 for issue in outcome.value_issues:
                     self._issues.setdefault(_INDEX.sub("", issue.field), Counter())[issue.rule] += 1
             # The row of an ordinal: what is shown as done is durable.
-            say(self._feed, (outcome.ordinal - 1) // self._mapper.record_count_max + 1, max(whole, self._row_count))
+            say(
+                self._feed,
+                (outcome.ordinal - 1) // self._mapper.record_count_max + 1,
+                max(self._whole, self._row_count),
+            )
         say(self._feed, self._row_count, self._row_count)
 
     def _delete_absent(self, client: Any, load: Any, fresh: str, say: Progress) -> Counter[str]:
@@ -208,28 +228,46 @@ class _Load:
             say("deletes", found.total(), len(keys))
         return found
 
-    def _operations(self) -> Iterator[Any]:
-        from mdm.cli.attributes import client_key, client_record
+    def _operations(self, compared: Callable[[list[_Upserted]], set[int]], say: Progress) -> Iterator[Any]:
+        """Yield what has to travel: operations of rows that the service has not stored as they are."""
+        from mdm.cli.attributes import client_key
         from mdm.feeds.mapping import UpsertOperation
         from mdm.feeds.rejects import Reject
+        from mdm.server.wire_records import record_message
         from mdm_client import Delete, Upsert
 
         width = self._mapper.record_count_max
-        for row in self._file.rows():
-            self._row_count += 1
-            outcome = row if isinstance(row, Reject) else self._mapper.operations(row)
-            if isinstance(outcome, Reject):
-                self._add(outcome)
-                continue
+        rows = self._file.rows()
+        while batch := list(itertools.islice(rows, _ROWS_COMPARED)):
+            mapped = iter(self._mapper.batch([row for row in batch if not isinstance(row, Reject)]))
+            outcomes = [row if isinstance(row, Reject) else next(mapped) for row in batch]
             # Ordinals follow from the row alone, so that another run counts alike and can resume.
-            ordinal = (self._row_count - 1) * width
-            for operation in outcome:
-                ordinal += 1
-                self._sent.append((ordinal, row))
-                if isinstance(operation, UpsertOperation):
-                    yield Upsert(client_record(operation.record), ordinal)
-                else:
-                    yield Delete(client_key(operation.key), ordinal)
+            firsts = [(self._row_count + index) * width + 1 for index in range(len(batch))]
+            upserts = [
+                (ordinal, operation.record)
+                for first, outcome in zip(firsts, outcomes, strict=True)
+                if not isinstance(outcome, Reject)
+                for ordinal, operation in enumerate(outcome, start=first)
+                if isinstance(operation, UpsertOperation)
+            ]
+            unchanged = compared(upserts)
+            for row, first, outcome in zip(batch, firsts, outcomes, strict=True):
+                self._row_count += 1
+                if isinstance(outcome, Reject):
+                    self._add(outcome)
+                    continue
+                for ordinal, operation in enumerate(outcome, start=first):
+                    if ordinal in unchanged:
+                        self._unchanged_count += 1
+                        continue
+                    self._sent.append((ordinal, row))
+                    self._under_way_count += 1
+                    if isinstance(operation, UpsertOperation):
+                        yield Upsert(record_message(operation.record), ordinal)
+                    else:
+                        yield Delete(client_key(operation.key), ordinal)
+            if self._under_way_count == 0:
+                say(self._feed, self._row_count, max(self._whole, self._row_count))
 
     def _set_aside(self, outcome: Any) -> None:
         """Put a row that the service rejected among the rejects."""
@@ -286,6 +324,48 @@ class _Load:
             "is_stopped": bool(self.stopped),
             "stopped": self.stopped,
         }
+
+
+class _Comparison:
+    """Asks the service which records it has stored as they are; waits while it is away."""
+
+    def __init__(self, client: Any, *, is_later: bool, durable_ordinal: Callable[[], int]) -> None:
+        self._client = client
+        self._is_later = is_later
+        self._durable_ordinal = durable_ordinal
+
+    def __call__(self, upserts: list[_Upserted]) -> set[int]:
+        """Return the ordinals of those that need not be sent."""
+        from mdm.resolve.payloads import content_digest, encode_payload
+
+        # What an earlier run of the load made durable is not asked about: it is counted as such.
+        durable = self._durable_ordinal()
+        groups: dict[tuple[str, str], list[_Upserted]] = {}
+        for ordinal, record in upserts:
+            if ordinal > durable:
+                groups.setdefault((record.key.registry, record.key.kind), []).append((ordinal, record))
+        unchanged: set[int] = set()
+        for (registry, kind), group in groups.items():
+            ids = [record.key.record_id for _, record in group]
+            digests = [content_digest(encode_payload(record)) for _, record in group]
+            found = self._asked(registry, kind, ids, digests)
+            unchanged.update(ordinal for (ordinal, _), is_unchanged in zip(group, found, strict=True) if is_unchanged)
+        return unchanged
+
+    def _asked(self, registry: str, kind: str, ids: list[str], digests: list[bytes]) -> list[bool]:
+        from mdm_client import EntityKind, ServiceError
+        from mdm_client.ingest import GIVE_UP_S, Retry
+
+        retry = Retry(GIVE_UP_S, on_away=say_away)
+        while True:
+            try:
+                answer: list[bool] = self._client.batch_compare_records(
+                    registry, EntityKind(kind), ids, digests, is_resolved_later=self._is_later
+                )
+            except ServiceError as error:
+                time.sleep(retry.delay_s(error))
+            else:
+                return answer
 
 
 def _in_words(result: dict[str, Any]) -> dict[str, Any]:

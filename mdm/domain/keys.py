@@ -63,12 +63,13 @@ class SourceKey(msgspec.Struct, frozen=True, array_like=True, order=True):
             raise InvalidSourceKeyError("registry", "must match [a-z][a-z0-9_]{1,31}")
         if not self.record_id:
             raise InvalidSourceKeyError("record_id", "must not be empty")
-        if _SURROGATE.search(self.record_id):
-            raise InvalidSourceKeyError("record_id", "must be text, without lone surrogates")
         if "\0" in self.record_id:
             raise InvalidSourceKeyError("record_id", "must not hold a NUL character")
-        if not unicodedata.is_normalized("NFC", self.record_id):
-            raise InvalidSourceKeyError("record_id", "must be in Unicode normal form C")
+        if not self.record_id.isascii():
+            if _SURROGATE.search(self.record_id):
+                raise InvalidSourceKeyError("record_id", "must be text, without lone surrogates")
+            if not unicodedata.is_normalized("NFC", self.record_id):
+                raise InvalidSourceKeyError("record_id", "must be in Unicode normal form C")
         if len(self.record_id.encode()) > RECORD_ID_BYTES_MAX:
             raise InvalidSourceKeyError("record_id", f"must be at most {RECORD_ID_BYTES_MAX} bytes of UTF-8")
         return self

@@ -6,6 +6,7 @@ A row that cannot be read is handed on as a `Reject` and the rest goes on; only 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import hashlib
 from collections import deque
@@ -170,6 +171,10 @@ def _checked_row(row: Row, column_count: int) -> Row | Reject:
     return row
 
 
+def _is_faulty(text: str) -> bool:
+    return "\0" in text or not (text.isascii() or _is_encodable(text))
+
+
 def _is_encodable(text: str) -> bool:
     try:
         text.encode()
@@ -197,9 +202,12 @@ class _ParquetFeed:
             with pq.ParquetFile(self._path) as file:
                 for batch in file.iter_batches(batch_size=FEED_BATCH_ROWS, use_threads=False):
                     columns = [_texts(column) for column in batch.columns]
+                    # One look at each column spares one at each row, as long as nothing is found.
+                    is_clean = not any(map(_is_faulty, map("".join, columns)))
                     for cells in zip(*columns, strict=True):
                         number += 1
-                        yield _checked_row(Row(number, cells), len(self.columns))
+                        row = Row(number, cells)
+                        yield row if is_clean else _checked_row(row, len(self.columns))
         except (pa.ArrowException, OSError) as error:
             raise FeedFileError(self._path.name, f"is damaged after row {number}: copy it again") from error
 
@@ -208,6 +216,9 @@ def _texts(column: pa.Array) -> list[str]:
     """Return a column's values as text; a missing one is empty, bytes that are not UTF-8 become surrogate escapes."""
     if not pa.types.is_binary(column.type) and not pa.types.is_large_binary(column.type):
         column = pc.cast(column, pa.string())
+        with contextlib.suppress(UnicodeDecodeError):
+            texts: list[str] = pc.fill_null(column, "").to_pylist()
+            return texts
     values = pc.fill_null(pc.cast(column, pa.binary()), b"").to_pylist()
     return [value.decode("utf-8", "surrogateescape") for value in values]
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
+from mdm.domain.keys import EntityKind
 from mdm.domain.records import SourceRecord
+from mdm.limits import CONTENT_DIGEST_BYTES
 from mdm.linkage.normalise.dates import parse_time
+from mdm.store.layout import CrosswalkStatus
+from mdm.store.view import IndexView
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SourceRecord)
@@ -21,6 +27,38 @@ def encode_payload(record: SourceRecord) -> bytes:
 def decode_payload(payload: bytes) -> SourceRecord:
     """Return the record of a payload."""
     return _decoder.decode(payload)
+
+
+def content_digest(payload: bytes) -> bytes:
+    """Return what names a payload's values: 16 bytes, the same on both sides of the wire. Cost: 1 µs."""
+    return hashlib.blake2b(payload, digest_size=CONTENT_DIGEST_BYTES).digest()
+
+
+def unchanged(
+    view: IndexView, registry: str, kind: EntityKind, record_ids: Sequence[str], digests: bytes, *, is_deferred: bool
+) -> list[bool]:
+    """Return for each record whether writing values of this digest would change nothing: it is stored with just these.
+
+    Args:
+        view: The index.
+        registry: Of all records.
+        kind: Of all records.
+        record_ids: Their ids.
+        digests: Content digests in the same order, one behind the other.
+        is_deferred: Whether the write would leave a pending record pending.
+
+    Returns:
+        One value for each record. Cost: about 3 µs each.
+    """
+    settled = {CrosswalkStatus.RESOLVED} | ({CrosswalkStatus.PENDING} if is_deferred else set())
+    stored = view.payloads(registry, kind, record_ids)
+    starts = range(0, len(digests), CONTENT_DIGEST_BYTES)
+    return [
+        status in settled
+        and payload is not None
+        and content_digest(payload) == digests[start : start + CONTENT_DIGEST_BYTES]
+        for start, (status, payload) in zip(starts, stored, strict=True)
+    ]
 
 
 def updated_at_us(text: str) -> int | None:

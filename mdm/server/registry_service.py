@@ -9,9 +9,12 @@ from collections.abc import Iterator
 import grpc
 
 from mdm.domain.events import Cause
+from mdm.errors import InvalidInputError
+from mdm.limits import CONTENT_DIGEST_BYTES
 from mdm.linkage.normalise.record import normalise
 from mdm.resolve.commands import Accepted, Delete, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.matcher import describe
+from mdm.resolve.payloads import unchanged
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import RecordState
 from mdm.server import metrics
@@ -25,7 +28,7 @@ from mdm.server.wire_answers import (
     upsert_message,
     write_match,
 )
-from mdm.server.wire_records import key_message, record_message, source_key, source_record
+from mdm.server.wire_records import KINDS, key_message, record_message, source_key, source_record
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import registry_service_pb2 as wire
@@ -118,6 +121,28 @@ class RegistryService(RegistryServiceServicer):
         )
         write_match(response.match, preview.match, preview.issues)
         return response
+
+    def BatchCompareRecords(
+        self, request: wire.BatchCompareRecordsRequest, context: grpc.ServicerContext
+    ) -> wire.BatchCompareRecordsResponse:
+        """Say which records are stored with just these values."""
+        kind = KINDS[request.entity_kind]
+        self._reader.configuration.check(request.registry, kind)
+        if len(request.content_digests) != CONTENT_DIGEST_BYTES * len(request.record_ids):
+            raise InvalidInputError("content_digests", f"must hold {CONTENT_DIGEST_BYTES} bytes for each of record_ids")
+        await_freshness(self._reader, request, context)
+        is_deferred = request.resolve == common.RESOLVE_TIME_LATER
+        with self._reader.reading() as reading:
+            found = unchanged(
+                reading.view,
+                request.registry,
+                kind,
+                request.record_ids,
+                request.content_digests,
+                is_deferred=is_deferred,
+            )
+            seq = reading.view.applied_seq
+        return wire.BatchCompareRecordsResponse(unchanged=found, read_at=token_at(self._reader, seq))
 
     def IngestRecords(
         self, request_iterator: Iterator[wire.IngestRecordsRequest], context: grpc.ServicerContext

@@ -364,6 +364,86 @@ class Feature(_message.Message):
 Global___Feature: _TypeAlias = Feature  # noqa: Y015
 
 @_typing.final
+class BatchCompareRecordsRequest(_message.Message):
+    """Asks which of many records of one registry are stored as the caller has them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    ENTITY_KIND_FIELD_NUMBER: _builtins.int
+    RECORD_IDS_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGESTS_FIELD_NUMBER: _builtins.int
+    RESOLVE_FIELD_NUMBER: _builtins.int
+    AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    registry: _builtins.str
+    """Registry of all records."""
+    entity_kind: _common_pb2.EntityKind.ValueType
+    """Kind of all records."""
+    content_digests: _builtins.bytes
+    """Content digests, 16 bytes for each key in the same order, one behind the other: BLAKE2b of the record in its
+    canonical form, which docs/protos.md describes.
+    """
+    resolve: _common_pb2.ResolveTime.ValueType
+    """When the records are to get their golden IDs: with RESOLVE_TIME_LATER a pending record counts as stored."""
+    @_builtins.property
+    def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The registry's own keys, 1 to 10,000."""
+
+    @_builtins.property
+    def at_least_as_fresh(self) -> _common_pb2.JournalToken:
+        """Position that the answer must include; unset takes whatever this server has applied."""
+
+    def __init__(
+        self,
+        *,
+        registry: _builtins.str = ...,
+        entity_kind: _common_pb2.EntityKind.ValueType = ...,
+        record_ids: _abc.Iterable[_builtins.str] | None = ...,
+        content_digests: _builtins.bytes = ...,
+        resolve: _common_pb2.ResolveTime.ValueType = ...,
+        at_least_as_fresh: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "content_digests", b"content_digests", "entity_kind", b"entity_kind", "record_ids", b"record_ids", "registry", b"registry", "resolve", b"resolve"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCompareRecordsRequest: _TypeAlias = BatchCompareRecordsRequest  # noqa: Y015
+
+@_typing.final
+class BatchCompareRecordsResponse(_message.Message):
+    """Which of many records are stored as the caller has them, in the order of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    READ_AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def unchanged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Whether an upsert of these values would end as WRITE_OUTCOME_UNCHANGED. False where it might not: the record has
+        other values, was deleted, was never stored, or waits for its golden ID.
+        """
+
+    @_builtins.property
+    def read_at(self) -> _common_pb2.JournalToken:
+        """Position that the whole answer was read at."""
+
+    def __init__(
+        self,
+        *,
+        unchanged: _abc.Iterable[_builtins.bool] | None = ...,
+        read_at: _common_pb2.JournalToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at", "unchanged", b"unchanged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCompareRecordsResponse: _TypeAlias = BatchCompareRecordsResponse  # noqa: Y015
+
+@_typing.final
 class IngestRecordsRequest(_message.Message):
     """One message of a load, client to server."""
 

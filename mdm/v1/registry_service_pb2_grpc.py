@@ -55,6 +55,11 @@ class RegistryServiceStub(object):
                 request_serializer=mdm_dot_v1_dot_registry__service__pb2.PreviewRecordRequest.SerializeToString,
                 response_deserializer=mdm_dot_v1_dot_registry__service__pb2.PreviewRecordResponse.FromString,
                 _registered_method=True)
+        self.BatchCompareRecords = channel.unary_unary(
+                '/mdm.v1.RegistryService/BatchCompareRecords',
+                request_serializer=mdm_dot_v1_dot_registry__service__pb2.BatchCompareRecordsRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_registry__service__pb2.BatchCompareRecordsResponse.FromString,
+                _registered_method=True)
         self.IngestRecords = channel.stream_stream(
                 '/mdm.v1.RegistryService/IngestRecords',
                 request_serializer=mdm_dot_v1_dot_registry__service__pb2.IngestRecordsRequest.SerializeToString,
@@ -95,6 +100,14 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchCompareRecords(self, request, context):
+        """Says which of up to 10,000 records of one registry are stored with just the values that the caller has, so that a
+        file that hardly changed since its last load travels as digests; only the others need an IngestRecords.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def IngestRecords(self, request_iterator, context):
         """Streams a load in. The first request is the header and is answered with the resume point; then come operations, each
         acknowledged once it is durable. At most the granted number of operations may be unacknowledged.
@@ -125,6 +138,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.PreviewRecord,
                     request_deserializer=mdm_dot_v1_dot_registry__service__pb2.PreviewRecordRequest.FromString,
                     response_serializer=mdm_dot_v1_dot_registry__service__pb2.PreviewRecordResponse.SerializeToString,
+            ),
+            'BatchCompareRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCompareRecords,
+                    request_deserializer=mdm_dot_v1_dot_registry__service__pb2.BatchCompareRecordsRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_registry__service__pb2.BatchCompareRecordsResponse.SerializeToString,
             ),
             'IngestRecords': grpc.stream_stream_rpc_method_handler(
                     servicer.IngestRecords,
@@ -241,6 +259,33 @@ class RegistryService(object):
             '/mdm.v1.RegistryService/PreviewRecord',
             mdm_dot_v1_dot_registry__service__pb2.PreviewRecordRequest.SerializeToString,
             mdm_dot_v1_dot_registry__service__pb2.PreviewRecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCompareRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mdm.v1.RegistryService/BatchCompareRecords',
+            mdm_dot_v1_dot_registry__service__pb2.BatchCompareRecordsRequest.SerializeToString,
+            mdm_dot_v1_dot_registry__service__pb2.BatchCompareRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class RegistryServiceStub:
     """Returns one record as its registry wrote it. Fails with RECORD_NOT_FOUND."""
     PreviewRecord: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.PreviewRecordRequest, _registry_service_pb2.PreviewRecordResponse]
     """Normalises and matches a record and says what an upsert would do; writes nothing."""
+    BatchCompareRecords: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.BatchCompareRecordsRequest, _registry_service_pb2.BatchCompareRecordsResponse]
+    """Says which of up to 10,000 records of one registry are stored with just the values that the caller has, so that a
+    file that hardly changed since its last load travels as digests; only the others need an IngestRecords.
+    """
     IngestRecords: _grpc.StreamStreamMultiCallable[_registry_service_pb2.IngestRecordsRequest, _registry_service_pb2.IngestRecordsResponse]
     """Streams a load in. The first request is the header and is answered with the resume point; then come operations, each
     acknowledged once it is durable. At most the granted number of operations may be unacknowledged.
@@ -63,6 +67,10 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Returns one record as its registry wrote it. Fails with RECORD_NOT_FOUND."""
     PreviewRecord: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.PreviewRecordRequest, _registry_service_pb2.PreviewRecordResponse]  # type: ignore[assignment]
     """Normalises and matches a record and says what an upsert would do; writes nothing."""
+    BatchCompareRecords: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.BatchCompareRecordsRequest, _registry_service_pb2.BatchCompareRecordsResponse]  # type: ignore[assignment]
+    """Says which of up to 10,000 records of one registry are stored with just the values that the caller has, so that a
+    file that hardly changed since its last load travels as digests; only the others need an IngestRecords.
+    """
     IngestRecords: _aio.StreamStreamMultiCallable[_registry_service_pb2.IngestRecordsRequest, _registry_service_pb2.IngestRecordsResponse]  # type: ignore[assignment]
     """Streams a load in. The first request is the header and is answered with the resume point; then come operations, each
     acknowledged once it is durable. At most the granted number of operations may be unacknowledged.
@@ -104,6 +112,16 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.PreviewRecordResponse, _abc.Awaitable[_registry_service_pb2.PreviewRecordResponse]]:
         """Normalises and matches a record and says what an upsert would do; writes nothing."""
+
+    @_abc_1.abstractmethod
+    def BatchCompareRecords(
+        self,
+        request: _registry_service_pb2.BatchCompareRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.BatchCompareRecordsResponse, _abc.Awaitable[_registry_service_pb2.BatchCompareRecordsResponse]]:
+        """Says which of up to 10,000 records of one registry are stored with just the values that the caller has, so that a
+        file that hardly changed since its last load travels as digests; only the others need an IngestRecords.
+        """
 
     @_abc_1.abstractmethod
     def IngestRecords(

@@ -67,6 +67,7 @@ ITEMS_MAX = {
     "Relation.identifiers": limits.RECORD_VALUES_MAX,
     "IngestOperations.operations": limits.BATCH_WRITE_RECORDS_MAX,
     "BatchMatchRequest.attributes": limits.BATCH_WRITE_RECORDS_MAX,
+    "BatchCompareRecordsRequest.record_ids": limits.BATCH_COMPARE_RECORDS_MAX,
     "BatchLookupRequest.record_ids": limits.BATCH_LOOKUP_KEYS_MAX,
     "StreamLookupRequest.record_ids": limits.BATCH_LOOKUP_KEYS_MAX,
     "BatchLookupByIdentifierRequest.values": limits.BATCH_LOOKUP_KEYS_MAX,

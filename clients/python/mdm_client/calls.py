@@ -119,6 +119,25 @@ def get_record(key: SourceKey, fresh: str) -> Call[results.StoredRecord]:
     return Call("RegistryService", "GetRecord", request, decode)
 
 
+def batch_compare(
+    registry: str, kind: EntityKind, record_ids: Sequence[str], digests: Sequence[bytes], *, later: bool, fresh: str
+) -> Call[list[bool]]:
+    """Ask which of up to KEYS_MAX records of one registry are stored as the caller has them."""
+    request = registry_service_pb2.BatchCompareRecordsRequest(
+        registry=registry,
+        entity_kind=wire.ENTITY_KIND.to_wire(kind),
+        record_ids=record_ids,
+        content_digests=b"".join(digests),
+        resolve=common_pb2.RESOLVE_TIME_LATER if later else common_pb2.RESOLVE_TIME_NOW,
+        at_least_as_fresh=wire.token_to_wire(fresh),
+    )
+
+    def decode(answer: registry_service_pb2.BatchCompareRecordsResponse) -> list[bool]:
+        return list(answer.unchanged)
+
+    return Call("RegistryService", "BatchCompareRecords", request, decode, is_batch=True)
+
+
 def preview(record: SourceRecord, candidate_count_max: int, fresh: str) -> Call[results.Preview]:
     """Ask what an upsert would do."""
     request = registry_service_pb2.PreviewRecordRequest(

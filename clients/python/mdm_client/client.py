@@ -366,6 +366,31 @@ class Client:
         )
         return CrosswalkExport(self, request)
 
+    def batch_compare_records(
+        self,
+        registry: str,
+        kind: EntityKind,
+        record_ids: Sequence[str],
+        digests: Sequence[bytes],
+        *,
+        is_resolved_later: bool = False,
+        fresh: str = "",
+        timeout_s: float | None = None,
+    ) -> list[bool]:
+        """Return for each of any number of records whether it is stored with just these values.
+
+        An upsert of one that is would change nothing, so a load need not send it. `digests` holds the `content_digest`
+        of each record; with `is_resolved_later` one that waits for its golden ID counts as stored.
+        """
+        found: list[bool] = []
+        for start in range(0, len(record_ids), KEYS_MAX):
+            part = slice(start, start + KEYS_MAX)
+            call = calls.batch_compare(
+                registry, kind, record_ids[part], digests[part], later=is_resolved_later, fresh=fresh
+            )
+            found += self.send(call, timeout_s)
+        return found
+
     def ingest(self, operations: Iterable[Operation], load: Load) -> Ingest:
         """Return a load under way: iterate over it for each operation's outcome, in order.
 

@@ -44,9 +44,12 @@ _RETRIED_EXHAUSTED = frozenset({"OVERLOADED", "STREAMS_EXHAUSTED"})
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Store a record. `ordinal` rises through the load, gaps allowed; 0 takes the position in the load."""
+    """Store a record. `ordinal` rises through the load, gaps allowed; 0 takes the position in the load.
 
-    record: SourceRecord
+    Who builds messages anyway hands over the message: it is sent as it is.
+    """
+
+    record: SourceRecord | common_pb2.SourceRecord
     ordinal: int = 0
 
 
@@ -356,4 +359,5 @@ def _message(operation: Operation, ordinal: int) -> registry_service_pb2.IngestO
         case Delete(key=key):
             return registry_service_pb2.IngestOperation(ordinal=ordinal, delete=wire.key_to_wire(key))
         case Upsert(record=record) | (SourceRecord() as record):
-            return registry_service_pb2.IngestOperation(ordinal=ordinal, upsert=wire.record_to_wire(record))
+            message = wire.record_to_wire(record) if isinstance(record, SourceRecord) else record
+            return registry_service_pb2.IngestOperation(ordinal=ordinal, upsert=message)
