@@ -216,19 +216,21 @@ class Configuration(_Strict, frozen=True, dict=True):
         """SHA-256 of the canonical bytes, in lower-case hexadecimal."""
         return hashlib.sha256(self.encode()).hexdigest()
 
+    @cached_property
+    def _kinds(self) -> dict[str, frozenset[KindName]]:
+        return {name: registry.kinds for name, registry in self.registries.items()}
+
     def check(self, registry: str, kind: str) -> None:
         """Pass if the registry is declared and holds records of this kind.
 
         Raises:
             UnknownRegistryError: It is not, or does not.
         """
-        declared = self.registries.get(registry)
-        if declared is None:
+        kinds = self._kinds.get(registry)
+        if kinds is None:
             raise UnknownRegistryError("registry", f"must be one of {', '.join(sorted(self.registries))}")
-        if kind not in declared.kinds:
-            raise UnknownRegistryError(
-                "entity_kind", f"registry {registry} holds {', '.join(sorted(declared.kinds))} only"
-            )
+        if kind not in kinds:
+            raise UnknownRegistryError("entity_kind", f"registry {registry} holds {', '.join(sorted(kinds))} only")
 
     def feed(self, name: str) -> Feed:
         """Return the feed `registry.feed`.

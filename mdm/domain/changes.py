@@ -66,7 +66,7 @@ class ChangeKind(enum.StrEnum):
     """The values of all its records were destroyed."""
 
 
-class GoldenChange(msgspec.Struct, frozen=True, array_like=True):
+class GoldenChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One thing that happened to one golden ID."""
 
     golden_id: GoldenId
@@ -75,7 +75,7 @@ class GoldenChange(msgspec.Struct, frozen=True, array_like=True):
     """The other golden ID that the kind speaks of, if any."""
 
 
-class RecordChange(msgspec.Struct, frozen=True, array_like=True):
+class RecordChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A record that the event is about, with its golden ID before and after; the same where it did not move."""
 
     number: RecordNumber
@@ -83,7 +83,7 @@ class RecordChange(msgspec.Struct, frozen=True, array_like=True):
     after: GoldenId | None
 
 
-class Changes(msgspec.Struct, frozen=True, array_like=True):
+class Changes(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """All that one event changed. Never empty."""
 
     at_us: int

@@ -24,7 +24,7 @@ class Band(enum.StrEnum):
     NONE = "none"
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """How the record compares with one other record."""
 
     number: RecordNumber
@@ -36,7 +36,7 @@ class Evidence(msgspec.Struct, frozen=True):
     """Name of the veto or of what is missing; empty when nothing holds the link back."""
 
 
-class Thresholds(msgspec.Struct, frozen=True):
+class Thresholds(msgspec.Struct, frozen=True, gc=False):
     """The model's decision thresholds, in bits of match weight."""
 
     lead_bits: float
@@ -45,7 +45,7 @@ class Thresholds(msgspec.Struct, frozen=True):
     """Weight that a record with other company must reach before it moves to another golden record."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """A potential match to put before a steward."""
 
     number: RecordNumber
@@ -54,7 +54,7 @@ class Question(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What becomes of the record."""
 
     outcome: Outcome

@@ -66,7 +66,7 @@ class RegroupReason(enum.StrEnum):
     """A re-linkage was taken back where nothing had happened since."""
 
 
-class RecordUpserted(msgspec.Struct, frozen=True, array_like=True, tag="RecordUpserted"):
+class RecordUpserted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordUpserted"):
     """A record came or changed. Without a following `RecordResolved` a new record is pending."""
 
     number: RecordNumber
@@ -79,13 +79,13 @@ class RecordUpserted(msgspec.Struct, frozen=True, array_like=True, tag="RecordUp
     is_new_bearer: bool = False
 
 
-class RecordDeleted(msgspec.Struct, frozen=True, array_like=True, tag="RecordDeleted"):
+class RecordDeleted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordDeleted"):
     """The registry withdrew the record; it leaves its golden record."""
 
     number: RecordNumber
 
 
-class RecordResolved(msgspec.Struct, frozen=True, array_like=True, tag="RecordResolved"):
+class RecordResolved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordResolved"):
     """One record joined `golden_id`, which was minted for it if `is_minted`."""
 
     number: RecordNumber
@@ -97,7 +97,7 @@ class RecordResolved(msgspec.Struct, frozen=True, array_like=True, tag="RecordRe
     match_weight_bits: float | None = None
 
 
-class PotentialMatchOpened(msgspec.Struct, frozen=True, array_like=True, tag="PotentialMatchOpened"):
+class PotentialMatchOpened(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="PotentialMatchOpened"):
     """Two records may be the same; a steward has to say. `left` < `right`."""
 
     left: RecordNumber
@@ -110,7 +110,7 @@ class PotentialMatchOpened(msgspec.Struct, frozen=True, array_like=True, tag="Po
     """The re-linkage run that asked, if any."""
 
 
-class Group(msgspec.Struct, frozen=True, array_like=True):
+class Group(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One cluster after a regrouping: all its members and the ID that it answers under."""
 
     golden_id: GoldenId
@@ -118,7 +118,7 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
     numbers: tuple[RecordNumber, ...]
 
 
-class Former(msgspec.Struct, frozen=True, array_like=True):
+class Former(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a golden ID was before a re-linkage touched it: all that is needed to give it back."""
 
     golden_id: GoldenId
@@ -127,7 +127,7 @@ class Former(msgspec.Struct, frozen=True, array_like=True):
     """Its members; none for an ID that redirected to the one that held its anchor."""
 
 
-class RecordsRegrouped(msgspec.Struct, frozen=True, array_like=True, tag="RecordsRegrouped"):
+class RecordsRegrouped(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordsRegrouped"):
     """Golden records were merged, split or rearranged: `groups` hold every member of each one touched."""
 
     groups: tuple[Group, ...]
@@ -142,20 +142,20 @@ class RecordsRegrouped(msgspec.Struct, frozen=True, array_like=True, tag="Record
     """By a run or a steward: the open questions that it answers: both records stand under one golden ID now."""
 
 
-class AnchorMoved(msgspec.Struct, frozen=True, array_like=True, tag="AnchorMoved"):
+class AnchorMoved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="AnchorMoved"):
     """The golden ID's anchor left it; the oldest remaining member takes its place."""
 
     golden_id: GoldenId
     number: RecordNumber
 
 
-class GoldenIdRetired(msgspec.Struct, frozen=True, array_like=True, tag="GoldenIdRetired"):
+class GoldenIdRetired(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="GoldenIdRetired"):
     """The golden ID lost its last member. It answers for ever and is never refilled."""
 
     golden_id: GoldenId
 
 
-class PotentialMatchClosed(msgspec.Struct, frozen=True, array_like=True, tag="PotentialMatchClosed"):
+class PotentialMatchClosed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="PotentialMatchClosed"):
     """The question no longer stands, because the evidence changed."""
 
     left: RecordNumber
@@ -167,7 +167,7 @@ class PotentialMatchClosed(msgspec.Struct, frozen=True, array_like=True, tag="Po
     detail: str = ""
 
 
-class JudgementMade(msgspec.Struct, frozen=True, array_like=True, tag="JudgementMade"):
+class JudgementMade(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="JudgementMade"):
     """A steward said that two records are the same or different bearers; binds every later decision."""
 
     left: RecordNumber
@@ -183,7 +183,7 @@ class JudgementMade(msgspec.Struct, frozen=True, array_like=True, tag="Judgement
     """The regrouping that the act brought about, if any."""
 
 
-class JudgementWithdrawn(msgspec.Struct, frozen=True, array_like=True, tag="JudgementWithdrawn"):
+class JudgementWithdrawn(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="JudgementWithdrawn"):
     """The steward took the judgement back."""
 
     left: RecordNumber
@@ -191,7 +191,7 @@ class JudgementWithdrawn(msgspec.Struct, frozen=True, array_like=True, tag="Judg
     reason_ids: tuple[int, ...] = ()
 
 
-class ValuePinned(msgspec.Struct, frozen=True, array_like=True, tag="ValuePinned"):
+class ValuePinned(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ValuePinned"):
     """A steward fixed one value of the golden record that holds `number`; the value is in the payload."""
 
     number: RecordNumber
@@ -200,7 +200,7 @@ class ValuePinned(msgspec.Struct, frozen=True, array_like=True, tag="ValuePinned
     reason_ids: tuple[int, ...] = ()
 
 
-class ValueUnpinned(msgspec.Struct, frozen=True, array_like=True, tag="ValueUnpinned"):
+class ValueUnpinned(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ValueUnpinned"):
     """The steward let the value go."""
 
     number: RecordNumber
@@ -208,7 +208,7 @@ class ValueUnpinned(msgspec.Struct, frozen=True, array_like=True, tag="ValueUnpi
     reason_ids: tuple[int, ...] = ()
 
 
-class ClerkChose(msgspec.Struct, frozen=True, array_like=True, tag="ClerkChose"):
+class ClerkChose(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ClerkChose"):
     """At a counter a clerk said which candidate the record is, or that it is none; evidence below a judgement."""
 
     number: RecordNumber
@@ -216,7 +216,7 @@ class ClerkChose(msgspec.Struct, frozen=True, array_like=True, tag="ClerkChose")
     rejected: tuple[RecordNumber, ...] = ()
 
 
-class ConfigurationChanged(msgspec.Struct, frozen=True, array_like=True, tag="ConfigurationChanged"):
+class ConfigurationChanged(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ConfigurationChanged"):
     """Registries, trust or survivorship changed; the content is the artefact of this digest."""
 
     digest: str
@@ -226,7 +226,7 @@ class ConfigurationChanged(msgspec.Struct, frozen=True, array_like=True, tag="Co
     """Why, in the operator's words; no personal data."""
 
 
-class ModelActivated(msgspec.Struct, frozen=True, array_like=True, tag="ModelActivated"):
+class ModelActivated(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ModelActivated"):
     """From here on decisions about this kind use the model of this digest."""
 
     kind: EntityKind
@@ -239,14 +239,14 @@ class ModelActivated(msgspec.Struct, frozen=True, array_like=True, tag="ModelAct
     """Why, in the operator's words; no personal data."""
 
 
-class EpochActivated(msgspec.Struct, frozen=True, array_like=True, tag="EpochActivated"):
+class EpochActivated(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="EpochActivated"):
     """From here on decisions about this kind use the statistics epoch of this digest."""
 
     kind: EntityKind
     digest: str
 
 
-class RelinkCommitStarted(msgspec.Struct, frozen=True, array_like=True, tag="RelinkCommitStarted"):
+class RelinkCommitStarted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RelinkCommitStarted"):
     """Header of a commit: a killed commit resumes behind its last progress."""
 
     run_id: str
@@ -258,7 +258,7 @@ class RelinkCommitStarted(msgspec.Struct, frozen=True, array_like=True, tag="Rel
     """The run that this one takes back, if it is none of its own."""
 
 
-class RelinkProgressed(msgspec.Struct, frozen=True, array_like=True, tag="RelinkProgressed"):
+class RelinkProgressed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RelinkProgressed"):
     """The first `done_count` items of the run's plan are committed, or dropped because something in them changed."""
 
     run_id: str
@@ -266,27 +266,27 @@ class RelinkProgressed(msgspec.Struct, frozen=True, array_like=True, tag="Relink
     dropped_count: int
 
 
-class RelinkCommitFinished(msgspec.Struct, frozen=True, array_like=True, tag="RelinkCommitFinished"):
+class RelinkCommitFinished(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RelinkCommitFinished"):
     """Trailer of a commit."""
 
     run_id: str
     dropped_count: int
 
 
-class LoadProgressed(msgspec.Struct, frozen=True, array_like=True, tag="LoadProgressed"):
+class LoadProgressed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="LoadProgressed"):
     """Rows up to `ordinal` (1-based) of a load are durable: a killed load resumes behind it."""
 
     load_id: str
     ordinal: int
 
 
-class LoadFinished(msgspec.Struct, frozen=True, array_like=True, tag="LoadFinished"):
+class LoadFinished(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="LoadFinished"):
     """The load's last row is durable; the same load id starts from the beginning next time."""
 
     load_id: str
 
 
-class Judge(msgspec.Struct, frozen=True, array_like=True, tag="Judge"):
+class Judge(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Judge"):
     """Say that two records are of the same or of different bearers."""
 
     left: RecordNumber
@@ -294,14 +294,14 @@ class Judge(msgspec.Struct, frozen=True, array_like=True, tag="Judge"):
     verdict: Verdict
 
 
-class Merge(msgspec.Struct, frozen=True, array_like=True, tag="Merge"):
+class Merge(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Merge"):
     """Make two golden records one."""
 
     left: GoldenId
     right: GoldenId
 
 
-class Move(msgspec.Struct, frozen=True, array_like=True, tag="Move"):
+class Move(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Move"):
     """Take a record out of its golden record and put it into another one."""
 
     number: RecordNumber
@@ -326,14 +326,14 @@ class ReviewAnswer(enum.StrEnum):
     REJECT = "reject"
 
 
-class OversizeFound(msgspec.Struct, frozen=True, array_like=True, tag="OversizeFound"):
+class OversizeFound(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="OversizeFound"):
     """A golden record has grown beyond what one bearer's records usually number; a steward has to look."""
 
     golden_id: GoldenId
     member_count: int
 
 
-class MergeProposed(msgspec.Struct, frozen=True, array_like=True, tag="MergeProposed"):
+class MergeProposed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="MergeProposed"):
     """One person wants to join golden records that are too large for one person to join."""
 
     joining: Joining
@@ -345,7 +345,7 @@ class MergeProposed(msgspec.Struct, frozen=True, array_like=True, tag="MergeProp
     reason_ids: tuple[int, ...] = ()
 
 
-class ReviewClaimed(msgspec.Struct, frozen=True, array_like=True, tag="ReviewClaimed"):
+class ReviewClaimed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ReviewClaimed"):
     """The event's actor works on a review until `until_us`, unless it is released before; its rest is over."""
 
     review: int
@@ -353,13 +353,13 @@ class ReviewClaimed(msgspec.Struct, frozen=True, array_like=True, tag="ReviewCla
     until_us: int
 
 
-class ReviewReleased(msgspec.Struct, frozen=True, array_like=True, tag="ReviewReleased"):
+class ReviewReleased(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ReviewReleased"):
     """The review went back to the common queue, from a claim, from rest, or from an escalation."""
 
     review: int
 
 
-class ReviewParked(msgspec.Struct, frozen=True, array_like=True, tag="ReviewParked"):
+class ReviewParked(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ReviewParked"):
     """A steward could not tell; the review rests until `until_us`, or until its evidence changes."""
 
     review: int
@@ -367,14 +367,14 @@ class ReviewParked(msgspec.Struct, frozen=True, array_like=True, tag="ReviewPark
     reason_ids: tuple[int, ...] = ()
 
 
-class ReviewEscalated(msgspec.Struct, frozen=True, array_like=True, tag="ReviewEscalated"):
+class ReviewEscalated(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ReviewEscalated"):
     """The review waits for somebody who may decide more."""
 
     review: int
     reason_ids: tuple[int, ...] = ()
 
 
-class ReviewSettled(msgspec.Struct, frozen=True, array_like=True, tag="ReviewSettled"):
+class ReviewSettled(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ReviewSettled"):
     """A review ended that no judgement ends: a large golden record was accepted, a proposal approved or rejected."""
 
     review: int
@@ -382,7 +382,7 @@ class ReviewSettled(msgspec.Struct, frozen=True, array_like=True, tag="ReviewSet
     reason_ids: tuple[int, ...] = ()
 
 
-class SubjectErased(msgspec.Struct, frozen=True, array_like=True, tag="SubjectErased"):
+class SubjectErased(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="SubjectErased"):
     """A person's values are destroyed: the journal's with this event, every derived copy until `ErasureFinished`.
 
     The events before it in the same transaction have deleted the records and retired the golden IDs.
@@ -398,7 +398,7 @@ class SubjectErased(msgspec.Struct, frozen=True, array_like=True, tag="SubjectEr
     """Why, in the operator's words; no personal data."""
 
 
-class ErasureFinished(msgspec.Struct, frozen=True, array_like=True, tag="ErasureFinished"):
+class ErasureFinished(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ErasureFinished"):
     """No file of the data directory holds the erased values any more."""
 
     seqs: tuple[int, ...]
@@ -439,7 +439,7 @@ Fact = (
 )
 
 
-class Cause(msgspec.Struct, frozen=True, array_like=True):
+class Cause(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Who and what brought a fact about; stands on every event."""
 
     actor: str = ""
@@ -453,7 +453,7 @@ class Cause(msgspec.Struct, frozen=True, array_like=True):
     """Digest of the statistics epoch in force."""
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A fact at its place in the total order.
 
     `seq` is 1-based and without gaps; `at_us` is UTC microseconds and never decreases.

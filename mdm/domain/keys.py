@@ -45,7 +45,7 @@ class EntityKind(enum.StrEnum):
         return "C" if self is EntityKind.CITIZEN else "B"
 
 
-class SourceKey(msgspec.Struct, frozen=True, array_like=True, order=True):
+class SourceKey(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True):
     """The name a registry knows a record by: registry, entity kind, record id."""
 
     registry: str

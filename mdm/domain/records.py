@@ -73,7 +73,7 @@ class RelationType(enum.StrEnum):
     """`identifiers` hold the parent's 10-digit tax code."""
 
 
-class Identifier(msgspec.Struct, frozen=True, array_like=True):
+class Identifier(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One identifier as written, with the field it stood in and how far it is believed."""
 
     type: IdentifierType
@@ -81,7 +81,7 @@ class Identifier(msgspec.Struct, frozen=True, array_like=True):
     assurance: Assurance = Assurance.STATED
 
 
-class Address(msgspec.Struct, frozen=True, array_like=True):
+class Address(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One address line as written; `ward_code` is the official unit code, old or new, or empty."""
 
     kind: AddressKind
@@ -89,7 +89,7 @@ class Address(msgspec.Struct, frozen=True, array_like=True):
     ward_code: str = ""
 
 
-class Relation(msgspec.Struct, frozen=True, array_like=True):
+class Relation(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A relation to someone who may or may not have a record of their own."""
 
     type: RelationType
@@ -101,7 +101,7 @@ class Relation(msgspec.Struct, frozen=True, array_like=True):
     identifiers: tuple[Identifier, ...] = ()
 
 
-class CitizenAttributes(msgspec.Struct, frozen=True, array_like=True, tag="citizen"):
+class CitizenAttributes(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="citizen"):
     """All that the four registries say of a citizen."""
 
     full_name: str = ""
@@ -121,7 +121,7 @@ class CitizenAttributes(msgspec.Struct, frozen=True, array_like=True, tag="citiz
     died_on: str = ""
 
 
-class BusinessAttributes(msgspec.Struct, frozen=True, array_like=True, tag="business"):
+class BusinessAttributes(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="business"):
     """All that the registries say of a business."""
 
     legal_name: str = ""
@@ -143,7 +143,7 @@ class BusinessAttributes(msgspec.Struct, frozen=True, array_like=True, tag="busi
 Attributes = CitizenAttributes | BusinessAttributes
 
 
-class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
+class SourceRecord(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One row of one registry about one bearer.
 
     `updated_at` is the source's own time as written; it orders versions of one record and is otherwise only data.

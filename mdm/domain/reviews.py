@@ -66,7 +66,7 @@ class QueueState(enum.IntEnum):
     """By priority; needs another person than the one who proposed."""
 
 
-class Review(msgspec.Struct, frozen=True, array_like=True):
+class Review(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One thing that stewards are asked. Stands in the state only while its cause does."""
 
     kind: ReviewKind

@@ -31,7 +31,7 @@ def pair_of(one: RecordNumber, other: RecordNumber) -> Pair:
     return (one, other) if one < other else (other, one)
 
 
-class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
+class RecordEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What is known of one source record, apart from its values. Pending: not deleted and without a golden ID."""
 
     registry: str
@@ -56,7 +56,7 @@ class RecordEntry(msgspec.Struct, frozen=True, array_like=True):
     is_erased: bool = False
 
 
-class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
+class GoldenEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One golden ID ever issued: survivor with members, redirect, or retired."""
 
     minted_seq: int
@@ -89,7 +89,7 @@ class GoldenEntry(msgspec.Struct, frozen=True, array_like=True):
     """Of a retired ID: those that redirected to it until then, or the one that it redirected to."""
 
 
-class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
+class PotentialMatch(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An open question to a steward."""
 
     opened_seq: int
@@ -100,7 +100,7 @@ class PotentialMatch(msgspec.Struct, frozen=True, array_like=True):
     """Its review: position at which the pair was first asked about without a pause."""
 
 
-class Judgement(msgspec.Struct, frozen=True, array_like=True):
+class Judgement(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a steward said of two records, and from which event it stands."""
 
     verdict: ev.Verdict

@@ -39,13 +39,13 @@ ENTITY_KIND_COLUMN = "entity_kind"
 """A file may state the kind of each row; a row of one kind then only yields that record."""
 
 
-class UpsertOperation(msgspec.Struct, frozen=True):
+class UpsertOperation(msgspec.Struct, frozen=True, gc=False):
     """Store a record."""
 
     record: SourceRecord
 
 
-class DeleteOperation(msgspec.Struct, frozen=True):
+class DeleteOperation(msgspec.Struct, frozen=True, gc=False):
     """Withdraw a record."""
 
     key: SourceKey
@@ -287,12 +287,19 @@ def _field_reader(name: str, translations: Mapping[str, str]) -> _Reader:
 
 
 def _parts_reader(name: str, separator: str) -> _Reader:
+    if not separator:
+        return lambda columns, _count: [(text,) if text and not text.isspace() else () for text in columns(name)]
     return lambda columns, _count: [tuple(_parts(text, separator)) if text else () for text in columns(name)]
 
 
 def _identifier_reader(declared: IdentifierColumn) -> _Reader:
     type_, assurance = IdentifierType(declared.type), Assurance(declared.assurance)
     pattern = re.compile(declared.pattern) if declared.pattern else None
+    if pattern is None and not declared.separator:
+        return lambda columns, _count: [
+            (Identifier(type_, text, assurance),) if text and not text.isspace() else ()
+            for text in columns(declared.column)
+        ]
 
     def found(text: str) -> Iterator[Identifier]:
         for part in _parts(text, declared.separator):
@@ -354,15 +361,16 @@ class _RelationReader:
         self, key: SourceKey, texts: tuple[str, str, str, str, str], identifiers: tuple[Identifier, ...]
     ) -> tuple[Relation, ...]:
         name, role, group_id, other_id, phone = texts
-        if not identifiers and not any(text.strip() for text in texts):
+        if not identifiers and not any(map(str.strip, texts)):
             return ()
         if self._declared.is_same_record_id:
             # The other record exists only where its name is stated.
             other_id = key.record_id if name.strip() else ""
-        other_id = unicodedata.normalize("NFC", other_id)
-        if len(other_id.encode()) > RECORD_ID_BYTES_MAX:
-            # No record can have such an id, and it must not cost this row its own record.
-            other_id = ""
+        if other_id:
+            other_id = unicodedata.normalize("NFC", other_id)
+            if len(other_id.encode()) > RECORD_ID_BYTES_MAX:
+                # No record can have such an id, and it must not cost this row its own record.
+                other_id = ""
         return (Relation(self._type, name, role or self._declared.role_text, group_id, other_id, phone, identifiers),)
 
 

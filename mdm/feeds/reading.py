@@ -29,7 +29,7 @@ _FOREIGN_LINES_MIN = 10
 """Undecodable lines from which on the file, not the row, is taken to be at fault."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One row as written; `cells` stand in the order of the file's columns."""
 
     line: int

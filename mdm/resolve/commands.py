@@ -40,7 +40,7 @@ class WriteOutcome(enum.StrEnum):
     """A delete of what was never stored, or is deleted already; nothing written."""
 
 
-class GoldenIdChange(msgspec.Struct, frozen=True, array_like=True):
+class GoldenIdChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One affected golden ID and what happened to it."""
 
     golden_id: GoldenId
@@ -48,7 +48,7 @@ class GoldenIdChange(msgspec.Struct, frozen=True, array_like=True):
     successor: GoldenId | None = None
 
 
-class ScoredCandidate(msgspec.Struct, frozen=True, array_like=True):
+class ScoredCandidate(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One candidate record as a reader scored it."""
 
     number: RecordNumber
@@ -56,7 +56,7 @@ class ScoredCandidate(msgspec.Struct, frozen=True, array_like=True):
     levels: tuple[int, ...]
 
 
-class Proposal(msgspec.Struct, frozen=True, array_like=True):
+class Proposal(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A reader's work on one record: the writer scores again only if something it rests on changed since `read_seq`."""
 
     read_seq: int
@@ -70,14 +70,14 @@ class Proposal(msgspec.Struct, frozen=True, array_like=True):
     """Normaliser and specification version; another one makes the proposal void."""
 
 
-class ClerkChoice(msgspec.Struct, frozen=True, array_like=True):
+class ClerkChoice(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a clerk said at the counter: one of the shown candidates, or none of them."""
 
     chosen: GoldenId | None
     shown: tuple[GoldenId, ...] = ()
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True):
+class Request(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Who asks, and under which id a repetition gets the first answer.
 
     An empty `request_id` switches the repetition guard off (streams have their own: load id and ordinal).
@@ -88,7 +88,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     content_hash: bytes = b""
 
 
-class Upsert(msgspec.Struct, frozen=True, array_like=True, tag="Upsert"):
+class Upsert(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Upsert"):
     """Store a record and, unless `is_deferred`, resolve it."""
 
     request: Request
@@ -101,7 +101,7 @@ class Upsert(msgspec.Struct, frozen=True, array_like=True, tag="Upsert"):
     """1-based position in the load; 0 outside of loads."""
 
 
-class Delete(msgspec.Struct, frozen=True, array_like=True, tag="Delete"):
+class Delete(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Delete"):
     """Withdraw a record."""
 
     request: Request
@@ -109,13 +109,13 @@ class Delete(msgspec.Struct, frozen=True, array_like=True, tag="Delete"):
     ordinal: int = 0
 
 
-class FinishLoad(msgspec.Struct, frozen=True, array_like=True, tag="FinishLoad"):
+class FinishLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="FinishLoad"):
     """The load's last row was acknowledged; a later run of the same load id starts from the beginning."""
 
     load_id: str
 
 
-class CommitRelink(msgspec.Struct, frozen=True, array_like=True, tag="CommitRelink"):
+class CommitRelink(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="CommitRelink"):
     """Commit the stored plan of a run."""
 
     request: Request
@@ -124,7 +124,7 @@ class CommitRelink(msgspec.Struct, frozen=True, array_like=True, tag="CommitReli
     """Refused if the plan would change a larger share of the golden IDs."""
 
 
-class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink"):
+class StartRelink(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="StartRelink"):
     """Make a plan; committing it is a command of its own."""
 
     request: Request
@@ -138,14 +138,14 @@ class StartRelink(msgspec.Struct, frozen=True, array_like=True, tag="StartRelink
     """The run that the plan is to take back, instead of linking anew."""
 
 
-class CancelRelink(msgspec.Struct, frozen=True, array_like=True, tag="CancelRelink"):
+class CancelRelink(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="CancelRelink"):
     """Stop a running plan or commit after the component in hand."""
 
     request: Request
     run_id: str
 
 
-class SwitchModel(msgspec.Struct, frozen=True, array_like=True, tag="SwitchModel"):
+class SwitchModel(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="SwitchModel"):
     """Put a model in force that a reader has read, put through the gates and compared."""
 
     request: Request
@@ -158,7 +158,7 @@ class SwitchModel(msgspec.Struct, frozen=True, array_like=True, tag="SwitchModel
     is_rollback: bool = False
 
 
-class SwitchRules(msgspec.Struct, frozen=True, array_like=True, tag="SwitchRules"):
+class SwitchRules(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="SwitchRules"):
     """Put rules of survivorship in force that a reader has read and checked."""
 
     request: Request
@@ -167,7 +167,7 @@ class SwitchRules(msgspec.Struct, frozen=True, array_like=True, tag="SwitchRules
     reason: str = ""
 
 
-class Erase(msgspec.Struct, frozen=True, array_like=True, tag="Erase"):
+class Erase(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Erase"):
     """Destroy a person's or firm's values: of the golden record, or of one record without a golden record."""
 
     request: Request
@@ -179,27 +179,27 @@ class Erase(msgspec.Struct, frozen=True, array_like=True, tag="Erase"):
     """Records that a dry run counted; with another number nothing is erased."""
 
 
-class WithdrawJudgement(msgspec.Struct, frozen=True, array_like=True, tag="WithdrawJudgement"):
+class WithdrawJudgement(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="WithdrawJudgement"):
     """Take a judgement back, with all of its act."""
 
     judgement: int
     """Seq of its event."""
 
 
-class Unmerge(msgspec.Struct, frozen=True, array_like=True, tag="Unmerge"):
+class Unmerge(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Unmerge"):
     """Give a golden ID back that was merged."""
 
     golden_id: GoldenId
 
 
-class Split(msgspec.Struct, frozen=True, array_like=True, tag="Split"):
+class Split(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Split"):
     """Take records out of a golden record and make them one of their own."""
 
     golden_id: GoldenId
     numbers: tuple[RecordNumber, ...]
 
 
-class Pin(msgspec.Struct, frozen=True, array_like=True, tag="Pin"):
+class Pin(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Pin"):
     """Fix the value that a golden record shows for a field."""
 
     golden_id: GoldenId
@@ -207,7 +207,7 @@ class Pin(msgspec.Struct, frozen=True, array_like=True, tag="Pin"):
     value: str
 
 
-class Unpin(msgspec.Struct, frozen=True, array_like=True, tag="Unpin"):
+class Unpin(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Unpin"):
     """Let a fixed value go."""
 
     golden_id: GoldenId
@@ -217,7 +217,7 @@ class Unpin(msgspec.Struct, frozen=True, array_like=True, tag="Unpin"):
 Act = Joining | WithdrawJudgement | Unmerge | Split | Pin | Unpin
 
 
-class Steward(msgspec.Struct, frozen=True, array_like=True, tag="Steward"):
+class Steward(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Steward"):
     """Carry out a steward's act on golden records."""
 
     request: Request
@@ -228,7 +228,7 @@ class Steward(msgspec.Struct, frozen=True, array_like=True, tag="Steward"):
     is_dry_run: bool = False
 
 
-class ReviewFilter(msgspec.Struct, frozen=True, array_like=True):
+class ReviewFilter(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Which reviews are meant; nothing stated means all."""
 
     kinds: tuple[ReviewKind, ...] = ()
@@ -238,7 +238,7 @@ class ReviewFilter(msgspec.Struct, frozen=True, array_like=True):
     skipped: tuple[int, ...] = ()
 
 
-class ClaimReview(msgspec.Struct, frozen=True, array_like=True, tag="ClaimReview"):
+class ClaimReview(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ClaimReview"):
     """Keep a review for oneself for a while."""
 
     request: Request
@@ -248,7 +248,7 @@ class ClaimReview(msgspec.Struct, frozen=True, array_like=True, tag="ClaimReview
     lease_s: int = REVIEW_LEASE_S
 
 
-class ReleaseReview(msgspec.Struct, frozen=True, array_like=True, tag="ReleaseReview"):
+class ReleaseReview(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ReleaseReview"):
     """Give a review back, or hand it to somebody who may decide more."""
 
     request: Request
@@ -257,7 +257,7 @@ class ReleaseReview(msgspec.Struct, frozen=True, array_like=True, tag="ReleaseRe
     reason: str = ""
 
 
-class ResolveReview(msgspec.Struct, frozen=True, array_like=True, tag="ResolveReview"):
+class ResolveReview(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ResolveReview"):
     """Answer a review."""
 
     request: Request
@@ -283,7 +283,7 @@ Command = (
 )
 
 
-class WriteAnswer(msgspec.Struct, frozen=True, array_like=True, tag="WriteAnswer"):
+class WriteAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="WriteAnswer"):
     """What became of an upsert or delete; durable when it arrives."""
 
     outcome: WriteOutcome
@@ -300,14 +300,14 @@ class WriteAnswer(msgspec.Struct, frozen=True, array_like=True, tag="WriteAnswer
     """Weight of the pair that decided; None when nothing came near or nothing was decided."""
 
 
-class RunAnswer(msgspec.Struct, frozen=True, array_like=True, tag="RunAnswer"):
+class RunAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RunAnswer"):
     """A re-linkage run was started, committed or cancelled; its state is a file that readers can watch."""
 
     run_id: str
     seq: int
 
 
-class EraseAnswer(msgspec.Struct, frozen=True, array_like=True, tag="EraseAnswer"):
+class EraseAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="EraseAnswer"):
     """The values are destroyed in the journal; derived copies go next, until `ErasureFinished` names `erasure_seq`."""
 
     seq: int
@@ -316,7 +316,7 @@ class EraseAnswer(msgspec.Struct, frozen=True, array_like=True, tag="EraseAnswer
     is_repeated: bool = False
 
 
-class SwitchAnswer(msgspec.Struct, frozen=True, array_like=True, tag="SwitchAnswer"):
+class SwitchAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="SwitchAnswer"):
     """A model, or rules of survivorship, are in force from `seq` on."""
 
     digest: str
@@ -324,7 +324,7 @@ class SwitchAnswer(msgspec.Struct, frozen=True, array_like=True, tag="SwitchAnsw
     is_repeated: bool = False
 
 
-class RecordGroup(msgspec.Struct, frozen=True, array_like=True):
+class RecordGroup(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A golden record before or after an act."""
 
     golden_id: GoldenId
@@ -333,7 +333,7 @@ class RecordGroup(msgspec.Struct, frozen=True, array_like=True):
     numbers: tuple[RecordNumber, ...]
 
 
-class StewardAnswer(msgspec.Struct, frozen=True, array_like=True, tag="StewardAnswer"):
+class StewardAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="StewardAnswer"):
     """What a steward's act did, or would do."""
 
     seq: int
@@ -355,7 +355,7 @@ class StewardAnswer(msgspec.Struct, frozen=True, array_like=True, tag="StewardAn
     is_repeated: bool = False
 
 
-class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="Refusal"):
+class Refusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Refusal"):
     """An error that belongs to the command alone: class name of `mdm.errors` and its arguments."""
 
     error: str

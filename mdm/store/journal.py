@@ -347,6 +347,7 @@ class Journal(JournalReader):
         with self._guarded():
             row = self._one("SELECT seq, at_us FROM events ORDER BY seq DESC LIMIT 1")
             self._last_seq, self._last_at_us = (0, 0) if row is None else (int(row[0]), int(row[1]))
+            self._last_key_number = int(self._value("SELECT coalesce(max(number), 0) FROM record_keys"))
             self._next_payload_id = 1 + int(self._value("SELECT coalesce(max(payload_id), 0) FROM payloads"))
             self._connection.set_wal_hook(self._note_wal_pages)
 
@@ -415,6 +416,7 @@ class Journal(JournalReader):
             self._last_at_us = batch.at_us
         for number, key in batch.record_keys.items():
             self._remember_key(number, key)
+        self._last_key_number = max(self._last_key_number, *batch.record_keys, 0)
         for number in batch.erased:
             self._keys.pop(number, None)
         if batch.erased or batch.erased_until:
@@ -433,6 +435,11 @@ class Journal(JournalReader):
                 return  # A reader is in the way for the moment; the next commit tries again.
             self._wal_pages = 0
             self._is_wal_to_empty = False
+
+    def record_key(self, number: RecordNumber) -> bytes | None:
+        """Return the record's key, or None before its first payload and after its erasure."""
+        # Nearly every record that comes has a number that is new: that needs no look into the file.
+        return super().record_key(number) if number <= self._last_key_number else None
 
     def take_payload_id(self) -> int:
         """Return an id that no other payload of this journal has; one that is not committed leaves a gap."""

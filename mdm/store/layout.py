@@ -54,7 +54,7 @@ MISSING_VALUE = bytes(NUMBER_BYTES) + bytes((CrosswalkStatus.NOT_FOUND,)) + _NO_
 """Stands for the value of a key under which nothing was ever stored."""
 
 
-class CrosswalkEntry(msgspec.Struct, frozen=True):
+class CrosswalkEntry(msgspec.Struct, frozen=True, gc=False):
     """One row of the crosswalk."""
 
     number: RecordNumber

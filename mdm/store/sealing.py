@@ -23,7 +23,7 @@ _NONCE_BYTES = 12
 _HASH_PERSON = b"mdm payload hash"
 
 
-class SealedPayload(msgspec.Struct, frozen=True):
+class SealedPayload(msgspec.Struct, frozen=True, gc=False):
     """A payload as the journal stores it; `payload_id` and `payload_hash` go into the event that refers to it."""
 
     payload_id: int

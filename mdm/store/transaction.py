@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import lmdb
 
 from mdm.domain.changes import ChangeKind, Changes, apply_noting
 from mdm.domain.events import Event
-from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.reviews import Review
 from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 from mdm.errors import IndexMismatchError
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.store import layout
+from mdm.store.layout import CrosswalkEntry
 from mdm.store.view import APPLIED_SEQ_KEY, Databases, IndexView
 
 
 class IndexTransaction(IndexView):
-    """The one write transaction. Implements `IdentityState`; keeps the crosswalk and the postings in step by itself."""
+    """The one write transaction. Implements `IdentityState`; keeps the crosswalk and the postings in step by itself.
+
+    Entries of records and golden IDs are decoded once and written once, in the order of their keys, at the end or
+    before anything reads past them: a record is put twice while it is stored and resolved, and read some ten times.
+
+    Invariant: `_records` and `_goldens` hold the truth; of what stands in `_dirty_records` and `_dirty_goldens` LMDB
+    holds an older state.
+    """
 
     def __init__(self, txn: lmdb.Transaction[bytes], databases: Databases) -> None:
         """Write through an open transaction; see `Index.write`."""
         super().__init__(txn, databases)
         self._applied_seq = super().applied_seq
+        self._stored_last_number = self._last_number = super().last_number()
+        self._last_raw_number = self._last_of(databases.keys)
+        self._records: dict[RecordNumber, RecordEntry | None] = {}
+        self._goldens: dict[GoldenId, GoldenEntry | None] = {}
+        self._dirty_records: set[RecordNumber] = set()
+        self._dirty_goldens: set[GoldenId] = set()
+        self._numbers: dict[bytes, RecordNumber] = {}
+        """Of source keys that were put here and may not stand in the crosswalk yet."""
 
     @property
     def applied_seq(self) -> int:
@@ -49,17 +65,64 @@ class IndexTransaction(IndexView):
         self._applied_seq = event.seq
         return changes
 
+    def record(self, number: RecordNumber) -> RecordEntry | None:
+        """Return the entry of a record."""
+        if number in self._records:
+            return self._records[number]
+        entry = self._records[number] = super().record(number) if number <= self._stored_last_number else None
+        return entry
+
+    def golden(self, golden_id: GoldenId) -> GoldenEntry | None:
+        """Return the entry of a golden ID in canonical form."""
+        if golden_id in self._goldens:
+            return self._goldens[golden_id]
+        entry = self._goldens[golden_id] = super().golden(golden_id)
+        return entry
+
+    def is_issued(self, golden_id: GoldenId) -> bool:
+        """Return whether the golden ID was ever minted, whatever became of it."""
+        return self.golden(golden_id) is not None
+
+    def last_number(self) -> RecordNumber:
+        """Return the highest record number ever given, 0 before the first."""
+        return self._last_number
+
+    def number_of(self, key: SourceKey) -> RecordNumber | None:
+        """Return the number of a source key, or None if nothing was ever stored under it."""
+        return self._numbers.get(layout.source_key_bytes(key)) or super().number_of(key)
+
+    def crosswalk(self, key: SourceKey) -> CrosswalkEntry | None:
+        """Return what is known under a source key."""
+        self._write_entries()
+        return super().crosswalk(key)
+
+    def lookup_many(self, registry: str, kind: EntityKind, record_ids: Iterable[str]) -> tuple[list[str], list[int]]:
+        """Translate record ids of one registry to golden IDs; see `IndexView.lookup_many`."""
+        self._write_entries()
+        return super().lookup_many(registry, kind, record_ids)
+
+    def payloads(
+        self, registry: str, kind: EntityKind, record_ids: Iterable[str]
+    ) -> Iterator[tuple[int, bytes | None]]:
+        """Yield what is stored under record ids of one registry; see `IndexView.payloads`."""
+        self._write_entries()
+        return super().payloads(registry, kind, record_ids)
+
+    def iter_goldens(self, after: GoldenId | None = None) -> Iterator[tuple[GoldenId, GoldenEntry]]:
+        """Yield golden IDs ever issued, in order, from the one after `after`."""
+        self._write_entries()
+        return super().iter_goldens(after)
+
     def put_record(self, number: RecordNumber, entry: RecordEntry) -> None:
         """Store the entry of a record, and what the crosswalk says of it."""
-        key = layout.number_bytes(number)
-        self._txn.put(key, layout.encode(entry), db=self._db.records)
-        source_key = self._txn.get(key, db=self._db.keys)
-        if source_key is not None:
-            self._put_crosswalk(source_key, number, entry)
+        self._records[number] = entry
+        self._dirty_records.add(number)
+        self._last_number = max(self._last_number, number)
 
     def put_golden(self, golden_id: GoldenId, entry: GoldenEntry) -> None:
         """Store the entry of a golden ID."""
-        self._txn.put(golden_id.encode("ascii"), layout.encode(entry), db=self._db.goldens)
+        self._goldens[golden_id] = entry
+        self._dirty_goldens.add(golden_id)
 
     def put_potential_match(self, pair: Pair, match: PotentialMatch | None) -> None:
         """Store an open question, or remove it with None."""
@@ -95,13 +158,15 @@ class IndexTransaction(IndexView):
             IndexMismatchError: The number already belongs to another source key.
         """
         number_key, source_key = layout.number_bytes(number), layout.source_key_bytes(key)
-        self._txn.put(number_key, payload, db=self._db.raw)
-        known = self._txn.get(number_key, db=self._db.keys)
+        is_last = number > self._last_raw_number
+        self._last_raw_number = max(self._last_raw_number, number)
+        self._txn.put(number_key, payload, append=is_last, db=self._db.raw)
+        known = None if is_last else self._txn.get(number_key, db=self._db.keys)
         if known is None:
-            self._txn.put(number_key, source_key, db=self._db.keys)
-            entry = self.record(number)
-            if entry is not None:
-                self._put_crosswalk(source_key, number, entry)
+            self._txn.put(number_key, source_key, append=is_last, db=self._db.keys)
+            self._numbers[source_key] = number
+            if self.record(number) is not None:
+                self._dirty_records.add(number)
         elif known != source_key:
             raise IndexMismatchError(f"record {number} stands under two source keys")
 
@@ -144,9 +209,11 @@ class IndexTransaction(IndexView):
         source_key = self._txn.pop(number_key, db=self._db.keys)
         if source_key is not None:
             self._txn.delete(source_key, db=self._db.crosswalk)
+            self._numbers.pop(source_key, None)
 
     def finish(self) -> None:
         """Write what is written once; `Index.write` calls it before the commit."""
+        self._write_entries()
         self._txn.put(APPLIED_SEQ_KEY, self._applied_seq.to_bytes(8, "big"), db=self._db.meta)
 
     def _post(self, number_key: bytes, wanted: frozenset[bytes]) -> None:
@@ -165,10 +232,39 @@ class IndexTransaction(IndexView):
                 raise ValueError(f"a posting key has {POSTING_KEY_BYTES} bytes, not {len(key)}")
             self._txn.put(key, number_key, db=holders)
 
-    def _put_crosswalk(self, source_key: bytes, number: RecordNumber, entry: RecordEntry) -> None:
-        value = layout.crosswalk_value(number, entry)
-        if self._txn.get(source_key, db=self._db.crosswalk) != value:
-            self._txn.put(source_key, value, db=self._db.crosswalk)
+    def _iter(self, database: lmdb._Database) -> Iterator[tuple[bytes, bytes]]:
+        self._write_entries()
+        return super()._iter(database)
+
+    def _iter_numbers(
+        self, database: lmdb._Database, start: RecordNumber, stop: RecordNumber | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        self._write_entries()
+        return super()._iter_numbers(database, start, stop)
+
+    def _write_entries(self) -> None:
+        """Bring LMDB's entries, and the crosswalk, up to what was put."""
+        txn, databases = self._txn, self._db
+        rows: list[tuple[bytes, bytes]] = []
+        for number in sorted(self._dirty_records):
+            entry = self._records[number]
+            if entry is not None:
+                key = layout.number_bytes(number)
+                # In order and behind the last one, pages are filled to the brim instead of split in halves.
+                txn.put(key, layout.encode(entry), append=number > self._stored_last_number, db=databases.records)
+                source_key = txn.get(key, db=databases.keys)
+                if source_key is not None:
+                    rows.append((source_key, layout.crosswalk_value(number, entry)))
+        for source_key, value in sorted(rows):
+            txn.put(source_key, value, db=databases.crosswalk)
+        for golden_id in sorted(self._dirty_goldens):
+            golden = self._goldens[golden_id]
+            if golden is not None:
+                txn.put(golden_id.encode("ascii"), layout.encode(golden), db=databases.goldens)
+        self._dirty_records.clear()
+        self._dirty_goldens.clear()
+        self._numbers.clear()
+        self._stored_last_number = self._last_number
 
     def _put_or_delete(self, key: bytes, value: bytes | None, database: lmdb._Database) -> None:
         if value is None:

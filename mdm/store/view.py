@@ -140,8 +140,7 @@ class IndexView:
 
     def last_number(self) -> RecordNumber:
         """Return the highest record number ever given, 0 before the first; the next record gets the one after it."""
-        with self._txn.cursor(self._db.records) as cursor:
-            return layout.number_of(cursor.key()) if cursor.last() else RecordNumber(0)
+        return self._last_of(self._db.records)
 
     def crosswalk(self, key: SourceKey) -> CrosswalkEntry | None:
         """Return what is known under a source key."""
@@ -150,8 +149,8 @@ class IndexView:
 
     def number_of(self, key: SourceKey) -> RecordNumber | None:
         """Return the number of a source key, or None if nothing was ever stored under it."""
-        entry = self.crosswalk(key)
-        return None if entry is None else entry.number
+        value = self._txn.get(layout.source_key_bytes(key), db=self._db.crosswalk)
+        return None if value is None else layout.number_of(value[: layout.NUMBER_BYTES])
 
     def lookup_many(self, registry: str, kind: EntityKind, record_ids: Sequence[str]) -> layout.CrosswalkColumn:
         """Return what is known under many record ids of one registry, in their order. Cost: about 1 us a key."""
@@ -298,6 +297,10 @@ class IndexView:
     def iter_entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield the bytes of one named database, for comparison."""
         yield from self._iter(getattr(self._db, name))
+
+    def _last_of(self, database: lmdb._Database) -> RecordNumber:
+        with self._txn.cursor(database) as cursor:
+            return layout.number_of(cursor.key()) if cursor.last() else NO_NUMBER
 
     def _iter(self, database: lmdb._Database) -> Iterator[tuple[bytes, bytes]]:
         with self._txn.cursor(database) as cursor:
