@@ -128,6 +128,9 @@ INDEX_SPARE_READS = 32
 PROJECTION_CHUNK_EVENTS = 20_000
 """Events of one index transaction in a replay: large enough that commits cost nothing, small enough to resume."""
 
+DESCRIBED_TOGETHER = 500
+"""Records that a rebuild hands to a process at a time: about 50 ms of its time and 1 MB between processes."""
+
 MATCH_CANDIDATES_ANSWERED_MAX = 50
 """Candidates in one answer, and golden IDs that a clerk can have been shown: more than fit on a screen."""
 

@@ -25,7 +25,7 @@ def verify(data: _Data, as_json: _AsJson = False) -> None:
     from mdm.resolve import projection
 
     with progress() as say:
-        report = projection.verify(data, lambda done, whole: say("replay", done, whole))
+        report = projection.verify(data, say)
     show(msgspec.to_builtins(report), as_json=as_json)
     if not report.is_equal:
         raise typer.Exit(ExitCode.FAILED)
@@ -43,5 +43,5 @@ def rebuild(data: _Data, as_json: _AsJson = False) -> None:
     from mdm.resolve import projection
 
     with progress() as say:
-        report = projection.rebuild(data, lambda done, whole: say("rebuild", done, whole))
+        report = projection.rebuild(data, say)
     show(msgspec.to_builtins(report), as_json=as_json)

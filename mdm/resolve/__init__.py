@@ -9,7 +9,8 @@ steward's act → facts), `etags` and `desk` (acts and the review queue in the w
 index), `relation_ends` (who is meant), `relations` and `households`, `previews`, `crosswalk`, `feed`, `reading` (one
 state and all it takes to explain it), `past` (golden IDs as of then) and `reader`, `steward_reader` (reviews and
 judgements to look at), `models` (which one is in force since when; another one) with `model_comparison`, `survivorship`
-(values of golden records, and what other rules change), `projection` (journal → index), and for re-linkage
+(values of golden records, and what other rules change), `describing` (match state by several processes)
+and `projection` (journal → index), and for re-linkage
 `relink_runs` (its files), `relink_room` (what it needs of memory and disk),
 `relink_snapshot` (the records of a kind as files), `relink_bands` (scored pairs → edges and questions),
 `relink_linkage` (records → clusters), `relink_questions` (which stewards get), `relink_plan` (clusters → components),

@@ -6,8 +6,9 @@ never by changing an event.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ import msgspec
 from mdm.domain import events as ev
 from mdm.domain.keys import RecordNumber
 from mdm.errors import IndexMismatchError
-from mdm.limits import PROJECTION_CHUNK_EVENTS
+from mdm.limits import DESCRIBED_TOGETHER, PROJECTION_CHUNK_EVENTS
 from mdm.resolve import relation_state
+from mdm.resolve.describing import Payloads, match_states
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
@@ -26,9 +28,10 @@ from mdm.store.generations import Start, boot_id
 from mdm.store.index import Index, IndexVersions
 from mdm.store.journal import Journal, JournalReader
 from mdm.store.transaction import IndexTransaction
+from mdm.store.view import FIRST_NUMBER
 
-Progress = Callable[[int, int], None]
-"""Called with the seq done and the last seq."""
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, what is done of it and the whole: events of a replay, then records described."""
 
 
 class RebuildReport(msgspec.Struct, frozen=True):
@@ -62,10 +65,35 @@ def project(index: Index, journal: JournalReader, progress: Progress | None = No
         start = view.applied_seq
     for chunk in _chunks(journal.events_with_payloads(start, last_seq)):
         with index.write() as txn:
+            for number in _fold(txn, chunk):
+                derive_match_state(txn, number)
+        if progress is not None:
+            progress("replay", chunk[-1][0].seq, last_seq)
+    return last_seq - start
+
+
+def build(index: Index, journal: JournalReader, progress: Progress | None = None) -> int:
+    """Make an empty index what `project` would make it; returns how many events that took.
+
+    Identity state first; then match state of what is resolved in the end, by all cores; then all postings in order.
+    An index whose building was cut off is of no use. Cost: about 40 µs an event, 0.15 ms a record over all cores.
+    """
+    last_seq = journal.last_seq
+    for chunk in _chunks(journal.events_with_payloads(0, last_seq)):
+        with index.write(is_bulk=True) as txn:
             _fold(txn, chunk)
         if progress is not None:
-            progress(chunk[-1][0].seq, last_seq)
-    return last_seq - start
+            progress("replay", chunk[-1][0].seq, last_seq)
+    with index.read() as view:
+        last_number = view.last_number()
+    for states in match_states(_resolved_payloads(index)):
+        with index.write(is_bulk=True) as txn:
+            for number, features, keys in states:
+                txn.append_match_state(number, features, keys)
+        if progress is not None:
+            progress("records", states[-1][0], last_number)
+    index.post_all()
+    return last_seq
 
 
 def open_index(directory: DataDirectory, journal: JournalReader, progress: Progress | None = None) -> Index:
@@ -117,7 +145,7 @@ def rebuild_generation(directory: DataDirectory, journal: JournalReader, progres
     path = generations.new()
     generations.mark_open(path, boot_id())
     with Index.open(path, versions=index_versions(journal)) as index:
-        project(index, journal, progress)
+        build(index, journal, progress)
         index.sync()
     generations.mark_clean(path)
     generations.swap(path)
@@ -137,7 +165,7 @@ def verify(data: Path, progress: Progress | None = None) -> VerifyReport:
             tempfile.TemporaryDirectory(dir=data, prefix="verify-") as scratch,
         ):
             with Index.open(Path(scratch), versions=index_versions(journal)) as replayed:
-                count = project(replayed, journal, progress)
+                count = build(replayed, journal, progress)
                 found = differences(index, replayed)
             index.sync()
         current = directory.generations.current()
@@ -173,7 +201,8 @@ def _chunks(
         yield chunk
 
 
-def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> None:
+def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> Iterable[RecordNumber]:
+    """Fold identity and relation state; returns the records whose match state may be another one now."""
     touched: dict[RecordNumber, None] = {}
     for event, payload in chunk:
         fact = event.fact
@@ -194,8 +223,24 @@ def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> 
                 touched.update(dict.fromkeys(number for group in fact.groups for number in group.numbers))
             case _:
                 pass
-    for number in touched:
-        derive_match_state(txn, number)
+    return touched
+
+
+def _resolved_payloads(index: Index) -> Iterator[Payloads]:
+    """Yield the payloads of all resolved records, in the order of their numbers, some at a time."""
+    start = FIRST_NUMBER
+    while True:
+        with index.read() as view:
+            resolved = (
+                (number, payload)
+                for number, entry in view.iter_records(start)
+                if entry.golden_id is not None and (payload := view.raw(number)) is not None
+            )
+            frame = list(itertools.islice(resolved, DESCRIBED_TOGETHER))
+        if not frame:
+            return
+        start = RecordNumber(frame[-1][0] + 1)
+        yield frame
 
 
 def derive_match_state(txn: IndexTransaction, number: RecordNumber) -> None:

@@ -437,8 +437,7 @@ class Journal(JournalReader):
             self._is_wal_to_empty = False
 
     def record_key(self, number: RecordNumber) -> bytes | None:
-        """Return the record's key, or None before its first payload and after its erasure."""
-        # Nearly every record that comes has a number that is new: that needs no look into the file.
+        """Return the record's key, or None; of a new number, as nearly every record has, without a look at the file."""
         return super().record_key(number) if number <= self._last_key_number else None
 
     def take_payload_id(self) -> int:
@@ -479,8 +478,7 @@ class Journal(JournalReader):
     def _write(self, batch: Batch) -> None:
         many = self._connection.executemany
         many(
-            "INSERT INTO events VALUES (?, ?, ?)",
-            ((event.seq, event.at_us, encode_body(event)) for event in batch.events),
+            "INSERT INTO events VALUES (?, ?, ?)", ((each.seq, each.at_us, encode_body(each)) for each in batch.events)
         )
         many("INSERT INTO record_keys VALUES (?, ?)", batch.record_keys.items())
         many("INSERT INTO payloads VALUES (?, ?, ?)", ((p.payload_id, p.number, p.sealed) for p in batch.payloads))

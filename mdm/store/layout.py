@@ -154,6 +154,11 @@ def relation_state_value(packed_keys: bytes, stays: bytes) -> bytes:
     return len(packed_keys).to_bytes(_LENGTH_BYTES, "big") + packed_keys + stays
 
 
+def relation_keys(value: bytes) -> bytes:
+    """Return the relation keys of a relation state, one behind the other."""
+    return relation_state(value)[0]
+
+
 def relation_state(value: bytes) -> tuple[bytes, bytes]:
     """Return the two parts of a relation state."""
     end = _LENGTH_BYTES + int.from_bytes(value[:_LENGTH_BYTES], "big")

@@ -28,9 +28,10 @@ class IndexTransaction(IndexView):
     holds an older state.
     """
 
-    def __init__(self, txn: lmdb.Transaction[bytes], databases: Databases) -> None:
+    def __init__(self, txn: lmdb.Transaction[bytes], databases: Databases, *, is_bulk: bool = False) -> None:
         """Write through an open transaction; see `Index.write`."""
         super().__init__(txn, databases)
+        self._is_bulk = is_bulk
         self._applied_seq = super().applied_seq
         self._stored_last_number = self._last_number = super().last_number()
         self._last_raw_number = self._last_of(databases.keys)
@@ -176,6 +177,14 @@ class IndexTransaction(IndexView):
         self._txn.put(number_key, features, db=self._db.features)
         self._post(number_key, frozenset(posting_keys))
 
+    def append_match_state(self, number: RecordNumber, features: bytes, posting_keys: Iterable[bytes]) -> None:
+        """Do the same in bulk, for a record whose number is higher than that of any record with match state."""
+        number_key = layout.number_bytes(number)
+        self._txn.put(number_key, features, append=True, db=self._db.features)
+        packed = b"".join(sorted(frozenset(posting_keys)))
+        if packed:
+            self._txn.put(number_key, packed, append=True, db=self._db.posting_keys)
+
     def drop_match_state(self, number: RecordNumber) -> None:
         """Take the record out of matching: deleted or erased."""
         number_key = layout.number_bytes(number)
@@ -225,11 +234,13 @@ class IndexTransaction(IndexView):
     def _move(
         self, number_key: bytes, known: frozenset[bytes], wanted: frozenset[bytes], holders: lmdb._Database
     ) -> None:
+        if not {POSTING_KEY_BYTES}.issuperset(map(len, wanted)):
+            raise ValueError(f"a posting key has {POSTING_KEY_BYTES} bytes")
+        if self._is_bulk:
+            return
         for key in known - wanted:
             self._txn.delete(key, number_key, db=holders)
         for key in wanted - known:
-            if len(key) != POSTING_KEY_BYTES:
-                raise ValueError(f"a posting key has {POSTING_KEY_BYTES} bytes, not {len(key)}")
             self._txn.put(key, number_key, db=holders)
 
     def _iter(self, database: lmdb._Database) -> Iterator[tuple[bytes, bytes]]:
