@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from benchmarks.quality.datasets import Candidates, Numbers, Truth
 from benchmarks.quality.intervals import Estimate, wilson
+from mdm.linkage.candidate_pairs import distinct, pairs_by_rule, pairs_of_codes
 
 
 class RuleQuality(NamedTuple):
@@ -69,38 +69,20 @@ def candidates_of_snapshot(snapshot: Path, rule_names: tuple[str, ...], reach: i
     """Return the pairs that the posting keys of a snapshot make, as the batch engine makes them.
 
     Args:
-        snapshot: As `mdm.linkage.snapshot` writes it, its records in the order of their numbers.
+        snapshot: As `mdm.linkage.snapshot` writes it, its records numbered from 1.
         rule_names: By rule index, the first byte of a posting key.
         reach: Holders of a key before it that a record meets.
     """
-    lists = pq.read_table(snapshot, columns=["posting_keys"]).column(0).combine_chunks()
-    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    keys = _key_bytes(lists)
-    holders = np.repeat(np.arange(len(lengths)), lengths)
-    hashes = np.ascontiguousarray(keys[:, 1:]).view(">u8").ravel().astype(np.uint64)
+    record_count = pq.ParquetFile(snapshot).metadata.num_rows
     codes: Numbers = np.empty(0, np.int64)
     rules: Numbers = np.empty(0, np.int64)
-    largest, truncated = [], []
-    for rule in range(len(rule_names)):
-        is_rule = keys[:, 0] == rule
-        blocks, sizes = np.unique(hashes[is_rule], return_inverse=True, return_counts=True)[1:]
-        largest.append(int(sizes.max(initial=0)))
-        truncated.append(int(np.sum(sizes > reach + 1)))
-        left, right = pairs_within(blocks.astype(np.int64), reach)
-        numbers = holders[is_rule]
-        made = np.unique(pair_codes(numbers[left], numbers[right], len(lengths)))
-        codes, rules = _merged(codes, rules, made, 1 << rule)
-    left, right = np.divmod(codes, len(lengths))
+    largest, truncated = [0] * len(rule_names), [0] * len(rule_names)
+    for pairs in pairs_by_rule(snapshot, reach):
+        largest[pairs.rule], truncated[pairs.rule] = pairs.largest_block, pairs.truncated_keys
+        left, right = pairs_of_codes(distinct(pairs.codes))
+        codes, rules = _merged(codes, rules, pair_codes(left - 1, right - 1, record_count), 1 << pairs.rule)
+    left, right = np.divmod(codes, record_count)
     return Candidates(left, right, rules, rule_names, tuple(largest), tuple(truncated))
-
-
-def _key_bytes(lists: object) -> NDArray[np.uint8]:
-    """Return the keys of a list column as rows of bytes, without a Python object for each."""
-    values = lists.flatten()  # type: ignore[attr-defined]
-    width = values.type.byte_width
-    _, data = values.buffers()
-    first = values.offset * width
-    return np.frombuffer(data, np.uint8)[first : first + len(values) * width].reshape(-1, width)
 
 
 def _merged(codes: Numbers, rules: Numbers, made: Numbers, bit: int) -> tuple[Numbers, Numbers]:

@@ -6,6 +6,7 @@ an atom false. SQL's third truth value therefore never changes an outcome, and b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 import msgspec
@@ -160,13 +161,33 @@ def any_of(*parts: Predicate) -> Or:
 
 def sql(predicate: Predicate) -> str:
     """Return DuckDB SQL over `<column>_l` and `<column>_r`; NULL in it means false."""
+    return _rendered(predicate, _atom_sql)
+
+
+def guarded_sql(predicate: Predicate) -> str:
+    """Return SQL of the same truth as `sql`, which asks what is cheap before what is dear.
+
+    DuckDB takes 5 µs for a Damerau-Levenshtein distance and a tenth of it for Levenshtein's, which is never more than
+    twice as large, for a swap is two of its edits.
+    """
+    return _rendered(predicate, _guarded_atom_sql)
+
+
+def _rendered(predicate: Predicate, atom: Callable[[Atom], str]) -> str:
     match predicate:
         case And(parts):
-            return "(" + " AND ".join(sql(part) for part in parts) + ")"
+            return "(" + " AND ".join(_rendered(part, atom) for part in parts) + ")"
         case Or(parts):
-            return "(" + " OR ".join(sql(part) for part in parts) + ")"
+            return "(" + " OR ".join(_rendered(part, atom) for part in parts) + ")"
         case _:
-            return _atom_sql(predicate)
+            return atom(predicate)
+
+
+def _guarded_atom_sql(atom: Atom) -> str:
+    if isinstance(atom, DamerauWithin):
+        guard = LevenshteinWithin(atom.column, 2 * atom.distance)
+        return f"({_atom_sql(guard)} AND {_atom_sql(atom)})"
+    return _atom_sql(atom)
 
 
 def _atom_sql(atom: Atom) -> str:

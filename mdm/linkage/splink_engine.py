@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,19 +19,20 @@ from numpy.typing import NDArray
 from splink import DuckDBAPI, Linker
 
 from mdm.limits import CANDIDATES_PER_KEY_MAX
+from mdm.linkage.candidate_pairs import candidate_pairs, pairs_of_codes
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model
+from mdm.linkage.predicates import columns, guarded_sql
 from mdm.linkage.specification import Specification, learned_parameters
 
-CHUNK_PAIRS = 10_000_000
-"""Candidate pairs made at a time, repeats included, four of five: what a killed prediction loses, some 10 s."""
+CHUNK_PAIRS = 2_000_000
+"""Candidate pairs scored at a time: what a killed prediction loses, some 10 s."""
 
 MEMORY_LIMIT_DEFAULT = "2GB"
 """For DuckDB's buffers, as it reads it; beyond it, it spills to disk. The process takes 0.2 to 0.4 GB more."""
 
-_CANDIDATE_PAIRS = "candidate_pairs"
 _REPORT = "prediction_report"
-"""Names under which Parquet files carry what is known of their rows."""
+"""Name under which a Parquet file of pairs carries what is known of them."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage, the units done and the units in all."""
@@ -75,10 +77,11 @@ class Workspace:
         self.connection = connection
         self.specification = specification
         self.api = _Api(connection, specification)
-        columns = ", ".join(f'"{field}"' for field in specification.features_type.__struct_fields__)
-        # Splink joins whole records; the keys stay out of them.
+        self.columns = _columns_read(specification)
+        """Features that Splink reads; it joins whole records, so that the others stay out of them."""
+        listed = ", ".join(f'"{column}"' for column in self.columns)
         self.run(
-            f"CREATE TABLE records AS SELECT number, {columns} FROM read_parquet(?)",  # noqa: S608 - Our own columns.
+            f"CREATE TABLE records AS SELECT number, {listed} FROM read_parquet(?)",  # noqa: S608 - Our own columns.
             [str(snapshot)],
         )
         self.records = self.api.register("records", dataset_display_name="snapshot")
@@ -92,10 +95,17 @@ class Workspace:
         ((number,),) = self.run(query)
         return int(number)
 
+    def put(self, table: str, rows: pa.Table, select: str = "*") -> None:
+        """Make or replace a table from rows, or from what `select` makes of each."""
+        self.connection.register("arrow_rows", rows)
+        self.run(f"CREATE OR REPLACE TABLE {table} AS SELECT {select} FROM arrow_rows")  # noqa: S608 - Names of our own.
+        self.connection.unregister("arrow_rows")
+
     def linker(self, settings: dict[str, Any], epoch: StatisticsEpoch) -> Linker:
         """Return a Splink linker whose term frequencies are the epoch's."""
         # The settings are our own and proven by the parity of both engines; Splink takes 0.2 s to check them.
-        linker = Linker(self.records, settings, validate_settings=False, log_level=logging.ERROR)
+        guarded = _guarded(settings, self.specification)
+        linker = Linker(self.records, guarded, validate_settings=False, log_level=logging.ERROR)
         known = learned_parameters(settings)
         for column, (comparison, level) in self.specification.term_frequency_levels.items():
             _, u = known[comparison.name, level.label]
@@ -112,11 +122,33 @@ class Workspace:
             value
             for (value,) in self.run(f'SELECT DISTINCT "{column}" FROM records WHERE "{column}" IS NOT NULL')  # noqa: S608
         ]
-        columns = {column: pa.array(values, pa.string()), f"tf_{column}": pa.array(frequencies(values), pa.float64())}
-        arrow = pa.table(columns)
-        self.connection.register("arrow_frequencies", arrow)
-        self.run(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM arrow_frequencies")  # noqa: S608
-        self.connection.unregister("arrow_frequencies")
+        shares = pa.array(frequencies(values), pa.float64())
+        self.put(table, pa.table({column: pa.array(values, pa.string()), f"tf_{column}": shares}))
+
+
+def _columns_read(specification: Specification) -> tuple[str, ...]:
+    compared = [
+        column
+        for comparison in specification.comparisons
+        for level in comparison.levels
+        if level.predicate is not None
+        for column in columns(level.predicate)
+    ]
+    return tuple(
+        dict.fromkeys([*compared, *specification.term_frequency_levels, *chain(*specification.training_rules)])
+    )
+
+
+def _guarded(settings: dict[str, Any], specification: Specification) -> dict[str, Any]:
+    """Return the settings with conditions of the same truth that DuckDB evaluates faster."""
+    comparisons = []
+    for stated, comparison in zip(settings["comparisons"], specification.comparisons, strict=True):
+        levels = [
+            known if level.predicate is None else known | {"sql_condition": guarded_sql(level.predicate)}
+            for known, level in zip(stated["comparison_levels"], comparison.levels, strict=True)
+        ]
+        comparisons.append(stated | {"comparison_levels": levels})
+    return settings | {"comparisons": comparisons}
 
 
 @contextmanager
@@ -178,118 +210,63 @@ def predict(
     parts.mkdir(exist_ok=True)
     with open_workspace(snapshot, specification, memory_limit) as workspace:
         linker = workspace.linker(settings, epoch)
-        estimate, truncated_keys = _prepare_keys(workspace, snapshot)
-        chunks = 1 + estimate // CHUNK_PAIRS
-        for chunk in range(chunks):
-            part = parts / f"{chunk:05}-of-{chunks:05}.parquet"
+        pairs, truncated_keys = candidate_pairs(snapshot, CANDIDATES_PER_KEY_MAX)
+        report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
+        chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
+        for chunk, codes in enumerate(chunks):
+            part = parts / f"{chunk:05}-of-{len(chunks):05}.parquet"
             if not part.exists():
-                _score_chunk(workspace, linker, (chunk, chunks), threshold_bits, part)
+                _score_chunk(workspace, linker, codes, threshold_bits, report, part)
             if progress is not None:
-                progress("score", chunk + 1, chunks)
-        records = workspace.count("SELECT count(*) FROM records")
-    return _join(sorted(parts.glob("*.parquet")), output, PredictionReport(records, 0, 0, truncated_keys))
-
-
-def _prepare_keys(workspace: Workspace, snapshot: Path) -> tuple[int, int]:
-    """Find who holds which key; return the pairs that all keys make, repeats included, and the truncated keys.
-
-    Almost all keys have few holders, who all meet: they need no order. The holders of the others are numbered.
-    """
-    cap = CANDIDATES_PER_KEY_MAX
-    workspace.run(
-        "CREATE TABLE keys AS SELECT number, unnest(posting_keys) AS key FROM read_parquet(?)", [str(snapshot)]
-    )
-    workspace.run("CREATE TABLE shared AS SELECT key, count(*) AS held FROM keys GROUP BY key HAVING count(*) > 1")
-    workspace.run(
-        f"CREATE TABLE holders AS SELECT number, key FROM keys JOIN shared USING (key) WHERE held <= {cap} + 1"  # noqa: S608
-    )
-    workspace.run(
-        f"""
-        CREATE TABLE crowds AS
-        SELECT number, key, row_number() OVER (PARTITION BY key ORDER BY number) AS place
-        FROM keys JOIN shared USING (key) WHERE held > {cap} + 1
-        """  # noqa: S608
-    )
-    few = workspace.count(
-        f"SELECT coalesce(sum(held * (held - 1) // 2), 0) FROM shared WHERE held <= {cap} + 1"  # noqa: S608
-    )
-    many = workspace.count(f"SELECT coalesce(sum(least(place - 1, {cap})), 0) FROM crowds")  # noqa: S608
-    truncated = workspace.count(f"SELECT count(*) FROM shared WHERE held > {cap} + 1")  # noqa: S608
-    workspace.run("DROP TABLE keys")
-    workspace.run("DROP TABLE shared")
-    return few + many, truncated
-
-
-def _block(workspace: Workspace, chunk: int, chunks: int) -> int:
-    """Make the candidate pairs of one chunk.
-
-    A record meets the last `CANDIDATES_PER_KEY_MAX` holders of a key before it, which is whom it would have met online.
-    In a crowd a join over the key alone would look at all pairs of its holders; those in reach lie in one stretch of
-    places or in the next, so that the cost grows with the holders, not with their square.
-    """
-    reach = CANDIDATES_PER_KEY_MAX
-    workspace.run(
-        f"""
-        CREATE OR REPLACE TABLE pairs_{chunk} AS
-        SELECT DISTINCT '0' AS match_key, join_key_l, join_key_r FROM (
-            SELECT l.number AS join_key_l, r.number AS join_key_r
-            FROM holders AS l JOIN holders AS r ON l.key = r.key
-            WHERE l.number < r.number AND l.number % {chunks} = {chunk}
-            UNION ALL
-            SELECT l.number, r.number
-            FROM (SELECT *, place // {reach} AS stretch FROM crowds) AS l
-            JOIN (SELECT *, unnest([place // {reach}, place // {reach} - 1]) AS stretch FROM crowds) AS r
-            ON l.key = r.key AND l.stretch = r.stretch
-            WHERE l.place < r.place AND r.place - l.place <= {reach} AND l.number % {chunks} = {chunk}
-        )
-        """  # noqa: S608 - Numbers of our own.
-    )
-    return workspace.count(f"SELECT count(*) FROM pairs_{chunk}")  # noqa: S608
+                progress("score", chunk + 1, len(chunks))
+    _join(sorted(parts.glob("*.parquet")), output)
+    return _report_of(output)
 
 
 def _score_chunk(
     workspace: Workspace,
     linker: Linker,
-    place: tuple[int, int],
+    codes: NDArray[np.int64],
     threshold_bits: float,
+    report: PredictionReport,
     part: Path,
 ) -> None:
-    """Write the scored pairs of one of so many chunks; the file appears only when it is whole."""
-    chunk, chunks = place
-    candidate_pairs = _block(workspace, chunk, chunks)
-    pairs = workspace.api.register(f"pairs_{chunk}", dataset_display_name=f"candidates_{chunk}")
-    linker.table_management.register_blocked_pairs_for_predict(pairs)
+    """Write the scored pairs of some candidates; the file appears only when it is whole."""
+    left, right = pairs_of_codes(codes)
+    workspace.put("candidates", pa.table({"join_key_l": left, "join_key_r": right}), "*, '0' AS match_key")
+    name = f"candidates_{part.stem.replace('-', '_')}"
+    linker.table_management.register_blocked_pairs_for_predict(
+        workspace.api.register("candidates", dataset_display_name=name)
+    )
     predictions = linker.inference.predict(threshold_match_weight=threshold_bits, warning_mode="never")
     temporary = part.with_suffix(".tmp")
     workspace.run(
         f"COPY (SELECT * FROM {predictions.physical_name} ORDER BY 1, 2) TO '{temporary}' "  # noqa: S608
-        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_CANDIDATE_PAIRS}: '{candidate_pairs}'}})"
+        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_REPORT}: '{msgspec.json.encode(report).decode()}'}})"
     )
     temporary.rename(part)
     predictions.drop_table_from_database_and_remove_from_cache()
-    workspace.run(f"DROP TABLE IF EXISTS pairs_{chunk} CASCADE")
 
 
-def _join(parts: list[Path], output: Path, report: PredictionReport) -> PredictionReport:
-    """Put the chunks into one file, with the report on it, and remove them."""
-    candidate_pairs = kept_pairs = 0
-    temporary = output.with_suffix(".tmp")
-    with pq.ParquetWriter(temporary, pq.read_schema(parts[0]).remove_metadata(), compression="zstd") as writer:
+def _join(parts: list[Path], output: Path) -> None:
+    """Put the chunks into one file, and remove them."""
+    first, *others = parts
+    if others:
+        temporary = output.with_suffix(".tmp")
+        with pq.ParquetWriter(temporary, pq.read_schema(first), compression="zstd") as writer:
+            for part in parts:
+                with pq.ParquetFile(part) as file:
+                    for group in range(file.num_row_groups):
+                        writer.write_table(file.read_row_group(group))
+        temporary.rename(output)
         for part in parts:
-            with pq.ParquetFile(part) as file:
-                candidate_pairs += int(file.metadata.metadata[_CANDIDATE_PAIRS.encode()])
-                kept_pairs += file.metadata.num_rows
-                for group in range(file.num_row_groups):
-                    writer.write_table(file.read_row_group(group).replace_schema_metadata(None))
-        report = msgspec.structs.replace(report, candidate_pairs=candidate_pairs, kept_pairs=kept_pairs)
-        writer.add_key_value_metadata({_REPORT: msgspec.json.encode(report).decode()})
-    temporary.rename(output)
-    for part in parts:
-        part.unlink()
-    parts[0].parent.rmdir()
-    return report
+            part.unlink()
+    else:
+        first.rename(output)
+    first.parent.rmdir()
 
 
 def _report_of(output: Path) -> PredictionReport:
     with pq.ParquetFile(output) as file:
-        return msgspec.json.decode(file.metadata.metadata[_REPORT.encode()], type=PredictionReport)
+        report = msgspec.json.decode(file.metadata.metadata[_REPORT.encode()], type=PredictionReport)
+        return msgspec.structs.replace(report, kept_pairs=file.metadata.num_rows)

@@ -31,7 +31,7 @@ from mdm.linkage.gates import (
     purified,
 )
 from mdm.linkage.model import Model, Provenance
-from mdm.linkage.predicates import sql
+from mdm.linkage.predicates import guarded_sql
 from mdm.linkage.specification import Parameters, learned_parameters, splink_settings
 from mdm.linkage.splink_engine import MEMORY_LIMIT_DEFAULT, Progress, Workspace, open_workspace
 
@@ -186,8 +186,7 @@ def count_levels(workspace: Workspace, seed: int, pair_count: int = COUNT_PAIRS)
         "SELECT number, row_number() OVER (ORDER BY hash(number, ?), number) - 1 AS place FROM records",
         [seed],
     )
-    fields = workspace.specification.features_type.__struct_fields__
-    sides = ", ".join(f'{side}."{field}" AS "{field}_{side}"' for side in ("l", "r") for field in fields)
+    sides = ", ".join(f'{side}."{column}" AS "{column}_{side}"' for side in ("l", "r") for column in workspace.columns)
     workspace.run(
         f"""
         CREATE OR REPLACE TABLE counted AS
@@ -214,7 +213,7 @@ def count_levels(workspace: Workspace, seed: int, pair_count: int = COUNT_PAIRS)
 
 def _level_sql(comparison: Comparison) -> str:
     arms = " ".join(
-        f"WHEN {sql(level.predicate)} THEN {'NULL' if level.is_missing else repr(level.label)}"
+        f"WHEN {guarded_sql(level.predicate)} THEN {'NULL' if level.is_missing else repr(level.label)}"
         for level in comparison.levels
         if level.predicate is not None
     )

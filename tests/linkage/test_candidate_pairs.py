@@ -1,0 +1,58 @@
+"""Candidate pairs are exactly those that share a posting key, and in a crowd those within reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdm.linkage.candidate_pairs import candidate_pairs, distinct, pairs_by_rule, pairs_of_codes
+
+KEYS = st.tuples(st.integers(0, 2), st.sampled_from([b"same", b"other", b"third"])).map(
+    # Rules share hashes: the rule is part of the key.
+    lambda key: key[0].to_bytes(1, "big") + key[1].rjust(8, b"-")
+)
+RECORDS = st.dictionaries(st.integers(1, 10_000), st.none() | st.sets(KEYS, max_size=4), max_size=25)
+
+
+def written(path: Path, records: dict[int, Any]) -> Path:
+    numbers, keys = list(records), [None if each is None else sorted(each) for each in records.values()]
+    table = {"number": pa.array(numbers, pa.int64()), "posting_keys": pa.array(keys, pa.list_(pa.binary(9)))}
+    pq.write_table(pa.table(table), path, row_group_size=7)
+    return path
+
+
+@given(RECORDS, st.integers(1, 6))
+@settings(max_examples=150, deadline=None)
+def test_pairs_are_those_that_share_a_key_within_reach(
+    tmp_path_factory: Any, records: dict[int, set[bytes] | None], reach: int
+) -> None:
+    holders: dict[bytes, list[int]] = {}
+    for number in sorted(records):
+        for key in records[number] or ():
+            holders.setdefault(key, []).append(number)
+    expected = {
+        (left, right)
+        for numbers in holders.values()
+        for place, right in enumerate(numbers)
+        for left in numbers[max(place - reach, 0) : place]
+    }
+    path = written(tmp_path_factory.mktemp("snapshot") / "records.parquet", records)
+    codes, truncated_keys = candidate_pairs(path, reach)
+    left, right = pairs_of_codes(codes)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == sorted(expected)
+    assert truncated_keys == sum(len(numbers) > reach + 1 for numbers in holders.values())
+    by_rule = {pairs.rule: pairs for pairs in pairs_by_rule(path, reach)}
+    assert by_rule.keys() == {key[0] for key in holders}
+    for rule, pairs in by_rule.items():
+        assert pairs.largest_block == max(len(held) for key, held in holders.items() if key[0] == rule)
+
+
+def test_distinct_values_are_ascending_and_stand_once() -> None:
+    assert distinct(np.array([3, 1, 3, 2, 1], np.int64)).tolist() == [1, 2, 3]
+    assert distinct(np.empty(0, np.int64)).tolist() == []
