@@ -15,19 +15,18 @@ from typing import Any
 
 import msgspec
 
-from mdm.cli.attributes import client_record
 from mdm.config import Configuration
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import SourceRecord
 from mdm.feeds.mapping import RowMapper, UpsertOperation
 from mdm.feeds.reading import Row, open_feed
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
+from mdm.server.wire_records import record_message
 from mdm.store.data_directory import VERSION
 from mdm.store.layout import LAYOUT_VERSION
 from mdm.synth.city import write_city
 from mdm.synth.feeds import COLUMNS
 from mdm.v1 import common_pb2 as common
-from mdm_client.wire import record_to_wire
 from tests.serving import running_server
 
 Say = Callable[[str], None]
@@ -74,7 +73,7 @@ def _records(city: City, feed: str, count: int) -> tuple[SourceRecord, ...]:
 
 @cache
 def _wire_records(city: City, feed: str, count: int) -> tuple[common.SourceRecord, ...]:
-    return tuple(record_to_wire(client_record(record)) for record in _records(city, feed, count))
+    return tuple(record_message(record) for record in _records(city, feed, count))
 
 
 def city_in(directory: Path, citizens: int, seed: int) -> City:

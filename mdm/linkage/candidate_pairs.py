@@ -44,7 +44,8 @@ def pairs_of_codes(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray
 def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return each value once, ascending. Sorts in place: 10 ns a value, against 100 of `np.unique` with its hashes."""
     values.sort()
-    return values[np.concatenate((np.ones(min(len(values), 1), np.bool_), values[1:] != values[:-1]))]
+    is_first: NDArray[np.bool_] = np.concatenate((np.ones(min(len(values), 1), np.bool_), values[1:] != values[:-1]))
+    return values[is_first]
 
 
 def candidate_pairs(snapshot: Path, reach: int) -> tuple[NDArray[np.int64], int]:

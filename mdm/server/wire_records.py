@@ -215,7 +215,9 @@ def _relation_message(relation: Relation) -> common.Relation:
 def _identifiers(messages: Sequence[common.Identifier]) -> tuple[Identifier, ...]:
     if not messages:
         return ()
-    return tuple([Identifier(IDENTIFIER_TYPES[each.type], each.value, _ASSURANCES[each.assurance]) for each in messages])
+    return tuple(
+        [Identifier(IDENTIFIER_TYPES[each.type], each.value, _ASSURANCES[each.assurance]) for each in messages]
+    )
 
 
 def _addresses(messages: Sequence[common.Address]) -> tuple[Address, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import lmdb
 
@@ -97,8 +97,8 @@ class IndexTransaction(IndexView):
         self._write_entries()
         return super().crosswalk(key)
 
-    def lookup_many(self, registry: str, kind: EntityKind, record_ids: Iterable[str]) -> tuple[list[str], list[int]]:
-        """Translate record ids of one registry to golden IDs; see `IndexView.lookup_many`."""
+    def lookup_many(self, registry: str, kind: EntityKind, record_ids: Sequence[str]) -> layout.CrosswalkColumn:
+        """Return what is known under many record ids of one registry; see `IndexView.lookup_many`."""
         self._write_entries()
         return super().lookup_many(registry, kind, record_ids)
 

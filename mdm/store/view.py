@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from typing import NamedTuple, cast
 
@@ -170,9 +170,9 @@ class IndexView:
         for record_id in record_ids:
             value = get(prefix + record_id.encode(), db=crosswalk)
             if value is None:
-                yield CrosswalkStatus.NOT_FOUND, None
+                yield layout.CrosswalkStatus.NOT_FOUND, None
             else:
-                yield value[_STATUS_OFFSET], get(value[: layout.NUMBER_BYTES], db=raw)
+                yield value[layout.STATUS_OFFSET], get(value[: layout.NUMBER_BYTES], db=raw)
 
     def key_of(self, number: RecordNumber) -> SourceKey | None:
         """Return the source key of a record, or None after its erasure."""
