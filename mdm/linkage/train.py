@@ -179,6 +179,8 @@ def count_levels(workspace: Workspace, seed: int, pair_count: int = COUNT_PAIRS)
     records = workspace.count("SELECT count(*) FROM records")
     # Records in an order that says nothing, each paired with those some random distances further on.
     distances = np.random.default_rng(seed).permutation(np.arange(1, (records + 1) // 2))[: -(-pair_count // records)]
+    # Values of a whole city joined to themselves would not fit into memory.
+    firsts = min(records, -(-pair_count // max(len(distances), 1)))
     comparisons = workspace.specification.comparisons
     levels = ", ".join(f'{_level_sql(comparison)} AS "{comparison.name}"' for comparison in comparisons)
     workspace.run(
@@ -196,6 +198,7 @@ def count_levels(workspace: Workspace, seed: int, pair_count: int = COUNT_PAIRS)
             JOIN places AS other ON other.place = (one.place + further.distance) % {records}
             JOIN records AS l ON l.number = one.number
             JOIN records AS r ON r.number = other.number
+            WHERE one.place < {firsts}
         )
         """,  # noqa: S608 - Our own predicates and numbers.
         [[int(distance) for distance in distances]],
