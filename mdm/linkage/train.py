@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from splink import Linker
 from splink.internals.constants import LEVEL_NOT_OBSERVED_TEXT
 
@@ -176,32 +177,32 @@ def count_levels(workspace: Workspace, seed: int, pair_count: int = COUNT_PAIRS)
         seed: Of the pairs.
         pair_count: About how many; fewer if the records have fewer.
     """
-    records = workspace.count("SELECT count(*) FROM records")
     # Records in an order that says nothing, each paired with those some random distances further on.
-    distances = np.random.default_rng(seed).permutation(np.arange(1, (records + 1) // 2))[: -(-pair_count // records)]
-    # Values of a whole city joined to themselves would not fit into memory.
-    firsts = min(records, -(-pair_count // max(len(distances), 1)))
+    ordered = workspace.run("SELECT number FROM records ORDER BY hash(number, ?), number", [seed])
+    numbers = np.array([number for (number,) in ordered], np.int64)
+    distances = np.random.default_rng(seed).permutation(np.arange(1, (len(numbers) + 1) // 2))
+    distances = distances[: -(-pair_count // len(numbers))]
+    firsts = np.arange(min(len(numbers), -(-pair_count // max(len(distances), 1))))
+    others = (firsts[:, None] + distances) % len(numbers)
+    drawn = {"number_l": np.repeat(numbers[firsts], len(distances)), "number_r": numbers[others].ravel()}
+    workspace.put("drawn_pairs", pa.table(drawn))
+    # A city's values joined to themselves are more than memory holds, and DuckDB would not draw first by itself.
+    workspace.run(
+        "CREATE OR REPLACE TABLE drawn AS SELECT * FROM records WHERE number IN "
+        "(SELECT number_l FROM drawn_pairs UNION SELECT number_r FROM drawn_pairs)"
+    )
     comparisons = workspace.specification.comparisons
     levels = ", ".join(f'{_level_sql(comparison)} AS "{comparison.name}"' for comparison in comparisons)
-    workspace.run(
-        "CREATE OR REPLACE TABLE places AS "
-        "SELECT number, row_number() OVER (ORDER BY hash(number, ?), number) - 1 AS place FROM records",
-        [seed],
-    )
     sides = ", ".join(f'{side}."{column}" AS "{column}_{side}"' for side in ("l", "r") for column in workspace.columns)
     workspace.run(
         f"""
         CREATE OR REPLACE TABLE counted AS
         SELECT {levels} FROM (
-            SELECT {sides}
-            FROM places AS one, (SELECT unnest(?) AS distance) AS further
-            JOIN places AS other ON other.place = (one.place + further.distance) % {records}
-            JOIN records AS l ON l.number = one.number
-            JOIN records AS r ON r.number = other.number
-            WHERE one.place < {firsts}
+            SELECT {sides} FROM drawn_pairs
+            JOIN drawn AS l ON l.number = number_l
+            JOIN drawn AS r ON r.number = number_r
         )
-        """,  # noqa: S608 - Our own predicates and numbers.
-        [[int(distance) for distance in distances]],
+        """  # noqa: S608 - Our own predicates.
     )
     found = {}
     for comparison in comparisons:
