@@ -63,7 +63,7 @@ DEFAULT_REPEATS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do as told; return 1 if a promise was broken or a figure got worse, 2 if there was nothing to work with."""
+    """Do as told; return 1 if a figure got worse, 2 if there was nothing to work with."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in {*OWN_OPTIONS, *SUITES, "all"}:
         # The suite alone says what to do.
@@ -124,8 +124,7 @@ def _told(result: Result, before: Result | None, options: argparse.Namespace) ->
     if options.html:
         options.html.write_text(page([result]), encoding="utf-8")
     print(terminal(result))
-    is_worse = before is not None and _compare(before, result) != 0
-    return 0 if result.is_kept and not is_worse else 1
+    return _compare(before, result) if before is not None else 0
 
 
 def figure_options() -> argparse.ArgumentParser:

@@ -108,9 +108,7 @@ def prepared_store(cache: Path, city: City, say: Say) -> Path:
     It is loaded for later and re-linked, through the service, as a city would be. Cost: on two cores about a minute for
     20,000 citizens and half an hour for 450,000.
     """
-    versions = f"{VERSION} {LAYOUT_VERSION} {MATCH_STATE_VERSIONS} {city.directory.resolve()}"
-    name = hashlib.sha256(versions.encode()).hexdigest()[:12]
-    directory = cache / f"store-{city.citizens}-{city.seed}-{name}"
+    directory = cache / f"store-{city.citizens}-{city.seed}-{_made_by(city.directory)}"
     if not directory.is_dir():
         fresh = _fresh(directory)
         with running_server(fresh / "data") as served:
@@ -120,6 +118,35 @@ def prepared_store(cache: Path, city: City, say: Say) -> Path:
         (fresh / "data").rename(directory)
         shutil.rmtree(fresh)
     return directory
+
+
+def adopted_store(cache: Path, source: Path, say: Say) -> Path:
+    """Return a copy of a stopped service's data directory whose index is of this release; made once.
+
+    Raises:
+        ValueError: It is no data directory.
+    """
+    journal = source / "journal.sqlite"
+    if not journal.is_file():
+        raise ValueError(f"{source} is no data directory of a service")
+    # The same directory with more in its journal is another store.
+    state = journal.stat()
+    directory = cache / f"adopted-{_made_by(source)}-{state.st_size}-{state.st_mtime_ns}"
+    if not directory.is_dir():
+        fresh = _fresh(directory)
+        say(f"copying {source}, and opening it once")
+        copied(source, fresh / "data")
+        with running_server(fresh / "data", start_s_max=START_S_MAX):
+            pass
+        (fresh / "data").rename(directory)
+        shutil.rmtree(fresh)
+    return directory
+
+
+def _made_by(source: Path) -> str:
+    """Return what names a source of data and the release that stored them."""
+    versions = f"{VERSION} {LAYOUT_VERSION} {MATCH_STATE_VERSIONS} {source.resolve()}"
+    return hashlib.sha256(versions.encode()).hexdigest()[:12]
 
 
 def load_city(city: City, address: str, say: Say, *, resolve: str) -> dict[str, Any]:

@@ -129,11 +129,6 @@ class Result(msgspec.Struct, kw_only=True):
         """Return a figure by name."""
         return next((each for each in self.figures if each.name == name), None)
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether no target is missed."""
-        return all(each.is_kept is not False for each in self.figures)
-
     def plain(self) -> dict[str, Any]:
         """Return the result for JSON, with what follows from the values beside them."""
         told: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)

@@ -51,6 +51,7 @@ def page(results: Sequence[Result]) -> Html:
         _figures(figures),
         "<h2>Charts</h2>",
         f'<div class="charts">{"".join(_charts(results))}</div>',
+        _latencies(results),
         _published(),
         f"<h2>Measured on</h2>{conditions}{_libraries(results)}",
     ]
@@ -162,6 +163,16 @@ def _latency_chart(latencies: dict[str, Histogram]) -> Html:
     return (
         f"<figure><b>Latency from the intended start</b>{frame.svg()}<figcaption>{''.join(key)}</figcaption></figure>"
     )
+
+
+def _latencies(results: Sequence[Result]) -> Html:
+    """Return a table of quantiles, for those who want numbers."""
+    found = [(title, each) for result in results for title, each in result.latencies.items() if each.counts]
+    if not found:
+        return ""
+    head = ("milliseconds from the intended start", *found[0][1].quantiles_ms(), "calls")
+    rows = [(escape(title), *map(number, each.quantiles_ms().values()), f"{each.count:,}") for title, each in found]
+    return table(head, rows)
 
 
 def _nines(share: float) -> float:

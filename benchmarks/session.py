@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -120,6 +121,13 @@ class Session:
             self.say(f"{title}, {number + 1} of {self.options.repeats}")
             yield number
 
+    @cached_property
+    def store(self) -> Path:
+        """The data directory that is copied for each suite: built, or adopted from --data, at first use."""
+        if self.options.data:
+            return data.adopted_store(self.options.cache, self.options.data, self.say)
+        return data.prepared_store(self.options.cache, self.city, self.say)
+
     @contextmanager
     def deployment(
         self, *, is_writing: bool = False, is_empty: bool = False, grace_s: float = 2.0
@@ -136,9 +144,8 @@ class Session:
             return
         directory = self.scratch / f"data-{time.monotonic_ns()}"
         if not is_empty:
-            store = self.options.data or data.prepared_store(self.options.cache, self.city, self.say)
             self.say("copying the store")
-            data.copied(store, directory)
+            data.copied(self.store, directory)
         try:
             with running_server(
                 directory, workers=self.options.readers, start_s_max=data.START_S_MAX, grace_s=grace_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.figures import Figure, Result, number
+from benchmarks.load.histogram import Histogram
 
 COLUMNS = ("figure", "median", "least–most", "unit", "ceiling", "ratio", "promised", "", "CPU µs each", "full")
 
@@ -20,7 +21,12 @@ def terminal(result: Result) -> str:
         ).rstrip()
         for cells in rows
     ]
+    lines += ["", *(f"{title}: {_quantiles(each)} ms" for title, each in result.latencies.items())]
     return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
+
+
+def _quantiles(latency: Histogram) -> str:
+    return ", ".join(f"{name} {number(value)}" for name, value in latency.quantiles_ms().items())
 
 
 def markdown(results: Sequence[Result]) -> str:

@@ -23,8 +23,7 @@ WRITTEN_BEFORE_KILL = 500
 
 def measure(session: Session) -> None:
     """Run the suite."""
-    store = session.options.data or data.prepared_store(session.options.cache, session.city, session.say)
-    directory = data.copied(store, session.scratch / "rebuilt")
+    directory = data.copied(session.store, session.scratch / "rebuilt")
     _rebuild(session, directory)
     _restart(session, directory)
     shutil.rmtree(directory)
