@@ -55,7 +55,7 @@ def page(results: Sequence[Result]) -> Html:
         _published(),
         f"<h2>Measured on</h2>{conditions}{_libraries(results)}",
     ]
-    return document("Speed", "".join(body))
+    return document("Speed", f'<div class="speed">{"".join(body)}</div>')
 
 
 def _admissions(figures: Sequence[Figure]) -> Html:

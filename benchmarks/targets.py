@@ -36,7 +36,7 @@ TARGETS = {
     "relink.desk_p99": _at_most(3.0, of_ceiling=True),
     "relink.write_stall": _at_most(1.0),
     "rebuild.identity.rate": _at_least(25_000),
-    "rebuild.match.rate": _at_least(6_000),
+    "rebuild.match.rate_per_core": _at_least(6_000),
     "rebuild.restart": _at_most(5.0),
     "overload.unhealthy": _at_most(0.0),
     "overload.other_statuses": _at_most(0.0),

@@ -2,5 +2,6 @@
 
 Read in this order: `histogram` (durations in logarithmic buckets, so that runs and processes merge), `spec` (what a
 client process is told and tells), `arrivals` (when a call is due, and which request it carries), `client` (the process
-itself), `generator` (starts clients, watches the CPU of everyone, and says when the clients were the bottleneck).
+itself), `generator` (starts clients, watches the CPU of everyone, and says when the clients were the bottleneck),
+`callers` (many callers of one SDK client, as an agency's code is).
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from benchmarks.ceilings.started import bare_server, told_by
 from benchmarks.figures import Curve, Figure
 from benchmarks.load.generator import Measured, Server
@@ -18,6 +20,7 @@ CONCURRENCIES = (1, 4, 16, 64)
 BATCH_KEYS = 1_000
 BATCH_OUTSTANDING = 2
 HALF = 0.5
+SDK_CALLERS = 256
 
 _UNARY_ANSWER = lookup.LookupResponse(
     status=common.RECORD_STATUS_FOUND, golden_id="C-0000-0000-0000-0", read_at=common.JournalToken(value="0" * 40)
@@ -37,6 +40,7 @@ def measure(session: Session) -> None:
         _unary(session, service.server, bare)
         _batches(session, service, bare)
         _identifiers(session, service.server)
+        _callers(session, service.address)
 
 
 def _unary(session: Session, service: Server, bare: Server) -> None:
@@ -129,3 +133,28 @@ def _identifiers(session: Session, service: Server) -> None:
         for number in session.repeats("lookups by identifier, closed loop")
     ]
     session.add_rate("lookup.identifier.rate", "LookupByIdentifier", runs)
+
+
+def _callers(session: Session, address: str) -> None:
+    """Measure many callers of one SDK client, beside the unary rate of the same run."""
+    calls = asking.lookups(session)
+    unary = session.result.figure("lookup.unary.rate")
+    ways = {"threads": "", "tasks": ".tasks"}
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    for _ in session.repeats(f"{SDK_CALLERS} callers of the SDK"):
+        for way, told in found.items():
+            told.append(
+                told_by("load.callers", address, calls.requests, way, SDK_CALLERS, session.options.measure_seconds)
+            )
+    for way, suffix in ways.items():
+        session.add(
+            Figure(
+                name=f"lookup.coalesced{suffix}.rate",
+                title=f"SDK, {SDK_CALLERS} {way} that look up one key at a time",
+                unit="answers/s",
+                values=[each["answers_per_s"] for each in found[way]],
+                ceiling="the rate of unary lookups",
+                ceiling_values=unary.values if unary else [],
+                note=f"{median(each['cpu_us'] for each in found[way]):.1f} µs of the client's CPU each",
+            )
+        )

@@ -1,0 +1,92 @@
+"""Many callers of one SDK client: `python -m benchmarks.load.callers ADDRESS KEYS WAY CALLERS SECONDS` prints JSON.
+
+Each caller asks for one key at a time, as code of an agency does, as a thread or as an asyncio task (WAY). It prints
+answers a second and CPU microseconds for each; a key that is not found is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.load.spec import read_requests
+from mdm.v1 import lookup_service_pb2 as lookup
+from mdm_client import AsyncClient, Client, EntityKind
+
+WARM_UP_S = 0.5
+
+
+def main(address: str, keys_file: Path, way: str, callers: int, seconds: float) -> None:
+    """Ask for so long, after a warm-up.
+
+    Args:
+        address: `HOST:PORT`.
+        keys_file: Serialised lookups of one registry, as `write_requests` writes them.
+        way: `threads` or `tasks`.
+        callers: At a time.
+        seconds: Measured.
+    """
+    keys = [lookup.LookupRequest.FromString(body).key.record_id for body in read_requests(keys_file)]
+    run = {"threads": _threads, "tasks": lambda *told: asyncio.run(_tasks(*told))}[way]
+    count = _Count(seconds)
+    run(address, keys, callers, count)
+    print(json.dumps({"answers_per_s": count.answered / seconds, "cpu_us": count.cpu_s / count.answered * 1e6}))
+
+
+class _Count:
+    """Counts answers within a window, and the CPU that they took."""
+
+    def __init__(self, seconds: float) -> None:
+        self.begin_s = time.monotonic() + WARM_UP_S
+        self.end_s = self.begin_s + seconds
+        self.answered = 0
+        self.cpu_s = 0.0
+        self._cpu_at_begin_s: float | None = None
+
+    def note(self, golden_id: str) -> bool:
+        """Count an answer, and return whether to go on."""
+        assert golden_id, "a key that was loaded was not found"
+        now_s = time.monotonic()
+        if now_s < self.begin_s:
+            return True
+        if self._cpu_at_begin_s is None:
+            self._cpu_at_begin_s = time.process_time()
+        if now_s < self.end_s:
+            self.answered += 1
+            self.cpu_s = time.process_time() - self._cpu_at_begin_s
+        return now_s < self.end_s
+
+
+def _threads(address: str, keys: list[str], callers: int, count: _Count) -> None:
+    with Client(address) as client:
+
+        def ask(number: int) -> None:
+            dice = random.Random(number)
+            while count.note(client.lookup("hospital", EntityKind.CITIZEN, dice.choice(keys)).golden_id):
+                pass
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(callers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+async def _tasks(address: str, keys: list[str], callers: int, count: _Count) -> None:
+    async with AsyncClient(address) as client:
+
+        async def ask(number: int) -> None:
+            dice = random.Random(number)
+            while count.note((await client.lookup("hospital", EntityKind.CITIZEN, dice.choice(keys))).golden_id):
+                pass
+
+        await asyncio.gather(*(ask(number) for number in range(callers)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
