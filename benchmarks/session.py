@@ -27,7 +27,7 @@ from tests.serving import RunningServer, running_server
 
 QUICK_CITIZENS = 20_000
 CONNECTIONS = 4
-"""Of a client process to each reader. Beyond 100 calls under way on one, the server resets streams (UNAVAILABLE)."""
+"""Of a client process to each reader: one takes at most 100 calls at a time, and an agency has several machines."""
 FOREIGN_CORES_MAX = 0.25
 """CPU that others may use beside a measurement; more is told with the result."""
 
@@ -261,11 +261,11 @@ class Session:
             statuses=statuses_of(runs),
         )
         self.add(figure)
-        self._check(title, runs)
         return figure
 
     def add_distribution(self, title: str, runs: Sequence[Measured]) -> None:
-        """Put the latencies of runs into the report's chart."""
+        """Put the latencies of runs into the report's chart, and what a reader must know of them into the notes."""
+        self._check(title, runs)
         self.result.latencies[title] = Histogram.merged(run.latency for run in runs)
 
     def _check(self, title: str, runs: Sequence[Measured]) -> None:

@@ -11,25 +11,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ceilings.bare_server import PLAIN
 from benchmarks.load.generator import Server
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def bare_server(answers: Mapping[str, bytes], processes: int) -> Iterator[Server]:
-    """Yield a bare gRPC server in as many processes on one port as the service has readers.
+def bare_server(answers: Mapping[str, bytes], processes: int, stack: str = PLAIN) -> Iterator[Server]:
+    """Yield a gRPC server without work in as many processes on one port as the service has readers.
 
     Args:
         answers: Full method name → serialised answer.
         processes: From 1.
+        stack: `bare_server.PLAIN` or `OWN`.
     """
     told = json.dumps({method: base64.b64encode(body).decode() for method, body in answers.items()})
     started: list[subprocess.Popen[str]] = []
     address = "127.0.0.1:0"
     try:
         for _ in range(processes):
-            command = [sys.executable, "-m", "benchmarks.ceilings.bare_server", address, told]
+            command = [sys.executable, "-m", "benchmarks.ceilings.bare_server", address, stack, told]
             started.append(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True))
             out = started[-1].stdout
             address = (out.readline() if out else "").strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
+from benchmarks.ceilings.bare_server import OWN
 from benchmarks.ceilings.started import bare_server, told_by
 from benchmarks.figures import Curve, Figure
 from benchmarks.load.generator import Measured, Server
@@ -36,20 +37,31 @@ EMPTY_HANDLER = "empty handler on a bare gRPC server"
 def measure(session: Session) -> None:
     """Run the suite."""
     answers = {asking.LOOKUP: _UNARY_ANSWER, asking.BATCH_LOOKUP: _BATCH_ANSWER}
-    with session.deployment() as service, bare_server(answers, session.options.readers) as bare:
-        _unary(session, service.server, bare)
+    readers = session.options.readers
+    with (
+        session.deployment() as service,
+        bare_server(answers, readers) as bare,
+        bare_server(answers, readers, OWN) as own,
+    ):
+        _unary(session, service.server, bare, own)
         _batches(session, service, bare)
         _identifiers(session, service.server)
         _callers(session, service.address)
 
 
-def _unary(session: Session, service: Server, bare: Server) -> None:
+def _unary(session: Session, service: Server, bare: Server, own: Server) -> None:
     calls = [asking.lookups(session)]
     runs: list[Measured] = []
     ceilings: list[Measured] = []
+    owns: list[Measured] = []
     for number in session.repeats("unary lookups, closed loop"):
         runs.append(session.closed(service, calls, OUTSTANDING, number))
         ceilings.append(session.closed(bare, calls, OUTSTANDING, number))
+        owns.append(session.closed(own, calls, OUTSTANDING, number))
+    title = "Lookup, unary, beside our own stack"
+    session.add_rate(
+        "lookup.unary.rate_to_own_stack", title, runs, ceiling="an empty handler on our own stack", ceiling_runs=owns
+    )
     session.add_rate("lookup.unary.rate", "Lookup, unary", runs, ceiling=EMPTY_HANDLER, ceiling_runs=ceilings)
     rate = session.result.figures[-1].spread.median * HALF
     runs, ceilings = [], []

@@ -37,6 +37,7 @@ def measure(session: Session) -> None:
     for side, samples in watch.samples.items():
         _grown(session, side, samples)
     session.add_latency("soak.p99", "Admission desk while soaking, p99", [found], 0.99)
+    session.add_distribution("Admission desk while soaking", [found])
 
 
 class _MemoryWatch:
