@@ -8,26 +8,26 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.data import load_feeds, mdm
 from benchmarks.quality.datasets import Numbers, Truth
 from benchmarks.quality.evaluation import plain
 from benchmarks.quality.metrics import Agreement, pair_quality
 from mdm.synth.city import write_city
 from mdm.synth.feeds import COLUMNS
 from mdm.synth.updates import write_updates
+from tests.serving import running_server
 
 Key = tuple[str, str, str]
 """Registry, entity kind, record id."""
@@ -54,13 +54,13 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         write_city(city, options.citizens, options.seed)
         updates = write_updates(changes, city, options.seed, options.update_share)
         result: dict[str, Any] = {"citizens": options.citizens, "seed": options.seed}
-        with _served(root / "online") as server:
-            result["online"] = _online(server, city)
-            result["updates"] = {"rows": asdict(updates), **_updates(server, city, changes)}
+        with running_server(root / "online") as served:
+            result["online"] = _online(served.address, city)
+            result["updates"] = {"rows": asdict(updates), **_updates(served.address, city, changes)}
         result["verify"] = _verify(root / "online")
         if not options.no_deferred:
-            with _served(root / "deferred") as server:
-                result["deferred"] = _deferred(server, city)
+            with running_server(root / "deferred") as served:
+                result["deferred"] = _deferred(served.address, city)
     kept = (
         result["online"]["ids_changed_by_second_relink"] == 0
         and result["online"]["events_added_by_second_load"] == 0
@@ -224,7 +224,7 @@ def _truth(directory: Path) -> dict[Key, str]:
 def _crosswalk(server: str) -> dict[Key, str]:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "crosswalk.csv"
-        _mdm("export", "crosswalk", file, "--server", server)
+        mdm("export", "crosswalk", file, "--server", server)
         with file.open(encoding="utf-8", newline="") as rows:
             return {
                 (row["registry"], row["entity_kind"], row["record_id"]): row["golden_id"]
@@ -238,33 +238,26 @@ def _events(server: str) -> int:
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "crosswalk.csv"
-        _mdm("export", "crosswalk", file, "--server", server)
+        mdm("export", "crosswalk", file, "--server", server)
         return parse_token(json.loads(file.with_name("crosswalk.csv.manifest.json").read_text())["token"]).seq
 
 
 def _load(server: str, directory: Path, resolve: str) -> dict[str, Any]:
-    seconds, rows, outcomes = 0.0, 0, Counter[str]()
-    for feed in COLUMNS:
-        file = directory / f"{feed}.csv"
-        if file.exists():
-            rejects = directory / f"{feed}.rejects.csv"
-            summary = _mdm("load", feed, file, "--resolve", resolve, "--server", server, "--rejects", rejects, "--json")
-            seconds += summary["seconds"]
-            rows += summary["rows"]
-            outcomes.update(summary["records"])
-    records = outcomes.total()
+    files = {feed: file for feed in COLUMNS if (file := directory / f"{feed}.csv").exists()}
+    loaded = load_feeds(files, server, resolve=resolve, say=lambda _text: None)
+    records = loaded.outcomes.total()
     return {
-        "rows": rows,
+        "rows": loaded.rows,
         "records": records,
-        "seconds": round(seconds, 1),
-        "records_per_s": round(records / seconds),
-        "outcomes": dict(outcomes),
+        "seconds": round(loaded.seconds, 1),
+        "records_per_s": round(records / loaded.seconds),
+        "outcomes": dict(loaded.outcomes),
     }
 
 
 def _relink(server: str) -> dict[str, Any]:
     started = time.monotonic()
-    report = _mdm("relink", "--server", server, "--json")
+    report = mdm("relink", "--server", server, "--json")
     return {"seconds": round(time.monotonic() - started, 1), "report": report}
 
 
@@ -274,34 +267,3 @@ def _verify(data: Path) -> int:
         [sys.executable, "-m", "mdm", "verify", "--data", str(data)], capture_output=True, check=False
     )
     return 0 if done.returncode == 0 else -1
-
-
-def _mdm(*arguments: str | Path) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "mdm", *(str(argument) for argument in arguments)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    if done.returncode not in {0, 3}:
-        message = f"mdm {arguments[0]} ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
-        raise RuntimeError(message)
-    return json.loads(done.stdout) if "--json" in arguments else {}
-
-
-@contextmanager
-def _served(data: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "mdm", "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--metrics", "off"]
-    with (data.parent / f"{data.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}
-        )
-    try:
-        line = (process.stdout.readline() if process.stdout else b"").decode()
-        if not line.startswith("listening on "):
-            message = f"the service did not start: {line!r}"
-            raise RuntimeError(message)
-        yield line.split()[-1]
-    finally:
-        process.terminate()
-        process.wait()

@@ -8,10 +8,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -44,9 +44,10 @@ class City(msgspec.Struct, frozen=True):
     seed: int
     row_count: int
 
-    def feed_file(self, feed: str) -> Path:
-        """Return the file of a feed."""
-        return self.directory / f"{feed}.parquet"
+    @property
+    def files(self) -> dict[str, Path]:
+        """Feed → its file."""
+        return {feed: self.directory / f"{feed}.parquet" for feed in COLUMNS}
 
     def records(self, feed: str, count: int) -> tuple[SourceRecord, ...]:
         """Return about `count` citizens of a feed, from rows spread evenly over the file; all if it has fewer."""
@@ -57,9 +58,19 @@ class City(msgspec.Struct, frozen=True):
         return _wire_records(self, feed, count)
 
 
+class Loaded(NamedTuple):
+    """What loads came to."""
+
+    rows: int
+    outcomes: Counter[str]
+    """Outcome → records."""
+    seconds: float
+    """Of all the commands, as they say."""
+
+
 @cache
 def _records(city: City, feed: str, count: int) -> tuple[SourceRecord, ...]:
-    opened = open_feed(city.feed_file(feed))
+    opened = open_feed(city.files[feed])
     step = max((opened.row_count or 1) // count, 1)
     mapper = RowMapper(Configuration.load(), feed, opened.columns)
     found: list[SourceRecord] = []
@@ -112,7 +123,7 @@ def prepared_store(cache: Path, city: City, say: Say) -> Path:
     if not directory.is_dir():
         fresh = _fresh(directory)
         with running_server(fresh / "data") as served:
-            load_city(city, served.address, say, resolve="later")
+            load_feeds(city.files, served.address, resolve="later", say=say)
             say("linking the city")
             mdm("relink", "--server", served.address, "--json")
         (fresh / "data").rename(directory)
@@ -149,19 +160,18 @@ def _made_by(source: Path) -> str:
     return hashlib.sha256(versions.encode()).hexdigest()[:12]
 
 
-def load_city(city: City, address: str, say: Say, *, resolve: str) -> dict[str, Any]:
-    """Load every feed, and return rows, records by outcome and the seconds that the commands took together."""
+def load_feeds(files: Mapping[str, Path], address: str, *, resolve: str, say: Say) -> Loaded:
+    """Load feeds one after another by `mdm load`; what is set aside lies beside each file."""
     rows, seconds = 0, 0.0
     outcomes: Counter[str] = Counter()
-    for feed in COLUMNS:
+    for feed, file in files.items():
         say(f"loading {feed}")
-        file = city.feed_file(feed)
         rejects = file.with_suffix(".rejects.csv")
         summary = mdm("load", feed, file, "--resolve", resolve, "--server", address, "--rejects", rejects, "--json")
         rows += summary["rows"]
         seconds += summary["seconds"]
         outcomes.update(summary["records"])
-    return {"rows": rows, "records": dict(outcomes), "seconds": seconds}
+    return Loaded(rows, outcomes, seconds)
 
 
 def copied(store: Path, target: Path) -> Path:
@@ -171,7 +181,7 @@ def copied(store: Path, target: Path) -> Path:
 
 
 def mdm(*arguments: str | Path) -> dict[str, Any]:
-    """Run an `mdm` command and return what it printed as JSON.
+    """Run an `mdm` command and return what it printed, if `--json` is among the arguments.
 
     Raises:
         RuntimeError: It ended with an error.
@@ -182,7 +192,7 @@ def mdm(*arguments: str | Path) -> dict[str, Any]:
     if done.returncode not in {0, 3}:
         last = done.stderr.strip().splitlines()[-1:]
         raise RuntimeError(f"mdm {arguments[0]} ended with {done.returncode}: {last}")
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(done.stdout)) if "--json" in arguments else {}
 
 
 def _fresh(directory: Path) -> Path:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.data import City, city_in, load_city
+from benchmarks.data import City, city_in, load_feeds
 from benchmarks.figures import Cost, Figure, cost_of_usage
 from benchmarks.load.generator import Watch
 from benchmarks.session import Deployment, Session
@@ -50,12 +50,12 @@ def _loaded(session: Session, service: Deployment, city: City, costs: list[Cost]
     """Return records a second of a first load, rows a second of a further one; both by what the command says."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     watch = Watch(service.server)
-    summary = load_city(city, service.address, session.say, resolve="later")
+    loaded = load_feeds(city.files, service.address, resolve="later", say=session.say)
     watch.end()
     # The commands are the children that have ended meanwhile.
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    rate = float((sum(summary["records"].values()) if is_first else summary["rows"]) / summary["seconds"])
+    rate = (loaded.outcomes.total() if is_first else loaded.rows) / loaded.seconds
     costs.append(cost_of_usage(watch.usage(cpu_s), rate))
     return rate
 
@@ -64,7 +64,7 @@ def _with_changes(city: City, target: Path, place: int) -> City:
     """Write the city's feeds with every 200th row changed, others than in the city before it."""
     target.mkdir(parents=True)
     for feed in COLUMNS:
-        table = pq.read_table(city.feed_file(feed))
+        table = pq.read_table(city.files[feed])
         numbers = pa.array(range(table.num_rows), pa.int64())
         is_changed = pc.equal(pc.subtract(numbers, pc.multiply(pc.divide(numbers, CHANGED_ROWS), CHANGED_ROWS)), place)
         for column, value in (("phone", f"09{place:08}"), ("updated_at", CHANGED_AT.format(place % 9 + 1))):

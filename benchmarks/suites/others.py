@@ -46,7 +46,7 @@ def write_plain_rows(city: City, path: Path) -> int:
     for feed, kinds in KINDS.items():
         if EntityKind.CITIZEN not in kinds:
             continue
-        opened = open_feed(city.feed_file(feed))
+        opened = open_feed(city.files[feed])
         mapper = RowMapper(Configuration.load(), feed, opened.columns)
         waiting: list[SourceRecord] = []
 
