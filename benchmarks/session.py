@@ -184,7 +184,8 @@ class Session:
         """Run an open loop of so many calls a second, over this session's number of connections or another."""
         processes = 1 if any(call.is_consumed for call in calls) else self.options.clients
         channels = connections or self._channels
-        spec = self.spec(calls, seed, rate_per_s=rate_per_s, channels=channels, arrivals=arrivals)
+        # A rate of 0 would be a closed loop; it comes of one that answered nothing within a short window.
+        spec = self.spec(calls, seed, rate_per_s=max(rate_per_s, 1.0), channels=channels, arrivals=arrivals)
         return run_load(spec, server, processes)
 
     def spec(self, calls: Sequence[Call], seed: int, *, seconds: float = 0.0, **more: Any) -> LoadSpec:
