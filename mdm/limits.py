@@ -153,6 +153,12 @@ more proposals are void because a neighbour was written meanwhile."""
 INGEST_IN_FLIGHT_GROUPS = 2
 """Messages of one ingest stream that may wait for the writer: one being committed, one ready behind it."""
 
+INGEST_DEFERRED_RECORDS = 128
+"""Records that a load which resolves later sends the writer in one message: they never grow stale."""
+
+INGEST_DEFERRED_IN_FLIGHT_GROUPS = INGEST_WINDOW_RECORDS // INGEST_DEFERRED_RECORDS
+"""Messages of such a load that may wait for the writer: one sync covers all that arrived during the one before."""
+
 LOADS_CLAIMED_MAX = 1024
 """Loads whose present stream the writer remembers: far more than there are streams; a forgotten one only reconnects."""
 

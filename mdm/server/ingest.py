@@ -2,7 +2,7 @@
 
 One thread reads the caller's messages, proposes groups of records and sends them to the writer; the handler's thread
 waits for the writer and acknowledges in order. Proposals run ahead of the writer by two groups at most: a proposal is
-void once a neighbour was written.
+void once a neighbour was written. Records that are resolved later need none, and more of them travel together.
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from typing import NamedTuple
 
 import msgspec
 
 from mdm.config import Feed
 from mdm.domain.events import Cause
 from mdm.errors import InvalidInputError, LimitExceededError
-from mdm.limits import INGEST_IN_FLIGHT_GROUPS, INGEST_PROPOSAL_RECORDS, INGEST_WINDOW_RECORDS, WRITER_ANSWER_S_MAX
+from mdm.limits import (
+    INGEST_DEFERRED_IN_FLIGHT_GROUPS,
+    INGEST_DEFERRED_RECORDS,
+    INGEST_IN_FLIGHT_GROUPS,
+    INGEST_PROPOSAL_RECORDS,
+    INGEST_WINDOW_RECORDS,
+    WRITER_ANSWER_S_MAX,
+)
 from mdm.linkage.features import FieldIssue
 from mdm.linkage.normalise.record import normalise
 from mdm.resolve.commands import Answer, Delete, FinishLoad, Refusal, Request, Upsert, WriteAnswer
@@ -47,6 +55,19 @@ class _Sent(msgspec.Struct):
     answer: Future[frames.Reply] | None
 
 
+class _Pace(NamedTuple):
+    """How much of a stream may be on its way to the writer."""
+
+    together: int
+    """Records in one message."""
+    in_flight: int
+    """Messages."""
+
+
+_RESOLVED = _Pace(INGEST_PROPOSAL_RECORDS, INGEST_IN_FLIGHT_GROUPS)
+_DEFERRED = _Pace(INGEST_DEFERRED_RECORDS, INGEST_DEFERRED_IN_FLIGHT_GROUPS)
+
+
 class _Load(msgspec.Struct):
     """What holds for the whole stream."""
 
@@ -58,6 +79,10 @@ class _Load(msgspec.Struct):
     claim: frames.Claim
     resumed_ordinal: int
     """Last ordinal that was durable when the stream began."""
+
+    @property
+    def pace(self) -> _Pace:
+        return _DEFERRED if self.is_deferred else _RESOLVED
 
 
 def ingest(
@@ -108,7 +133,7 @@ def ingest(
 class _Intake:
     """The thread that reads a stream's operations and sends them to the writer.
 
-    Invariant: at most INGEST_IN_FLIGHT_GROUPS groups are proposed or sent and not acknowledged.
+    Invariant: no more groups than the load's pace allows are proposed or sent and not acknowledged.
     """
 
     def __init__(
@@ -122,7 +147,7 @@ class _Intake:
         self._last_ordinal = load.resumed_ordinal
         self._count_lock = threading.Lock()
         self._unacknowledged_count = 0
-        self._places = threading.Semaphore(INGEST_IN_FLIGHT_GROUPS)
+        self._places = threading.Semaphore(load.pace.in_flight)
         self._sent: queue.SimpleQueue[_Sent | Exception | None] = queue.SimpleQueue()
         self._is_stopped = False
         threading.Thread(target=self._run, name="ingest", daemon=True).start()
@@ -172,11 +197,12 @@ class _Intake:
             is_beyond = self._unacknowledged_count > INGEST_WINDOW_RECORDS
         if is_beyond:
             raise LimitExceededError(f"at most {INGEST_WINDOW_RECORDS} operations may be unacknowledged")
-        for start in range(0, len(operations), INGEST_PROPOSAL_RECORDS):
+        together = self._load.pace.together
+        for start in range(0, len(operations), together):
             self._places.acquire()
             if self._is_stopped:
                 return
-            self._sent.put(self._send(operations[start : start + INGEST_PROPOSAL_RECORDS]))
+            self._sent.put(self._send(operations[start : start + together]))
 
     def _send(self, operations: Iterable[wire.IngestOperation]) -> _Sent:
         ordinals: list[int] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 
@@ -83,6 +84,7 @@ def pair_of_bytes(key: bytes) -> Pair:
     return number_of(key[:NUMBER_BYTES]), number_of(key[NUMBER_BYTES:])
 
 
+@cache
 def source_key_prefix(registry: str, kind: EntityKind) -> bytes:
     """Return what all keys of one registry and kind begin with: version, length of the registry's name, name, kind."""
     name = registry.encode()
