@@ -20,7 +20,7 @@ import msgspec
 
 from mdm.domain.keys import RecordNumber
 from mdm.errors import StoreError
-from mdm.processes import die_with
+from mdm.processes import die_with, spare_the_collector
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
 
@@ -130,4 +130,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     die_with(int(sys.argv[1]))
+    spare_the_collector()
     main()

@@ -24,6 +24,7 @@ from mdm.limits import (
     STREAMS_PER_CONNECTION_MAX,
     WATCH_WORKERS,
 )
+from mdm.processes import spare_the_collector
 from mdm.resolve.reader import Reader
 from mdm.server import metrics
 from mdm.server.bell import Bell
@@ -125,6 +126,7 @@ class _ReaderServer:
         self._server.start()
         self._unary_calls.start()
         self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        spare_the_collector()
         tell_ready(self._options)
         while not self._is_stopping.wait(_REFRESH_S):
             self._refresh()

@@ -23,6 +23,7 @@ from typing import NoReturn
 from mdm.config import Configuration
 from mdm.errors import ConfigurationError, DataDirectoryError, FencedError, MdmError, StoreError
 from mdm.limits import GROUP_COMMIT_RECORDS_MAX, LOADS_CLAIMED_MAX
+from mdm.processes import spare_the_collector
 from mdm.resolve.commands import Answer, Command
 from mdm.resolve.writer import Writer
 from mdm.server import disk_space, frames, metrics
@@ -220,6 +221,7 @@ def main(text: str) -> None:
         writer = _open(options)
         server = _WriterServer(writer, listener, options.data)
         signal.signal(signal.SIGTERM, server.stop)
+        spare_the_collector()
         tell_ready(options)
         server.run()
         writer.close()

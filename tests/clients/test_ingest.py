@@ -247,6 +247,17 @@ def test_records_to_be_resolved_now_do_not_queue_for_their_acknowledgement(is_la
     assert sent == sizes
 
 
+def test_a_source_that_fails_as_a_service_does_never_passes_for_a_whole_load(client: Client) -> None:
+    def failing() -> Iterator[SourceRecord]:
+        yield from records("failing", 3)
+        raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "what the source asked is away")
+
+    ingest = client.ingest(failing(), Load("failing-1", "hospital.patients", give_up_s=1.0))
+    with pytest.raises(UnavailableError, match="what the source asked"):
+        list(ingest)
+    assert not ingest._flow.is_finished
+
+
 def test_no_more_is_sent_than_was_granted() -> None:
     flow = IngestFlow(Load("credit-1", "hospital.patients"), records("credit", 50), common_pb2.Caller())
     flow.header()

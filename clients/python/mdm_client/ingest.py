@@ -107,6 +107,8 @@ class IngestFlow:
         self._caller = caller
         self._source = self._messages(operations)
         self._is_exhausted = False
+        self._failure: Exception | None = None
+        """What the source failed with."""
         self._unacknowledged: deque[registry_service_pb2.IngestOperation] = deque()
         self._sent_count = 0
         self._credit = 0
@@ -208,7 +210,14 @@ class IngestFlow:
 
     def _take(self) -> bool:
         """Move one more operation from the source to the end of `_unacknowledged`; returns whether there was one."""
-        message = next(self._source, None)
+        if self._failure is not None:
+            raise self._failure
+        try:
+            message = next(self._source, None)
+        except Exception as error:
+            # A source that failed has not ended: the next attempt must not take what it gave for all.
+            self._failure = error
+            raise
         self._is_exhausted = message is None
         if message is not None:
             self._unacknowledged.append(message)
