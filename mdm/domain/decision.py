@@ -72,6 +72,18 @@ class _Standing(msgspec.Struct):
     golden_id: GoldenId
     best: Evidence
     is_linkable: bool
+    is_open: bool = False
+    """Whether it is still to be asked if another member tells the two apart."""
+
+    def asked(self, veto: Callable[[GoldenId], str]) -> Evidence:
+        """Return the best evidence of what could be a question, one that answers itself taken out."""
+        # Namesakes come in hundreds, of which a handful can become a question: only these need their members read.
+        if self.is_open:
+            self.is_open = False
+            if veto(self.golden_id):
+                # Another member tells the two apart: "same" would be no possible answer.
+                self.best = msgspec.structs.replace(self.best, band=Band.NONE)
+        return self.best
 
 
 def decide(
@@ -89,7 +101,8 @@ def decide(
         thresholds: Of the model in force.
         current: The golden record that holds the record now together with other members; None for a new record
             or one that is alone under its ID. It keeps the record unless a veto now stands between them.
-        veto: Names what forbids the record among all members of a golden record; empty when nothing does.
+        veto: Names what forbids the record among all members of a golden record; empty when nothing does. Asked only
+            of those that the record could join or be asked about.
         compatible: Whether two golden records may be one: no veto between members, and joint evidence for it.
     """
     if current is not None and veto(current):
@@ -97,20 +110,20 @@ def decide(
         current = None
     standings = _standings(evidence, veto)
     linkable = [standing for standing in standings if standing.is_linkable]
-    friends, rivals = _sides(linkable, standings, thresholds, compatible)
+    friends, rivals = _sides(linkable, standings, thresholds, veto, compatible)
     if not friends:
-        return _stay_or_create(current, standings, [])
+        return _stay_or_create(current, standings, [], veto)
     top = friends[0]
     if any(top.best.match_weight_bits - rival.best.match_weight_bits < thresholds.lead_bits for rival in rivals):
-        return _stay_or_create(current, standings, [top, *rivals])
+        return _stay_or_create(current, standings, [top, *rivals], veto)
     if current is not None and current not in {friend.golden_id for friend in friends}:
         here = next((standing for standing in standings if standing.golden_id == current), None)
         here_bits = here.best.match_weight_bits if here else float("-inf")
         enough = top.best.match_weight_bits >= thresholds.move_bits
         if not (enough and top.best.match_weight_bits - here_bits >= thresholds.lead_bits):
-            return _stay_or_create(current, standings, [top])
+            return _stay_or_create(current, standings, [top], veto)
     join = tuple(friend.golden_id for friend in friends)
-    questions = _questions(standings, settled={*join, current}, ambiguous=rivals)
+    questions = _questions(standings, {*join, current}, rivals, veto)
     return Decision(Outcome.LINKED, join, top.best.number, top.best.match_weight_bits, questions)
 
 
@@ -124,16 +137,13 @@ def _standings(evidence: Iterable[Evidence], veto: Callable[[GoldenId], str]) ->
             best[pair.golden_id] = pair
     standings = []
     for golden_id, pair in best.items():
-        is_open = pair.band is not Band.NONE and pair.reason is not MatchReason.VETO
-        detail = veto(golden_id) if is_open or pair.band is Band.LINK else ""
-        if detail and pair.band is Band.REVIEW:
-            # Another member tells the two apart: "same" would be no possible answer.
-            standings.append(_Standing(golden_id, msgspec.structs.replace(pair, band=Band.NONE), is_linkable=False))
-        elif detail:
+        detail = veto(golden_id) if pair.band is Band.LINK else ""
+        if detail:
             held = msgspec.structs.replace(pair, band=Band.REVIEW, reason=MatchReason.VETO, detail=detail)
             standings.append(_Standing(golden_id, held, is_linkable=False))
         else:
-            standings.append(_Standing(golden_id, pair, is_linkable=pair.band is Band.LINK))
+            is_open = pair.band is Band.REVIEW and pair.reason is not MatchReason.VETO
+            standings.append(_Standing(golden_id, pair, is_linkable=pair.band is Band.LINK, is_open=is_open))
     return sorted(standings, key=lambda each: (-each.best.match_weight_bits, each.best.number))
 
 
@@ -141,6 +151,7 @@ def _sides(
     linkable: list[_Standing],
     standings: list[_Standing],
     thresholds: Thresholds,
+    veto: Callable[[GoldenId], str],
     compatible: Callable[[GoldenId, GoldenId], bool],
 ) -> tuple[list[_Standing], list[_Standing]]:
     """Split what is near into the fragments of one bearer and the rivals that exclude them."""
@@ -154,16 +165,23 @@ def _sides(
     if friends:
         floor = friends[0].best.match_weight_bits - thresholds.lead_bits
         for standing in standings:
-            held = standing.best
+            if standing.best.match_weight_bits <= floor:
+                break
+            held = standing.asked(veto)
             # A vetoed candidate is no rival: something already says that the record is not this one.
-            near = held.band is Band.REVIEW and held.reason is not MatchReason.VETO and held.match_weight_bits > floor
+            near = held.band is Band.REVIEW and held.reason is not MatchReason.VETO
             if near and not compatible(friends[0].golden_id, standing.golden_id):
                 rivals.append(standing)
     return friends, rivals
 
 
-def _stay_or_create(current: GoldenId | None, standings: list[_Standing], ambiguous: list[_Standing]) -> Decision:
-    questions = _questions(standings, settled={current}, ambiguous=ambiguous)
+def _stay_or_create(
+    current: GoldenId | None,
+    standings: list[_Standing],
+    ambiguous: list[_Standing],
+    veto: Callable[[GoldenId], str],
+) -> Decision:
+    questions = _questions(standings, {current}, ambiguous, veto)
     if current is not None:
         here = next((each.best for each in standings if each.golden_id == current), None)
         partner, bits = (here.number, here.match_weight_bits) if here else (None, None)
@@ -174,15 +192,20 @@ def _stay_or_create(current: GoldenId | None, standings: list[_Standing], ambigu
 
 
 def _questions(
-    standings: list[_Standing], settled: set[GoldenId | None], ambiguous: list[_Standing]
+    standings: list[_Standing],
+    settled: set[GoldenId | None],
+    ambiguous: list[_Standing],
+    veto: Callable[[GoldenId], str],
 ) -> tuple[Question, ...]:
     unclear = {standing.golden_id for standing in ambiguous}
-    questions = []
+    questions: list[Question] = []
     for standing in standings:
-        pair = standing.best
-        if standing.golden_id in settled or pair.band is Band.NONE:
+        if len(questions) == POTENTIAL_MATCHES_MAX:
+            break
+        if standing.golden_id in settled or standing.asked(veto).band is Band.NONE:
             continue
+        pair = standing.best
         is_ambiguous = standing.golden_id in unclear or standing.is_linkable
         reason = MatchReason.AMBIGUOUS if is_ambiguous else pair.reason
         questions.append(Question(pair.number, reason, pair.match_weight_bits, pair.detail))
-    return tuple(questions[:POTENTIAL_MATCHES_MAX])
+    return tuple(questions)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import overload
+from typing import Any, overload
 
 import msgspec
 
@@ -24,15 +25,21 @@ def decode_features(kind: EntityKind, body: bytes) -> Features: ...
 @overload
 def decode_features(kind: str, body: bytes) -> AnyFeatures: ...
 def decode_features(kind: str, body: bytes) -> AnyFeatures:
-    """Return the features that `encode_features` wrote, in about 2 µs.
+    """Return the features that `encode_features` wrote, in about 3 µs.
 
     Raises:
         ConfigurationError: Nobody declared this kind.
         msgspec.DecodeError: Not features of this kind.
     """
-    return _decoder(specification_of(kind).features_type).decode(body)
+    features: AnyFeatures = _decoder(specification_of(kind).features_type).decode(body)
+    return features
+
+
+def features_decoder(kind: EntityKind) -> Callable[[bytes], Features]:
+    """Return `decode_features` of one kind, for many bodies."""
+    return _decoder(specification_of(kind).features_type).decode
 
 
 @cache
-def _decoder(features_type: type[AnyFeatures]) -> msgspec.msgpack.Decoder[AnyFeatures]:
+def _decoder(features_type: type[AnyFeatures]) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(features_type)

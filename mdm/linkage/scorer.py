@@ -203,6 +203,13 @@ def _source(specification: Specification, weights: tuple[tuple[_Weights, ...], .
     lines = ["def score(left, candidates):"]
     lines += [f"    l_{column} = left.{column}" for column in read]
     lines += [f"    s_{column} = frozenset(l_{column})" for column in sets]
+    places = [
+        (place, value)
+        for place, comparison in enumerate(weights)
+        for value, found in enumerate(comparison)
+        if found.term_frequency_column and found.is_equal
+    ]
+    lines += [f"    t{place}_{value} = None" for place, value in places]
     lines += ["    scored = []", "    for right in candidates:"]
     lines += [f"        r_{column} = right.{column}" for column in read]
     lines.append("        bits = prior_bits")
@@ -211,21 +218,27 @@ def _source(specification: Specification, weights: tuple[tuple[_Weights, ...], .
             word = "if" if order == 0 else "elif"
             head = "else" if level.predicate is None else f"{word} {python(level.predicate)}"
             lines += [f"        {head}:", f"            c{place} = {value}"]
-            lines += _additions(weights[place][value])
+            lines += _additions(weights[place][value], f"t{place}_{value}")
     names = ", ".join(f"c{place}" for place in range(len(specification.comparisons)))
     lines += [f"        scored.append(ScoredPair(({names},), bits))", "    return scored"]
     return "\n".join(lines) + "\n"
 
 
-def _additions(weights: _Weights) -> list[str]:
+def _additions(weights: _Weights, known: str) -> list[str]:
     lines = [f"            bits += {weights.bits!r}"] if weights.bits else []
     column = weights.term_frequency_column
-    if column and weights.is_equal and not weights.frequency_min:
-        lines.append(f"            bits += {weights.u_bits!r} - log2(frequency_of_{column}(l_{column}))")
-    elif column:
-        arguments = f"frequency_of_{column}, l_{column}, r_{column}, {weights.u_bits!r}, {weights.frequency_min!r}"
-        lines.append(f"            bits += frequency_bits({arguments})")
-    return lines
+    if column is None:
+        return lines
+    arguments = f"frequency_of_{column}, l_{column}, r_{column}, {weights.u_bits!r}, {weights.frequency_min!r}"
+    if not weights.is_equal:
+        return [*lines, f"            bits += frequency_bits({arguments})"]
+    # Both hold the same value, so that it adds the same with every candidate that takes this level.
+    return [
+        *lines,
+        f"            if {known} is None:",
+        f"                {known} = frequency_bits({arguments})",
+        f"            bits += {known}",
+    ]
 
 
 def _frequency_bits(

@@ -9,7 +9,7 @@ from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.reviews import Review
 from mdm.domain.state import GoldenEntry, IdentityView, Judgement, Pair, PotentialMatch, RecordEntry
-from mdm.linkage.codec import decode_features
+from mdm.linkage.codec import features_decoder
 from mdm.linkage.features import Features
 
 
@@ -32,7 +32,7 @@ class Recall:
     def __init__(self, state: MatchState, kind: EntityKind) -> None:
         """Remember nothing yet."""
         self.state = state
-        self._kind = kind
+        self._decode = features_decoder(kind)
         self._records: dict[RecordNumber, RecordEntry | None] = {}
         self._goldens: dict[GoldenId, GoldenEntry | None] = {}
         self._described: dict[RecordNumber, Features | None] = {}
@@ -40,34 +40,28 @@ class Recall:
 
     def described(self, number: RecordNumber) -> Features | None:
         """Return the features of a resolved record, None for another one; equal features are one object."""
-        try:
+        if number in self._described:
             return self._described[number]
-        except KeyError:
-            pass
         encoded = self.state.features(number)
         found = None
         if encoded is not None:
             found = self._decoded.get(encoded)
             if found is None:
-                found = self._decoded[encoded] = decode_features(self._kind, encoded)
+                found = self._decoded[encoded] = self._decode(encoded)
         self._described[number] = found
         return found
 
     def record(self, number: RecordNumber) -> RecordEntry | None:
         """Return the entry of a record."""
-        try:
-            return self._records[number]
-        except KeyError:
-            found = self._records[number] = self.state.record(number)
-            return found
+        if number not in self._records:
+            self._records[number] = self.state.record(number)
+        return self._records[number]
 
     def golden(self, golden_id: GoldenId) -> GoldenEntry | None:
         """Return the entry of a golden ID in canonical form."""
-        try:
-            return self._goldens[golden_id]
-        except KeyError:
-            found = self._goldens[golden_id] = self.state.golden(golden_id)
-            return found
+        if golden_id not in self._goldens:
+            self._goldens[golden_id] = self.state.golden(golden_id)
+        return self._goldens[golden_id]
 
     def potential_match(self, pair: Pair) -> PotentialMatch | None:
         """Return the open question about a pair. Few have one: neither this nor what follows is remembered."""

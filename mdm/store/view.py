@@ -89,7 +89,7 @@ class IndexView:
 
     def record(self, number: RecordNumber) -> RecordEntry | None:
         """Return the entry of a record."""
-        value = self._txn.get(layout.number_bytes(number), db=self._db.records)
+        value = self._txn.get(number.to_bytes(layout.NUMBER_BYTES, "big"), db=self._db.records)
         return None if value is None else layout.decode_record(value)
 
     def golden(self, golden_id: GoldenId) -> GoldenEntry | None:
@@ -185,7 +185,7 @@ class IndexView:
 
     def features(self, number: RecordNumber) -> bytes | None:
         """Return the record's features, or None for a record without match state (pending, deleted, erased)."""
-        return self._txn.get(layout.number_bytes(number), db=self._db.features)
+        return self._txn.get(number.to_bytes(layout.NUMBER_BYTES, "big"), db=self._db.features)
 
     def posting_keys(self, number: RecordNumber) -> tuple[bytes, ...]:
         """Return the keys under which the record is posted, sorted."""
