@@ -1,8 +1,8 @@
 """Use cases over both engines: the one package that imports `linkage` and `store`.
 
 Read in this order: `commands` (what the writer is asked and answers), `views` (what readers answer), `payloads` (sealed
-values), `relation_state` (what a record says of others, as keys), `engines` (model and epoch in force), `matcher`
-(record → scored candidates → decision), `questions` (which need no steward), `bearer` (whether a key changed hands),
+values), `relation_state` (what a record says of others, as keys), `engines` (model and epoch in force), `recall` (a
+state remembered for one call), `matcher` (record → scored candidates → decision), `questions` (which need no steward), `bearer` (whether a key changed hands),
 `renames` (a firm's earlier names), `group` and `upsert` (one write → facts), `changes` (what its events changed → what
 it answers), `population` (an epoch that follows the city), `reasons` (sealed words), `fixed_values`, `stewardship` (a
 steward's act → facts), `etags` and `desk` (acts and the review queue in the writer), `writer` (commands → journal and

@@ -26,7 +26,7 @@ from mdm.linkage.normalise.record import normalise
 from mdm.linkage.rules import SOLE
 from mdm.linkage.specification import specification_of
 from mdm.resolve.commands import Proposal, ScoredCandidate
-from mdm.resolve.engines import Engine
+from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.questions import agreeing, shares_number, verified_identifiers, with_conflicts, without_answered
 from mdm.resolve.recall import MatchState, Recall
 from mdm.resolve.views import TruncatedBlock
@@ -77,6 +77,20 @@ def describe(record: SourceRecord) -> Description:
     features = normalised.features
     return Description(
         record.key.kind, features, encode_features(features), tuple(posting_keys(features)), normalised.issues
+    )
+
+
+def proposal_of(engine: Engine, description: Description, scored: Iterable[ScoredCandidate], read_seq: int) -> Proposal:
+    """Return what a reader found, for the writer to take over."""
+    return Proposal(
+        read_seq,
+        description.encoded,
+        description.keys,
+        tuple(scored),
+        description.issues,
+        engine.model_digest,
+        engine.epoch_digest,
+        MATCH_STATE_VERSIONS,
     )
 
 
@@ -176,14 +190,23 @@ def score(
     Cost: about 10 us for each different candidate; equal ones are scored once.
     """
     known = known or {}
-    others = {number: other for number in numbers if number not in known and (other := seen.described(number))}
-    distinct = {id(other): other for other in others.values()}
+    distinct: dict[int, Features] = {}
+    places: dict[RecordNumber, int] = {}
+    for number in numbers:
+        if number not in known:
+            other = seen.described(number)
+            if other is not None:
+                places[number] = id(other)
+                distinct[id(other)] = other
     pairs = dict(zip(distinct, engine.scorer.score(features, list(distinct.values())), strict=True))
-    scored = {
-        number: ScoredCandidate(number, (pair := pairs[id(other)]).match_weight_bits, pair.levels)
-        for number, other in others.items()
-    }
-    return [known.get(number) or scored[number] for number in numbers if number in known or number in scored]
+    scored = []
+    for number in numbers:
+        if number in places:
+            levels, bits = pairs[places[number]]
+            scored.append(ScoredCandidate(number, bits, levels))
+        elif number in known:
+            scored.append(known[number])
+    return scored
 
 
 def evidence_of(

@@ -10,7 +10,7 @@ from mdm.linkage.scorer import match_probability
 from mdm.resolve.bearer import is_another_bearer
 from mdm.resolve.commands import WriteOutcome
 from mdm.resolve.engines import Engine
-from mdm.resolve.matcher import Consideration, Description, consider, describe
+from mdm.resolve.matcher import Consideration, Description, consider, describe, proposal_of
 from mdm.resolve.payloads import encode_payload, updated_at_us
 from mdm.resolve.recall import Recall
 from mdm.resolve.renames import with_former_names
@@ -20,7 +20,12 @@ from mdm.store.view import IndexView
 
 
 def preview_write(
-    view: IndexView, engine: Engine, record: SourceRecord, limit: int, own: RecordNumber | None
+    view: IndexView,
+    engine: Engine,
+    record: SourceRecord,
+    limit: int,
+    own: RecordNumber | None,
+    seen: Recall | None = None,
 ) -> Preview:
     """Return what an upsert of `record` would find and do.
 
@@ -30,12 +35,14 @@ def preview_write(
         record: Its key counts only through `own`.
         limit: Candidates to show; the outcome rests on all.
         own: Number of the stored record under the same key; None treats the record as a new one.
+        seen: What was read of `view` about records of this kind.
     """
+    sent = record
     if own is not None:
         record = with_former_names(view, engine, own, record)
     description = describe(record)
     is_new_bearer = own is not None and is_another_bearer(view, engine, own, description.features)
-    seen = Recall(view, engine.kind)
+    seen = seen or Recall(view, engine.kind)
     considered = consider(seen, engine, description, own, is_new_bearer=is_new_bearer)
     ranked = _ranked(seen, engine, description, considered, limit)
     compared = len({pair.golden_id for pair in considered.evidence})
@@ -50,7 +57,9 @@ def preview_write(
             outcome, golden_id = unwritten, entry.golden_id
         elif entry.golden_id is not None and golden_id == entry.golden_id:
             outcome = WriteOutcome.UPDATED
-    return Preview(description.features, description.issues, match, outcome.value, golden_id)
+    # Values that were added to those sent are the writer's to add again: it may know more names by then.
+    proposal = proposal_of(engine, description, considered.scored, view.applied_seq) if record is sent else None
+    return Preview(description.features, description.issues, match, outcome.value, golden_id, proposal)
 
 
 def _golden_id_after(view: IndexView, considered: Consideration) -> GoldenId | None:

@@ -28,11 +28,11 @@ from mdm.linkage.identification import identifier_keys, stated_identifiers
 from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
-from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine, active_engines, engine
+from mdm.resolve.engines import Engine, active_engines, engine
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_named
 from mdm.resolve.feed import FeedFilter, FeedPage, read_page
 from mdm.resolve.households import HouseholdAnswer, households_of
-from mdm.resolve.matcher import candidates_of, describe, score
+from mdm.resolve.matcher import candidates_of, describe, proposal_of, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
 from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, seq_of_token
@@ -209,28 +209,32 @@ class Reader:
             own = view.number_of(record.key)
             found = candidates_of(view, description.kind, description.keys, own)
             scored = score(Recall(view, description.kind), engine, description.features, found.numbers)
-            return Proposal(
-                view.applied_seq,
-                description.encoded,
-                description.keys,
-                tuple(scored),
-                description.issues,
-                engine.model_digest,
-                engine.epoch_digest,
-                MATCH_STATE_VERSIONS,
-            )
+            return proposal_of(engine, description, scored, view.applied_seq)
 
     def match(self, record: SourceRecord, limit: int = 10) -> MatchResult:
         """Return the golden records that `record` may describe, best first; its key only names the kind."""
-        with self._opened.index.read() as view:
-            return preview_write(view, self._opened.engines[record.key.kind], record, limit, own=None).match
+        (found,) = self.previews((record,), limit, are_queries=True)
+        return found.match
 
     def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
         """Return what a write of `record` would do, without writing."""
+        (found,) = self.previews((record,), limit)
+        return found
+
+    def previews(
+        self, records: Iterable[SourceRecord], limit: int = 10, *, are_queries: bool = False
+    ) -> Iterator[Preview]:
+        """Yield what a write of each record would do, all in one state; what several come near is read once.
+
+        Queries stand under no key, so that none can be stored already.
+        """
         opened = self._opened
         with opened.index.read() as view:
-            own = view.number_of(record.key)
-            return preview_write(view, opened.engines[record.key.kind], record, limit, own)
+            seen = {kind: Recall(view, kind) for kind in opened.engines}
+            for record in records:
+                kind = record.key.kind
+                own = None if are_queries else view.number_of(record.key)
+                yield preview_write(view, opened.engines[kind], record, limit, own, seen[kind])
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:

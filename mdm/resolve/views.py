@@ -12,6 +12,7 @@ from mdm.domain.state import GoldenEntry
 from mdm.domain.survivorship import GoldenValue
 from mdm.linkage.features import Features, FieldIssue
 from mdm.linkage.scorer import Step
+from mdm.resolve.commands import Proposal
 
 
 class RecordState(enum.IntEnum):
@@ -95,6 +96,8 @@ class Preview(msgspec.Struct, frozen=True):
     outcome: str
     """`linked`, `created`, `review`, as `WriteOutcome`."""
     golden_id: GoldenId | None
+    proposal: Proposal | None
+    """The same work as a write takes it over; None where the writer would not."""
 
 
 class StoredRecord(msgspec.Struct, frozen=True):

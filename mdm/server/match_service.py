@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import grpc
 
 from mdm.domain.keys import GoldenId, SourceKey, parse_golden_id
@@ -43,21 +45,23 @@ class MatchService(MatchServiceServicer):
         """Return ranked candidates."""
         await_freshness(self._reader, request, context)
         response = wire.MatchResponse()
-        seq = self._match(_query(request.attributes), request.candidate_count_max, response.result)
-        response.read_at.value = self._reader.token(seq)
+        (preview,) = self._search([_query(request.attributes)], request.candidate_count_max)
+        write_match(response.result, preview.match, preview.issues)
+        response.read_at.value = self._reader.token(preview.match.read_seq)
         return response
 
     def BatchMatch(self, request: wire.BatchMatchRequest, context: grpc.ServicerContext) -> wire.BatchMatchResponse:
-        """Return ranked candidates for each description; `read_at` is a position that all answers include."""
+        """Return ranked candidates for each description, all read at one position."""
         await_freshness(self._reader, request, context)
-        seq = self._reader.applied_seq()
         response = wire.BatchMatchResponse()
-        response.read_at.value = self._reader.token(seq)
         # All are checked before the first is searched for.
         queries = [_query(each, f"attributes[{index}]") for index, each in enumerate(request.attributes)]
-        for query in queries:
+        seq = 0
+        for preview in self._search(queries, request.candidate_count_max):
+            write_match(response.results.add(), preview.match, preview.issues)
+            seq = preview.match.read_seq
             remaining_s(context, 1.0)
-            self._match(query, request.candidate_count_max, response.results.add())
+        response.read_at.value = self._reader.token(seq)
         return response
 
     def Resolve(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
@@ -67,15 +71,11 @@ class MatchService(MatchServiceServicer):
             return self._found(request)
         return self._created(request, context)
 
-    def _match(self, record: SourceRecord, count_max: int, into: common.MatchResult) -> int:
-        """Write the answer and return the position that it was read at."""
-        preview = self._reader.preview(record, count_max or CANDIDATES_DEFAULT)
-        write_match(into, preview.match, preview.issues)
-        return preview.match.read_seq
+    def _search(self, queries: Sequence[SourceRecord], count_max: int) -> Iterator[Preview]:
+        return self._reader.previews(queries, count_max or CANDIDATES_DEFAULT, are_queries=True)
 
     def _found(self, request: wire.ResolveRequest) -> wire.ResolveResponse:
-        record = _query(request.attributes)
-        preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
+        (preview,) = self._search([_query(request.attributes)], request.candidate_count_max)
         outcome = WriteOutcome(preview.outcome)
         response = wire.ResolveResponse(
             outcome=wire.RESOLVE_OUTCOME_NONE if outcome is WriteOutcome.CREATED else _RESOLVED[outcome],
@@ -95,11 +95,10 @@ class MatchService(MatchServiceServicer):
         record = SourceRecord(key, found, request.updated_at)
         with metrics.stages.labels("propose").time():
             preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
-            proposal = self._reader.propose(record)
         command = Upsert(
             request_of(cause_of(context, request.caller, "Resolve"), request.request_id, _content(request)),
             record,
-            proposal=proposal,
+            proposal=preview.proposal,
             choice=_choice(request),
         )
         answer = written(write(self._link, command, context))

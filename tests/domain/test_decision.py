@@ -162,3 +162,16 @@ def test_a_decision_names_its_strongest_evidence() -> None:
     held = decided([("A", 1, 4.0, REVIEW)])
     assert (held.partner, held.match_weight_bits) == (1, 4.0)
     assert decided([]).partner is None
+
+
+def test_only_golden_records_that_could_be_asked_about_are_looked_into() -> None:
+    evidence = [Evidence(RecordNumber(n), IDS[each], REVIEW, float(n)) for n, each in enumerate(IDS, 1)]
+    looked_into: list[GoldenId] = []
+
+    def veto(identifier: GoldenId) -> str:
+        looked_into.append(identifier)
+        return "verified_ids_differ" if identifier == IDS["H"] else ""
+
+    decision = decide(evidence, THRESHOLDS, current=None, veto=veto, compatible=lambda _, __: True)
+    assert [question.number for question in decision.questions] == [7, 6, 5, 4, 3]
+    assert looked_into == [IDS[letter] for letter in "HGFEDC"], "one more than are asked, for one answers itself"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,7 +16,7 @@ from mdm.resolve.previews import preview_write
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import Grade, Preview
 from tests.resolve.cities import city_records
-from tests.resolve.office import Office, citizen
+from tests.resolve.office import Office, business, citizen
 
 
 def previewed(office: Office, record: SourceRecord) -> Preview:
@@ -122,3 +124,45 @@ def test_an_outdated_proposal_decides_as_no_proposal_does(tmp_path: Path) -> Non
     assert helped.differences(tmp_path / "scratch") == []
     for office in (helped, plain):
         office.close()
+
+
+@contextmanager
+def reading(path: Path, *written: Sequence[SourceRecord]) -> Iterator[Reader]:
+    """A reader of an office that wrote these records, one part after the other, and closed."""
+    office = Office(path)
+    for records in written:
+        office.put_all(records)
+    office.close()
+    reader = Reader.open(path)
+    yield reader
+    reader.close()
+
+
+def test_a_preview_proposes_what_a_reader_proposes(tmp_path: Path) -> None:
+    records = city_records(100, 5)
+    with reading(tmp_path / "data", records) as reader:
+        for record in records[::7]:
+            by_preview, alone = reader.preview(record).proposal, reader.propose(record)
+            assert by_preview is not None
+            # A preview also looks at the record's present company, whether blocking finds it or not.
+            known = {each.number: each for each in by_preview.candidates}
+            assert all(known[each.number] == each for each in alone.candidates)
+            assert msgspec.structs.replace(by_preview, candidates=()) == msgspec.structs.replace(alone, candidates=())
+
+
+def test_a_preview_that_adds_former_names_proposes_nothing(tmp_path: Path) -> None:
+    code = "0301464830"
+    before = business("A", "Công ty TNHH Hoàng Minh Phát", tax_code=code)
+    renamed = business("A", "Công ty TNHH Sao Biển Xanh", tax_code=code)
+    with reading(tmp_path / "data", [before]) as reader:
+        assert reader.preview(renamed).proposal is None
+        assert reader.preview(before).proposal is not None
+
+
+def test_one_state_answers_a_batch_as_each_alone(tmp_path: Path) -> None:
+    records = city_records(100, 5)
+    with reading(tmp_path / "data", records) as reader:
+        alone = [reader.preview(record) for record in records[::3]]
+        assert list(reader.previews(records[::3])) == alone
+        searched = [each.match for each in reader.previews(records[::3], are_queries=True)]
+        assert searched == [reader.match(record) for record in records[::3]]

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from mdm.linkage.normalise.names import PersonName, person_name
+from mdm.linkage.normalise.names import PersonName, folded_name, person_name
 from mdm.linkage.normalise.text import clean
 
 HOA = "nguyen thi hoa"
@@ -166,3 +166,18 @@ def test_a_name_knows_how_clerks_abbreviate_and_turn_it() -> None:
 )
 def test_a_slip_is_told_from_another_name(text: str, is_misspelt: bool, reason: str) -> None:  # noqa: FBT001
     assert parse(text).is_misspelt is is_misspelt, reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(each for left, right, _ in ALIKE for each in (left, right)),
+        "CON BÀ NGUYỄN THỊ HOA",
+        "Không rõ",
+        "?!",
+        "",
+    ],
+)
+def test_a_relatives_folded_name_is_that_of_all_forms(text: str) -> None:
+    cleaned = clean(text, 256)[0]
+    assert folded_name(cleaned) == person_name(cleaned).name
