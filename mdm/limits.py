@@ -70,16 +70,16 @@ long. At 50 to 100 us a lookup the last one waits 25 ms."""
 SHORT_REQUEST_BYTES_MAX = 32 * 1024
 """Largest request that is answered on the polling thread: some 1,500 keys, so that nobody waits longer than 2 ms."""
 
-POSTED_CALLS = QUEUE_CALLS_MAX // 2
-"""Calls of a short method that a reader asks gRPC for at a time. It sees no more than twice as many at once, so fewer
-would hide an overload; each costs about 1 KiB."""
+POSTED_CALLS = QUEUE_CALLS_MAX
+"""Calls of a short method that a reader asks gRPC for at a time: with fewer it would see too few of those that wait to
+notice an overload. Each costs about 1 KiB."""
 
-SHED_CALLS_PER_S = 4_000
-"""Calls that a reader refuses for want of a place: at 50 us each a fifth of its polling thread's time. Further ones
-wait in gRPC until there is a place or their deadline is over, which costs that thread nothing."""
+SHED_TIME_SHARE = 0.1
+"""Of a reader's time, spent on refusing calls for want of a place; further ones wait in gRPC until there is a place or
+their deadline is over. A refusal costs half of what a lookup does, so without a bound refusals would leave no time."""
 
-SHED_CALLS_BURST = 400
-"""Refusals at once: a tenth of a second's, so that a short rush is told to come back."""
+SHED_TIME_SAVED_S = 0.02
+"""Time for refusals that a quiet reader has saved up: a rush of 500 calls is told to come back at once."""
 
 CONNECTION_AGE_S = 600
 """SO_REUSEPORT pins a connection to a reader; ageing rebalances after a restart."""

@@ -24,14 +24,14 @@ from mdm.errors import UnavailableError
 from mdm.limits import (
     POSTED_CALLS,
     QUEUE_CALLS_MAX,
-    SHED_CALLS_BURST,
-    SHED_CALLS_PER_S,
+    SHED_TIME_SAVED_S,
+    SHED_TIME_SHARE,
     SHORT_REQUEST_BYTES_MAX,
     UNARY_WORKERS,
 )
 from mdm.server import metrics
 from mdm.server.calls import WouldWaitError
-from mdm.server.errors import InvalidRequestError, OverloadedError, status_of
+from mdm.server.errors import CallStatus, InvalidRequestError, OverloadedError, status_of
 from mdm.server.interceptors import check_deadline, request_of, rule_of
 from mdm.server.logs import log_failure
 
@@ -54,6 +54,10 @@ _Behaviour = Callable[[Message, grpc.ServicerContext], Message | bytes]
 _GO_ON: tuple[None, tuple[()]] = (None, ())
 _NO_FLAGS = 0
 _OK = cygrpc.StatusCode.ok
+
+_OVERLOADED = status_of(OverloadedError("more calls wait than this server will queue; retry later"), "")
+_GIVEN_UP = CallStatus(grpc.StatusCode.CANCELLED, "", ())
+_shed = metrics.shed.labels(OverloadedError.__name__)
 
 
 class UnaryCalls:
@@ -96,8 +100,9 @@ class UnaryCalls:
             call.refuse(UnavailableError("this server is stopping; another one answers"))
         elif lane.count < QUEUE_CALLS_MAX:
             self._place(call, lane)
-        elif self._allowance.take():
-            call.shed()
+        elif self._allowance.is_left():
+            with self._allowance:
+                call.shed()
         else:
             # Asking for no further call of its method meanwhile leaves the rest in gRPC, where waiting costs nothing.
             lane.waiting.append(call)
@@ -149,20 +154,24 @@ class _Lane:
 
 
 class _Allowance:
-    """How many calls may be refused now: it grows with time, so that refusing never takes the time of answering."""
+    """Time for refusing calls: it grows as time passes, and a refusal spends what it takes."""
 
     def __init__(self) -> None:
-        self._left: float = SHED_CALLS_BURST
-        self._at_s = time.monotonic()
+        self._left_s = SHED_TIME_SAVED_S
+        self._at_s = time.perf_counter()
 
-    def take(self) -> bool:
-        now_s = time.monotonic()
-        self._left = min(SHED_CALLS_BURST, self._left + (now_s - self._at_s) * SHED_CALLS_PER_S)
+    def is_left(self) -> bool:
+        now_s = time.perf_counter()
+        self._left_s = min(SHED_TIME_SAVED_S, self._left_s + (now_s - self._at_s) * SHED_TIME_SHARE)
         self._at_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        return self._left_s > 0
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        # Before and after it gRPC's events of the call take as much again.
+        self._left_s -= 2 * (time.perf_counter() - self._at_s)
 
 
 class _Method:
@@ -244,7 +253,7 @@ class _Call:
         """Answer in the pool, unless nobody waits any more."""
         try:
             if self._is_cancelled:
-                self._fail(grpc.StatusCode.CANCELLED, "", None)
+                self._fail(_GIVEN_UP)
             else:
                 self.may_wait = True
                 self._answer(body)
@@ -262,13 +271,12 @@ class _Call:
 
     def refuse(self, error: Exception) -> None:
         """End the call with an error, whether or not its request has been read."""
-        status = status_of(error, self.method.rule.name)
-        self._fail(status.code, status.details, status.trailing_metadata)
+        self._fail(status_of(error, self.method.rule.name))
 
     def shed(self) -> None:
         """Refuse the call because all places are taken."""
-        metrics.shed.labels(OverloadedError.__name__).inc()
-        self.refuse(OverloadedError("more calls wait than this server will queue; retry later"))
+        _shed.inc()
+        self._fail(_OVERLOADED)
 
     def _begin(self, body: bytes | None) -> None:
         if body is None:
@@ -303,11 +311,12 @@ class _Call:
                 cygrpc.SendStatusFromServerOperation(None, _OK, b"", _NO_FLAGS),
             )
 
-    def _fail(self, code: grpc.StatusCode, details: str, trailing_metadata: Any) -> None:
-        self._code = code.name
+    def _fail(self, status: CallStatus) -> None:
+        self._code = status.code.name
+        number, details = status.code.value[0], status.details.encode()
         self._finish(
             cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
-            cygrpc.SendStatusFromServerOperation(trailing_metadata, code.value[0], details.encode(), _NO_FLAGS),
+            cygrpc.SendStatusFromServerOperation(status.trailing_metadata, number, details, _NO_FLAGS),
         )
 
     def _finish(self, *operations: Any) -> None:

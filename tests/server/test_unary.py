@@ -16,7 +16,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mdm.limits import POSTED_CALLS, QUEUE_CALLS_MAX, SHED_CALLS_BURST, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
+from mdm.limits import QUEUE_CALLS_MAX, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
 from mdm.server.unary import SHORT_CALLS
 from mdm.store.token import JournalToken, parse_token
 from mdm.v1 import common_pb2 as common
@@ -68,7 +68,7 @@ def test_a_lookup_that_waits_for_a_position_keeps_no_other_from_its_answer(
 def test_a_rush_of_lookups_is_answered_or_told_to_come_back(tmp_path: Path) -> None:
     # While the reader is stopped the whole rush arrives; then it finds more than it has places for.
     count = 14 * CONNECTION_CALLS
-    assert count > QUEUE_CALLS_MAX + SHED_CALLS_BURST
+    assert count > 2 * QUEUE_CALLS_MAX
     with running_server(tmp_path / "data") as served, contextlib.ExitStack() as stack:
         channels = [stack.enter_context(served.channel()) for _ in range(count // CONNECTION_CALLS)]
         stubs = [LookupServiceStub(each) for each in channels]
@@ -84,7 +84,6 @@ def test_a_rush_of_lookups_is_answered_or_told_to_come_back(tmp_path: Path) -> N
     assert set(told) == {"", "OVERLOADED"}
     assert told[""] >= QUEUE_CALLS_MAX
     assert health.status == health_pb2.HealthCheckResponse.SERVING
-    assert 2 * POSTED_CALLS >= QUEUE_CALLS_MAX, "a reader that asks for fewer calls never sees that its places run out"
 
 
 def test_more_callers_than_a_connection_holds_all_get_their_answer(channel: grpc.Channel) -> None:
