@@ -6,13 +6,13 @@ from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import (
     Assurance,
     BusinessAttributes,
-    CitizenAttributes,
     Identifier,
     IdentifierType,
     SourceRecord,
 )
 from mdm.linkage.blocking import posting_keys
 from mdm.linkage.features import BusinessFeatures, Features
+from mdm.linkage.normalise.citizens import identifier_features
 from mdm.linkage.normalise.record import normalise
 
 
@@ -21,25 +21,34 @@ def identifier_keys(kind: EntityKind, type_: IdentifierType, value: str) -> tupl
     return posting_keys(_alone(kind, Identifier(type_, value)))
 
 
-def stated_identifiers(record: SourceRecord, type_: IdentifierType, value: str) -> list[Assurance]:
-    """Return how far the record vouches for this identifier as its bearer's own; empty if it is not."""
-    kind = record.key.kind
-    wanted = _numbers(_alone(kind, Identifier(type_, value)))
-    if not wanted & _numbers(normalise(record).features):
-        return []
-    return [
-        identifier.assurance
-        for identifier in record.attributes.identifiers
-        if wanted & _numbers(_alone(kind, identifier))
-    ]
+class WantedIdentifier:
+    """An identifier that somebody asks for, and what records state of it."""
+
+    def __init__(self, kind: EntityKind, type_: IdentifierType, value: str) -> None:
+        """Read the value once for all records; one that is not valid has no keys."""
+        features = _alone(kind, Identifier(type_, value))
+        self._kind = kind
+        self._numbers = _numbers(features)
+        self.keys = posting_keys(features)
+        """Posting keys of its holders."""
+
+    def is_borne(self, features: Features) -> bool:
+        """Return whether a record with these features has it as its bearer's own."""
+        return not self._numbers.isdisjoint(_numbers(features))
+
+    def assurances(self, record: SourceRecord) -> list[Assurance]:
+        """Return how far each statement of it in the record is to be believed."""
+        return [
+            identifier.assurance
+            for identifier in record.attributes.identifiers
+            if not self._numbers.isdisjoint(_numbers(_alone(self._kind, identifier)))
+        ]
 
 
 def _alone(kind: EntityKind, identifier: Identifier) -> Features:
-    attributes: CitizenAttributes | BusinessAttributes
     if kind is EntityKind.CITIZEN:
-        attributes = CitizenAttributes(identifiers=(identifier,))
-    else:
-        attributes = BusinessAttributes(identifiers=(identifier,))
+        return identifier_features(identifier)
+    attributes = BusinessAttributes(identifiers=(identifier,))
     return normalise(SourceRecord(SourceKey("query", kind, "query"), attributes)).features
 
 

@@ -24,7 +24,8 @@ from mdm.errors import (
     WriterUnavailableError,
 )
 from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
-from mdm.linkage.identification import identifier_keys, stated_identifiers
+from mdm.linkage.codec import decode_features
+from mdm.linkage.identification import WantedIdentifier
 from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
@@ -355,19 +356,22 @@ class Reader:
         latest `CANDIDATES_MAX` are read.
         """
         found: dict[GoldenId, list[Assurance]] = {}
-        wanted = identifier_keys(kind, type_, value)
+        wanted = WantedIdentifier(kind, type_, value)
         with self._opened.index.read() as view:
             numbers: dict[RecordNumber, None] = {}
             is_truncated = False
-            for key in wanted:
+            for key in wanted.keys:
                 stating, total = view.postings(key, CANDIDATES_MAX)
                 is_truncated = is_truncated or len(stating) < total
                 numbers.update(dict.fromkeys(stating))
             for number in numbers:
-                entry, payload = view.record(number), view.raw(number)
-                if entry is None or entry.golden_id is None or payload is None:
+                entry, features = view.record(number), view.features(number)
+                if entry is None or entry.golden_id is None or features is None:
                     continue
-                stated = stated_identifiers(decode_payload(payload), type_, value)
+                if not wanted.is_borne(decode_features(kind, features)):
+                    continue
+                payload = view.raw(number)
+                stated = wanted.assurances(decode_payload(payload)) if payload is not None else []
                 if stated:
                     found.setdefault(entry.golden_id, []).extend(stated)
             read_seq = view.applied_seq

@@ -187,6 +187,19 @@ def _birth_order(value: str, name: PersonName, findings: Findings) -> int | None
     return int(index) if int(count) > 1 else None
 
 
+def identifier_features(identifier: Identifier) -> CitizenFeatures:
+    """Return what `citizen_features` makes of a record that states one identifier alone, at a tenth of its cost."""
+    numbers = _Numbers(born=None, sex=None, nation=None, is_child=False, relative_ids=set(), findings=Findings())
+    numbers.read(identifier)
+    return CitizenFeatures(
+        personal_id=numbers.personal_id,
+        personal_ids=ordered(numbers.personal_ids),
+        verified_ids=ordered(numbers.verified_ids),
+        insurance_numbers=ordered(numbers.insurance_numbers),
+        relative_ids=ordered(numbers.relative_ids),
+    )
+
+
 class _Relations:
     """What the relations of a citizen say, gathered in one pass."""
 
