@@ -96,6 +96,7 @@ class Reader:
         self._directory = directory
         self._lock = threading.Lock()
         self._opened = self._open_current()
+        self._token: tuple[JournalReader | None, int, str] = (None, -1, "")
 
     @classmethod
     def open(cls, data: Path) -> Self:
@@ -138,7 +139,13 @@ class Reader:
 
     def token(self, seq: int) -> str:
         """Return the wire form of a position."""
-        return str(self._opened.journal.token(seq))
+        journal = self._opened.journal
+        known_journal, known_seq, text = self._token
+        if known_seq != seq or known_journal is not journal:
+            # Thousands of answers lie between two writes, and making a token costs as much as a lookup.
+            text = str(journal.token(seq))
+            self._token = journal, seq, text
+        return text
 
     def wait_until(self, token: str, timeout_s: float) -> None:
         """Return once reads see the token's position.

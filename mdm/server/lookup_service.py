@@ -41,7 +41,6 @@ class LookupService(LookupServiceServicer):
     def __init__(self, reader: Reader) -> None:
         """Read from this process's index."""
         self._reader = reader
-        self._token = -1, b""
 
     def Lookup(self, request: wire.LookupRequest, context: grpc.ServicerContext) -> bytes:  # type: ignore[override]
         """Return the golden ID of one key."""
@@ -105,6 +104,7 @@ class LookupService(LookupServiceServicer):
             response.truncated.append(is_truncated or len(found) > len(holders))
             response.holder_counts.append(len(holders))
             response.golden_ids.extend(holder.golden_id for holder in holders)
+            response.record_counts.extend(holder.member_count for holder in holders)
             response.assurances.extend(assurance_number(holder.assurance) for holder in holders)
         return response
 
@@ -139,12 +139,7 @@ class LookupService(LookupServiceServicer):
         return self._reader.lookup_many(registry, kind, record_ids)
 
     def _read_at(self, tag: int, seq: int) -> bytes:
-        # Thousands of answers lie between two writes, and a token costs as much as a lookup.
-        known, token = self._token
-        if known != seq:
-            token = token_at(self._reader, seq).SerializeToString()
-            self._token = seq, token
-        return field(tag, token)
+        return field(tag, token_at(self._reader, seq).SerializeToString())
 
     def _holders(self, type_: IdentifierType, value: str) -> tuple[list[IdentifierHolder], bool, int]:
         found, is_truncated, seq = self._reader.holders(type_, value, _KIND_OF_TYPE[type_])

@@ -384,6 +384,7 @@ class BatchLookupByIdentifierResponse(_message.Message):
     ASSURANCES_FIELD_NUMBER: _builtins.int
     READ_AT_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    RECORD_COUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def holder_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """For each identifier of the request, how many entries of the columns below are its own, in order; at most 200."""
@@ -404,6 +405,10 @@ class BatchLookupByIdentifierResponse(_message.Message):
     def truncated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
         """For each identifier of the request, whether holders are missing, as in LookupByIdentifierResponse."""
 
+    @_builtins.property
+    def record_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Members of each of these holders that state the identifier."""
+
     def __init__(
         self,
         *,
@@ -412,10 +417,11 @@ class BatchLookupByIdentifierResponse(_message.Message):
         assurances: _abc.Iterable[_common_pb2.Assurance.ValueType] | None = ...,
         read_at: _common_pb2.JournalToken | None = ...,
         truncated: _abc.Iterable[_builtins.bool] | None = ...,
+        record_counts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_at", b"read_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurances", b"assurances", "golden_ids", b"golden_ids", "holder_counts", b"holder_counts", "read_at", b"read_at", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurances", b"assurances", "golden_ids", b"golden_ids", "holder_counts", b"holder_counts", "read_at", b"read_at", "record_counts", b"record_counts", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,9 +14,25 @@ from typing import TypeVar
 
 import pytest
 
-from mdm_client import AsyncClient, Client, DeadlineExceededError, EntityKind, InvalidArgumentError, ServiceError
-from mdm_client.gathering import BATCH_KEYS_MAX, AsyncGathering, Gathering, Question, may_gather
-from mdm_client.results import BatchLookup, Lookup, RecordStatus
+from mdm_client import (
+    AsyncClient,
+    Client,
+    DeadlineExceededError,
+    EntityKind,
+    IdentifierType,
+    InvalidArgumentError,
+    ServiceError,
+)
+from mdm_client.gathering import (
+    BATCH_VALUES_MAX,
+    AsyncGathering,
+    Gathering,
+    IdentifierQuestion,
+    KeyQuestion,
+    is_identifier,
+    is_record_id,
+)
+from mdm_client.results import IdentifierHolders, Lookup, RecordStatus
 from tests.clients.test_client import record
 from tests.serving import RunningServer, running_server
 
@@ -47,19 +63,19 @@ class Counted:
         self.client = client
         self.key_counts: list[int] = []
 
-    def one(self, question: Question, record_id: str) -> Lookup:
+    def one(self, question: KeyQuestion, record_id: str) -> Lookup:
         self.key_counts.append(1)
-        return self.client._ask_one(question, record_id)
+        return self.client._ask_key(question, record_id)
 
-    def many(self, question: Question, record_ids: list[str]) -> BatchLookup:
+    def many(self, question: KeyQuestion, record_ids: list[str]) -> list[Lookup]:
         self.key_counts.append(len(record_ids))
-        return self.client._ask_many(question, record_ids)
+        return self.client._ask_keys(question, record_ids)
 
 
 def test_many_threads_get_each_its_own_answer_in_few_calls(plain: Client, golden_ids: dict[str, str]) -> None:
     counted = Counted(plain)
-    gathering = Gathering(counted.one, counted.many)
-    question = Question("hospital", CITIZEN, "", 5.0)
+    gathering = Gathering(is_record_id, counted.one, counted.many)
+    question = KeyQuestion(5.0, "hospital", CITIZEN, "")
 
     def ask(caller: int) -> list[tuple[str, str]]:
         keys = [KEYS[(caller + turn) % len(KEYS)] for turn in range(30)]
@@ -75,9 +91,9 @@ def test_many_threads_get_each_its_own_answer_in_few_calls(plain: Client, golden
 
 def test_a_lone_caller_asks_by_a_call_of_its_own_at_once(plain: Client, golden_ids: dict[str, str]) -> None:
     counted = Counted(plain)
-    gathering = Gathering(counted.one, counted.many)
+    gathering = Gathering(is_record_id, counted.one, counted.many)
     for key in KEYS:
-        gathering.lookup(Question("hospital", CITIZEN, "", 5.0), key)
+        gathering.lookup(KeyQuestion(5.0, "hospital", CITIZEN, ""), key)
     assert counted.key_counts == [1] * len(KEYS)
 
 
@@ -128,20 +144,46 @@ def test_a_gathered_lookup_is_as_fresh_as_asked(client: Client) -> None:
     assert all(_at_once(write_and_read, 16))
 
 
+def test_identifiers_that_travel_together_are_answered_as_alone(
+    server: RunningServer, plain: Client, golden_ids: dict[str, str]
+) -> None:
+    stated = [number for key in KEYS for number in _personal_ids(key)]
+    values = [*stated, "", "x" * 257, "không có", "000000000000", "\0"]
+    expected = [_held(plain, value) for value in values]
+    assert sum(golden_id in told for golden_id in golden_ids.values() for told in expected) >= len(KEYS)
+    with Client(server.address) as client:
+        assert _at_once(lambda caller: _held(client, values[caller]), len(values)) == expected
+
+
+def test_what_a_batch_cannot_answer_fully_is_asked_alone(plain: Client, golden_ids: dict[str, str]) -> None:
+    batches: list[int] = []
+
+    def many(_question: IdentifierQuestion, values: list[str]) -> list[IdentifierHolders | None]:
+        batches.append(len(values))
+        return [None] * len(values)
+
+    gathering = Gathering(is_identifier, plain._ask_identifier, many)
+    question = IdentifierQuestion(5.0, IdentifierType.PERSONAL_ID, "")
+    values = [number for key in KEYS for number in _personal_ids(key)]
+    found = _at_once(lambda caller: gathering.lookup(question, values[caller]), len(values))
+    assert batches
+    assert [holders.one().golden_id for holders in found] == list(golden_ids.values())
+
+
 def test_nobody_is_left_waiting_when_the_one_who_asks_for_all_is_interrupted(
     plain: Client, golden_ids: dict[str, str]
 ) -> None:
     interrupted: list[int] = []
 
-    def many(_question: Question, record_ids: list[str]) -> BatchLookup:
+    def many(_question: KeyQuestion, record_ids: list[str]) -> list[Lookup]:
         interrupted.append(len(record_ids))
         raise KeyboardInterrupt
 
-    gathering = Gathering(plain._ask_one, many)
+    gathering = Gathering(is_record_id, plain._ask_key, many)
 
     def ask(caller: int) -> str:
         try:
-            return gathering.lookup(Question("hospital", CITIZEN, "", 5.0), KEYS[caller % len(KEYS)]).golden_id
+            return gathering.lookup(KeyQuestion(5.0, "hospital", CITIZEN, ""), KEYS[caller % len(KEYS)]).golden_id
         except KeyboardInterrupt:
             return "interrupted"
 
@@ -203,21 +245,21 @@ def test_tasks_of_one_turn_leave_together_and_more_than_a_batch_holds_in_several
     async def ask() -> list[Lookup]:
         async with AsyncClient(server.address, is_gathering=False) as client:
 
-            async def many(question: Question, record_ids: list[str]) -> BatchLookup:
+            async def many(question: KeyQuestion, record_ids: list[str]) -> list[Lookup]:
                 key_counts.append(len(record_ids))
-                return await client._ask_many(question, record_ids)
+                return await client._ask_keys(question, record_ids)
 
-            gathering = AsyncGathering(client._ask_one, many)
-            question = Question("hospital", CITIZEN, "", 5.0)
-            return await asyncio.gather(*(gathering.lookup(question, f"N{n}") for n in range(2 * BATCH_KEYS_MAX + 5)))
+            gathering = AsyncGathering(is_record_id, client._ask_key, many)
+            question = KeyQuestion(5.0, "hospital", CITIZEN, "")
+            return await asyncio.gather(*(gathering.lookup(question, f"N{n}") for n in range(2 * BATCH_VALUES_MAX + 5)))
 
     assert {found.status for found in asyncio.run(ask())} == {RecordStatus.NOT_FOUND}
-    assert key_counts == [BATCH_KEYS_MAX, BATCH_KEYS_MAX, 5]
+    assert key_counts == [BATCH_VALUES_MAX, BATCH_VALUES_MAX, 5]
 
 
 @pytest.mark.parametrize("record_id", [*ODD, "plain", "Số-1", "x" * 128, "é" * 64, "\ud800", " "])
 def test_what_gathers_is_answered_alike_by_both_calls(plain: Client, record_id: str) -> None:
-    if not may_gather(record_id):
+    if not is_record_id(record_id):
         return
     alone = plain.lookup("hospital", CITIZEN, record_id)
     batch = plain.batch_lookup("hospital", CITIZEN, [record_id])
@@ -234,6 +276,18 @@ def _told(client: Client, key: str, registry: str = "hospital") -> str:
         return client.lookup(registry, CITIZEN, key).golden_id
     except InvalidArgumentError as error:
         return f"{error} {error.field_violations}"
+
+
+def _personal_ids(key: str) -> list[str]:
+    return [identifier.value for identifier in record(key).attributes.identifiers]
+
+
+def _held(client: Client, value: str) -> str:
+    try:
+        found = client.lookup_by_identifier(IdentifierType.PERSONAL_ID, value)
+    except InvalidArgumentError as error:
+        return f"{error} {error.field_violations}"
+    return f"{found.holders} {found.holder_count} {found.is_truncated}"
 
 
 async def _tell(server: RunningServer, keys: list[str]) -> list[str]:

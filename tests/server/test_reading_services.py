@@ -83,6 +83,7 @@ def test_an_identifier_is_answered_with_every_holder(channel: grpc.Channel, gold
     )
     assert list(batch.holder_counts) == [0, 1]
     assert list(batch.golden_ids) == [golden_id]
+    assert list(batch.record_counts) == [2]
 
 
 def test_holders_beyond_the_bound_are_counted_and_said_to_be_missing(channel: grpc.Channel) -> None:

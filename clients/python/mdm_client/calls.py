@@ -215,8 +215,11 @@ def batch_lookup_by_identifier(
         found, start = [], 0
         for count, is_truncated in zip(answer.holder_counts, answer.truncated, strict=True):
             rows = slice(start, start + count)
-            pairs = zip(answer.golden_ids[rows], wire.ASSURANCE.column(answer.assurances[rows]), strict=True)
-            holders = tuple(results.IdentifierHolder(golden_id, assurance) for golden_id, assurance in pairs)
+            assurances = wire.ASSURANCE.column(answer.assurances[rows])
+            # A service of an earlier release counts none.
+            record_counts = answer.record_counts[rows] or [0] * count
+            columns = zip(answer.golden_ids[rows], assurances, record_counts, strict=True)
+            holders = tuple(results.IdentifierHolder(*row) for row in columns)
             found.append(results.IdentifierHolders(holders, count, answer.read_at.value, is_truncated=is_truncated))
             start += count
         return found

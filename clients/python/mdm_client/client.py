@@ -23,14 +23,14 @@ from mdm.v1 import (
     stewardship_service_pb2_grpc,
     survivorship_service_pb2_grpc,
 )
-from mdm_client import calls, results, streams, wire_relations
+from mdm_client import calls, gathering, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
 from mdm_client.explanations import Explanations, Histories
-from mdm_client.gathering import Gathering, Question
+from mdm_client.gathering import Gathering, IdentifierQuestion, KeyQuestion
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -91,7 +91,9 @@ class Client:
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
-        self._gathering = Gathering(self._ask_one, self._ask_many) if is_gathering else None
+        self._is_gathering = is_gathering
+        self._keys = Gathering(gathering.is_record_id, self._ask_key, self._ask_keys)
+        self._identifiers = Gathering(gathering.is_identifier, self._ask_identifier, self._ask_identifiers)
         self.relink = Relink(self)
         self.stewardship = Stewardship(self)
         self.models = Models(self)
@@ -131,9 +133,8 @@ class Client:
 
         Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
         """
-        question = Question(registry, kind, fresh, self._timeouts.single_s if timeout_s is None else timeout_s)
-        gathering = self._gathering
-        return (gathering.lookup if gathering else self._ask_one)(question, record_id)
+        question = KeyQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
+        return (self._keys.lookup if self._is_gathering else self._ask_key)(question, record_id)
 
     def batch_lookup(
         self,
@@ -163,7 +164,8 @@ class Client:
         self, kind: IdentifierType, value: str, *, fresh: str = "", timeout_s: float | None = None
     ) -> results.IdentifierHolders:
         """Return every golden record that holds an identifier; `.one()` insists on a single one."""
-        return self.send(calls.lookup_by_identifier(kind, value, fresh), timeout_s)
+        question = IdentifierQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, kind, fresh)
+        return (self._identifiers.lookup if self._is_gathering else self._ask_identifier)(question, value)
 
     def batch_lookup_by_identifier(
         self, kind: IdentifierType, values: Sequence[str], *, fresh: str = "", timeout_s: float | None = None
@@ -398,13 +400,26 @@ class Client:
         """
         return Ingest(self._channel, IngestFlow(load, operations, self._caller))
 
-    def _ask_one(self, question: Question, record_id: str) -> results.Lookup:
+    def _ask_key(self, question: KeyQuestion, record_id: str) -> results.Lookup:
         key = SourceKey(question.registry, question.kind, record_id)
         return self.send(calls.lookup(key, question.fresh), question.timeout_s)
 
-    def _ask_many(self, question: Question, record_ids: list[str]) -> results.BatchLookup:
+    def _ask_keys(self, question: KeyQuestion, record_ids: list[str]) -> list[results.Lookup]:
         call = calls.batch_lookup(question.registry, question.kind, record_ids, question.fresh)
-        return self.send(call, question.timeout_s)
+        found = self.send(call, question.timeout_s)
+        rows = zip(found.statuses, found.golden_ids, strict=True)
+        return [results.Lookup(status, golden_id, found.read_at) for status, golden_id in rows]
+
+    def _ask_identifier(self, question: IdentifierQuestion, value: str) -> results.IdentifierHolders:
+        return self.send(calls.lookup_by_identifier(question.type, value, question.fresh), question.timeout_s)
+
+    def _ask_identifiers(
+        self, question: IdentifierQuestion, values: list[str]
+    ) -> list[results.IdentifierHolders | None]:
+        call = calls.batch_lookup_by_identifier(question.type, values, question.fresh)
+        # A batch does not count the holders that it leaves out.
+        found = self.send(call, question.timeout_s)
+        return [None if holders.is_truncated else holders for holders in found]
 
     def send(self, call: Call[_Result], timeout_s: float | None = None) -> _Result:
         """Send one unary call and return its decoded answer."""

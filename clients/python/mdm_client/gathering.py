@@ -1,8 +1,8 @@
 """Lookups of many callers at a time travel as one batch, so that code which asks key by key gets a batch's throughput.
 
-A lone caller's lookup leaves at once. While it is under way others for the same registry and kind gather, and leave
-together when it has landed, at the latest after `GATHER_S`. Each caller gets its own answer, or its own error: a batch
-that is refused is asked again key by key.
+A lone caller's lookup leaves at once. While it is under way others with the same question gather, and leave together
+when it has landed, at the latest after `GATHER_S`. Each caller gets its own answer, or its own error: what a batch
+refuses, or cannot answer as fully as a call of its own, is asked again one by one.
 """
 
 from __future__ import annotations
@@ -11,87 +11,114 @@ import asyncio
 import threading
 import time
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from mdm_client.errors import InvalidArgumentError, ServiceError
-from mdm_client.records import EntityKind
-from mdm_client.results import BatchLookup, Lookup
+from mdm_client.records import EntityKind, IdentifierType
 
 GATHER_S = 0.001
 """Longest that a lookup waits for company: a third of what a lookup takes on a busy machine."""
 
-BATCH_KEYS_MAX = 1_000
-"""Keys that leave together: a service answers as many within a millisecond or two."""
+BATCH_VALUES_MAX = 1_000
+"""Values that leave together: a service answers as many keys within a millisecond or two."""
 
 _RECORD_ID_BYTES_MAX = 128
+_IDENTIFIER_CHARACTERS_MAX = 256
 
 
-class Question(NamedTuple):
-    """What lookups have in common that may travel together; they differ in the record id alone."""
+class KeyQuestion(NamedTuple):
+    """What lookups of record ids have in common that may travel together."""
 
+    timeout_s: float
     registry: str
     kind: EntityKind
     fresh: str
+
+
+class IdentifierQuestion(NamedTuple):
+    """What lookups of identifiers have in common that may travel together."""
+
     timeout_s: float
+    type: IdentifierType
+    fresh: str
 
 
-def may_gather(record_id: str) -> bool:
+def is_record_id(value: str) -> bool:
     """Return whether a batch answers this record id as a call of its own does.
 
     One that is not well formed is an error of the call, but merely not found in a batch.
     """
-    if record_id.isascii():
-        return 0 < len(record_id) <= _RECORD_ID_BYTES_MAX and record_id.isprintable()
+    if value.isascii():
+        return 0 < len(value) <= _RECORD_ID_BYTES_MAX and value.isprintable()
     try:
-        is_short = len(record_id.encode()) <= _RECORD_ID_BYTES_MAX
+        is_short = len(value.encode()) <= _RECORD_ID_BYTES_MAX
     except UnicodeEncodeError:
         return False
-    return is_short and "\0" not in record_id and unicodedata.is_normalized("NFC", record_id)
+    return is_short and "\0" not in value and unicodedata.is_normalized("NFC", value)
 
 
-class _Caller:
+def is_identifier(value: str) -> bool:
+    """Return whether a batch answers this identifier as a call of its own does."""
+    return 0 < len(value) <= _IDENTIFIER_CHARACTERS_MAX
+
+
+_Question = TypeVar("_Question", KeyQuestion, IdentifierQuestion)
+_Answer = TypeVar("_Answer")
+
+
+class _Caller(Generic[_Answer]):
     """A thread that waits for its answer, or for its turn to ask for all who wait."""
 
-    __slots__ = ("answer", "error", "record_id", "turn")
+    __slots__ = ("answer", "error", "turn", "value")
 
-    def __init__(self, record_id: str) -> None:
-        self.record_id = record_id
+    def __init__(self, value: str) -> None:
+        self.value = value
         self.turn = threading.Lock()
         self.turn.acquire()
-        self.answer: Lookup | None = None
+        self.answer: _Answer | None = None
         self.error: ServiceError | None = None
 
 
-class _Group:
+class _Group(Generic[_Answer]):
     """Who waits with one question, and how many calls with it are under way."""
 
     __slots__ = ("calls", "waiting")
 
     def __init__(self) -> None:
         self.calls = 0
-        self.waiting: list[_Caller] = []
+        self.waiting: list[_Caller[_Answer]] = []
 
 
-class Gathering:
+class Gathering(Generic[_Question, _Answer]):
     """Gathers the lookups of threads. The first one that waits asks for all, so no thread is started for it."""
 
     def __init__(
-        self, ask_one: Callable[[Question, str], Lookup], ask_many: Callable[[Question, list[str]], BatchLookup]
+        self,
+        may_gather: Callable[[str], bool],
+        ask_one: Callable[[_Question, str], _Answer],
+        ask_many: Callable[[_Question, list[str]], Sequence[_Answer | None]],
     ) -> None:
-        """Ask by these, which raise `ServiceError`."""
-        self._ask_one = ask_one
-        self._ask_many = ask_many
+        """Ask by these, which raise `ServiceError`.
+
+        Args:
+            may_gather: Whether a batch answers a value as a call of its own does.
+            ask_one: A call for one value.
+            ask_many: A batch; None where only a call of its own answers fully.
+        """
+        self._may_gather = may_gather
+        self._ask_one: Callable[[_Question, str], _Answer] = ask_one
+        self._ask_many: Callable[[_Question, list[str]], Sequence[_Answer | None]] = ask_many
         self._lock = threading.Lock()
-        self._groups: dict[Question, _Group] = {}
-        # After a call with several keys its callers are about to come back: worth the wait even with none under way.
+        self._groups: dict[_Question, _Group[_Answer]] = {}
+        # After a call with several values its callers are about to come back: worth the wait even with none under way.
         self._is_shared = False
 
-    def lookup(self, question: Question, record_id: str) -> Lookup:
-        """Return the answer to one key; raises as `ask_one` does."""
-        if not may_gather(record_id):
-            return self._ask_one(question, record_id)
+    def lookup(self, question: _Question, value: str) -> _Answer:
+        """Return the answer to one value; raises as `ask_one` does."""
+        if not self._may_gather(value):
+            return self._ask_one(question, value)
         with self._lock:
             group = self._groups.get(question)
             if group is None:
@@ -101,11 +128,11 @@ class Gathering:
             if is_alone:
                 group.calls = 1
             else:
-                caller = _Caller(record_id)
+                caller: _Caller[_Answer] = _Caller(value)
                 group.waiting.append(caller)
         if is_alone:
             try:
-                return self._ask_one(question, record_id)
+                return self._ask_one(question, value)
             finally:
                 self._land(question, group, 1)
         if place == 0:
@@ -113,45 +140,45 @@ class Gathering:
         caller.turn.acquire()
         return self._answer_of(question, caller)
 
-    def _lead(self, question: Question, group: _Group, leader: _Caller) -> Lookup:
+    def _lead(self, question: _Question, group: _Group[_Answer], leader: _Caller[_Answer]) -> _Answer:
         started_s = time.monotonic()
         leader.turn.acquire(timeout=GATHER_S)
         with self._lock:
             callers, group.waiting = group.waiting, []
             group.calls += 1
-        question = question._replace(timeout_s=question.timeout_s - (time.monotonic() - started_s))
+        shortened = question._replace(timeout_s=question.timeout_s - (time.monotonic() - started_s))
         try:
             if len(callers) > 1:
-                self._fetch(question, callers)
-            return self._answer_of(question, leader)
+                self._fetch(shortened, callers)
+            return self._answer_of(shortened, leader)
         finally:
             self._land(question, group, len(callers))
             # Also when this thread is interrupted: those who have no answer then ask for themselves.
             for caller in callers[1:]:
                 caller.turn.release()
 
-    def _fetch(self, question: Question, callers: list[_Caller]) -> None:
-        for start in range(0, len(callers), BATCH_KEYS_MAX):
-            part = callers[start : start + BATCH_KEYS_MAX]
+    def _fetch(self, question: _Question, callers: list[_Caller[_Answer]]) -> None:
+        for start in range(0, len(callers), BATCH_VALUES_MAX):
+            part = callers[start : start + BATCH_VALUES_MAX]
             try:
-                found = self._ask_many(question, [caller.record_id for caller in part])
+                answers = self._ask_many(question, [caller.value for caller in part])
             except InvalidArgumentError:
                 continue
             except ServiceError as error:
                 for caller in part:
                     caller.error = error.again()
             else:
-                for caller, status, golden_id in zip(part, found.statuses, found.golden_ids, strict=True):
-                    caller.answer = Lookup(status, golden_id, found.read_at)
+                for caller, answer in zip(part, answers, strict=True):
+                    caller.answer = answer
 
-    def _answer_of(self, question: Question, caller: _Caller) -> Lookup:
+    def _answer_of(self, question: _Question, caller: _Caller[_Answer]) -> _Answer:
         if caller.error is not None:
             raise caller.error
-        return self._ask_one(question, caller.record_id) if caller.answer is None else caller.answer
+        return self._ask_one(question, caller.value) if caller.answer is None else caller.answer
 
-    def _land(self, question: Question, group: _Group, key_count: int) -> None:
+    def _land(self, question: _Question, group: _Group[_Answer], value_count: int) -> None:
         with self._lock:
-            self._is_shared = key_count > 1
+            self._is_shared = value_count > 1
             group.calls -= 1
             if group.waiting:
                 turn = group.waiting[0].turn
@@ -161,42 +188,44 @@ class Gathering:
                 self._groups.pop(question, None)
 
 
-class _AsyncGroup:
+class _AsyncGroup(Generic[_Answer]):
     """Which tasks wait with one question, and how many calls with it are under way."""
 
     __slots__ = ("calls", "departure", "since_s", "waiting")
 
     def __init__(self) -> None:
         self.calls = 0
-        self.waiting: list[tuple[str, asyncio.Future[Lookup]]] = []
+        self.waiting: list[tuple[str, asyncio.Future[_Answer]]] = []
         self.since_s = 0.0
         self.departure: asyncio.Handle | None = None
 
 
-class AsyncGathering:
+class AsyncGathering(Generic[_Question, _Answer]):
     """Gathers the lookups of one event loop's tasks: those that ask within one turn of the loop leave together."""
 
     def __init__(
         self,
-        ask_one: Callable[[Question, str], Awaitable[Lookup]],
-        ask_many: Callable[[Question, list[str]], Awaitable[BatchLookup]],
+        may_gather: Callable[[str], bool],
+        ask_one: Callable[[_Question, str], Awaitable[_Answer]],
+        ask_many: Callable[[_Question, list[str]], Awaitable[Sequence[_Answer | None]]],
     ) -> None:
-        """Ask by these, which raise `ServiceError`."""
-        self._ask_one = ask_one
-        self._ask_many = ask_many
-        self._groups: dict[Question, _AsyncGroup] = {}
-        self._tasks: set[asyncio.Task[list[Lookup | BaseException]]] = set()
+        """Ask by these, as in `Gathering`."""
+        self._may_gather = may_gather
+        self._ask_one: Callable[[_Question, str], Awaitable[_Answer]] = ask_one
+        self._ask_many: Callable[[_Question, list[str]], Awaitable[Sequence[_Answer | None]]] = ask_many
+        self._groups: dict[_Question, _AsyncGroup[_Answer]] = {}
+        self._tasks: set[asyncio.Task[list[_Answer | BaseException]]] = set()
 
-    async def lookup(self, question: Question, record_id: str) -> Lookup:
-        """Return the answer to one key; raises as `ask_one` does."""
-        if not may_gather(record_id):
-            return await self._ask_one(question, record_id)
+    async def lookup(self, question: _Question, value: str) -> _Answer:
+        """Return the answer to one value; raises as `ask_one` does."""
+        if not self._may_gather(value):
+            return await self._ask_one(question, value)
         loop = asyncio.get_running_loop()
         group = self._groups.get(question)
         if group is None:
             group = self._groups[question] = _AsyncGroup()
-        answer: asyncio.Future[Lookup] = loop.create_future()
-        group.waiting.append((record_id, answer))
+        answer: asyncio.Future[_Answer] = loop.create_future()
+        group.waiting.append((value, answer))
         if group.departure is None:
             group.since_s = loop.time()
             if group.calls:
@@ -205,51 +234,52 @@ class AsyncGathering:
                 group.departure = loop.call_soon(self._depart, question, group)
         return await answer
 
-    def _depart(self, question: Question, group: _AsyncGroup) -> None:
+    def _depart(self, question: _Question, group: _AsyncGroup[_Answer]) -> None:
         waiting, group.waiting, group.departure = group.waiting, [], None
         waited_s = asyncio.get_running_loop().time() - group.since_s
         shortened = question._replace(timeout_s=question.timeout_s - waited_s)
-        for start in range(0, len(waiting), BATCH_KEYS_MAX):
-            part = waiting[start : start + BATCH_KEYS_MAX]
+        for start in range(0, len(waiting), BATCH_VALUES_MAX):
+            part = waiting[start : start + BATCH_VALUES_MAX]
             group.calls += 1
-            fetching = self._fetch(shortened, [record_id for record_id, _ in part])
+            fetching = self._fetch(shortened, [value for value, _ in part])
             task = asyncio.create_task(fetching)
             self._tasks.add(task)
             task.add_done_callback(partial(self._land, question, group, part))
 
-    async def _fetch(self, question: Question, record_ids: list[str]) -> list[Lookup | BaseException]:
-        if len(record_ids) > 1:
+    async def _fetch(self, question: _Question, values: list[str]) -> list[_Answer | BaseException]:
+        answers: Sequence[_Answer | None] = [None] * len(values)
+        if len(values) > 1:
             try:
-                found = await self._ask_many(question, record_ids)
+                answers = await self._ask_many(question, values)
             except InvalidArgumentError:
                 pass
             except ServiceError as error:
-                return [error.again() for _ in record_ids]
-            else:
-                rows = zip(found.statuses, found.golden_ids, strict=True)
-                return [Lookup(status, golden_id, found.read_at) for status, golden_id in rows]
-        alone = (self._ask_one(question, record_id) for record_id in record_ids)
-        return await asyncio.gather(*alone, return_exceptions=True)
+                return [error.again() for _ in values]
+        alone = [
+            self._ask_one(question, value) for value, answer in zip(values, answers, strict=True) if answer is None
+        ]
+        own = iter(await asyncio.gather(*alone, return_exceptions=True) if alone else ())
+        return [next(own) if answer is None else answer for answer in answers]
 
     def _land(
         self,
-        question: Question,
-        group: _AsyncGroup,
-        waiting: list[tuple[str, asyncio.Future[Lookup]]],
-        task: asyncio.Task[list[Lookup | BaseException]],
+        question: _Question,
+        group: _AsyncGroup[_Answer],
+        waiting: list[tuple[str, asyncio.Future[_Answer]]],
+        task: asyncio.Task[list[_Answer | BaseException]],
     ) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        outcomes = [error or asyncio.CancelledError()] * len(waiting) if error or task.cancelled() else task.result()
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        outcomes = task.result() if failure is None else [failure] * len(waiting)
         for (_, answer), outcome in zip(waiting, outcomes, strict=True):
             if answer.done():
                 continue
-            if isinstance(outcome, Lookup):
-                answer.set_result(outcome)
-            elif isinstance(outcome, asyncio.CancelledError):
+            if isinstance(outcome, asyncio.CancelledError):
                 answer.cancel()
-            else:
+            elif isinstance(outcome, BaseException):
                 answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
         group.calls -= 1
         if group.departure is not None:
             group.departure.cancel()

@@ -171,7 +171,7 @@ class IdentifierHolder:
     golden_id: str
     assurance: Assurance
     record_count: int = 0
-    """Records that state it; 0 in the answer to a batch, which does not count them."""
+    """Records that state it; 0 in a batch's answer by a service of an earlier release."""
 
 
 @dataclass(frozen=True, slots=True)
