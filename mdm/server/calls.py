@@ -94,6 +94,7 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
     token = request.at_least_as_fresh.value
     if not token:
         return
+    # gRPC's own contexts, those of streams, belong to calls that have a thread.
     if getattr(context, "may_wait", True):
         reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
         return

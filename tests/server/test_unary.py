@@ -20,11 +20,11 @@ from mdm.limits import QUEUE_CALLS_MAX, STREAMS_PER_CONNECTION_MAX, UNARY_WORKER
 from mdm.server.unary import SHORT_CALLS
 from mdm.store.token import JournalToken, parse_token
 from mdm.v1 import common_pb2 as common
-from mdm.v1 import golden_record_service_pb2 as golden
 from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import match_service_pb2 as match
 from mdm.v1 import registry_service_pb2 as registry
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
+from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tests.server.records import citizen, info_of, key
 from tests.serving import RunningServer, running_server
@@ -35,9 +35,10 @@ CONNECTION_CALLS = 90
 """Calls on one connection at a time, below the hundred streams that the service allows it."""
 
 
-def test_lookups_answer_while_every_worker_waits_for_the_writer(tmp_path: Path) -> None:
+def test_reads_answer_while_every_worker_waits_for_the_writer(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as served, served.channel() as channel, _stopped(served, "writer_process"):
         stub = RegistryServiceStub(channel)
+        search = match.MatchRequest(attributes=citizen("x").attributes)
         writes = [
             stub.UpsertRecord.future(registry.UpsertRecordRequest(record=citizen(f"SLOW-{number}")), timeout=DEADLINE_S)
             for number in range(2 * UNARY_WORKERS)
@@ -45,6 +46,7 @@ def test_lookups_answer_while_every_worker_waits_for_the_writer(tmp_path: Path) 
         time.sleep(0.3)
         assert not any(write.done() for write in writes)
         assert LookupServiceStub(channel).Lookup(REQUEST, timeout=2).status == common.RECORD_STATUS_NOT_FOUND
+        assert MatchServiceStub(channel).Match(search, timeout=2).result.candidate_count == 0
         for write in writes:
             write.cancel()
 
@@ -148,7 +150,7 @@ def test_a_caller_that_sends_nothing_holds_no_thread(server: RunningServer) -> N
 
 
 def test_short_calls_are_calls_that_there_are() -> None:
-    services = [file.DESCRIPTOR.services_by_name for file in (golden, lookup, match, registry)]
+    services = [file.DESCRIPTOR.services_by_name for file in (lookup, registry)]
     names = {f"{name}/{call.name}" for each in services for name, service in each.items() for call in service.methods}
     assert names >= SHORT_CALLS
 
