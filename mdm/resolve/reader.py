@@ -139,13 +139,11 @@ class Reader:
 
     def token(self, seq: int) -> str:
         """Return the wire form of a position."""
-        journal = self._opened.journal
-        known_journal, known_seq, text = self._token
-        if known_seq != seq or known_journal is not journal:
+        journal, known = self._opened.journal, self._token
+        if known[:2] != (journal, seq):
             # Thousands of answers lie between two writes, and making a token costs as much as a lookup.
-            text = str(journal.token(seq))
-            self._token = journal, seq, text
-        return text
+            known = self._token = journal, seq, str(journal.token(seq))
+        return known[2]
 
     def wait_until(self, token: str, timeout_s: float) -> None:
         """Return once reads see the token's position.
@@ -375,11 +373,8 @@ class Reader:
                 entry, features = view.record(number), view.features(number)
                 if entry is None or entry.golden_id is None or features is None:
                     continue
-                if not wanted.is_borne(decode_features(kind, features)):
-                    continue
-                payload = view.raw(number)
-                stated = wanted.assurances(decode_payload(payload)) if payload is not None else []
-                if stated:
+                payload = view.raw(number) if wanted.is_borne(decode_features(kind, features)) else None
+                if payload is not None and (stated := wanted.assurances(decode_payload(payload))):
                     found.setdefault(entry.golden_id, []).extend(stated)
             read_seq = view.applied_seq
         order = list(Assurance)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -65,11 +65,11 @@ class Counted:
 
     def one(self, question: KeyQuestion, record_id: str) -> Lookup:
         self.key_counts.append(1)
-        return self.client._ask_key(question, record_id)
+        return self.client._gatherings.keys._ask_one(question, record_id)
 
-    def many(self, question: KeyQuestion, record_ids: list[str]) -> list[Lookup]:
+    def many(self, question: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
         self.key_counts.append(len(record_ids))
-        return self.client._ask_keys(question, record_ids)
+        return self.client._gatherings.keys._ask_many(question, record_ids)
 
 
 def test_many_threads_get_each_its_own_answer_in_few_calls(plain: Client, golden_ids: dict[str, str]) -> None:
@@ -162,7 +162,7 @@ def test_what_a_batch_cannot_answer_fully_is_asked_alone(plain: Client, golden_i
         batches.append(len(values))
         return [None] * len(values)
 
-    gathering = Gathering(is_identifier, plain._ask_identifier, many)
+    gathering = Gathering(is_identifier, plain._gatherings.identifiers._ask_one, many)
     question = IdentifierQuestion(5.0, IdentifierType.PERSONAL_ID, "")
     values = [number for key in KEYS for number in _personal_ids(key)]
     found = _at_once(lambda caller: gathering.lookup(question, values[caller]), len(values))
@@ -179,7 +179,7 @@ def test_nobody_is_left_waiting_when_the_one_who_asks_for_all_is_interrupted(
         interrupted.append(len(record_ids))
         raise KeyboardInterrupt
 
-    gathering = Gathering(is_record_id, plain._ask_key, many)
+    gathering = Gathering(is_record_id, plain._gatherings.keys._ask_one, many)
 
     def ask(caller: int) -> str:
         try:
@@ -245,11 +245,11 @@ def test_tasks_of_one_turn_leave_together_and_more_than_a_batch_holds_in_several
     async def ask() -> list[Lookup]:
         async with AsyncClient(server.address, is_gathering=False) as client:
 
-            async def many(question: KeyQuestion, record_ids: list[str]) -> list[Lookup]:
+            async def many(question: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
                 key_counts.append(len(record_ids))
-                return await client._ask_keys(question, record_ids)
+                return await client._gatherings.keys._ask_many(question, record_ids)
 
-            gathering = AsyncGathering(is_record_id, client._ask_key, many)
+            gathering = AsyncGathering(is_record_id, client._gatherings.keys._ask_one, many)
             question = KeyQuestion(5.0, "hospital", CITIZEN, "")
             return await asyncio.gather(*(gathering.lookup(question, f"N{n}") for n in range(2 * BATCH_VALUES_MAX + 5)))
 

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mdm.v1 import common_pb2
-from mdm_client import calls, gathering, results, streams, wire_relations
+from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import AsyncChanges
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
@@ -18,7 +18,7 @@ from mdm_client.client import STUBS, split
 from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.explanations import AsyncExplanations, AsyncHistories
-from mdm_client.gathering import AsyncGathering, IdentifierQuestion, KeyQuestion
+from mdm_client.gathering import AsyncGatherings, IdentifierQuestion, KeyQuestion
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -64,9 +64,7 @@ class AsyncClient:
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
-        self._is_gathering = is_gathering
-        self._keys = AsyncGathering(gathering.is_record_id, self._ask_key, self._ask_keys)
-        self._identifiers = AsyncGathering(gathering.is_identifier, self._ask_identifier, self._ask_identifiers)
+        self._gatherings = AsyncGatherings(self.send, is_gathering=is_gathering)
         self.relink = AsyncRelink(self)
         self.stewardship = AsyncStewardship(self)
         self.models = AsyncModels(self)
@@ -107,7 +105,7 @@ class AsyncClient:
         Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
         """
         question = KeyQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
-        return await (self._keys.lookup if self._is_gathering else self._ask_key)(question, record_id)
+        return await self._gatherings.keys.lookup(question, record_id)
 
     async def batch_lookup(
         self,
@@ -138,7 +136,7 @@ class AsyncClient:
     ) -> results.IdentifierHolders:
         """Return every golden record that holds an identifier; `.one()` insists on a single one."""
         question = IdentifierQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, kind, fresh)
-        return await (self._identifiers.lookup if self._is_gathering else self._ask_identifier)(question, value)
+        return await self._gatherings.identifiers.lookup(question, value)
 
     async def batch_lookup_by_identifier(
         self, kind: IdentifierType, values: Sequence[str], *, fresh: str = "", timeout_s: float | None = None
@@ -380,27 +378,6 @@ class AsyncClient:
         Sends records as fast as the service takes them, survives restarts of the service, and resumes by the load's id.
         """
         return AsyncIngest(self._stubs["RegistryService"], IngestFlow(load, operations, self._caller))
-
-    async def _ask_key(self, question: KeyQuestion, record_id: str) -> results.Lookup:
-        key = SourceKey(question.registry, question.kind, record_id)
-        return await self.send(calls.lookup(key, question.fresh), question.timeout_s)
-
-    async def _ask_keys(self, question: KeyQuestion, record_ids: list[str]) -> list[results.Lookup]:
-        call = calls.batch_lookup(question.registry, question.kind, record_ids, question.fresh)
-        found = await self.send(call, question.timeout_s)
-        rows = zip(found.statuses, found.golden_ids, strict=True)
-        return [results.Lookup(status, golden_id, found.read_at) for status, golden_id in rows]
-
-    async def _ask_identifier(self, question: IdentifierQuestion, value: str) -> results.IdentifierHolders:
-        return await self.send(calls.lookup_by_identifier(question.type, value, question.fresh), question.timeout_s)
-
-    async def _ask_identifiers(
-        self, question: IdentifierQuestion, values: list[str]
-    ) -> list[results.IdentifierHolders | None]:
-        call = calls.batch_lookup_by_identifier(question.type, values, question.fresh)
-        # A batch does not count the holders that it leaves out.
-        found = await self.send(call, question.timeout_s)
-        return [None if holders.is_truncated else holders for holders in found]
 
     async def send(self, call: Call[_Result], timeout_s: float | None = None) -> _Result:
         """Send one unary call and return its decoded answer."""

@@ -23,14 +23,14 @@ from mdm.v1 import (
     stewardship_service_pb2_grpc,
     survivorship_service_pb2_grpc,
 )
-from mdm_client import calls, gathering, results, streams, wire_relations
+from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_channel
 from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
 from mdm_client.explanations import Explanations, Histories
-from mdm_client.gathering import Gathering, IdentifierQuestion, KeyQuestion
+from mdm_client.gathering import Gatherings, IdentifierQuestion, KeyQuestion
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -91,9 +91,7 @@ class Client:
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
-        self._is_gathering = is_gathering
-        self._keys = Gathering(gathering.is_record_id, self._ask_key, self._ask_keys)
-        self._identifiers = Gathering(gathering.is_identifier, self._ask_identifier, self._ask_identifiers)
+        self._gatherings = Gatherings(self.send, is_gathering=is_gathering)
         self.relink = Relink(self)
         self.stewardship = Stewardship(self)
         self.models = Models(self)
@@ -134,7 +132,7 @@ class Client:
         Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
         """
         question = KeyQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
-        return (self._keys.lookup if self._is_gathering else self._ask_key)(question, record_id)
+        return self._gatherings.keys.lookup(question, record_id)
 
     def batch_lookup(
         self,
@@ -165,7 +163,7 @@ class Client:
     ) -> results.IdentifierHolders:
         """Return every golden record that holds an identifier; `.one()` insists on a single one."""
         question = IdentifierQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, kind, fresh)
-        return (self._identifiers.lookup if self._is_gathering else self._ask_identifier)(question, value)
+        return self._gatherings.identifiers.lookup(question, value)
 
     def batch_lookup_by_identifier(
         self, kind: IdentifierType, values: Sequence[str], *, fresh: str = "", timeout_s: float | None = None
@@ -399,27 +397,6 @@ class Client:
         Sends records as fast as the service takes them, survives restarts of the service, and resumes by the load's id.
         """
         return Ingest(self._channel, IngestFlow(load, operations, self._caller))
-
-    def _ask_key(self, question: KeyQuestion, record_id: str) -> results.Lookup:
-        key = SourceKey(question.registry, question.kind, record_id)
-        return self.send(calls.lookup(key, question.fresh), question.timeout_s)
-
-    def _ask_keys(self, question: KeyQuestion, record_ids: list[str]) -> list[results.Lookup]:
-        call = calls.batch_lookup(question.registry, question.kind, record_ids, question.fresh)
-        found = self.send(call, question.timeout_s)
-        rows = zip(found.statuses, found.golden_ids, strict=True)
-        return [results.Lookup(status, golden_id, found.read_at) for status, golden_id in rows]
-
-    def _ask_identifier(self, question: IdentifierQuestion, value: str) -> results.IdentifierHolders:
-        return self.send(calls.lookup_by_identifier(question.type, value, question.fresh), question.timeout_s)
-
-    def _ask_identifiers(
-        self, question: IdentifierQuestion, values: list[str]
-    ) -> list[results.IdentifierHolders | None]:
-        call = calls.batch_lookup_by_identifier(question.type, values, question.fresh)
-        # A batch does not count the holders that it leaves out.
-        found = self.send(call, question.timeout_s)
-        return [None if holders.is_truncated else holders for holders in found]
 
     def send(self, call: Call[_Result], timeout_s: float | None = None) -> _Result:
         """Send one unary call and return its decoded answer."""

@@ -13,10 +13,13 @@ import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from mdm_client import calls
+from mdm_client.calls import Call
 from mdm_client.errors import InvalidArgumentError, ServiceError
-from mdm_client.records import EntityKind, IdentifierType
+from mdm_client.records import EntityKind, IdentifierType, SourceKey
+from mdm_client.results import IdentifierHolders, Lookup
 
 GATHER_S = 0.001
 """Longest that a lookup waits for company: a third of what a lookup takes on a busy machine."""
@@ -286,3 +289,70 @@ class AsyncGathering(Generic[_Question, _Answer]):
             self._depart(question, group)
         elif not group.calls:
             self._groups.pop(question, None)
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+def _key_call(question: KeyQuestion, record_id: str) -> Call[Lookup]:
+    return calls.lookup(SourceKey(question.registry, question.kind, record_id), question.fresh)
+
+
+def _keys_call(question: KeyQuestion, record_ids: list[str]) -> Call[list[Lookup | None]]:
+    batch = calls.batch_lookup(question.registry, question.kind, record_ids, question.fresh)
+
+    def decode(answer: Any) -> list[Lookup | None]:
+        found = batch.decode(answer)
+        rows = zip(found.statuses, found.golden_ids, strict=True)
+        return [Lookup(status, golden_id, found.read_at) for status, golden_id in rows]
+
+    return Call(batch.service, batch.method, batch.request, decode)
+
+
+def _identifier_call(question: IdentifierQuestion, value: str) -> Call[IdentifierHolders]:
+    return calls.lookup_by_identifier(question.type, value, question.fresh)
+
+
+def _identifiers_call(question: IdentifierQuestion, values: list[str]) -> Call[list[IdentifierHolders | None]]:
+    batch = calls.batch_lookup_by_identifier(question.type, values, question.fresh)
+
+    def decode(answer: Any) -> list[IdentifierHolders | None]:
+        # A batch does not count the holders that it leaves out.
+        return [None if holders.is_truncated else holders for holders in batch.decode(answer)]
+
+    return Call(batch.service, batch.method, batch.request, decode)
+
+
+class Gatherings:
+    """The lookups of one blocking client."""
+
+    def __init__(self, send: Callable[[Call[Any], float], Any], *, is_gathering: bool) -> None:
+        """Send calls with this; without gathering each lookup is a call of its own."""
+        self.keys: Gathering[KeyQuestion, Lookup] = Gathering(
+            is_record_id if is_gathering else _never,
+            lambda question, value: send(_key_call(question, value), question.timeout_s),
+            lambda question, values: send(_keys_call(question, values), question.timeout_s),
+        )
+        self.identifiers: Gathering[IdentifierQuestion, IdentifierHolders] = Gathering(
+            is_identifier if is_gathering else _never,
+            lambda question, value: send(_identifier_call(question, value), question.timeout_s),
+            lambda question, values: send(_identifiers_call(question, values), question.timeout_s),
+        )
+
+
+class AsyncGatherings:
+    """The lookups of one asyncio client."""
+
+    def __init__(self, send: Callable[[Call[Any], float], Awaitable[Any]], *, is_gathering: bool) -> None:
+        """Send calls with this, as in `Gatherings`."""
+        self.keys: AsyncGathering[KeyQuestion, Lookup] = AsyncGathering(
+            is_record_id if is_gathering else _never,
+            lambda question, value: send(_key_call(question, value), question.timeout_s),
+            lambda question, values: send(_keys_call(question, values), question.timeout_s),
+        )
+        self.identifiers: AsyncGathering[IdentifierQuestion, IdentifierHolders] = AsyncGathering(
+            is_identifier if is_gathering else _never,
+            lambda question, value: send(_identifier_call(question, value), question.timeout_s),
+            lambda question, values: send(_identifiers_call(question, values), question.timeout_s),
+        )
