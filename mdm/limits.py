@@ -76,7 +76,7 @@ POSTED_CALLS = QUEUE_CALLS_MAX
 """Calls of a short method that a reader asks gRPC for at a time: with fewer it would see too few of those that wait to
 notice an overload. Each costs about 1 KiB."""
 
-SHED_TIME_SHARE = 0.1
+SHED_TIME_SHARE = 0.15
 """Of a reader's time, spent on refusing calls for want of a place; further ones wait in gRPC until there is a place or
 their deadline is over. A refusal costs half of what a lookup does, so without a bound refusals would leave no time."""
 

@@ -168,6 +168,7 @@ class _Allowance:
     def __init__(self) -> None:
         self._left_s = SHED_TIME_SAVED_S
         self._at_s = time.perf_counter()
+        self._began_s = 0.0
 
     def is_left(self) -> bool:
         now_s = time.perf_counter()
@@ -176,11 +177,11 @@ class _Allowance:
         return self._left_s > 0
 
     def __enter__(self) -> None:
-        pass
+        self._began_s = time.thread_time()
 
     def __exit__(self, *_: object) -> None:
         # Before and after it gRPC's events of the call take as much again.
-        self._left_s -= 2 * (time.perf_counter() - self._at_s)
+        self._left_s -= 2 * (time.thread_time() - self._began_s)
 
 
 class _Method:
