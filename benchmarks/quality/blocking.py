@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.quality.datasets import Candidates, Numbers, Truth
 from benchmarks.quality.intervals import Estimate, wilson
-from mdm.linkage.candidate_pairs import distinct, pairs_by_rule, pairs_of_codes
+from mdm.linkage.candidate_pairs import pairs_by_rule
+from mdm.linkage.pair_codes import distinct, pairs_of_codes
 
 
 class RuleQuality(NamedTuple):

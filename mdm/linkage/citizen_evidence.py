@@ -171,6 +171,7 @@ RULES = Rules(
     frozenset({"twin_order", "mother_of_newborn"}),
     is_listed,
     excess_members_min=PERSONAL_NUMBERS_MAX + 1,
+    excess_column="personal_id",
     traits=traits,
     may_veto=may_veto,
 )

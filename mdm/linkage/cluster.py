@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from mdm.linkage.evidence import PAIR_SAY_BITS_MAX, compatible, is_spoken_for
 from mdm.linkage.features import AnyFeatures
+from mdm.linkage.pair_codes import HALF_BITS, are_among, distinct, is_first, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
-
-_END_BITS = np.int64(32)
-"""Numbers of a snapshot are positions in memory, far below it."""
 
 
 class Edge(NamedTuple):
@@ -52,8 +50,7 @@ class Edges(NamedTuple):
 
     def places(self) -> NDArray[np.int64]:
         """Return both ends of each pair as one number, the smaller one in front."""
-        left, right = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
-        return (left << _END_BITS) | right
+        return pair_codes(np.minimum(self.left, self.right), np.maximum(self.left, self.right))
 
 
 class Clustering(NamedTuple):
@@ -80,6 +77,7 @@ def cluster(
     scorer: Scorer,
     *,
     known: Edges | None = None,
+    values: NDArray[np.int64] | None = None,
     namesakes: Namesakes | None = None,
     same: Iterable[tuple[int, int]] = (),
     different: Iterable[tuple[int, int]] = (),
@@ -93,19 +91,21 @@ def cluster(
         scorer: Judges whether two clusters contradict each other.
         known: Pairs, the edges among them, between which no veto stands and whose weight need not be found again; None
             where the edges are all that is known.
+        values: By record number, what it states in the rules' `excess_column`, as a number; 0 for nothing. None where
+            that is not known, so that each cluster has to be asked.
         namesakes: Looked at when all else is joined.
         same: Pairs that a steward judged the same bearer; they join whatever the evidence says.
         different: Pairs that a steward judged different; never in one cluster, unless `same` forces it.
 
     Returns:
-        The same for the same input in any order. Costs some 5 µs an edge of a city, most of it for parts in
+        The same for the same input in any order. Costs some 2 µs an edge of a city, most of it for parts in
         which some weight is not known; more for clusters beyond ten records.
     """
     forest = _Forest(different)
     same = sorted(same)
     for left, right in same:
         forest.join(left, right)
-    growth = _Growth(forest, known or edges, features_of, scorer, Ties(same))
+    growth = _Growth(forest, known or edges, features_of, values, scorer, Ties(same))
     refused = growth.along(edges)
     ambiguous: list[Edge] = []
     if namesakes is not None:
@@ -139,6 +139,7 @@ class _Growth(NamedTuple):
     forest: _Forest
     known: Edges
     features_of: Callable[[int], AnyFeatures]
+    values: NDArray[np.int64] | None
     scorer: Scorer
     ties: Ties
 
@@ -155,7 +156,7 @@ class _Growth(NamedTuple):
         is_whole = self._plant_whole_parts(edges, part, known, label[known.left])
         rest = np.flatnonzero(~is_whole)
         left, right = np.minimum(edges.left[rest], edges.right[rest]), np.maximum(edges.left[rest], edges.right[rest])
-        known = known.taken(np.isin(label[known.left], part[rest]))
+        known = known.taken(are_among(label[known.left], part[rest]))
         weights = dict(zip(known.places().tolist(), known.bits.tolist(), strict=True))
         refused: list[Edge] = []
         # By falling weight, but one connected part after the other: its features are then at hand.
@@ -180,25 +181,42 @@ class _Growth(NamedTuple):
         Nothing can be refused in them: no veto stands between any two, and every weight speaks for one bearer. Most
         parts are such.
         """
-        members = np.unique(np.concatenate(((part << _END_BITS) | edges.left, (part << _END_BITS) | edges.right)))
-        parts, starts, sizes = np.unique(members >> _END_BITS, return_index=True, return_counts=True)
-        members &= (np.int64(1) << _END_BITS) - 1
-        index = np.searchsorted(parts, known_part)
+        codes = np.concatenate((pair_codes(part, edges.left), pair_codes(part, edges.right)))
+        part_of_member, members = pairs_of_codes(distinct(codes))
+        starts = np.flatnonzero(is_first(part_of_member))
+        parts, sizes = part_of_member[starts], np.diff(np.append(starts, len(members)))
+        index_of = np.zeros(int(parts.max(initial=-1)) + 1, np.int64)
+        index_of[parts] = np.arange(len(parts))
         speaks = np.minimum(known.bits, PAIR_SAY_BITS_MAX) > self.scorer.model.thresholds.joint_bits_min
-        is_whole = np.bincount(index[speaks], minlength=len(parts)) == sizes * (sizes - 1) // 2
-        is_whole &= ~np.logical_or.reduceat(self.forest.knows(members), starts)
-        everybody, first, end = members.tolist(), starts.tolist(), (starts + sizes).tolist()
-        for place in np.flatnonzero(is_whole).tolist():
-            whole = everybody[first[place] : end[place]]
-            if self._have_excess(whole):
-                is_whole[place] = False
-            else:
-                self.forest.plant(whole)
-        in_whole: NDArray[np.bool_] = is_whole[np.searchsorted(parts, part)]
+        weighed = np.bincount(index_of[known_part[speaks]], minlength=len(parts))
+        is_whole = weighed == sizes * (sizes - 1) // 2
+        is_known = self.forest.knows(members)
+        if np.any(is_known):
+            is_whole &= ~np.logical_or.reduceat(is_known, starts)
+        index = index_of[part_of_member]
+        for place in np.flatnonzero(is_whole & self._may_have_excess(members, index, sizes)).tolist():
+            is_whole[place] = not self._have_excess(members[starts[place] : starts[place] + sizes[place]].tolist())
+        self.forest.plant(members[is_whole[index]], sizes[is_whole])
+        in_whole: NDArray[np.bool_] = is_whole[index_of[part]]
         return in_whole
 
+    def _may_have_excess(
+        self, members: NDArray[np.int64], part: NDArray[np.int64], sizes: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Say of each part whether its members state so much that only their features can tell."""
+        least = self.scorer.specification.rules.excess_members_min
+        is_large = sizes >= least
+        if self.values is None:
+            return is_large
+        asked = is_large[part]
+        stated = pair_codes(part[asked], self.values[members[asked]])
+        parts, values = pairs_of_codes(distinct(stated))
+        counts = np.bincount(parts[values > 0], minlength=len(sizes))
+        may_have: NDArray[np.bool_] = counts >= least
+        return may_have
+
     def _are_compatible(self, lefts: list[int], rights: list[int], known: Mapping[int, float]) -> bool:
-        shift = int(_END_BITS)
+        shift = HALF_BITS
         stated = [
             known.get((one << shift) | other if one < other else (other << shift) | one)
             for one in lefts
@@ -216,7 +234,13 @@ class _Growth(NamedTuple):
 
     def _have_excess(self, members: list[int]) -> bool:
         rules = self.scorer.specification.rules
-        return len(members) >= rules.excess_members_min and bool(rules.excess(list(map(self.features_of, members))))
+        if len(members) < rules.excess_members_min:
+            return False
+        if self.values is not None:
+            stated = {value for value in self.values[members].tolist() if value}
+            if len(stated) < rules.excess_members_min:
+                return False
+        return bool(rules.excess(list(map(self.features_of, members))))
 
 
 def connected(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -272,18 +296,25 @@ def _sole_bearers(
 
 
 class _Forest:
-    """Union-find that knows each cluster's members and the clusters that it must not join."""
+    """Union-find that knows each cluster's members and the clusters that it must not join.
+
+    What was planted whole stays columns until it joins with more.
+    """
 
     def __init__(self, different: Iterable[tuple[int, int]]) -> None:
         self._parent: dict[int, int] = {}
         self._members: dict[int, list[int]] = {}
         self._enemies: dict[int, set[int]] = {}
+        self._beds: list[_Bed] = []
         for left, right in different:
             self._enemies.setdefault(left, set()).add(right)
             self._enemies.setdefault(right, set()).add(left)
 
     def root(self, number: int) -> int:
         parent = self._parent
+        if number not in parent:
+            for bed in self._beds:
+                number = bed.root(number)
         while (above := parent.get(number, number)) != number:
             parent[number] = parent.get(above, above)
             number = above
@@ -291,17 +322,24 @@ class _Forest:
 
     def knows(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return of each number whether it was joined or told apart before."""
-        known = np.fromiter({*self._parent, *self._members, *self._enemies}, np.int64)
-        return np.isin(numbers, known)
+        known = are_among(numbers, np.fromiter({*self._parent, *self._members, *self._enemies}, np.int64))
+        for bed in self._beds:
+            known |= bed.holds(numbers)
+        return known
 
-    def plant(self, numbers: list[int]) -> None:
-        """Join records that are not known yet; ascending."""
-        first = numbers[0]
-        self._members[first] = numbers
-        self._parent.update(dict.fromkeys(numbers[1:], first))
+    def plant(self, numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+        """Join records that are not known yet: groups of these sizes, each ascending."""
+        if len(numbers):
+            self._beds.append(_Bed(numbers, sizes))
 
     def members(self, root: int) -> list[int]:
-        return self._members.get(root, [root])
+        found = self._members.get(root)
+        if found is not None:
+            return found
+        for bed in self._beds:
+            if (planted := bed.members(root)) is not None:
+                return planted
+        return [root]
 
     def are_different(self, left: int, right: int) -> bool:
         enemies = self._enemies.get(left)
@@ -311,13 +349,53 @@ class _Forest:
         left, right = self.root(left), self.root(right)
         if left == right:
             return
-        if len(self.members(left)) < len(self.members(right)):
-            left, right = right, left
-        self._members[left] = self.members(left) + self._members.pop(right, [right])
+        one, other = self.members(left), self.members(right)
+        if len(one) < len(other):
+            left, right, one, other = right, left, other, one
+        self._members[left] = one + other
+        self._members.pop(right, None)
         self._parent[right] = left
         if right in self._enemies:
             self._enemies.setdefault(left, set()).update(self._enemies.pop(right))
         # The other side still names `right`; its root is `left` now, so the lookup by root finds it.
 
     def clusters(self) -> list[list[int]]:
-        return sorted(sorted(members) for members in self._members.values() if len(members) > 1)
+        grown = [sorted(members) for members in self._members.values() if len(members) > 1]
+        joined = self._members.keys() | self._parent.keys()
+        planted = [group for bed in self._beds for group in bed.groups() if group[0] not in joined]
+        return sorted(grown + planted)
+
+
+class _Bed:
+    """Groups that were planted together; the first of each is its root."""
+
+    def __init__(self, numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+        self._numbers = numbers
+        self._starts = np.cumsum(sizes) - sizes
+        self._sizes = sizes
+        self._group_of = np.full(int(numbers.max()) + 1, -1)
+        self._group_of[numbers] = np.repeat(np.arange(len(sizes)), sizes)
+
+    def root(self, number: int) -> int:
+        group = self._group(number)
+        return number if group < 0 else int(self._numbers[self._starts[group]])
+
+    def members(self, root: int) -> list[int] | None:
+        group = self._group(root)
+        if group < 0:
+            return None
+        start = self._starts[group]
+        found: list[int] = self._numbers[start : start + self._sizes[group]].tolist()
+        return found
+
+    def holds(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        held: NDArray[np.bool_] = self._group_of[np.minimum(numbers, len(self._group_of) - 1)] >= 0
+        return held & (numbers < len(self._group_of))
+
+    def groups(self) -> Iterator[list[int]]:
+        numbers = self._numbers.tolist()
+        for start, size in zip(self._starts.tolist(), self._sizes.tolist(), strict=True):
+            yield numbers[start : start + size]
+
+    def _group(self, number: int) -> int:
+        return int(self._group_of[number]) if number < len(self._group_of) else -1

@@ -91,6 +91,9 @@ class Rules(msgspec.Struct, frozen=True):
     """Whether the record stands in a register that means to list every bearer once."""
     excess_members_min: int = 3
     """Fewer members than this never break `excess`."""
+    excess_column: str | None = None
+    """Text of a record that `excess` counts: members that state fewer values of it than `excess_members_min` do not
+    break it, so that a batch need not ask; None if it goes by something else."""
     traits: Callable[[Any], int] | None = None
     """All that `lack` and `may_veto` ask of one record, as a small number: a batch asks once for each combination."""
     may_veto: Callable[[Found, Any, Any], bool] = always

@@ -6,11 +6,12 @@ import types
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -100,12 +101,30 @@ def _no_traits(_features: AnyFeatures) -> int:
     return 0
 
 
-def read_traits(path: Path, kind: str) -> NDArray[np.int64] | None:
-    """Return the traits of each record of a snapshot, by number; None where the kind's rules declare none."""
-    if specification_of(kind).rules.traits is None:
-        return None
-    table = pq.read_table(path, columns=["number", _TRAITS])
-    numbers = table.column("number").to_numpy()
-    traits = np.zeros(int(numbers.max(initial=0)) + 1, np.int64)
-    traits[numbers] = table.column(_TRAITS).to_numpy()
-    return traits
+class RuleColumns(NamedTuple):
+    """What the rules of evidence ask of each record of a snapshot, by number; None where a kind's rules ask nothing."""
+
+    traits: NDArray[np.int64] | None
+    values: NDArray[np.int64] | None
+    """Of the column that `excess` counts: a number for each text, 0 where none is stated."""
+
+
+def read_rule_columns(path: Path, kind: str) -> RuleColumns:
+    """Read traits and counted values of a snapshot's records."""
+    rules = specification_of(kind).rules
+    traits = values = None
+    if rules.traits is not None:
+        traits = _by_number(path, _TRAITS)
+    if rules.excess_column is not None:
+        values = _by_number(path, rules.excess_column)
+    return RuleColumns(traits, values)
+
+
+def _by_number(path: Path, name: str) -> NDArray[np.int64]:
+    table = pq.read_table(path, columns=["number", name])
+    numbers, column = table.column("number").to_numpy(), table.column(name).combine_chunks()
+    if pa.types.is_string(column.type):
+        column = pc.add(pc.fill_null(column.dictionary_encode().indices, -1), 1)
+    found = np.zeros(int(numbers.max(initial=0)) + 1, np.int64)
+    found[numbers] = column.to_numpy()
+    return found

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from splink import DuckDBAPI, Linker
 
 from mdm.limits import CANDIDATES_PER_KEY_MAX
-from mdm.linkage.candidate_pairs import candidate_pairs, pairs_of_codes
+from mdm.linkage.candidate_pairs import candidate_pairs
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model
+from mdm.linkage.pair_codes import pairs_of_codes
 from mdm.linkage.predicates import columns, guarded_sql
 from mdm.linkage.specification import Specification, learned_parameters
 

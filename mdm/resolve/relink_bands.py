@@ -20,6 +20,7 @@ from mdm.linkage.cluster import Edge, Edges, Namesakes, Ties, connected
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import NOTHING, Assessment, compatible, veto
 from mdm.linkage.model import Model
+from mdm.linkage.pair_codes import are_among, distinct, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
 from mdm.linkage.specification import Specification
 from mdm.resolve.relink_runs import Question
@@ -53,9 +54,10 @@ class ScoredPairs(NamedTuple):
             # A missing level is -1.
             code = code * width + table.column(f"gamma_{comparison.name}").to_numpy() + 1
         codes, pattern = np.unique(code, return_inverse=True)
-        # So that each record's features are decoded once, whatever the size of the city.
+        # So that each record's features are decoded once, whatever the size of the city. A prediction is by left and
+        # right, and so is each part of it.
         part = connected(left, right)
-        order = np.lexsort((right, left, part))
+        _, order = pairs_of_codes(np.sort(pair_codes(part, np.arange(len(part)))))
         patterns = [_levels(each, widths) for each in codes.tolist()]
         return cls(left, right, bits, pattern, part, patterns).taken(order)
 
@@ -67,7 +69,7 @@ class ScoredPairs(NamedTuple):
 
     def sample(self, parts: int) -> ScoredPairs:
         """Return the pairs of about so many connected parts, spread over all of them, the same each time."""
-        count = len(np.unique(self.part))
+        count = len(distinct(self.part.copy()))
         # Neighbouring records may be of one registry or age: multiplying by an odd constant scatters them.
         scattered = (self.part * 2_654_435_761) % (1 << 32)
         where = scattered % max(count // parts, 1) == 0
@@ -77,7 +79,7 @@ class ScoredPairs(NamedTuple):
         """Return how many records would join another one if weight alone decided."""
         where = self.bits >= bits_min
         left, right = self.left[where], self.right[where]
-        return len(np.unique(np.concatenate((left, right)))) - len(np.unique(connected(left, right)))
+        return len(distinct(np.concatenate((left, right)))) - len(distinct(connected(left, right)))
 
     def taken(self, places: NDArray[np.int64]) -> ScoredPairs:
         """Return some of the pairs, in this order."""
@@ -174,7 +176,7 @@ def _heard(
     if not heard:
         return
     ends = np.array(sorted(heard), np.int64)
-    for place in np.flatnonzero(np.isin(Edges(*pairs[:3]).places(), (ends[:, 0] << 32) | ends[:, 1])).tolist():
+    for place in np.flatnonzero(are_among(Edges(*pairs[:3]).places(), pair_codes(ends[:, 0], ends[:, 1]))).tolist():
         pair = (RecordNumber(int(pairs.left[place])), RecordNumber(int(pairs.right[place])))
         found = assessments[which[place]]
         if pair in people.different or pair in people.same:
@@ -212,9 +214,11 @@ def ambiguous(
     Two partners that have an edge of their own exclude each other never, so that only open triangles are looked at.
     """
     count = len(edges.left)
-    number = np.concatenate((edges.left, edges.right))
-    other = np.concatenate((edges.right, edges.left))
-    edge = np.concatenate((np.arange(count), np.arange(count)))
+    is_unclear = np.zeros(count, np.bool_)
+    open_edges = np.flatnonzero(~_in_whole_parts(edges))
+    number = np.concatenate((edges.left[open_edges], edges.right[open_edges]))
+    other = np.concatenate((edges.right[open_edges], edges.left[open_edges]))
+    edge = np.concatenate((open_edges, open_edges))
     order = np.lexsort((other, -edges.bits[edge], number))
     number, other, edge = number[order], other[order], edge[order]
     bits = edges.bits[edge]
@@ -226,7 +230,6 @@ def ambiguous(
     rows = np.flatnonzero(is_rival)
     best, rival = other[first[rows]], other[rows]
     rows = rows[~_have_edge(edges, np.minimum(best, rival), np.maximum(best, rival))]
-    is_unclear = np.zeros(count, np.bool_)
     known: dict[tuple[int, int], bool] = {}
     ties = Ties(people.same)
     for row, best_row in zip(rows.tolist(), first[rows].tolist(), strict=True):
@@ -243,5 +246,15 @@ def ambiguous(
     return is_unclear
 
 
+def _in_whole_parts(edges: Edges) -> NDArray[np.bool_]:
+    """Say of each edge whether all records that it is connected with have edges between each other."""
+    part = connected(edges.left, edges.right)
+    ends = distinct(np.concatenate((pair_codes(part, edges.left), pair_codes(part, edges.right))))
+    highest = int(part.max(initial=0)) + 1
+    sizes, counts = np.bincount(pairs_of_codes(ends)[0], minlength=highest), np.bincount(part, minlength=highest)
+    is_whole: NDArray[np.bool_] = (counts == sizes * (sizes - 1) // 2)[part]
+    return is_whole
+
+
 def _have_edge(edges: Edges, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.isin(Edges(left, right, np.zeros(len(left))).places(), edges.places())
+    return are_among(Edges(left, right, np.zeros(len(left))).places(), edges.places())

@@ -10,8 +10,9 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import chain, starmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -27,8 +28,9 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import contradiction
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
+from mdm.linkage.pair_codes import are_among, is_first
 from mdm.linkage.scorer import compile_scorer
-from mdm.linkage.snapshot import read_traits
+from mdm.linkage.snapshot import RuleColumns, read_rule_columns
 from mdm.linkage.splink_engine import PredictionReport, predict
 from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
 from mdm.resolve.relink_runs import Question
@@ -84,6 +86,19 @@ class Records:
         return decode_features(self.kind, self.encoded[RecordNumber(number)])
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking millions of objects without a cycle, which took a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_no_collection()
 def link(
     records: Records,
     snapshot: Path,
@@ -107,7 +122,7 @@ def link(
         memory_limit: For DuckDB.
         progress: Told of each stage.
     """
-    search = _Search(records, snapshot, read_traits(snapshot, model.kind), model, people, memory_limit, progress)
+    search = _Search(records, snapshot, read_rule_columns(snapshot, model.kind), model, people, memory_limit, progress)
     prediction, pairs, scored_under = search.predicted(epoch)
     if is_tightened:
         model, _ = tightened(model, pairs.rows(), records.features, epoch, people.labels())
@@ -148,7 +163,7 @@ class _Search(NamedTuple):
 
     records: Records
     snapshot: Path
-    traits: NDArray[np.int64] | None
+    columns: RuleColumns
     model: Model
     people: People
     memory_limit: str
@@ -175,37 +190,23 @@ class _Search(NamedTuple):
         self.progress("clustering", 0, len(pairs.left))
         people, features_of = self.people, self.records.features
         scorer = compile_scorer(model, epoch)
-        with _no_collection():
-            shift_bits = epoch.prior_bits - scored_under.prior_bits
-            found = bands(pairs, shift_bits, features_of, self.traits, model, epoch, people)
-            questions = found.questions + chosen_against_the_evidence(found, features_of, scorer, people)
-            is_unclear = ambiguous(found.edges, features_of, scorer, model.thresholds.lead_bits, people)
-            questions += [
-                question(found.edges, at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()
-            ]
-            edges = found.edges.taken(~is_unclear)
-            clustering = cluster(
-                edges,
-                features_of,
-                scorer,
-                known=found.unvetoed,
-                namesakes=found.namesakes,
-                same=people.same,
-                different=people.different,
-            )
+        shift_bits = epoch.prior_bits - scored_under.prior_bits
+        found = bands(pairs, shift_bits, features_of, self.columns.traits, model, epoch, people)
+        questions = found.questions + chosen_against_the_evidence(found, features_of, scorer, people)
+        is_unclear = ambiguous(found.edges, features_of, scorer, model.thresholds.lead_bits, people)
+        questions += [question(found.edges, at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()]
+        edges = found.edges.taken(~is_unclear)
+        clustering = cluster(
+            edges,
+            features_of,
+            scorer,
+            known=found.unvetoed,
+            values=self.columns.values,
+            namesakes=found.namesakes,
+            same=people.same,
+            different=people.different,
+        )
         return _Decided(edges, found.namesakes, questions, clustering)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector from walking millions of objects without a cycle, which took a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _linked(
@@ -238,15 +239,19 @@ def _linked(
 def _partition(joined: list[list[int]], records: Records) -> tuple[list[Cluster], NDArray[np.int64]]:
     """Return all clusters, those of one record included, and by record number the position of its cluster."""
     numbers = np.fromiter(records.encoded, np.int64, len(records.encoded))
+    sizes = [len(members) for members in joined]
+    everybody = np.fromiter(chain.from_iterable(joined), np.int64, sum(sizes))
     first_of = np.arange(numbers.max(initial=0) + 1)
-    for members in joined:
-        first_of[members] = members[0]
-    firsts, position = np.unique(first_of[numbers], return_inverse=True)
+    first_of[everybody] = np.repeat([members[0] for members in joined], sizes)
+    is_one = first_of[numbers] == numbers
+    firsts = np.sort(numbers[is_one])
+    position_of = np.full(len(first_of), -1)
+    position_of[firsts] = np.arange(len(firsts))
     cluster_of = np.full(len(first_of), -1)
-    cluster_of[numbers] = position
-    clusters: list[Cluster] = [(RecordNumber(first),) for first in firsts.tolist()]
-    for members in joined:
-        clusters[cluster_of[members[0]]] = tuple(map(RecordNumber, members))
+    cluster_of[numbers] = position_of[first_of[numbers]]
+    clusters = cast("list[Cluster]", [(first,) for first in firsts.tolist()])
+    for position, members in zip(cluster_of[[members[0] for members in joined]].tolist(), joined, strict=True):
+        clusters[position] = cast("Cluster", tuple(members))
     return clusters, cluster_of
 
 
@@ -255,12 +260,14 @@ def _weakest(found: _Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakes
     apart = Edges.of((*found.clustering.refused, *found.clustering.ambiguous))
     edges = Edges(*(np.concatenate(pair) for pair in zip(found.edges, Edges.of(found.namesakes.sole), strict=True)))
     index = cluster_of[edges.left]
-    inside = (index == cluster_of[edges.right]) & ~np.isin(edges.places(), apart.places())
-    order = np.lexsort((edges.right, edges.left, edges.bits, index))
-    order = order[inside[order]]
-    clusters, first = np.unique(index[order], return_index=True)
-    rows = edges.taken(order[first]).rows()
-    return {position: Weakest(*row) for position, row in zip(clusters.tolist(), rows, strict=True)}
+    inside = (index == cluster_of[edges.right]) & ~are_among(edges.places(), apart.places())
+    index, edges = index[inside], edges.taken(inside)
+    least = np.full(int(index.max(initial=-1)) + 1, np.inf)
+    np.minimum.at(least, index, edges.bits)
+    at = np.flatnonzero(edges.bits == least[index])
+    at = at[np.lexsort((edges.right[at], edges.left[at], index[at]))]
+    at = at[is_first(index[at])]
+    return dict(zip(index[at].tolist(), starmap(Weakest, edges.taken(at).rows()), strict=True))
 
 
 def _may_be_answered(

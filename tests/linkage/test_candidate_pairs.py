@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdm.linkage.candidate_pairs import candidate_pairs, distinct, pairs_by_rule, pairs_of_codes
+from mdm.linkage.candidate_pairs import candidate_pairs, pairs_by_rule
+from mdm.linkage.pair_codes import distinct, pairs_of_codes
 
 KEYS = st.tuples(st.integers(0, 2), st.sampled_from([b"same", b"other", b"third"])).map(
     # Rules share hashes: the rule is part of the key.

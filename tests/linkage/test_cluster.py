@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.domain.keys import EntityKind
+from mdm.linkage.citizen_evidence import PERSONAL_NUMBERS_MAX
 from mdm.linkage.cluster import Clustering, Edge, Edges, Namesakes, cluster
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import veto
@@ -120,6 +122,22 @@ def test_no_cluster_holds_a_veto_and_the_order_of_edges_does_not_matter(
     for edge in ordered:
         together = joined.get(edge.left) is not None and joined.get(edge.left) == joined.get(edge.right)
         assert together or edge in found.refused
+
+
+NUMBERED = st.lists(st.none() | st.integers(1, 6), min_size=13, max_size=13)
+
+
+@settings(max_examples=80, deadline=None)
+@given(numbers=NUMBERED, edges=st.sets(st.tuples(st.integers(1, 6), st.integers(7, 12)), max_size=30))
+def test_knowing_what_excess_counts_changes_nothing(numbers: list[int | None], edges: set[tuple[int, int]]) -> None:
+    stated = [None if number is None else f"07919000000{number}" for number in numbers]
+    records = [msgspec.structs.replace(PERSON, personal_id=number) for number in stated]
+    linked = Edges.of([Edge(left, right, 20.0 + left) for left, right in edges])
+    values = np.array([number or 0 for number in numbers], np.int64)
+    found = cluster(linked, records.__getitem__, SCORER, values=values)
+    assert found == cluster(linked, records.__getitem__, SCORER)
+    for members in found.clusters:
+        assert len({stated[number] for number in members} - {None}) <= PERSONAL_NUMBERS_MAX
 
 
 LISTED = msgspec.structs.replace(PERSON, household="household:1")

@@ -47,7 +47,9 @@ def test_chunks_hold_together_what_one_prediction_holds(
 def test_a_prediction_that_was_cut_off_goes_on_to_the_same_file(
     city: dict[EntityKind, Rows], snapshot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(splink_engine, "CHUNK_PAIRS", 300)
+    whole = predicted(city, snapshot, tmp_path / "undisturbed")
+    (tmp_path / "undisturbed").unlink()
+    monkeypatch.setattr(splink_engine, "CHUNK_PAIRS", whole.candidate_pairs // 4)
     report = predicted(city, snapshot, tmp_path / "undisturbed")
     score = splink_engine._score_chunk
     scored: list[int] = []
