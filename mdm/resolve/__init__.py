@@ -6,7 +6,7 @@ state remembered for one call), `matcher` (record → scored candidates → deci
 `bearer` (whether a key changed hands), `renames` (a firm's earlier names), `group` and `upsert` (one write → facts),
 `changes` (what its events changed → what it answers), `population` (an epoch that follows the city), `reasons` (sealed
 words), `fixed_values`, `stewardship` (a steward's act → facts), `etags` and `desk` (acts and the review queue in the
-writer), `writer` (commands → journal and index), `relation_ends` (who is meant), `relations` and `households`,
+writer), `checkpoints` (copies of the index), `writer` (commands → journal and index), `relation_ends` (who is meant), `relations` and `households`,
 `previews`, `crosswalk`, `feed`, `reading` (one state and all it takes to explain it), `past` (golden IDs as of then)
 and `reader`, `steward_reader` (reviews and judgements to look at), `models` (which one is in force since when; another
 one) with `model_comparison`, `survivorship` (values of golden records, and what other rules change), `describing`

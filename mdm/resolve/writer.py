@@ -18,8 +18,8 @@ from mdm.config import Configuration
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind
 from mdm.errors import IndexMismatchError, MdmError, RequestIdReusedError, StoreError
-from mdm.limits import CHECKPOINT_INTERVAL_S
 from mdm.resolve import upsert as use_case
+from mdm.resolve.checkpoints import CheckpointKeeper
 from mdm.resolve.commands import (
     Answer,
     CancelRelink,
@@ -79,8 +79,7 @@ class Writer:
         self._journal = journal
         self._index = index
         self._configuration = configuration
-        self._checkpointed_s = time.monotonic()
-        self._checkpointed_seq = journal.last_seq
+        self._checkpoints = CheckpointKeeper(directory.generations, index, journal.last_seq)
         with index.write() as txn:
             group = Group(journal.begin(_now_us()), txn, {})
             self._activate_defaults(group)
@@ -151,17 +150,18 @@ class Writer:
 
     def background_step(self) -> bool:
         """Do at most 100 ms of what waits behind the commands; returns whether more is waiting."""
-        self._eraser.step()
+        if not self._checkpoints.is_writing:
+            # It takes the index away, and with it what the copy reads.
+            self._eraser.step()
         more = self._relink.step(self._engines)
         self._follow_engines()
-        due = time.monotonic() - self._checkpointed_s > CHECKPOINT_INTERVAL_S
-        if due and not more and self._journal.last_seq != self._checkpointed_seq:
-            self._directory.generations.checkpoint(self._index)
-            self._checkpointed_s, self._checkpointed_seq = time.monotonic(), self._journal.last_seq
+        if self._checkpoints.is_writing or not more:
+            self._checkpoints.step(self._journal.last_seq)
         return more
 
     def close(self) -> None:
         """Leave a synced index with the clean-shutdown mark."""
+        self._checkpoints.close()
         self._eraser.close()
         self._relink.close()
         close_index(self._directory, self._index)

@@ -139,9 +139,10 @@ def test_no_file_holds_anything_of_an_erased_person(tmp_path: Path) -> None:
     assert search(office.path, keys) == {}
     assert any(name.startswith("index/gen-") for name in holding(office.path, ("O3", "Trần Văn Dũng"))), kept
     assert read_state(office.directory.relinks, planned.run_id).phase is Phase.PLANNED, "a plan of numbers alone stays"
-    office.writer._checkpointed_s = 0.0
+    office.writer._checkpoints._due_s = 0.0
     office.put(citizen("O9", "Lý Quốc Cường", "1950-01-02"))
     office.writer.background_step()
+    office.writer._checkpoints.close()
     assert office.directory.generations.latest_checkpoint() is not None
     assert holding(office.path) == {}, "what is written later takes nothing of it along"
     assert office.differences(tmp_path / "scratch") == []

@@ -1,0 +1,83 @@
+"""A checkpoint is copied beside the writer's work, and what goes wrong with it reaches the writer."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from mdm.domain.events import Cause, ConfigurationChanged, Event
+from mdm.resolve import checkpoints
+from mdm.resolve.checkpoints import CheckpointKeeper
+from mdm.store.generations import CHECKPOINT_DIRECTORY, Generations
+from mdm.store.index import Index, IndexVersions
+
+
+class Gated(Generations):
+    """Generations whose copies begin when the test lets them."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.gate = threading.Event()
+
+    def checkpoint(self, index: Index) -> Path:
+        self.gate.wait(30.0)
+        return super().checkpoint(index)
+
+
+@pytest.fixture
+def generations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gated:
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_INTERVAL_S", 0.0)
+    return Gated(tmp_path)
+
+
+@pytest.fixture
+def index(generations: Gated) -> Index:
+    return Index.open(generations.new(), versions=IndexVersions("normaliser 1", "specification 1"))
+
+
+def fold(index: Index) -> int:
+    with index.write() as txn:
+        txn.fold(Event(txn.applied_seq + 1, 1, 1, Cause(), ConfigurationChanged("digest")))
+        return txn.applied_seq
+
+
+def test_the_index_goes_on_while_it_is_copied(generations: Gated, index: Index) -> None:
+    keeper = CheckpointKeeper(generations, index, seq=0)
+    keeper.step(fold(index))
+    assert keeper.is_writing
+    last = [fold(index) for _ in range(10)][-1]
+    keeper.step(last)
+    assert keeper.is_writing, "one copy at a time"
+    assert generations.latest_checkpoint() is None
+    generations.gate.set()
+    keeper.close()
+    with Index.open(generations.latest_checkpoint() or Path(), readonly=True) as copied, copied.read() as view:
+        assert view.applied_seq == last
+    index.close()
+
+
+def test_nothing_is_copied_before_its_time_or_without_a_change(
+    generations: Gated, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seq = fold(index)
+    unchanged = CheckpointKeeper(generations, index, seq)
+    unchanged.step(seq)
+    assert not unchanged.is_writing
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_INTERVAL_S", 600.0)
+    early = CheckpointKeeper(generations, index, seq=0)
+    early.step(seq)
+    assert not early.is_writing
+    index.close()
+
+
+def test_a_copy_that_fails_is_told_to_the_writer(generations: Gated, index: Index, tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT_DIRECTORY).write_bytes(b"in the way")
+    generations.gate.set()
+    keeper = CheckpointKeeper(generations, index, seq=0)
+    keeper.step(fold(index))
+    with pytest.raises(FileExistsError):
+        keeper.close()
+    keeper.close()
+    index.close()
