@@ -247,6 +247,9 @@ QUESTIONS_PER_ITEM_MAX = 500
 RELINK_MEMORY_BYTES = 4 << 30
 """Memory of a re-linkage's process unless told otherwise: enough for a city of 450,000 citizens."""
 
+RELINK_NICENESS = 10
+"""Of a re-linkage's process: on busy cores it gets a tenth of what a reader does, and so ends even under a load."""
+
 RELINK_PROCESS_BYTES = 512 << 20
 """Of it the interpreter with its libraries, and what DuckDB takes beyond the limit of its buffers."""
 

@@ -56,6 +56,10 @@ _MaxChurn = Annotated[
     float | None,
     typer.Option(min=0, max=100, help="Commit nothing if more than this percentage of the golden IDs would change."),
 ]
+_Cores = Annotated[
+    int,
+    typer.Option(min=0, help="Processor cores that the plan may keep busy; all unless told otherwise, below all else."),
+]
 _MemoryLimit = Annotated[
     str, typer.Option(metavar="SIZE", help="Memory that the plan may take, such as 8GiB; 4GiB unless told otherwise.")
 ]
@@ -66,6 +70,7 @@ def relink(
     context: typer.Context,
     max_churn: _MaxChurn = None,
     memory_limit: _MemoryLimit = "",
+    cores: _Cores = 0,
     learn: _Learn = False,
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
@@ -86,7 +91,7 @@ def relink(
     if context.invoked_subcommand is not None:
         return
     with connected(server) as client:
-        run = _planned(client, memory_limit, is_learning=learn)
+        run = _planned(client, memory_limit, cores, is_learning=learn)
         if run.state.value == "planned":
             run = _committed(client, run, max_churn, server, as_json=as_json)
         _show(client.relink.report(run.run_id), as_json=as_json)
@@ -94,7 +99,11 @@ def relink(
 
 @app.command()
 def plan(
-    memory_limit: _MemoryLimit = "", learn: _Learn = False, server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False
+    memory_limit: _MemoryLimit = "",
+    cores: _Cores = 0,
+    learn: _Learn = False,
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
 ) -> None:
     """Compute what a re-linkage would change, and change nothing.
 
@@ -105,12 +114,12 @@ def plan(
     \b
     Examples:
       mdm relink plan
-      mdm relink plan --memory-limit 8GiB
+      mdm relink plan --memory-limit 8GiB --cores 1
       mdm relink plan --json | jq .examples
     """
     with connected(server) as client:
         _show(
-            client.relink.report(_planned(client, memory_limit, is_learning=learn).run_id),
+            client.relink.report(_planned(client, memory_limit, cores, is_learning=learn).run_id),
             as_json=as_json,
             has_details=True,
         )
@@ -169,12 +178,12 @@ def revert(
         _show(client.relink.report(reversal.run_id), as_json=as_json)
 
 
-def _planned(client: Client, memory_limit: str, *, is_learning: bool) -> RelinkRun:
+def _planned(client: Client, memory_limit: str, cores: int, *, is_learning: bool) -> RelinkRun:
     """Start a run, or find the one that is under way, and watch it until it is planned or committed."""
     from mdm_client import FailedPreconditionError
 
     try:
-        run = client.relink.plan(is_learning=is_learning, memory_limit_bytes=_bytes(memory_limit))
+        run = client.relink.plan(is_learning=is_learning, memory_limit_bytes=_bytes(memory_limit), core_count_max=cores)
     except FailedPreconditionError as error:
         if error.reason != "RELINK_RUNNING":
             raise

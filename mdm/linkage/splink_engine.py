@@ -23,7 +23,7 @@ from mdm.linkage.candidate_pairs import candidate_pairs
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import pairs_of_codes
-from mdm.linkage.predicates import columns, guarded_sql
+from mdm.linkage.predicates import Equal, columns, guarded_sql
 from mdm.linkage.specification import Specification, learned_parameters
 
 CHUNK_PAIRS = 2_000_000
@@ -111,18 +111,18 @@ class Workspace:
         for column, (comparison, level) in self.specification.term_frequency_levels.items():
             _, u = known[comparison.name, level.label]
             table = f"frequencies_of_{column}"
-            self._create_frequencies(table, column, epoch.term_frequencies(level, u or level.u))
+            # Where only equal values have the level, one that a single record states is never asked for.
+            holders_min = 2 if level.predicate == Equal(column) else 1
+            self._create_frequencies(table, column, holders_min, epoch.term_frequencies(level, u or level.u))
             frame = self.api.register(table, dataset_display_name=f"{table}_{linker._cache_uid}")  # noqa: SLF001
             linker.table_management.register_term_frequency_lookup(frame, column)
         return linker
 
     def _create_frequencies(
-        self, table: str, column: str, frequencies: Callable[[Sequence[str]], NDArray[np.float64]]
+        self, table: str, column: str, holders_min: int, frequencies: Callable[[Sequence[str]], NDArray[np.float64]]
     ) -> None:
-        values = [
-            value
-            for (value,) in self.run(f'SELECT DISTINCT "{column}" FROM records WHERE "{column}" IS NOT NULL')  # noqa: S608
-        ]
+        stated = f'SELECT "{column}" FROM records WHERE "{column}" IS NOT NULL'  # noqa: S608 - Names of our own.
+        values = [value for (value,) in self.run(f"{stated} GROUP BY 1 HAVING count(*) >= {holders_min}")]
         shares = pa.array(frequencies(values), pa.float64())
         self.put(table, pa.table({column: pa.array(values, pa.string()), f"tf_{column}": shares}))
 

@@ -136,6 +136,8 @@ class StartRelink(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="S
     """Whether m and u are learned anew although an operator pinned a model; a commit then takes the pin away."""
     reverts: str = ""
     """The run that the plan is to take back, instead of linking anew."""
+    core_count_max: int = 0
+    """Processor cores of the process; 0 leaves it all."""
 
 
 class CancelRelink(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="CancelRelink"):

@@ -92,6 +92,7 @@ class RelinkControl:
             memory_limit_bytes=memory_limit_bytes,
             reverts=command.reverts,
             is_learning=command.is_learning,
+            core_count_max=command.core_count_max,
         )
         self._spawn(state)
         return state.run_id

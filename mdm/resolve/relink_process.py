@@ -8,6 +8,7 @@ same plan, byte for byte.
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import resource
 import shutil
 import sys
@@ -22,7 +23,7 @@ import structlog
 
 from mdm.domain.keys import EntityKind
 from mdm.errors import DataDirectoryError
-from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_PROCESS_BYTES, RELINK_RECORD_BYTES
+from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_NICENESS, RELINK_PROCESS_BYTES, RELINK_RECORD_BYTES
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.gates import TrainingReport
@@ -113,6 +114,7 @@ def main(data: Path, run_id: str) -> None:
     """Make the plan of a run, or take up the work on it."""
     directory = DataDirectory.open(data)
     run = _Run(directory.relinks / run_id, read_state(directory.relinks, run_id))
+    _give_way(run.state.core_count_max)
     try:
         _prepare(run.work)
         run.tell(Phase.SNAPSHOT)
@@ -133,6 +135,17 @@ def main(data: Path, run_id: str) -> None:
         _log.error("relink_failed", error=type(error).__name__, at=f"{Path(frame.filename).name}:{frame.lineno}")
         run.tell(Phase.FAILED, error=type(error).__name__)
         sys.exit(1)
+
+
+def _give_way(core_count_max: int) -> None:
+    """Leave the processor to readers and writer whenever they want it, and at all times all but so many cores.
+
+    Threads inherit both, so that this comes before any library starts one.
+    """
+    os.nice(RELINK_NICENESS)
+    cores = sorted(os.sched_getaffinity(0))
+    # The last ones, for interrupts are mostly served by the first.
+    os.sched_setaffinity(0, cores[-core_count_max:] if core_count_max else cores)
 
 
 def _prepare(work: Path) -> None:

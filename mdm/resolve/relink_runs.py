@@ -211,6 +211,8 @@ class RunState(msgspec.Struct, frozen=True):
     """Whether m and u are learned anew although an operator pinned a model."""
     memory_limit_bytes: int = 0
     """Of the process that plans."""
+    core_count_max: int = 0
+    """Of the process that plans; 0 leaves it all cores."""
     attempt_count: int = 0
     """How often that process was started."""
     reverts: str = ""

@@ -45,6 +45,7 @@ class RelinkService(RelinkServiceServicer):
                     request.memory_limit_bytes,
                     KINDS.get(request.entity_kind),
                     is_learning=request.is_learning,
+                    core_count_max=request.core_count_max,
                 ),
                 context,
             )

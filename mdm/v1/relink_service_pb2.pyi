@@ -388,6 +388,7 @@ class RelinkServicePlanRequest(_message.Message):
     CALLER_FIELD_NUMBER: _builtins.int
     IS_LEARNING_FIELD_NUMBER: _builtins.int
     MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    CORE_COUNT_MAX_FIELD_NUMBER: _builtins.int
     entity_kind: _common_pb2.EntityKind.ValueType
     """Kind to link; unspecified means both."""
     request_id: _builtins.str
@@ -399,6 +400,10 @@ class RelinkServicePlanRequest(_message.Message):
     memory_limit_bytes: _builtins.int
     """Memory that the run may take, in bytes; 0 leaves the default. Fails with INVALID_FIELD, naming how much is needed, if
     it is too little for the records at hand.
+    """
+    core_count_max: _builtins.int
+    """Processor cores that the run may keep busy; 0 leaves it all of the service's. However many, it gives way to readers
+    and writer.
     """
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
@@ -412,10 +417,11 @@ class RelinkServicePlanRequest(_message.Message):
         caller: _common_pb2.Caller | None = ...,
         is_learning: _builtins.bool = ...,
         memory_limit_bytes: _builtins.int = ...,
+        core_count_max: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "entity_kind", b"entity_kind", "is_learning", b"is_learning", "memory_limit_bytes", b"memory_limit_bytes", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "core_count_max", b"core_count_max", "entity_kind", b"entity_kind", "is_learning", b"is_learning", "memory_limit_bytes", b"memory_limit_bytes", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

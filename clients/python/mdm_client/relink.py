@@ -29,14 +29,21 @@ class Relink:
         *,
         is_learning: bool = False,
         memory_limit_bytes: int = 0,
+        core_count_max: int = 0,
         request_id: str | None = None,
     ) -> RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
+        """Start a run that computes a plan and changes nothing; None links both kinds.
 
-        With `is_learning`, weights are learned even if an operator put a model in force.
+        0 leaves the default memory and all cores. With `is_learning`, weights are learned even if an operator put a
+        model in force.
         """
         call = wire_relink.plan(
-            kind, self._client.caller, request_id, is_learning=is_learning, memory_limit_bytes=memory_limit_bytes
+            kind,
+            self._client.caller,
+            request_id,
+            is_learning=is_learning,
+            memory_limit_bytes=memory_limit_bytes,
+            core_count_max=core_count_max,
         )
         return self._client.send(call)
 
@@ -101,14 +108,21 @@ class AsyncRelink:
         *,
         is_learning: bool = False,
         memory_limit_bytes: int = 0,
+        core_count_max: int = 0,
         request_id: str | None = None,
     ) -> RelinkRun:
-        """Start a run that computes a plan and changes nothing; None links both kinds, 0 leaves the default memory.
+        """Start a run that computes a plan and changes nothing; None links both kinds.
 
-        With `is_learning`, weights are learned even if an operator put a model in force.
+        0 leaves the default memory and all cores. With `is_learning`, weights are learned even if an operator put a
+        model in force.
         """
         call = wire_relink.plan(
-            kind, self._client.caller, request_id, is_learning=is_learning, memory_limit_bytes=memory_limit_bytes
+            kind,
+            self._client.caller,
+            request_id,
+            is_learning=is_learning,
+            memory_limit_bytes=memory_limit_bytes,
+            core_count_max=core_count_max,
         )
         return await self._client.send(call)
 

@@ -18,12 +18,14 @@ def plan(
     *,
     is_learning: bool,
     memory_limit_bytes: int,
+    core_count_max: int,
 ) -> Call[relink_results.RelinkRun]:
     """Start a run that computes a plan."""
     request = relink_service_pb2.RelinkServicePlanRequest(
         entity_kind=wire.ENTITY_KIND.to_wire(kind or EntityKind.UNSPECIFIED),
         is_learning=is_learning,
         memory_limit_bytes=memory_limit_bytes,
+        core_count_max=core_count_max,
         request_id=fresh_request_id(request_id),
         caller=caller,
     )

@@ -1,0 +1,34 @@
+"""The batch process of a re-linkage gives way to whoever answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mdm.limits import RELINK_NICENESS
+
+_TELL = """
+import os, sys, threading
+from mdm.resolve.relink_process import _give_way
+_give_way(int(sys.argv[1]))
+threading.Thread(target=lambda: print(len(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0))).start()
+"""
+
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores"),
+    [
+        (0, CORES),  # nobody bounded it
+        (1, 1),
+        (CORES + 1, CORES),  # more than there are
+    ],
+)
+def test_a_run_keeps_to_its_cores_and_stands_behind_readers(asked: int, cores: int) -> None:
+    told = subprocess.run([sys.executable, "-c", _TELL, str(asked)], capture_output=True, text=True, check=True)
+    niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + RELINK_NICENESS, 19)
+    assert told.stdout.split() == [str(cores), str(niceness)]
