@@ -370,18 +370,20 @@ class _Bed:
     """Groups that were planted together; the first of each is its root."""
 
     def __init__(self, numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        self._numbers = numbers
-        self._starts = np.cumsum(sizes) - sizes
-        self._sizes = sizes
+        starts = np.cumsum(sizes) - sizes
+        self._numbers, self._starts, self._sizes = numbers, starts, sizes
         self._group_of = np.full(int(numbers.max()) + 1, -1)
         self._group_of[numbers] = np.repeat(np.arange(len(sizes)), sizes)
+        roots = np.arange(len(self._group_of))
+        roots[numbers] = np.repeat(numbers[starts], sizes)
+        # Single numbers are asked for, which a view of memory answers three times as fast as an array.
+        self._roots, self._groups = memoryview(roots), memoryview(self._group_of)
 
     def root(self, number: int) -> int:
-        group = self._group(number)
-        return number if group < 0 else int(self._numbers[self._starts[group]])
+        return self._roots[number] if number < len(self._roots) else number
 
     def members(self, root: int) -> list[int] | None:
-        group = self._group(root)
+        group = self._groups[root] if root < len(self._groups) else -1
         if group < 0:
             return None
         start = self._starts[group]
@@ -396,6 +398,3 @@ class _Bed:
         numbers = self._numbers.tolist()
         for start, size in zip(self._starts.tolist(), self._sizes.tolist(), strict=True):
             yield numbers[start : start + size]
-
-    def _group(self, number: int) -> int:
-        return int(self._group_of[number]) if number < len(self._group_of) else -1
