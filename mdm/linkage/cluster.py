@@ -377,7 +377,7 @@ class _Bed:
         roots = np.arange(len(self._group_of))
         roots[numbers] = np.repeat(numbers[starts], sizes)
         # Single numbers are asked for, which a view of memory answers three times as fast as an array.
-        self._roots, self._groups = memoryview(roots), memoryview(self._group_of)
+        self._roots, self._groups = roots.data, self._group_of.data
 
     def root(self, number: int) -> int:
         return self._roots[number] if number < len(self._roots) else number

@@ -35,6 +35,10 @@ class PopulationWatch:
                 group.add(cause, ev.EpochActivated(kind, digest))
                 group.engines[kind] = engine(kind, present.model, epoch)
 
+    def expect(self, kind: EntityKind, count: int) -> None:
+        """Take over what a re-linkage counted: all of a kind at once, for to count them again would hold writes up."""
+        self._live[kind] = count
+
     def note(self, group: Group) -> None:
         """Count what a committed group minted."""
         self._live.update(group.minted)

@@ -38,7 +38,6 @@ from mdm.resolve.relink_runs import (
     RunState,
     clean_up,
     new_run,
-    plan_digest,
     plan_holds,
     read_state,
     run_ids,
@@ -65,6 +64,8 @@ class RelinkControl:
         self._index = index
         self._process: subprocess.Popen[bytes] | None = None
         self._planning: str | None = None
+        self._leaving: list[subprocess.Popen[bytes]] = []
+        """Processes whose plans are made: they clear up behind all others, and nobody waits for that."""
         self._commit: Commit | None = None
         self.has_new_engines = False
         self._take_up()
@@ -176,6 +177,7 @@ class RelinkControl:
 
     def step(self, engines: Engines) -> bool:
         """Do at most `RELINK_STEP_S` of work; returns whether more waits."""
+        self._leaving = [process for process in self._leaving if process.poll() is None]
         if self._planning is not None and self._process is not None and self._process.poll() is not None:
             self._planned(self._planning)
         if self._commit is None:
@@ -189,6 +191,9 @@ class RelinkControl:
     def close(self) -> None:
         """End a running batch process; plan and commit are taken up at the next start."""
         self._stop_process()
+        for process in self._leaving:
+            process.kill()
+            process.wait()
         if self._commit is not None:
             self._commit.plan.close()
         if self._planning is not None:
@@ -218,8 +223,8 @@ class RelinkControl:
         if self._planning is not None and self._process is not None:
             state = read_state(self._directory.relinks, self._planning)
             if state.phase.is_final:
-                # Whoever watches the run knows already that it is done; its process needs moments to end.
-                self._process.wait()
+                # Whoever watches the run knows already that it is done.
+                self._leaving.append(self._process)
                 self._planned(self._planning)
         if self._planning is not None or self._commit is not None:
             raise RelinkRunningError("a re-linkage is running; wait for it or cancel it")
@@ -259,12 +264,13 @@ class RelinkControl:
                 raise PlanOutdatedError("an operator activated a model since the plan was computed; plan again")
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
-            digest = plan_digest(run / PLAN_FILE)
             settings = (f"{what}:{kind}" for what in ("model", "epoch", "pin") for kind in EntityKind)
             active = {setting: active for setting in settings if (active := txn.setting(setting))}
             group.add(
                 commit.cause,
-                ev.RelinkCommitStarted(state.run_id, digest, header.item_count, tuple(active.items()), header.reverts),
+                ev.RelinkCommitStarted(
+                    state.run_id, state.plan_digest, header.item_count, tuple(active.items()), header.reverts
+                ),
             )
             for kind, body in sorted(header.models.items()):
                 digest, before = group.batch.put_artefact("model", body), active.get(f"model:{kind}")

@@ -128,13 +128,14 @@ def main(data: Path, run_id: str) -> None:
                 _plan_reversal(run, view, journal)
             else:
                 _plan(run, view, journal)
-        shutil.rmtree(run.work)
     except Exception as error:  # noqa: BLE001  (whatever ended the run, its watchers must learn of it)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         _log.error("relink_failed", error=type(error).__name__, at=f"{Path(frame.filename).name}:{frame.lineno}")
         run.tell(Phase.FAILED, error=type(error).__name__)
         sys.exit(1)
+    # The plan is there, and the writer may go on with it, or clear up as well.
+    shutil.rmtree(run.work, ignore_errors=True)
 
 
 def _give_way(core_count_max: int) -> None:

@@ -260,13 +260,16 @@ class Writer:
 
     def _follow_engines(self) -> None:
         if self._relink.has_new_engines:
+            before = self._engines
             self._take_engines()
+            for kind, engine in self._engines.items():
+                if engine.epoch_digest != before[kind].epoch_digest:
+                    self._population.expect(kind, engine.epoch.population)
             self._relink.has_new_engines = False
 
     def _take_engines(self) -> None:
         with self._index.read() as view:
             self._engines = active_engines(view, self._journal.artefact)
-            self._population = PopulationWatch(view)
 
     def _execute_group(self, commands: Sequence[Write]) -> list[Answer]:
         with self._transaction(dict(self._engines)) as group:

@@ -23,3 +23,12 @@ def test_a_kind_that_outgrows_its_epoch_gets_the_real_population_by_event(office
     with office.writer._index.read() as view:
         assert view.setting("epoch:citizen") == office.writer._engines[EntityKind.CITIZEN].epoch_digest
     assert office.differences(tmp_path / "replay") == []
+
+
+def test_a_relinkage_tells_the_population_that_the_epoch_is_measured_against(office: Office) -> None:
+    for place, name in enumerate(NAMES):
+        office.put(citizen(f"P{place}", name, f"19{60 + place}-02-03", phone="", address=""))
+    office.writer._population._live[EntityKind.CITIZEN] = 1_000_000
+    office.relink()
+    present = office.writer._engines[EntityKind.CITIZEN]
+    assert office.writer._population._live[EntityKind.CITIZEN] == present.epoch.population == len(NAMES)
