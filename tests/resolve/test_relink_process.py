@@ -9,6 +9,9 @@ import sys
 import pytest
 
 from mdm.limits import RELINK_NICENESS
+from mdm.resolve.commands import Request, RunAnswer, StartRelink
+from mdm.resolve.relink_runs import read_state
+from tests.resolve.office import Office
 
 _TELL = """
 import os, sys, threading
@@ -32,3 +35,10 @@ def test_a_run_keeps_to_its_cores_and_stands_behind_readers(asked: int, cores: i
     told = subprocess.run([sys.executable, "-c", _TELL, str(asked)], capture_output=True, text=True, check=True)
     niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + RELINK_NICENESS, 19)
     assert told.stdout.split() == [str(cores), str(niceness)]
+
+
+def test_a_run_remembers_its_cores_for_every_process_that_takes_it_up(office: Office) -> None:
+    (started,) = office.execute(StartRelink(Request(office.cause), core_count_max=1))
+    assert isinstance(started, RunAnswer)
+    assert office.follow(started.run_id).core_count_max == 1
+    assert read_state(office.directory.relinks, started.run_id).core_count_max == 1

@@ -111,6 +111,8 @@ def test_a_killed_plan_goes_on_to_the_very_same_plan(
     assert (state.run_id, state.read_seq, state.attempt_count) == (run_id, read_seq, 2)
     assert plan_of(office, state) == undisturbed
     office.writer._relink._require_idle()
+    for process in office.writer._relink._leaving:
+        process.wait(30)
     assert not (office.directory.relinks / run_id / WORK_DIRECTORY).exists()
 
 

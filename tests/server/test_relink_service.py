@@ -114,6 +114,11 @@ def test_a_plan_that_needs_more_memory_says_how_much(channel: grpc.Channel) -> N
         assert reason_of(lambda request=request: stub.Plan(request, timeout=DEADLINE_S)) == "INVALID_FIELD"
 
 
+def test_a_plan_cannot_be_kept_to_fewer_than_no_cores(channel: grpc.Channel) -> None:
+    request = wire.RelinkServicePlanRequest(core_count_max=-1)
+    assert reason_of(lambda: RelinkServiceStub(channel).Plan(request, timeout=DEADLINE_S)) == "INVALID_FIELD"
+
+
 @pytest.fixture
 def apart(tmp_path: Path) -> Iterator[grpc.Channel]:
     """A service with two golden records that a steward joined, and a third one: a plan has something to merge."""
