@@ -217,7 +217,10 @@ DIFFERENCES_SHOWN_MAX = 20
 """Entries that `verify` names for each database; the rest is counted."""
 
 RELINK_STEP_S = 0.1
-"""Longest that a re-linkage commit holds the writer before waiting writes get their turn."""
+"""Longest that a re-linkage commit holds the writer: its sync and index commit cost 5 ms each time."""
+
+RELINK_STEP_MIN_S = 0.02
+"""What it does before it gives way to a write that waits: so a commit ends even under a load."""
 
 FEED_LINE_CHARACTERS_MAX = 1024 * 1024
 """A longer line of a feed is no row of text: it is cut there, so that a binary file never fills the memory."""

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import msgspec
 import structlog
@@ -20,6 +20,7 @@ from mdm.limits import (
     RELINK_ATTEMPTS_MAX,
     RELINK_MEMORY_BYTES,
     RELINK_RUNS_KEPT,
+    RELINK_STEP_MIN_S,
     RELINK_STEP_S,
 )
 from mdm.resolve.commands import CommitRelink, StartRelink
@@ -175,8 +176,13 @@ class RelinkControl:
                 self.cancel(run_id)
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
 
-    def step(self, engines: Engines) -> bool:
-        """Do at most `RELINK_STEP_S` of work; returns whether more waits."""
+    def step(self, engines: Engines, is_wanted: Callable[[], bool]) -> bool:
+        """Do at most `RELINK_STEP_S` of work; returns whether more waits.
+
+        Args:
+            engines: In force.
+            is_wanted: Whether writes wait, which get their turn after `RELINK_STEP_MIN_S`.
+        """
         self._leaving = [process for process in self._leaving if process.poll() is None]
         if self._planning is not None and self._process is not None and self._process.poll() is not None:
             self._planned(self._planning)
@@ -185,15 +191,12 @@ class RelinkControl:
         if self.has_new_engines:
             # What the commit resolves anew must be decided by the model that its header activated.
             return True
-        self._commit_some(self._commit, engines)
+        self._commit_some(self._commit, engines, is_wanted)
         return self._commit is not None
 
     def close(self) -> None:
         """End a running batch process; plan and commit are taken up at the next start."""
         self._stop_process()
-        for process in self._leaving:
-            process.kill()
-            process.wait()
         if self._commit is not None:
             self._commit.plan.close()
         if self._planning is not None:
@@ -230,10 +233,11 @@ class RelinkControl:
             raise RelinkRunningError("a re-linkage is running; wait for it or cancel it")
 
     def _stop_process(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        # One that clears up is ended as well: `clean_up` does it in its stead.
+        for process in filter(None, (self._process, *self._leaving)):
+            process.kill()
+            process.wait()
+        self._process, self._leaving = None, []
 
     def _planned(self, run_id: str) -> None:
         code = self._process.returncode if self._process else 0
@@ -288,10 +292,10 @@ class RelinkControl:
         self._commit = commit
         commit.state = self._write(state, phase=Phase.COMMITTING, total_count=header.item_count, done_count=0)
 
-    def _commit_some(self, commit: Commit, engines: Engines) -> None:
+    def _commit_some(self, commit: Commit, engines: Engines, is_wanted: Callable[[], bool]) -> None:
         taken: list[PlanItem] = []
         try:
-            is_finished = self._commit_group(commit, engines, taken)
+            is_finished = self._commit_group(commit, engines, taken, is_wanted)
         except StoreError:
             raise
         except Exception as error:
@@ -322,14 +326,21 @@ class RelinkControl:
         else:
             commit.state = self._write(commit.state, done_count=commit.done_count, report=_with_dropped(commit))
 
-    def _commit_group(self, commit: Commit, engines: Engines, taken: list[PlanItem]) -> bool:
+    def _commit_group(
+        self, commit: Commit, engines: Engines, taken: list[PlanItem], is_wanted: Callable[[], bool]
+    ) -> bool:
         """Commit items until the step's time is up, listing them in `taken`; returns whether they were the last."""
-        until = time.monotonic() + RELINK_STEP_S
+        began = time.monotonic()
+
+        def is_over() -> bool:
+            spent_s = time.monotonic() - began
+            return spent_s >= RELINK_STEP_S or (spent_s >= RELINK_STEP_MIN_S and is_wanted())
+
         is_finished = False
         dropped_count, dropped = commit.dropped_count, list[tuple[RecordNumber, ...]]()
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, dict(engines))
-            while not is_finished and (not taken or (time.monotonic() < until and commit.single_count == 0)):
+            while not is_finished and (not taken or (commit.single_count == 0 and not is_over())):
                 item = next(commit.items, None)
                 if item is None:
                     group.add(commit.cause, ev.RelinkCommitFinished(commit.state.run_id, dropped_count))

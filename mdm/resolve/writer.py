@@ -7,7 +7,7 @@ A failure between leaves the index behind the journal, never ahead: it catches u
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -65,6 +65,10 @@ _run_ids = msgspec.msgpack.Decoder(str)
 _erase_answers = msgspec.msgpack.Decoder(EraseAnswer)
 _switch_answers = msgspec.msgpack.Decoder(SwitchAnswer)
 _steward_answers = msgspec.msgpack.Decoder(StewardAnswer)
+
+
+def _nobody_waits() -> bool:
+    return False
 
 
 class Writer:
@@ -148,12 +152,16 @@ class Writer:
         with self._index.read() as view:
             return int(view.setting(f"load:{load_id}") or 0)
 
-    def background_step(self) -> bool:
-        """Do at most 100 ms of what waits behind the commands; returns whether more is waiting."""
+    def background_step(self, is_wanted: Callable[[], bool] = _nobody_waits) -> bool:
+        """Do at most 100 ms of what waits behind the commands; returns whether more is waiting.
+
+        Args:
+            is_wanted: Whether commands wait, to which a commit gives way the sooner.
+        """
         if not self._checkpoints.is_writing:
             # It takes the index away, and with it what the copy reads.
             self._eraser.step()
-        more = self._relink.step(self._engines)
+        more = self._relink.step(self._engines, is_wanted)
         self._follow_engines()
         if self._checkpoints.is_writing or not more:
             self._checkpoints.step(self._journal.last_seq)

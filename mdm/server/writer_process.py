@@ -97,9 +97,12 @@ class _WriterServer:
 
     def _step(self) -> bool:
         try:
-            return self._writer.background_step()
+            return self._writer.background_step(self._is_wanted)
         except Exception as error:  # noqa: BLE001 – whatever it is, a new writer takes up what is on disk
             end_without_answer(error, self._data)
+
+    def _is_wanted(self) -> bool:
+        return bool(self._held) or not self._asked.empty()
 
     def _gather(self, wait_s: float) -> list[_Asked]:
         gathered: list[_Asked] = []

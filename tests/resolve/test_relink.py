@@ -360,6 +360,22 @@ def test_a_cancelled_commit_keeps_whole_items_and_is_not_taken_up_again(
     assert sorted(office.id_of(person) is None for person in people) == [False, False, True, True]
 
 
+def test_a_commit_gives_way_to_a_write_that_waits_and_goes_on_nevertheless(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["Lý Quốc Cường", "Đặng Hoàng Long", "Vũ Đình Khải", "Tạ Bích Loan"]
+    office.put_all([citizen(f"P{n}", name, f"19{60 + n}-02-03", phone="") for n, name in enumerate(names)], later=True)
+    monkeypatch.setattr("mdm.resolve.relink_control.RELINK_STEP_S", 60.0)
+    monkeypatch.setattr("mdm.resolve.relink_control.RELINK_STEP_MIN_S", 0.0)
+    planned = office.relink(commit=False)
+    office.execute(CommitRelink(Request(office.cause), planned.run_id))
+    done = []
+    while read_state(office.directory.relinks, planned.run_id).phase is Phase.COMMITTING:
+        office.writer.background_step(is_wanted=lambda: len(done) < 2)
+        done.append(read_state(office.directory.relinks, planned.run_id).done_count)
+    assert done == [1, 2, planned.total_count], "one item at a time while somebody waits, then all that is left"
+
+
 def test_a_kill_in_the_midst_of_a_cancellation_does_not_make_the_run_look_committed(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
