@@ -369,7 +369,7 @@ def test_a_commit_gives_way_to_a_write_that_waits_and_goes_on_nevertheless(
     monkeypatch.setattr("mdm.resolve.relink_control.RELINK_STEP_MIN_S", 0.0)
     planned = office.relink(commit=False)
     office.execute(CommitRelink(Request(office.cause), planned.run_id))
-    done = []
+    done: list[int] = []
     while read_state(office.directory.relinks, planned.run_id).phase is Phase.COMMITTING:
         office.writer.background_step(is_wanted=lambda: len(done) < 2)
         done.append(read_state(office.directory.relinks, planned.run_id).done_count)
