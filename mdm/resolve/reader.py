@@ -57,7 +57,6 @@ from mdm.resolve.views import (
     GoldenRecord,
     GoldenState,
     IdentifierHolder,
-    MatchResult,
     Preview,
     RecordState,
     StoredRecord,
@@ -216,11 +215,6 @@ class Reader:
             found = candidates_of(view, description.kind, description.keys, own)
             scored = score(Recall(view, description.kind), engine, description.features, found.numbers)
             return proposal_of(engine, description, scored, view.applied_seq)
-
-    def match(self, record: SourceRecord, limit: int = 10) -> MatchResult:
-        """Return the golden records that `record` may describe, best first; its key only names the kind."""
-        (found,) = self.previews((record,), limit, are_queries=True)
-        return found.match
 
     def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
         """Return what a write of `record` would do, without writing."""

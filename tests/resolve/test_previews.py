@@ -14,7 +14,7 @@ from mdm.domain.records import SourceRecord
 from mdm.resolve.commands import Request, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reader import Reader
-from mdm.resolve.views import Grade, Preview
+from mdm.resolve.views import Grade, MatchResult, Preview
 from tests.resolve.cities import city_records
 from tests.resolve.office import Office, business, citizen
 
@@ -92,7 +92,7 @@ def test_a_reader_follows_what_the_writer_activates_and_answers_as_it_decides(tm
     reader = Reader.open(tmp_path / "data")
     preview = reader.preview(citizen("B"))
     assert (preview.outcome, preview.golden_id) == ("linked", first.golden_id)
-    assert reader.match(citizen("A")).candidates[0].golden_id == first.golden_id
+    assert _searched(reader, citizen("A")).candidates[0].golden_id == first.golden_id
     before = reader._opened
     reader.refresh()
     assert reader._opened is before
@@ -165,4 +165,9 @@ def test_one_state_answers_a_batch_as_each_alone(tmp_path: Path) -> None:
         alone = [reader.preview(record) for record in records[::3]]
         assert list(reader.previews(records[::3])) == alone
         searched = [each.match for each in reader.previews(records[::3], are_queries=True)]
-        assert searched == [reader.match(record) for record in records[::3]]
+        assert searched == [_searched(reader, record) for record in records[::3]]
+
+
+def _searched(reader: Reader, record: SourceRecord) -> MatchResult:
+    (found,) = reader.previews((record,), are_queries=True)
+    return found.match
