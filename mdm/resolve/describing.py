@@ -40,7 +40,9 @@ _decode_states = msgspec.msgpack.Decoder(MatchStates).decode
 
 
 def match_states(frames: Iterable[Payloads]) -> Iterator[MatchStates]:
-    """Yield the match state of each frame's records, in order. Cost: about 0.1 ms a record, on every core at once.
+    """Yield the match state of each frame's records, in order.
+
+    Cost: about 0.1 ms a record, on every core that this process may use.
 
     Raises:
         StoreError: A process ended early.
@@ -51,7 +53,7 @@ def match_states(frames: Iterable[Payloads]) -> Iterator[MatchStates]:
         yield from map(_described, first)
         return
     with ExitStack() as stack:
-        workers = collections.deque(stack.enter_context(_Worker()) for _ in range(os.cpu_count() or 1))
+        workers = collections.deque(stack.enter_context(_Worker()) for _ in os.sched_getaffinity(0))
         source = itertools.chain(first, source)
         busy: collections.deque[_Worker] = collections.deque()
         for worker, frame in zip(workers, source, strict=False):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import shutil
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -19,13 +20,12 @@ from numpy.typing import NDArray
 
 from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
-from mdm.domain.state import pair_of
+from mdm.domain.state import RecordEntry, pair_of
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.linkage.codec import decode_features
 from mdm.linkage.features import Features
 from mdm.linkage.snapshot import write_snapshot
-from mdm.resolve.matcher import describe
-from mdm.resolve.payloads import decode_payload
+from mdm.resolve.describing import Payloads, match_states
 from mdm.store.view import IndexView
 
 Pair = tuple[RecordNumber, RecordNumber]
@@ -35,6 +35,13 @@ _FEATURES_FILE = "features.bin"
 _NAMES_FILE = "registries.json"
 _PARQUET_FILE = "records.parquet"
 _TELL_RECORDS = 10_000
+_PART_RECORDS = 5_000
+"""Read before their rows are made: some 5 MB."""
+_PART_PAYLOADS = 500
+"""Described in one piece, by one of several processes."""
+
+_Read = tuple[RecordNumber, RecordEntry, bytes | None]
+"""A record, and its features unless they are to be made."""
 
 
 class People(msgspec.Struct, frozen=True):
@@ -229,36 +236,51 @@ class _Reading:
     def rows(self, write: Callable[[bytes], object]) -> Iterator[tuple[int, str, Features, tuple[bytes, ...]]]:
         """Yield the rows of the Parquet file, writing features and posting keys beside."""
         view, offset = self._view, 0
+        waiting: deque[list[_Read]] = deque()
+        for states in match_states(self._read(waiting)):
+            described = iter(states)
+            for number, entry, stored in waiting.popleft():
+                is_described = stored is None
+                encoded, keys = next(described)[1:] if stored is None else (stored, view.posting_keys(number))
+                write(encoded)
+                self._ends.append(offset := offset + len(encoded))
+                if is_described:
+                    write(b"".join(keys))
+                    offset += len(keys) * POSTING_KEY_BYTES
+                self._key_ends.append(offset)
+                self._numbers.append(number)
+                self._registries.append(self.registry_names.setdefault(entry.registry, len(self.registry_names)))
+                golden_id = entry.golden_id
+                self._goldens.append(
+                    -1 if golden_id is None else self._golden_ids.setdefault(golden_id, len(self._golden_ids))
+                )
+                self._is_described.append(is_described)
+                yield len(self._numbers), entry.registry, decode_features(self._kind, encoded), keys
+                if len(self._numbers) % _TELL_RECORDS == 0:
+                    self._tell(len(self._numbers))
+
+    def _read(self, waiting: deque[list[_Read]]) -> Iterator[Payloads]:
+        """Put the records into `waiting`, part by part, and yield the payloads of those that are to be described."""
+        view = self._view
+        part: list[_Read] = []
+        payloads: Payloads = []
         for key, row in view.iter_crosswalk():
-            if key.kind is not self._kind:
+            entry = view.record(row.number) if key.kind is self._kind else None
+            if entry is None or entry.is_deleted:
                 continue
-            number = row.number
-            entry, payload = view.record(number), view.raw(number)
-            if entry is None or entry.is_deleted or payload is None:
+            payload = view.raw(row.number)
+            if payload is None:
                 continue
-            encoded = view.features(number) if entry.golden_id is not None else None
-            is_described = encoded is None
+            encoded = view.features(row.number) if entry.golden_id is not None else None
             if encoded is None:
-                description = describe(decode_payload(payload))
-                encoded, features, keys = description.encoded, description.features, description.keys
-            else:
-                features, keys = decode_features(self._kind, encoded), view.posting_keys(number)
-            write(encoded)
-            self._ends.append(offset := offset + len(encoded))
-            if is_described:
-                write(b"".join(keys))
-                offset += len(keys) * POSTING_KEY_BYTES
-            self._key_ends.append(offset)
-            self._numbers.append(number)
-            self._registries.append(self.registry_names.setdefault(entry.registry, len(self.registry_names)))
-            golden_id = entry.golden_id
-            self._goldens.append(
-                -1 if golden_id is None else self._golden_ids.setdefault(golden_id, len(self._golden_ids))
-            )
-            self._is_described.append(is_described)
-            yield len(self._numbers), entry.registry, features, keys
-            if len(self._numbers) % _TELL_RECORDS == 0:
-                self._tell(len(self._numbers))
+                payloads.append((row.number, payload))
+            part.append((row.number, entry, encoded))
+            if len(part) == _PART_RECORDS or len(payloads) == _PART_PAYLOADS:
+                waiting.append(part)
+                yield payloads
+                part, payloads = [], []
+        waiting.append(part)
+        yield payloads
 
     def columns(self) -> _Columns:
         return _Columns(
