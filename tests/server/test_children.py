@@ -18,6 +18,9 @@ def test_a_child_that_does_not_end_says_where_it_hangs_and_is_killed(
 ) -> None:
     child = Child("tests.server.hanging_child", ChildOptions("hanging", tmp_path, os.getpid(), -1))
     assert child.start_if_due()
+    time.sleep(0.3)
+    assert not child.is_ready, "held until released"
+    child.release()
     until_s = time.monotonic() + 20
     while not child.is_ready and time.monotonic() < until_s:
         time.sleep(0.02)
