@@ -109,10 +109,14 @@ def test_a_metrics_port_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_metrics_count_calls_of_all_processes(server: RunningServer, channel: grpc.Channel) -> None:
     LookupServiceStub(channel).Lookup(lookup.LookupRequest(key=key("NONE")), timeout=5)
-    with urllib.request.urlopen(f"http://{server.metrics_address}/metrics", timeout=5) as answer:
-        figures = answer.read().decode()
-    assert 'mdm_calls_total{code="OK",method="LookupService/Lookup"}' in figures
-    assert "mdm_applied_seq" in figures
+    wanted = ('mdm_calls_total{code="OK",method="LookupService/Lookup"}', "mdm_applied_seq")
+    figures, until_s = "", time.monotonic() + 20
+    # Each process publishes its figures once a second.
+    while not all(each in figures for each in wanted) and time.monotonic() < until_s:
+        time.sleep(0.1)
+        with urllib.request.urlopen(f"http://{server.metrics_address}/metrics", timeout=5) as answer:
+            figures = answer.read().decode()
+    assert all(each in figures for each in wanted)
 
 
 def test_what_was_stored_is_there_after_a_clean_end(tmp_path: Path) -> None:
