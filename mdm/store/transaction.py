@@ -40,7 +40,7 @@ class IndexTransaction(IndexView):
         self._dirty_records: set[RecordNumber] = set()
         self._dirty_goldens: set[GoldenId] = set()
         self._numbers: dict[bytes, RecordNumber] = {}
-        """Of source keys that were put here and may not stand in the crosswalk yet."""
+        """Of source keys that were put here, which stand in the crosswalk once their record is written."""
 
     @property
     def applied_seq(self) -> int:
@@ -279,7 +279,6 @@ class IndexTransaction(IndexView):
                 txn.put(golden_id.encode("ascii"), layout.encode(golden), db=databases.goldens)
         self._dirty_records.clear()
         self._dirty_goldens.clear()
-        self._numbers.clear()
         self._stored_last_number = self._last_number
 
     def _put_or_delete(self, key: bytes, value: bytes | None, database: lmdb._Database) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.domain import events as ev
 from mdm.domain.changes import Changes, apply_noting
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, golden_id
+from mdm.domain.reviews import QueueState
 from mdm.domain.state import GoldenEntry, MemoryState, pair_of
 from mdm.store import layout
 from mdm.store.index import Index, IndexVersions
-from mdm.store.view import IndexView
+from mdm.store.transaction import IndexTransaction
+from mdm.store.view import Databases, IndexView
 
 VERSIONS = IndexVersions("normaliser 1", "specification 1")
 RECORDS_MAX = 12
@@ -222,6 +227,107 @@ def test_the_index_holds_what_dictionaries_hold_after_the_same_events(
             assert view.applied_seq == len(city.events)
             check(view, city.state)
             check_changes(view, city.changes)
+
+
+NUMBERS = [RecordNumber(number) for number in range(1, RECORDS_MAX + 2)]
+PAIRS = list(itertools.combinations(NUMBERS, 2))
+KEYS = [source_key(number, kind) for number in NUMBERS for kind in EntityKind]
+IDS = [key.record_id for key in KEYS]
+GOLDEN_IDS = [golden_id(kind, bits) for kind in EntityKind for bits in range(1, 60)]
+SEQS = range(1, 400)
+
+
+def posting_key(number: int) -> bytes:
+    return number.to_bytes(9, "big")
+
+
+def each(read: Callable[[IndexView], Callable[..., object]], arguments: Iterable[object]) -> Callable[..., object]:
+    return lambda view: [read(view)(argument) for argument in arguments]
+
+
+def every(read: Callable[[IndexView], Iterable[object]]) -> Callable[[IndexView], object]:
+    return lambda view: list(read(view))
+
+
+READS: dict[str, Callable[[IndexView], object]] = {
+    "applied_seq": lambda view: view.applied_seq,
+    "record": each(lambda view: view.record, NUMBERS),
+    "golden": each(lambda view: view.golden, GOLDEN_IDS),
+    "is_issued": each(lambda view: view.is_issued, GOLDEN_IDS),
+    "potential_match": each(lambda view: view.potential_match, PAIRS),
+    "judgement": each(lambda view: view.judgement, PAIRS),
+    "standing": each(lambda view: view.standing, PAIRS),
+    "review": each(lambda view: view.review, SEQS),
+    "iter_review_queue": lambda view: [list(view.iter_review_queue(queue)) for queue in QueueState],
+    "setting": each(lambda view: view.setting, ["configuration", "epoch:citizen", "relink:run-1"]),
+    "last_number": lambda view: view.last_number(),
+    "crosswalk": each(lambda view: view.crosswalk, KEYS),
+    "number_of": each(lambda view: view.number_of, KEYS),
+    "lookup_many": lambda view: view.lookup_many("hospital", EntityKind.CITIZEN, IDS),
+    "payloads": every(lambda view: view.payloads("hospital", EntityKind.CITIZEN, IDS)),
+    "key_of": each(lambda view: view.key_of, NUMBERS),
+    "raw": each(lambda view: view.raw, NUMBERS),
+    "features": each(lambda view: view.features, NUMBERS),
+    "posting_keys": each(lambda view: view.posting_keys, NUMBERS),
+    "postings": lambda view: [view.postings(posting_key(number), 5) for number in NUMBERS],
+    "relation_state": each(lambda view: view.relation_state, NUMBERS),
+    "relation_count": lambda view: [view.relation_count(posting_key(number)) for number in NUMBERS],
+    "iter_relations": lambda view: [list(view.iter_relations(posting_key(number))) for number in NUMBERS],
+    "iter_records": every(lambda view: view.iter_records()),
+    "iter_crosswalk": every(lambda view: view.iter_crosswalk()),
+    "iter_goldens": every(lambda view: view.iter_goldens()),
+    "iter_potential_matches": every(lambda view: view.iter_potential_matches()),
+    "iter_judgements": every(lambda view: view.iter_judgements()),
+    "changes": each(lambda view: view.changes, SEQS),
+    "iter_changes": every(lambda view: view.iter_changes()),
+    "iter_golden_seqs": lambda view: [list(view.iter_golden_seqs(golden)) for golden in GOLDEN_IDS],
+    # Only the end of a transaction writes its position.
+    "iter_entries": lambda view: [list(view.iter_entries(name)) for name in Databases._fields if name != "meta"],
+}
+
+
+def write(txn: IndexTransaction, events: Iterable[ev.Event]) -> None:
+    for event in events:
+        fact = event.fact
+        if isinstance(fact, ev.RecordUpserted):
+            txn.put_raw(fact.number, source_key(fact.number, fact.kind), b"values %d" % event.seq)
+            txn.put_match_state(fact.number, b"features %d" % event.seq, [posting_key(1 + event.seq % 7)])
+            txn.put_relation_state(fact.number, [posting_key(1 + event.seq % 5)], b"stays %d" % event.seq)
+        txn.fold(event)
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_transaction_reads_at_once_what_others_read_after_its_commit(index: Index, name: str) -> None:
+    city = City(random.Random(3))
+    while len(city.events) < 120:
+        city.step()
+    with index.write() as txn:
+        write(txn, city.events[:20])
+    with index.read() as view:
+        before = READS[name](view)
+    with index.write() as txn:
+        # What is read between writes must not be remembered as it was.
+        assert READS[name](txn) == before
+        write(txn, city.events[20:70])
+        READS[name](txn)
+        write(txn, city.events[70:])
+        found = READS[name](txn)
+    with index.read() as view:
+        assert found == READS[name](view)
+    assert before != found
+
+
+def test_every_read_of_an_index_is_among_those_above() -> None:
+    assert set(READS) == {name for name in vars(IndexView) if not name.startswith("_")}
+
+
+def test_a_source_key_is_known_from_its_values_on_whatever_is_read_before_its_event(index: Index) -> None:
+    number, key = RecordNumber(1), source_key(RecordNumber(1), EntityKind.CITIZEN)
+    with index.write() as txn:
+        txn.put_raw(number, key, b"values")
+        assert txn.crosswalk(key) is None
+        txn.fold(ev.Event(1, 1, 1, ev.Cause(), ev.RecordUpserted(number, "hospital", EntityKind.CITIZEN, 1, b"")))
+        assert txn.number_of(key) == number
 
 
 def test_the_choices_above_reach_every_kind_of_state() -> None:
