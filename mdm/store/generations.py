@@ -95,11 +95,20 @@ class Generations:
         replace_file(path / MARK_FILE, _CLEAN + "\n")
 
     def checkpoint(self, index: Index) -> Path:
-        """Write a synced copy of the index to restore from, then remove the older ones. Cost: 0.3 s a GiB."""
+        """Write a synced copy of the index to restore from, then remove the older ones. Cost: 0.3 s a GiB.
+
+        Raises:
+            StoreError: The copy cannot be written; nothing of it is left.
+        """
         self._checkpoints.mkdir(mode=0o700, exist_ok=True)
         temporary = self._checkpoints / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
-        index.copy(temporary)
+        try:
+            index.copy(temporary)
+        except BaseException:
+            # On a full disk it would keep the service from starting again.
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         with Index.open(temporary, readonly=True) as copied, copied.read() as view:
             path = self._checkpoints / f"seq-{view.applied_seq:020d}"
         if not path.exists():

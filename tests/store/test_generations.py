@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 
 from mdm.domain.events import Cause, ConfigurationChanged, Event
+from mdm.errors import StoreError
 from mdm.store.generations import MARK_FILE, Generations, Start, boot_id
 from mdm.store.index import DATA_FILE, Index, IndexVersions
 
@@ -130,6 +132,21 @@ def test_an_unfinished_checkpoint_is_never_restored(generations: Generations, tm
     assert generations.usable(NEXT_BOOT) is Start.REBUILD
     with pytest.raises(FileNotFoundError):
         generations.restore_checkpoint()
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_older_one_and_gives_its_room_back(generations: Generations) -> None:
+    path = put_in_use(generations)
+    fold(path, 10)
+    with Index.open(path) as index:
+        kept = generations.checkpoint(index)
+        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, unlimited[1]))
+        try:
+            with pytest.raises(StoreError, match="cannot be copied"):
+                generations.checkpoint(index)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_dropped_checkpoints_are_gone(generations: Generations) -> None:
