@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from mdm_client import (
     InvalidArgumentError,
     Load,
     RecordStatus,
+    ServiceError,
     SourceKey,
     SourceRecord,
     UnavailableError,
@@ -122,6 +124,24 @@ def test_an_outage_is_told_of_once_and_the_next_one_again() -> None:
     for _ in range(2):
         retry.delay_s(away)
     assert told == [117.0, 116.0]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_retried"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, True),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, True),  # a host that is cut off says nothing until the deadline
+        (grpc.StatusCode.INVALID_ARGUMENT, False),
+        (grpc.StatusCode.INTERNAL, False),
+    ],
+)
+def test_a_load_waits_for_a_service_that_does_not_answer(code: grpc.StatusCode, is_retried: bool) -> None:  # noqa: FBT001 – a case table's column
+    error = ServiceError(code, "no answer")
+    if is_retried:
+        assert Retry(120.0).delay_s(error) > 0
+    else:
+        with pytest.raises(ServiceError, match="no answer"):
+            Retry(120.0).delay_s(error)
 
 
 def test_an_empty_load_ends(client: Client) -> None:
@@ -247,15 +267,32 @@ def test_records_to_be_resolved_now_do_not_queue_for_their_acknowledgement(is_la
     assert sent == sizes
 
 
-def test_a_source_that_fails_as_a_service_does_never_passes_for_a_whole_load(client: Client) -> None:
-    def failing() -> Iterator[SourceRecord]:
-        yield from records("failing", 3)
-        raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "what the source asked is away")
+def failing(prefix: str) -> Iterator[SourceRecord]:
+    """Yield three records and fail as a service does that is away."""
+    yield from records(prefix, 3)
+    raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "what the source asked is away")
 
-    ingest = client.ingest(failing(), Load("failing-1", "hospital.patients", give_up_s=1.0))
-    with pytest.raises(UnavailableError, match="what the source asked"):
-        list(ingest)
+
+def test_a_source_that_fails_as_a_service_does_never_passes_for_a_whole_load(client: Client) -> None:
+    ingest = client.ingest(failing("failing"), Load("failing-1", "hospital.patients"))
+    for _ in range(2):
+        began_s = time.monotonic()
+        with pytest.raises(UnavailableError, match="what the source asked"):
+            list(ingest)
+        assert time.monotonic() - began_s < 10, "no other attempt mends a source"
     assert not ingest._flow.is_finished
+
+
+def test_the_asyncio_client_hands_on_what_its_source_failed_with(server: RunningServer) -> None:
+    async def run() -> None:
+        async with AsyncClient(server.address) as client:
+            async for _ in client.ingest(failing("aio-failing"), Load("aio-failing-1", "hospital.patients")):
+                pass
+
+    began_s = time.monotonic()
+    with pytest.raises(UnavailableError, match="what the source asked"):
+        asyncio.run(run())
+    assert time.monotonic() - began_s < 10
 
 
 def test_no_more_is_sent_than_was_granted() -> None:

@@ -431,6 +431,8 @@ class AsyncIngest:
                     retry.progress()
                     yield outcome
             except ServiceError as error:
+                if error is self.flow.failure:
+                    raise
                 await asyncio.sleep(retry.delay_s(error))
 
     async def _attempt(self) -> AsyncIterator[results.IngestOutcome]:

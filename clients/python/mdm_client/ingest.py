@@ -46,7 +46,15 @@ AWAY_SAID_S = 3.0
 """A service that restarts is back sooner; from then on a person who watches wants to know what is waited for."""
 
 _BACKOFF_S_MAX = 2.0
-_RETRIED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED})
+_RETRIED = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        # A host that is cut off is noticed later than the deadline of what a load asks beside its stream.
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+)
 _RETRIED_EXHAUSTED = frozenset({"OVERLOADED", "STREAMS_EXHAUSTED"})
 
 
@@ -107,8 +115,8 @@ class IngestFlow:
         self._caller = caller
         self._source = self._messages(operations)
         self._is_exhausted = False
-        self._failure: Exception | None = None
-        """What the source failed with."""
+        self.failure: Exception | None = None
+        """What the source failed with: no other attempt mends that."""
         self._unacknowledged: deque[registry_service_pb2.IngestOperation] = deque()
         self._sent_count = 0
         self._credit = 0
@@ -210,13 +218,13 @@ class IngestFlow:
 
     def _take(self) -> bool:
         """Move one more operation from the source to the end of `_unacknowledged`; returns whether there was one."""
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         try:
             message = next(self._source, None)
         except Exception as error:
-            # A source that failed has not ended: the next attempt must not take what it gave for all.
-            self._failure = error
+            # A source that failed has not ended: who iterates again must not take what it gave for all.
+            self.failure = error
             raise
         self._is_exhausted = message is None
         if message is not None:
@@ -325,6 +333,8 @@ class Ingest:
                     retry.progress()
                     yield outcome
             except ServiceError as error:
+                if error is self._flow.failure:
+                    raise
                 time.sleep(retry.delay_s(error))
 
     def _attempt(self) -> Iterator[IngestOutcome]:
