@@ -169,6 +169,29 @@ def test_the_later_of_two_rows_with_one_record_id_is_set_aside() -> None:
     assert (again.line, again.field) == (4, "record_id")
 
 
+@pytest.mark.parametrize("size", [2, 5, 9])
+def test_rows_that_are_mapped_together_are_mapped_as_each_alone(size: int) -> None:
+    columns = ("record_id", "legal_name", "representative_name", "form", "operation", "entity_kind", "updated_at")
+    cells = [
+        ("1", "Cty A", "Hồ Lan", "company", "", "", "2026-01-01"),
+        ("2", "Cty B", "", "branch", "", "", "2026-01-02"),  # withdraws its representative
+        ("3", "Cty C", "Lê An", "", "", "citizen", "2026-01-03"),
+        ("4", "Cty D", "Lê Ba", "", "", "business", "2026-01-04"),
+        ("5", "Cty E", "Lê Tư", "", "delete", "", "2026-01-05"),
+        ("", "Cty F", "Lê Năm", "", "", "", ""),
+        ("1", "Cty A2", "Hồ Lan", "", "", "", ""),
+        ("8", "Cty H", "Lê Tám", "", "remove", "", ""),
+        ("9", "Cty I", "Lê Chín", "household_business", " Upsert ", "", "2026-01-09"),
+    ]
+    rows = [Row(number, row) for number, row in enumerate(cells, start=2)]
+    alone, together = (RowMapper(Configuration.load(), "company.businesses", columns) for _ in range(2))
+    expected = [alone.operations(row) for row in rows]
+    assert [found if isinstance(found, Reject) else len(found) for found in expected[:5]] == [2, 2, 1, 1, 2]
+    assert [type(found) for found in expected[5:]] == [Reject, Reject, Reject, tuple]
+    batches = [together.batch(rows[start : start + size]) for start in range(0, len(rows), size)]
+    assert [found for batch in batches for found in batch] == expected
+
+
 def test_many_record_ids_are_told_apart() -> None:
     mapper = RowMapper(Configuration.load(), "hospital.patients", ("record_id",))
     rows = [mapper.operations(Row(number, (f"P{number % 5000}",))) for number in range(10_000)]
