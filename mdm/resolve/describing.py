@@ -74,7 +74,11 @@ class _Worker:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(  # noqa: S603  (our own module, arguments of our own making)
-            [sys.executable, "-m", __name__, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", __name__, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C reaches a whole group: only who started this process is to act on it.
+            process_group=0,
         )
         return self
 

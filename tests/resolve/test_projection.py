@@ -71,15 +71,31 @@ def test_processes_describe_records_as_one_would_and_in_order() -> None:
     assert together == [state for frame in given for state in describing._described(frame)]
 
 
-def test_a_process_that_dies_ends_the_build_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Every process that the test starts."""
+    found: list[subprocess.Popen[bytes]] = []
 
     class Remembered(subprocess.Popen[bytes]):
         def __init__(self, *arguments: object, **options: object) -> None:
             super().__init__(*arguments, **options)  # type: ignore[call-overload]
-            started.append(self)
+            found.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Remembered)
+    return found
+
+
+def test_an_interrupt_at_the_terminal_reaches_no_process_but_the_first(started: list[subprocess.Popen[bytes]]) -> None:
+    found = describing.match_states(frames(city_records(60, 11), 5))
+    next(found)
+    groups = [os.getpgid(process.pid) for process in started]
+    assert groups
+    assert os.getpgid(0) not in groups
+    found.close()  # type: ignore[attr-defined]  # a generator, typed as the iterator that callers see
+    assert None not in {process.returncode for process in started}
+
+
+def test_a_process_that_dies_ends_the_build_with_an_error(started: list[subprocess.Popen[bytes]]) -> None:
     given = frames(city_records(60, 11), 5)
     found = describing.match_states(given)
     next(found)
