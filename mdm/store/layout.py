@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 import msgspec
 
@@ -34,6 +34,8 @@ decode_judgement = msgspec.msgpack.Decoder(Judgement).decode
 decode_review = msgspec.msgpack.Decoder(Review).decode
 
 _LENGTH_BYTES = 4
+_PREFIXES_CACHED_MAX = 256
+"""More than a city has registries; a caller may ask about any name."""
 _NO_GOLDEN_ID = b" " * GOLDEN_ID_LENGTH
 _KIND_OF_LETTER = {ord(kind.letter): kind for kind in EntityKind}
 
@@ -84,7 +86,7 @@ def pair_of_bytes(key: bytes) -> Pair:
     return number_of(key[:NUMBER_BYTES]), number_of(key[NUMBER_BYTES:])
 
 
-@cache
+@lru_cache(_PREFIXES_CACHED_MAX)
 def source_key_prefix(registry: str, kind: EntityKind) -> bytes:
     """Return what all keys of one registry and kind begin with: version, length of the registry's name, name, kind."""
     name = registry.encode()

@@ -34,6 +34,12 @@ def test_a_registry_name_that_runs_into_the_kind_and_id_stays_apart() -> None:
     )
 
 
+def test_whatever_registries_are_asked_about_no_more_than_some_are_remembered() -> None:
+    for number in range(2000):
+        layout.source_key_bytes(SourceKey(f"made_up_{number}", EntityKind.CITIZEN, "1"))
+    assert layout.source_key_prefix.cache_info().currsize < 1000
+
+
 def test_the_longest_source_key_fits_the_index(index: Index) -> None:
     longest = SourceKey("r" * 32, EntityKind.BUSINESS, "ễ" * (RECORD_ID_BYTES_MAX // 3) + "ab").checked()
     assert len(layout.source_key_bytes(longest)) == 163
