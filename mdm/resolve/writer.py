@@ -169,11 +169,14 @@ class Writer:
 
     def close(self) -> None:
         """Leave a synced index with the clean-shutdown mark."""
-        self._checkpoints.close()
-        self._eraser.close()
-        self._relink.close()
-        close_index(self._directory, self._index)
-        self._journal.close()
+        try:
+            self._checkpoints.close()
+        finally:
+            # A copy that did not fit is no reason to build the index anew.
+            self._eraser.close()
+            self._relink.close()
+            close_index(self._directory, self._index)
+            self._journal.close()
 
     def _execute_or_split(self, commands: Sequence[Write]) -> list[Answer]:
         """Carry out writes together, or one by one when one of them breaks: it must not take the others along."""

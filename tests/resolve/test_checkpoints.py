@@ -10,8 +10,9 @@ import pytest
 from mdm.domain.events import Cause, ConfigurationChanged, Event
 from mdm.resolve import checkpoints
 from mdm.resolve.checkpoints import CheckpointKeeper
-from mdm.store.generations import CHECKPOINT_DIRECTORY, Generations
+from mdm.store.generations import CHECKPOINT_DIRECTORY, Generations, Start
 from mdm.store.index import Index, IndexVersions
+from tests.resolve.office import Office, citizen
 
 
 class Gated(Generations):
@@ -81,3 +82,19 @@ def test_a_copy_that_fails_is_told_to_the_writer(generations: Gated, index: Inde
         keeper.close()
     keeper.close()
     index.close()
+
+
+def test_a_copy_that_fails_while_the_writer_closes_leaves_the_index_clean(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_INTERVAL_S", 0.0)
+    generations = office.directory.generations
+    (office.path / "index" / CHECKPOINT_DIRECTORY).write_bytes(b"in the way")
+    office.writer._checkpoints = CheckpointKeeper(generations, office.writer._index, seq=0)
+    office.put(citizen("H1"))
+    office.writer.background_step()
+    with pytest.raises(FileExistsError):
+        office.writer.close()
+    assert generations.usable("another boot") is Start.USE
+    office.directory.close()
+    office.reopen()
