@@ -178,7 +178,7 @@ class _Load:
         deleted: Counter[str] = Counter()
         with connected(server) as client, progress() as say:
             compared = _Comparison(client, is_later=is_later, durable_ordinal=lambda: ingest.durable_ordinal)
-            ingest = client.ingest(self._operations(compared, say), load)
+            ingest = client.ingest(self._operations(compared, lambda: ingest.durable_ordinal, say), load)
             try:
                 self._take(ingest, say)
                 self._judge()
@@ -235,7 +235,9 @@ class _Load:
             say("deletes", found.total(), len(keys))
         return found
 
-    def _operations(self, compared: Callable[[_Rows], set[int]], say: Progress) -> Iterator[Any]:
+    def _operations(
+        self, compared: Callable[[_Rows], set[int]], durable_ordinal: Callable[[], int], say: Progress
+    ) -> Iterator[Any]:
         """Yield what has to travel: operations of rows that the service has not stored as they are."""
         from mdm.cli.attributes import client_key
         from mdm.feeds.mapping import UpsertOperation
@@ -254,7 +256,9 @@ class _Load:
                         self._unchanged_count += 1
                         continue
                     self._sent.append((number, row))
-                    self._under_way_count += 1
+                    if number > durable_ordinal():
+                        # What is durable already ends without an outcome.
+                        self._under_way_count += 1
                     if isinstance(operation, UpsertOperation):
                         yield Upsert(record_message(operation.record), number)
                     else:
