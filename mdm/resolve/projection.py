@@ -117,11 +117,10 @@ def open_index(directory: DataDirectory, journal: JournalReader, progress: Progr
     return index
 
 
-def close_index(directory: DataDirectory, index: Index) -> None:
-    """Leave the index wholly on disk, with the mark that says so."""
+def leave_clean(directory: DataDirectory, index: Index) -> None:
+    """Leave the index wholly on disk, with the mark that says so; call after the last commit."""
     path = directory.generations.current()
     index.sync()
-    index.close()
     if path is not None:
         directory.generations.mark_clean(path)
 

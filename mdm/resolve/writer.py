@@ -48,7 +48,7 @@ from mdm.resolve.erasure import Eraser, erase
 from mdm.resolve.group import Group
 from mdm.resolve.models import activate
 from mdm.resolve.population import PopulationWatch
-from mdm.resolve.projection import close_index, open_index
+from mdm.resolve.projection import leave_clean, open_index
 from mdm.resolve.relink_control import RelinkControl
 from mdm.resolve.survivorship import activate_rules, activate_shipped_rules
 from mdm.store.data_directory import DataDirectory
@@ -169,13 +169,14 @@ class Writer:
 
     def close(self) -> None:
         """Leave a synced index with the clean-shutdown mark."""
+        self._eraser.close()
+        self._relink.close()
+        # First, because a copy may take longer than a shutdown waits, or fail.
+        leave_clean(self._directory, self._index)
         try:
             self._checkpoints.close()
         finally:
-            # A copy that did not fit is no reason to build the index anew.
-            self._eraser.close()
-            self._relink.close()
-            close_index(self._directory, self._index)
+            self._index.close()
             self._journal.close()
 
     def _execute_or_split(self, commands: Sequence[Write]) -> list[Answer]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,28 @@ def test_a_copy_that_fails_is_told_to_the_writer(generations: Gated, index: Inde
         keeper.close()
     keeper.close()
     index.close()
+
+
+def test_a_writer_that_is_killed_while_it_waits_for_a_copy_has_left_the_index_clean(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_INTERVAL_S", 0.0)
+    generations = Gated(office.path / "index")
+    office.writer._checkpoints = CheckpointKeeper(generations, office.writer._index, seq=0)
+    office.put(citizen("H1"))
+    office.writer.background_step()
+    assert generations.usable("another boot") is not Start.USE
+    closing = threading.Thread(target=office.writer.close)
+    closing.start()
+    until_s = time.monotonic() + 20
+    while generations.usable("another boot") is not Start.USE and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert generations.usable("another boot") is Start.USE
+    assert closing.is_alive(), "the copy has not begun"
+    generations.gate.set()
+    closing.join()
+    office.directory.close()
+    office.reopen()
 
 
 def test_a_copy_that_fails_while_the_writer_closes_leaves_the_index_clean(
