@@ -28,7 +28,7 @@ def _packed(value: Any) -> bytes:
     if isinstance(value, str):
         body = value.encode()
         return _head(len(body), 0xA0, 32, b"\xd9") + body
-    return _values(value) if isinstance(value, tuple) else _values(_items(value))
+    return _values(value) if isinstance(value, tuple | list) else _values(_items(value))
 
 
 def _values(values: Iterable[Any]) -> bytes:
