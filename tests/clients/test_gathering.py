@@ -193,6 +193,80 @@ def test_nobody_is_left_waiting_when_the_one_who_asks_for_all_is_interrupted(
     assert set(found) - {"interrupted"} <= set(golden_ids.values())
 
 
+def test_nobody_is_left_waiting_when_the_one_who_gathers_is_interrupted(
+    plain: Client, golden_ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mdm_client.gathering.GATHER_S", 5.0)
+    gathering = Gathering(is_record_id, plain._gatherings.keys._ask_one, plain._gatherings.keys._ask_many)
+    # As after a call that several shared: the next caller waits for company.
+    gathering._is_shared = True
+    question = KeyQuestion(5.0, "hospital", CITIZEN, "")
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    with ThreadPoolExecutor(2) as followers:
+
+        def follow(key: str) -> str:
+            while not gathering._groups:
+                time.sleep(0.01)
+            return gathering.lookup(question, key).golden_id
+
+        try:
+            following = [followers.submit(follow, key) for key in KEYS[:2]]
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(KeyboardInterrupt):
+                gathering.lookup(question, KEYS[2])
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            # Whoever was forgotten is let go, so that the test ends either way.
+            forgotten = [caller for group in gathering._groups.values() for caller in group.waiting]
+            for caller in forgotten:
+                caller.turn.release()
+        assert [each.result(timeout=20) for each in following] == [golden_ids[key] for key in KEYS[:2]]
+    assert not forgotten
+    assert not gathering._groups
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["threads", "tasks"])
+def test_what_is_asked_again_alone_has_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, *, is_async: bool
+) -> None:
+    # Long enough for all threads to start.
+    monkeypatch.setattr("mdm_client.gathering.GATHER_S", 0.5)
+    waited_s, left_s = 0.3, []
+
+    def one(question: KeyQuestion, _: str) -> Lookup:
+        left_s.append(question.timeout_s)
+        return Lookup(RecordStatus.NOT_FOUND, "", "")
+
+    def many(_: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
+        time.sleep(waited_s)
+        return [None] * len(record_ids)
+
+    question = KeyQuestion(5.0, "hospital", CITIZEN, "")
+    if is_async:
+
+        async def ask() -> None:
+            async def one_later(asked: KeyQuestion, record_id: str) -> Lookup:
+                return one(asked, record_id)
+
+            async def many_later(asked: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
+                return many(asked, record_ids)
+
+            tasks = AsyncGathering(is_record_id, one_later, many_later)
+            await asyncio.gather(*(tasks.lookup(question, key) for key in KEYS))
+
+        asyncio.run(ask())
+    else:
+        threads = Gathering(is_record_id, one, many)
+        threads._is_shared = True
+        _at_once(lambda caller: threads.lookup(question, KEYS[caller]), len(KEYS))
+    assert len(left_s) == len(KEYS)
+    assert all(left < question.timeout_s - waited_s for left in left_s)
+
+
 def test_nobody_is_left_waiting_when_the_client_is_closed(server: RunningServer) -> None:
     client = Client(server.address)
     is_closed = threading.Event()

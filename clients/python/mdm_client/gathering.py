@@ -71,13 +71,19 @@ _Question = TypeVar("_Question", KeyQuestion, IdentifierQuestion)
 _Answer = TypeVar("_Answer")
 
 
+def _shortened(question: _Question, since_s: float) -> _Question:
+    """Return the question with the time that is left of its deadline, which counts from when its caller asked."""
+    return question._replace(timeout_s=question.timeout_s - (time.monotonic() - since_s))
+
+
 class _Caller(Generic[_Answer]):
     """A thread that waits for its answer, or for its turn to ask for all who wait."""
 
-    __slots__ = ("answer", "error", "turn", "value")
+    __slots__ = ("answer", "error", "since_s", "turn", "value")
 
     def __init__(self, value: str) -> None:
         self.value = value
+        self.since_s = time.monotonic()
         self.turn = threading.Lock()
         self.turn.acquire()
         self.answer: _Answer | None = None
@@ -144,19 +150,20 @@ class Gathering(Generic[_Question, _Answer]):
         return self._answer_of(question, caller)
 
     def _lead(self, question: _Question, group: _Group[_Answer], leader: _Caller[_Answer]) -> _Answer:
-        started_s = time.monotonic()
-        leader.turn.acquire(timeout=GATHER_S)
-        with self._lock:
-            callers, group.waiting = group.waiting, []
-            group.calls += 1
-        shortened = question._replace(timeout_s=question.timeout_s - (time.monotonic() - started_s))
+        callers: list[_Caller[_Answer]] = []
+        # Also when this thread is interrupted, waiting or asking: those who have no answer then ask for themselves.
         try:
+            try:
+                leader.turn.acquire(timeout=GATHER_S)
+            finally:
+                with self._lock:
+                    callers, group.waiting = group.waiting, []
+                    group.calls += 1
             if len(callers) > 1:
-                self._fetch(shortened, callers)
-            return self._answer_of(shortened, leader)
+                self._fetch(_shortened(question, leader.since_s), callers)
+            return self._answer_of(question, leader)
         finally:
             self._land(question, group, len(callers))
-            # Also when this thread is interrupted: those who have no answer then ask for themselves.
             for caller in callers[1:]:
                 caller.turn.release()
 
@@ -177,7 +184,9 @@ class Gathering(Generic[_Question, _Answer]):
     def _answer_of(self, question: _Question, caller: _Caller[_Answer]) -> _Answer:
         if caller.error is not None:
             raise caller.error
-        return self._ask_one(question, caller.value) if caller.answer is None else caller.answer
+        if caller.answer is not None:
+            return caller.answer
+        return self._ask_one(_shortened(question, caller.since_s), caller.value)
 
     def _land(self, question: _Question, group: _Group[_Answer], value_count: int) -> None:
         with self._lock:
@@ -230,7 +239,7 @@ class AsyncGathering(Generic[_Question, _Answer]):
         answer: asyncio.Future[_Answer] = loop.create_future()
         group.waiting.append((value, answer))
         if group.departure is None:
-            group.since_s = loop.time()
+            group.since_s = time.monotonic()
             if group.calls:
                 group.departure = loop.call_later(GATHER_S, self._depart, question, group)
             else:
@@ -239,8 +248,7 @@ class AsyncGathering(Generic[_Question, _Answer]):
 
     def _depart(self, question: _Question, group: _AsyncGroup[_Answer]) -> None:
         waiting, group.waiting, group.departure = group.waiting, [], None
-        waited_s = asyncio.get_running_loop().time() - group.since_s
-        shortened = question._replace(timeout_s=question.timeout_s - waited_s)
+        shortened = _shortened(question, group.since_s)
         for start in range(0, len(waiting), BATCH_VALUES_MAX):
             part = waiting[start : start + BATCH_VALUES_MAX]
             group.calls += 1
@@ -251,6 +259,7 @@ class AsyncGathering(Generic[_Question, _Answer]):
 
     async def _fetch(self, question: _Question, values: list[str]) -> list[_Answer | BaseException]:
         answers: Sequence[_Answer | None] = [None] * len(values)
+        started_s = time.monotonic()
         if len(values) > 1:
             try:
                 answers = await self._ask_many(question, values)
@@ -258,9 +267,8 @@ class AsyncGathering(Generic[_Question, _Answer]):
                 pass
             except ServiceError as error:
                 return [error.again() for _ in values]
-        alone = [
-            self._ask_one(question, value) for value, answer in zip(values, answers, strict=True) if answer is None
-        ]
+        left = _shortened(question, started_s)
+        alone = [self._ask_one(left, value) for value, answer in zip(values, answers, strict=True) if answer is None]
         own = iter(await asyncio.gather(*alone, return_exceptions=True) if alone else ())
         return [next(own) if answer is None else answer for answer in answers]
 
