@@ -6,11 +6,13 @@ An exception is logged as its type and the places it passed, without its text, w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import sys
 from pathlib import Path
 from traceback import walk_tb
+from typing import TextIO, cast
 
 import structlog
 
@@ -27,12 +29,27 @@ def configure_logs(process: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _UnfailingStream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     # grpcio logs the text of exceptions that it catches itself; those texts may quote a request.
     logging.getLogger("grpc").addHandler(_TextlessHandler())
     logging.getLogger("grpc").propagate = False
+
+
+class _UnfailingStream:
+    """Loses what cannot be written: a full disk or a reader of the log that is gone must not end what is logged of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def _named(process: str) -> structlog.typing.Processor:
