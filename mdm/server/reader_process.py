@@ -19,6 +19,7 @@ from mdm.errors import UnavailableError
 from mdm.limits import (
     CONNECTION_AGE_GRACE_S,
     CONNECTION_AGE_S,
+    DEADLINE_BATCH_S_MAX,
     REQUEST_BATCH_BYTES_MAX,
     STREAM_WORKERS,
     STREAMS_PER_CONNECTION_MAX,
@@ -90,6 +91,8 @@ _CHANNEL_OPTIONS = (
     # is bounded by the streams of each connection and by deadlines.
     ("grpc.server.max_pending_requests", _UNBOUNDED),
     ("grpc.server.max_pending_requests_hard_limit", _UNBOUNDED),
+    # Likewise after 30 s, though a batch may wait for longer.
+    ("grpc.server_max_unrequested_time_in_server", int(DEADLINE_BATCH_S_MAX) + 1),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     # Agencies' firewalls drop idle connections: clients may ping as often as that, also without calls.

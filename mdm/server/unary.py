@@ -34,7 +34,7 @@ from mdm.limits import (
 )
 from mdm.server import metrics
 from mdm.server.calls import WouldWaitError
-from mdm.server.errors import CallStatus, InvalidRequestError, OverloadedError, status_of
+from mdm.server.errors import CallRefusedError, CallStatus, InvalidRequestError, OverloadedError, status_of
 from mdm.server.interceptors import check_deadline, request_of, rule_of
 from mdm.server.logs import log_failure
 
@@ -47,7 +47,8 @@ SHORT_CALLS = frozenset(
     }
 )
 """Calls that only read, as a rule for a tenth of a millisecond: while one runs no other call of the reader moves. A
-request of theirs above SHORT_REQUEST_BYTES_MAX, or one that must wait until it is fresh enough, goes to the pool."""
+request of theirs above SHORT_REQUEST_BYTES_MAX, or one that must wait until it is fresh enough or has many records to
+read, goes to the pool."""
 
 _Behaviour = Callable[[Message, grpc.ServicerContext], Message | bytes]
 
@@ -239,8 +240,9 @@ class _Call:
         return self._metadata
 
     def receive(self) -> None:
-        """Wait for the request."""
-        self._call.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self.received)
+        """Wait for the request, unless the deadline would let a caller who sends none keep the place for ever."""
+        if self._is_in_time():
+            self._call.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self.received)
 
     def received(self, event: Any) -> tuple[None, tuple[()]]:
         """Answer the request, or pass it to the pool."""
@@ -265,7 +267,7 @@ class _Call:
         try:
             if self._is_cancelled:
                 self._fail(_GIVEN_UP)
-            else:
+            elif self._is_in_time():
                 self.may_wait = True
                 self._answer(body)
         except Exception as error:  # noqa: BLE001 – a pool swallows what its work raises
@@ -280,7 +282,7 @@ class _Call:
             log_failure("call_not_ended", error, method=self.method.rule.name)
         return _GO_ON
 
-    def refuse(self, error: Exception) -> None:
+    def refuse(self, error: BaseException) -> None:
         """End the call with an error, whether or not its request has been read."""
         self._fail(status_of(error, self.method.rule.name))
 
@@ -302,16 +304,24 @@ class _Call:
                 return
         self.method.calls.hand_over(self, body)
 
+    def _is_in_time(self) -> bool:
+        """Return whether the deadline is within bounds and leaves time to work in; refuse the call if not."""
+        try:
+            check_deadline(self.method.rule, self._deadline_s - time.time())
+        except CallRefusedError as error:
+            self.refuse(error)
+            return False
+        return True
+
     def _answer(self, body: bytes) -> None:
         method = self.method
         started_s = time.perf_counter()
         try:
-            check_deadline(method.rule, self._deadline_s - time.time())
             response = method.behaviour(request_of(method.rule, method.parse, body), cast("grpc.ServicerContext", self))
             answer = response if isinstance(response, bytes) else response.SerializeToString()
         except WouldWaitError:
             raise
-        except Exception as error:  # noqa: BLE001 – no text of a foreign exception reaches a caller
+        except BaseException as error:  # noqa: BLE001 – a panic of an extension is no Exception, and would end the thread
             self._seconds = time.perf_counter() - started_s
             self.refuse(error)
         else:

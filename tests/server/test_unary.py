@@ -16,8 +16,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mdm.limits import QUEUE_CALLS_MAX, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
-from mdm.server.unary import SHORT_CALLS
+from mdm.limits import DEADLINE_BATCH_S_MAX, QUEUE_CALLS_MAX, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
+from mdm.server.reader_process import _CHANNEL_OPTIONS
+from mdm.server.unary import SHORT_CALLS, UnaryCalls
 from mdm.store.token import JournalToken, parse_token
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
@@ -147,6 +148,53 @@ def test_a_caller_that_sends_nothing_holds_no_thread(server: RunningServer) -> N
         for call, silence in silences:
             call.cancel()
             silence.set()
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "reason"), [(None, "DEADLINE_REQUIRED"), (3600.0, "DEADLINE_TOO_LONG")], ids=["none", "an hour"]
+)
+def test_a_caller_that_sends_nothing_keeps_no_place_beyond_the_deadlines_bound(
+    channel: grpc.Channel, deadline_s: float | None, reason: str
+) -> None:
+    silence = threading.Event()
+    call = channel.stream_unary("/mdm.v1.LookupService/Lookup", bytes, bytes).future(_after(silence), deadline_s)
+    try:
+        error = call.exception(timeout=5)
+    finally:
+        silence.set()
+    assert isinstance(error, grpc.RpcError)
+    assert info_of(error).reason == reason
+
+
+def test_a_handler_that_panics_ends_its_call_alone() -> None:
+    # Extensions written in Rust raise what is no Exception; outside of a handler it would end the polling thread.
+    class PanicError(BaseException):
+        pass
+
+    def panic(_: lookup.LookupRequest, __: grpc.ServicerContext) -> lookup.LookupResponse:
+        raise PanicError
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    handler = grpc.unary_unary_rpc_method_handler(
+        panic, lookup.LookupRequest.FromString, lookup.LookupResponse.SerializeToString
+    )
+    calls = UnaryCalls(server)
+    calls.add("mdm.v1.LookupService", {"Lookup": handler})
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    calls.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            for _ in range(2):
+                with pytest.raises(grpc.RpcError) as caught:
+                    LookupServiceStub(channel).Lookup(REQUEST, timeout=5)
+                assert info_of(caught.value).reason == "INTERNAL"
+    finally:
+        server.stop(0).wait(5)
+
+
+def test_a_call_may_wait_in_grpc_as_long_as_its_deadline_may_be() -> None:
+    assert dict(_CHANNEL_OPTIONS)["grpc.server_max_unrequested_time_in_server"] > DEADLINE_BATCH_S_MAX
 
 
 def test_short_calls_are_calls_that_there_are() -> None:
