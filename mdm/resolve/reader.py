@@ -348,11 +348,13 @@ class Reader:
                 surviving.append("" if entry is None or entry.is_retired else entry.survivor or requested)
             return surviving, states, view.applied_seq
 
-    def holders(self, type_: IdentifierType, value: str, kind: EntityKind) -> tuple[list[IdentifierHolder], bool, int]:
-        """Return the golden records with a member that states this identifier, in the order of their IDs.
+    def holders(
+        self, type_: IdentifierType, value: str, kind: EntityKind, read_max: int | None = None
+    ) -> tuple[list[IdentifierHolder], bool, int] | None:
+        """Return the golden records with a member that states this identifier, by ID; None if it takes too many reads.
 
         Besides, whether some may be missing, and the seq: of records that share a key of the identifier, only the
-        latest `CANDIDATES_MAX` are read.
+        latest `CANDIDATES_MAX` are read, and none of more than `read_max`. Cost: about 30 us a record.
         """
         found: dict[GoldenId, list[Assurance]] = {}
         wanted = WantedIdentifier(kind, type_, value)
@@ -363,6 +365,8 @@ class Reader:
                 stating, total = view.postings(key, CANDIDATES_MAX)
                 is_truncated = is_truncated or len(stating) < total
                 numbers.update(dict.fromkeys(stating))
+            if read_max is not None and len(numbers) > read_max:
+                return None
             for number in numbers:
                 entry, features = view.record(number), view.features(number)
                 if entry is None or entry.golden_id is None or features is None:
@@ -370,8 +374,7 @@ class Reader:
                 payload = view.raw(number) if wanted.is_borne(decode_features(kind, features)) else None
                 if payload is not None and (stated := wanted.assurances(decode_payload(payload))):
                     found.setdefault(entry.golden_id, []).extend(stated)
-            read_seq = view.applied_seq
-        order = list(Assurance)
+            order, read_seq = list(Assurance), view.applied_seq
         holders = [
             IdentifierHolder(golden_id, type_, min(stated, key=order.index), len(stated))
             for golden_id, stated in sorted(found.items())

@@ -28,7 +28,10 @@ _FRESHNESS_S_MAX = 2.0
 
 
 class WouldWaitError(Exception):
-    """A call on the polling thread has to wait for something: it begins again in the pool. No caller ever sees it."""
+    """A call on the polling thread has to wait, or to read for long: it begins again in the pool.
+
+    No caller ever sees it.
+    """
 
 
 class FreshRequest(Protocol):
@@ -83,6 +86,12 @@ def remaining_s(context: grpc.ServicerContext, at_most_s: float) -> float:
     return left_s - _ANSWER_MARGIN_S
 
 
+def may_wait(context: grpc.ServicerContext) -> bool:
+    """Return whether the call has a thread of its own; raise `WouldWaitError` to have it begin again in one."""
+    # gRPC's own contexts, those of streams, have no such mark.
+    return bool(getattr(context, "may_wait", True))
+
+
 def await_freshness(reader: Reader, request: FreshRequest, context: grpc.ServicerContext) -> None:
     """Return once reads include the position that the request names.
 
@@ -94,8 +103,7 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
     token = request.at_least_as_fresh.value
     if not token:
         return
-    # gRPC's own contexts, those of streams, belong to calls that have a thread.
-    if getattr(context, "may_wait", True):
+    if may_wait(context):
         reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
         return
     try:

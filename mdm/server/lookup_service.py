@@ -10,10 +10,10 @@ import grpc
 
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import Assurance, IdentifierType
-from mdm.limits import IDENTIFIER_HOLDERS_MAX
+from mdm.limits import IDENTIFIER_HOLDERS_MAX, SHORT_HOLDERS_MAX
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import IdentifierHolder
-from mdm.server.calls import await_freshness, remaining_s, token_at
+from mdm.server.calls import WouldWaitError, await_freshness, may_wait, remaining_s, token_at
 from mdm.server.wire_columns import ColumnFields, field, field_tag, number_tag
 from mdm.server.wire_records import IDENTIFIER_TYPES, KINDS, assurance_number, source_key
 from mdm.store.layout import CrosswalkColumn
@@ -74,7 +74,8 @@ class LookupService(LookupServiceServicer):
     ) -> wire.LookupByIdentifierResponse:
         """Return every golden record that holds an identifier."""
         await_freshness(self._reader, request, context)
-        holders, is_truncated, seq = self._holders(IDENTIFIER_TYPES[request.type], request.value)
+        read_max = None if may_wait(context) else SHORT_HOLDERS_MAX
+        holders, is_truncated, seq = self._holders(IDENTIFIER_TYPES[request.type], request.value, read_max)
         return wire.LookupByIdentifierResponse(
             holders=[
                 wire.IdentifierHolder(
@@ -141,7 +142,12 @@ class LookupService(LookupServiceServicer):
     def _read_at(self, tag: int, seq: int) -> bytes:
         return field(tag, token_at(self._reader, seq).SerializeToString())
 
-    def _holders(self, type_: IdentifierType, value: str) -> tuple[list[IdentifierHolder], bool, int]:
-        found, is_truncated, seq = self._reader.holders(type_, value, _KIND_OF_TYPE[type_])
+    def _holders(
+        self, type_: IdentifierType, value: str, read_max: int | None = None
+    ) -> tuple[list[IdentifierHolder], bool, int]:
+        answer = self._reader.holders(type_, value, _KIND_OF_TYPE[type_], read_max)
+        if answer is None:
+            raise WouldWaitError
+        found, is_truncated, seq = answer
         found.sort(key=lambda holder: (_ASSURANCE_ORDER.index(holder.assurance), holder.golden_id))
         return found, is_truncated, seq

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from mdm.limits import IDENTIFIER_HOLDERS_MAX
+from mdm.domain.keys import EntityKind
+from mdm.domain.records import IdentifierType
+from mdm.limits import IDENTIFIER_HOLDERS_MAX, SHORT_HOLDERS_MAX
+from mdm.resolve.reader import Reader
+from mdm.server.calls import WouldWaitError
+from mdm.server.lookup_service import LookupService
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import export_service_pb2 as export
 from mdm.v1 import golden_record_service_pb2 as golden
@@ -22,6 +30,7 @@ from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tests.server.records import citizen, details_of, end, header, info_of, key, operations
+from tests.serving import RunningServer
 
 DEADLINE_S = 5
 NAME = "Huỳnh Thị Kim Liên"
@@ -86,7 +95,9 @@ def test_an_identifier_is_answered_with_every_holder(channel: grpc.Channel, gold
     assert list(batch.record_counts) == [2]
 
 
-def test_holders_beyond_the_bound_are_counted_and_said_to_be_missing(channel: grpc.Channel) -> None:
+def test_holders_beyond_the_bound_are_counted_and_said_to_be_missing(
+    server: RunningServer, channel: grpc.Channel
+) -> None:
     number = "079182000999"
     count = IDENTIFIER_HOLDERS_MAX + 20
     parts = []
@@ -119,6 +130,15 @@ def test_holders_beyond_the_bound_are_counted_and_said_to_be_missing(channel: gr
     )
     assert list(batch.holder_counts) == [0, IDENTIFIER_HOLDERS_MAX]
     assert list(batch.truncated) == [False, True]
+    with contextlib.closing(Reader.open(server.data)) as reader:
+        # So many are not read on the polling thread.
+        assert reader.holders(IdentifierType.OLD_PERSONAL_ID, number, EntityKind.CITIZEN, SHORT_HOLDERS_MAX) is None
+        assert reader.holders(IdentifierType.PERSONAL_ID, PERSONAL_ID, EntityKind.CITIZEN, SHORT_HOLDERS_MAX)
+        with pytest.raises(WouldWaitError):
+            LookupService(reader).LookupByIdentifier(
+                lookup.LookupByIdentifierRequest(type=type_, value=number),
+                cast("grpc.ServicerContext", SimpleNamespace(may_wait=False)),
+            )
 
 
 def test_keys_are_translated_into_another_registrys(channel: grpc.Channel, golden_id: str) -> None:
