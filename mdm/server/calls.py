@@ -28,7 +28,7 @@ _FRESHNESS_S_MAX = 2.0
 
 
 class WouldWaitError(Exception):
-    """A call on the polling thread has to wait, or to read for long: it begins again in the pool.
+    """A call has to wait, or to read for long, on a thread that must not: it begins again in a pool.
 
     No caller ever sees it.
     """
@@ -86,10 +86,10 @@ def remaining_s(context: grpc.ServicerContext, at_most_s: float) -> float:
     return left_s - _ANSWER_MARGIN_S
 
 
-def may_wait(context: grpc.ServicerContext) -> bool:
-    """Return whether the call has a thread of its own; raise `WouldWaitError` to have it begin again in one."""
-    # gRPC's own contexts, those of streams, have no such mark.
-    return bool(getattr(context, "may_wait", True))
+def has_thread(context: grpc.ServicerContext) -> bool:
+    """Return whether the call may read for long; raise `WouldWaitError` to have it begin again where it may."""
+    # gRPC's own contexts, those of streams, belong to calls that have a thread.
+    return bool(getattr(context, "has_thread", True))
 
 
 def await_freshness(reader: Reader, request: FreshRequest, context: grpc.ServicerContext) -> None:
@@ -103,7 +103,8 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
     token = request.at_least_as_fresh.value
     if not token:
         return
-    if may_wait(context):
+    # As in `has_thread`.
+    if getattr(context, "may_wait", True):
         reader.wait_until(token, remaining_s(context, _FRESHNESS_S_MAX))
         return
     try:

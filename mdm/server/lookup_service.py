@@ -13,7 +13,7 @@ from mdm.domain.records import Assurance, IdentifierType
 from mdm.limits import IDENTIFIER_HOLDERS_MAX, SHORT_HOLDERS_MAX
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import IdentifierHolder
-from mdm.server.calls import WouldWaitError, await_freshness, may_wait, remaining_s, token_at
+from mdm.server.calls import WouldWaitError, await_freshness, has_thread, remaining_s, token_at
 from mdm.server.wire_columns import ColumnFields, field, field_tag, number_tag
 from mdm.server.wire_records import IDENTIFIER_TYPES, KINDS, assurance_number, source_key
 from mdm.store.layout import CrosswalkColumn
@@ -74,7 +74,7 @@ class LookupService(LookupServiceServicer):
     ) -> wire.LookupByIdentifierResponse:
         """Return every golden record that holds an identifier."""
         await_freshness(self._reader, request, context)
-        read_max = None if may_wait(context) else SHORT_HOLDERS_MAX
+        read_max = None if has_thread(context) else SHORT_HOLDERS_MAX
         holders, is_truncated, seq = self._holders(IDENTIFIER_TYPES[request.type], request.value, read_max)
         return wire.LookupByIdentifierResponse(
             holders=[

@@ -1,9 +1,9 @@
-"""The unary calls of our services. Short reads are answered on gRPC's own polling thread, all others in two pools.
+"""The unary calls of our services. Short reads are answered on gRPC's own polling thread, all others in pools.
 
 `grpc.server` hands each call to a worker, which then waits until the polling thread brings it the request: two changes
 of thread under one interpreter lock, which cost several times what a lookup does. Here a call is taken up where its
-request arrives. Short reads, other reads and calls that wait for the writer have places of their own: none starves
-another.
+request arrives. Short reads, other reads, batches and calls that wait for the writer have places of their own: none
+starves another.
 
 Rests on private parts of grpcio, used as `grpc/_server.py` uses them: the server's state and the Cython layer.
 """
@@ -25,6 +25,8 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from mdm.errors import UnavailableError
 from mdm.limits import (
+    BATCH_WORKERS,
+    DEADLINE_UNARY_S_MAX,
     POSTED_CALLS,
     QUEUE_CALLS_MAX,
     SHED_TIME_SAVED_S,
@@ -73,7 +75,10 @@ class UnaryCalls:
         self._server = cast("Any", server)
         self._state = self._server._state  # noqa: SLF001 – see the module's docstring
         self._methods: list[_Method] = []
-        self._short, self._reads, self._writes = _Lane("short"), _Lane("read"), _Lane("write")
+        self._short = _Lane("short", 1)
+        self._reads, self._writes = _Lane("read", UNARY_WORKERS), _Lane("write", UNARY_WORKERS)
+        self._batches = _Lane("batch", BATCH_WORKERS)
+        self._waiting = ThreadPoolExecutor(UNARY_WORKERS, thread_name_prefix="wait")
         self._allowance = _Allowance()
         self._is_draining = False
 
@@ -81,7 +86,12 @@ class UnaryCalls:
         """Serve these handlers, all of them unary, of a service by its full name."""
         for name, handler in handlers.items():
             method = _Method(f"/{service}/{name}", handler, self)
-            method.lane = self._reads if _is_read(f"{service}.{name}") else self._writes
+            if not _is_read(f"{service}.{name}"):
+                method.lane = self._writes
+            elif method.rule.deadline_s_max > DEADLINE_UNARY_S_MAX and not method.is_short:
+                method.lane = self._batches
+            else:
+                method.lane = self._reads
             self._server._cy_server.register_method(method.path)  # noqa: SLF001
             self._methods.append(method)
 
@@ -121,8 +131,14 @@ class UnaryCalls:
             self.end(call)
             lane.count += 1
             call.lane = lane
+        call.has_thread, call.may_wait = True, lane is self._writes
         call.watch()
         lane.pool.submit(call.work, body)
+
+    def let_wait(self, call: _Call, body: bytes) -> None:
+        """Let a read that has to wait for a position do so where it keeps no other from being worked on."""
+        call.may_wait = True
+        self._waiting.submit(call.work, body)
 
     def end(self, call: _Call) -> None:
         """Give a call's place to the one that has waited longest, if any waits."""
@@ -151,10 +167,10 @@ class _Lane:
 
     __slots__ = ("count", "pool", "waiting")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, workers: int) -> None:
         self.count = 0
         self.waiting: deque[_Call] = deque()
-        self.pool = ThreadPoolExecutor(UNARY_WORKERS, thread_name_prefix=name)
+        self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
 
 
 def _is_read(name: str) -> bool:
@@ -215,13 +231,13 @@ class _Call:
 
     __slots__ = (
         *("_call", "_code", "_deadline_s", "_is_cancelled", "_is_watched", "_metadata", "_seconds"),
-        *("lane", "may_wait", "method"),
+        *("has_thread", "lane", "may_wait", "method"),
     )
 
     def __init__(self, method: _Method, event: Any) -> None:
         self.method = method
         self.lane: _Lane | None = None
-        self.may_wait = False
+        self.has_thread = self.may_wait = False
         # The event itself must not outlive its turn.
         self._call = event.call
         self._deadline_s: float = event.call_details.deadline
@@ -268,8 +284,9 @@ class _Call:
             if self._is_cancelled:
                 self._fail(_GIVEN_UP)
             elif self._is_in_time():
-                self.may_wait = True
                 self._answer(body)
+        except WouldWaitError:
+            self.method.calls.let_wait(self, body)
         except Exception as error:  # noqa: BLE001 – a pool swallows what its work raises
             log_failure("call_not_answered", error, method=self.method.rule.name)
 

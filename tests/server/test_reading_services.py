@@ -137,7 +137,7 @@ def test_holders_beyond_the_bound_are_counted_and_said_to_be_missing(
         with pytest.raises(WouldWaitError):
             LookupService(reader).LookupByIdentifier(
                 lookup.LookupByIdentifierRequest(type=type_, value=number),
-                cast("grpc.ServicerContext", SimpleNamespace(may_wait=False)),
+                cast("grpc.ServicerContext", SimpleNamespace(has_thread=False)),
             )
 
 

@@ -8,9 +8,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -66,6 +67,46 @@ def test_a_lookup_that_waits_for_a_position_keeps_no_other_from_its_answer(
     error = waiting.exception()
     assert isinstance(error, grpc.RpcError)
     assert info_of(error).reason == "NOT_FRESH_ENOUGH"
+
+
+def test_searches_go_on_while_many_lookups_wait_for_a_position(server: RunningServer, channel: grpc.Channel) -> None:
+    stub = LookupServiceStub(channel)
+    now = parse_token(stub.Lookup(REQUEST, timeout=DEADLINE_S).read_at.value)
+    later = common.JournalToken(value=str(JournalToken(now.journal_id, now.epoch, now.seq + 1_000_000)))
+    request = lookup.LookupRequest(key=key("NONE"), at_least_as_fresh=later)
+    waiting = [stub.Lookup.future(request, timeout=DEADLINE_S) for _ in range(2 * UNARY_WORKERS)]
+    time.sleep(0.1)
+    MatchServiceStub(channel).Match(match.MatchRequest(attributes=citizen("x").attributes), timeout=1)
+    assert not any(each.done() for each in waiting)
+    for each in waiting:
+        each.cancel()
+
+
+def test_single_searches_go_on_while_batches_take_their_time() -> None:
+    is_over = threading.Event()
+
+    def work_on(_: match.BatchMatchRequest, __: grpc.ServicerContext) -> match.BatchMatchResponse:
+        is_over.wait(20)
+        return match.BatchMatchResponse()
+
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Match": grpc.unary_unary_rpc_method_handler(
+            lambda *_: match.MatchResponse(), match.MatchRequest.FromString, match.MatchResponse.SerializeToString
+        ),
+        "BatchMatch": grpc.unary_unary_rpc_method_handler(
+            work_on, match.BatchMatchRequest.FromString, match.BatchMatchResponse.SerializeToString
+        ),
+    }
+    attributes = citizen("x").attributes
+    with _serving("mdm.v1.MatchService", handlers) as channel:
+        stub = MatchServiceStub(channel)
+        request = match.BatchMatchRequest(attributes=[attributes])
+        batches = [stub.BatchMatch.future(request, timeout=30) for _ in range(2 * UNARY_WORKERS)]
+        time.sleep(0.2)
+        stub.Match(match.MatchRequest(attributes=attributes), timeout=2)
+        assert not any(each.done() for each in batches)
+        is_over.set()
+        assert all(each.result() for each in batches)
 
 
 def test_a_rush_of_lookups_is_answered_or_told_to_come_back(tmp_path: Path) -> None:
@@ -174,23 +215,14 @@ def test_a_handler_that_panics_ends_its_call_alone() -> None:
     def panic(_: lookup.LookupRequest, __: grpc.ServicerContext) -> lookup.LookupResponse:
         raise PanicError
 
-    server = grpc.server(ThreadPoolExecutor(1))
     handler = grpc.unary_unary_rpc_method_handler(
         panic, lookup.LookupRequest.FromString, lookup.LookupResponse.SerializeToString
     )
-    calls = UnaryCalls(server)
-    calls.add("mdm.v1.LookupService", {"Lookup": handler})
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    calls.start()
-    try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            for _ in range(2):
-                with pytest.raises(grpc.RpcError) as caught:
-                    LookupServiceStub(channel).Lookup(REQUEST, timeout=5)
-                assert info_of(caught.value).reason == "INTERNAL"
-    finally:
-        server.stop(0).wait(5)
+    with _serving("mdm.v1.LookupService", {"Lookup": handler}) as channel:
+        for _ in range(2):
+            with pytest.raises(grpc.RpcError) as caught:
+                LookupServiceStub(channel).Lookup(REQUEST, timeout=5)
+            assert info_of(caught.value).reason == "INTERNAL"
 
 
 def test_a_call_may_wait_in_grpc_as_long_as_its_deadline_may_be() -> None:
@@ -206,6 +238,22 @@ def test_short_calls_are_calls_that_there_are() -> None:
 def _after(silence: threading.Event) -> Iterator[bytes]:
     silence.wait()
     yield from ()
+
+
+@contextlib.contextmanager
+def _serving(service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]) -> Iterator[grpc.Channel]:
+    """Serve handlers of this test in this process."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    calls = UnaryCalls(server)
+    calls.add(service, handlers)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    calls.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel
+    finally:
+        server.stop(0).wait(5)
 
 
 @contextlib.contextmanager
