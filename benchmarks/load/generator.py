@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,14 +132,16 @@ def run_load(
         else:
             meanwhile()
             for client in clients:
-                _tell(client, "stop")
+                # One whose window has ended by itself is gone, or about to go.
+                with suppress(BrokenPipeError):
+                    _tell(client, "stop")
         watch.end()
         reports = [_report(client) for client in clients]
     finally:
         for client in clients:
             client.kill()
-            # Leaving the block waits for the end and closes the pipes.
-            with client:
+            # Leaving the block waits for the end and closes the pipes; what was not read of one that is gone is lost.
+            with suppress(BrokenPipeError), client:
                 pass
     return _put_together(reports, watch)
 

@@ -134,3 +134,15 @@ def test_a_window_ends_when_what_goes_on_meanwhile_has_ended(tmp_path: Path) -> 
         found = run_load(spec, Server(address), meanwhile=lambda: time.sleep(0.8))
     assert 0.7 < found.window_s < 5
     assert found.statuses == {"OK": pytest.approx(50 * found.window_s, abs=3)}
+
+
+def test_a_window_ends_by_itself_while_something_goes_on(tmp_path: Path) -> None:
+    with serving() as address:
+        requests = tmp_path / "requests"
+        write_requests(requests, [b"one"])
+        call = Call("call", "/test.Server/Echo", str(requests))
+        spec = LoadSpec(address="", calls=(call,), seed=1, warm_up_s=0.0, measure_s=0.2, rate_per_s=50.0)
+        # By then the client has told what it measured and has ended.
+        found = run_load(spec, Server(address), meanwhile=lambda: time.sleep(2.0))
+    assert found.window_s == pytest.approx(0.2)
+    assert found.statuses.keys() == {"OK"}
