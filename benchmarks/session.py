@@ -28,6 +28,8 @@ from tests.serving import RunningServer, running_server
 QUICK_CITIZENS = 20_000
 CONNECTIONS = 4
 """Of a client process to each reader: one takes at most 100 calls at a time, and an agency has several machines."""
+OPEN_CALLS_MIN = 10
+"""Expected in the window of an open loop: that none is due then happens once in 20,000 runs."""
 FOREIGN_CORES_MAX = 0.25
 """CPU that others may use beside a measurement; more is told with the result."""
 
@@ -184,8 +186,11 @@ class Session:
         """Run an open loop of so many calls a second, over this session's number of connections or another."""
         processes = 1 if any(call.is_consumed for call in calls) else self.options.clients
         channels = connections or self._channels
-        # A rate of 0 would be a closed loop; it comes of one that answered nothing within a short window.
-        spec = self.spec(calls, seed, rate_per_s=max(rate_per_s, 1.0), channels=channels, arrivals=arrivals)
+        # A window without a call would measure nothing; it comes of a closed loop that answered little in a short one.
+        least_per_s = OPEN_CALLS_MIN / self.options.measure_seconds
+        if rate_per_s < least_per_s:
+            self._note(f"an open loop of {rate_per_s:,.1f} calls a second was run at {least_per_s:,.0f}, the fewest")
+        spec = self.spec(calls, seed, rate_per_s=max(rate_per_s, least_per_s), channels=channels, arrivals=arrivals)
         return run_load(spec, server, processes)
 
     def spec(self, calls: Sequence[Call], seed: int, *, seconds: float = 0.0, **more: Any) -> LoadSpec:

@@ -1,4 +1,8 @@
-"""The short form of every suite: whether it works and tells the truth, not how fast anything is."""
+"""The short form of every suite: whether it works and tells the truth, not how fast anything is.
+
+Starting processes is most of what it costs, so the suites share one store and one service. `scaling`, which opens a
+session of its own, and the whole runs of `main` start theirs on a copy, as every suite does outside of tests.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.__main__ import SUITES, figure_options, main
 from benchmarks.figures import Result, read_result
 from benchmarks.report import page
-from benchmarks.session import Session
+from benchmarks.session import Deployment, Session
+from benchmarks.suites import lookup, match
 from benchmarks.tables import markdown, terminal
 from benchmarks.targets import TARGETS
 
 CITIZENS = 300
-SHORT = ["--size", str(CITIZENS), "--repeats", "1", "--measure-seconds", "0.3", "--warm-up-seconds", "0.1"]
+SHORT = ["--size", str(CITIZENS), "--repeats", "1", "--measure-seconds", "0.2", "--warm-up-seconds", "0.05"]
 
 pytestmark = pytest.mark.timeout(400)
+
+
+class Sharing(Session):
+    """A session whose suites find one service, in which they see what others stored."""
+
+    shared: Deployment | None = None
+
+    @contextmanager
+    def deployment(
+        self, *, is_writing: bool = False, is_empty: bool = False, grace_s: float = 2.0
+    ) -> Iterator[Deployment]:
+        if is_empty:
+            with super().deployment(is_writing=is_writing, is_empty=is_empty, grace_s=grace_s) as opened:
+                yield opened
+        else:
+            assert self.shared is not None
+            yield self.shared
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +53,32 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def session(cache: Path) -> Iterator[Session]:
+    arguments = [*SUITES, *SHORT, "--cache", str(cache), "--soak-minutes", "0.02", "--sizes", str(CITIZENS)]
+    with Sharing([*SUITES], figure_options().parse_args(arguments)) as opened:
+        with Session.deployment(opened, is_writing=True) as opened.shared:
+            yield opened
+        assert not opened.shared.data.exists()
+    assert not opened.scratch.exists()
+
+
+@pytest.fixture(scope="module")
 def measured() -> dict[str, Result]:
     """Results of the suites that ran so far."""
     return {}
 
 
-@contextmanager
-def session(cache: Path, suite: str) -> Iterator[Session]:
-    options = figure_options().parse_args(
-        [suite, *SHORT, "--cache", str(cache), "--soak-minutes", "0.03", "--sizes", f"200,{CITIZENS}"]
-    )
-    with Session([suite], options) as opened:
-        yield opened
-    assert not opened.scratch.exists()
-
-
 @pytest.mark.parametrize("suite", SUITES)
-def test_a_suite_measures_what_it_names(cache: Path, suite: str, measured: dict[str, Result]) -> None:
-    with session(cache, suite) as opened:
-        SUITES[suite](opened)
-    result = measured[suite] = opened.result
+def test_a_suite_measures_what_it_names(
+    session: Session, suite: str, measured: dict[str, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "CONCURRENCIES", (1, 16))
+    monkeypatch.setattr(match, "SPLINK_CALLS", 1)
+    session.result = msgspec.structs.replace(
+        session.result, suites=[suite], figures=[], curves=[], latencies={}, notes=[]
+    )
+    SUITES[suite](session)
+    result = measured[suite] = session.result
     names = [figure.name for figure in result.figures]
     assert len(names) == len(set(names)) > 0
     for figure in result.figures:
