@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,11 +61,14 @@ SUITES: dict[str, Suite] = {
 }
 """Suites of figures, in the order in which `all` runs all but the last, which builds cities of its own."""
 
+READING = {"desk", "lookup", "match", "overload"}
+"""Suites that can be run on somebody's service: they store nothing, and need neither its processes nor its files."""
+
 DEFAULT_REPEATS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do as told; return 1 if a figure got worse, 2 if there was nothing to work with."""
+    """Do as told; return 1 if a figure got worse, 2 if there was nothing to work with, 130 if interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in {*OWN_OPTIONS, *SUITES, "all"}:
         # The suite alone says what to do.
@@ -91,9 +96,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _compare(read_result(options.before), read_result(options.after))
             case _:
                 return _report([read_result(file) for file in options.files], options)
-    except ValueError as error:
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -111,10 +123,25 @@ def _run(arguments: list[str]) -> int:
         return 0 if is_kept else 1
     options = figure_options().parse_args(arguments)
     names = list(SUITES)[:-1] if "all" in options.suites else options.suites
+    if options.server and not READING.issuperset(names):
+        others = ", ".join(name for name in names if name not in READING)
+        raise ValueError(f"a running service is only read, by {', '.join(sorted(READING))}; leave out {others}")
     before = read_result(options.against) if options.against else None
-    with Session(names, options) as session:
-        for name in names:
-            SUITES[name](session)
+    for file in filter(None, (options.save, options.html)):
+        # Better said now than after hours.
+        if not file.resolve().parent.is_dir():
+            raise ValueError(f"{file.parent} is no directory")
+    session = Session(names, options)
+    try:
+        with session:
+            for name in names:
+                SUITES[name](session)
+    except BaseException:
+        # What was measured before something failed took its time too.
+        if session.result.figures:
+            session.result.notes.append(f"broken off in suite {name}")
+            _told(session.result, None, options)
+        raise
     return _told(session.result, before, options)
 
 
@@ -149,9 +176,9 @@ def figure_options() -> argparse.ArgumentParser:
     add("--repeats", type=_from(1), default=DEFAULT_REPEATS, help="of each measurement (default 5)")
     add("--readers", type=_from(1), default=1, help="reader processes of the service (default 1)")
     add("--clients", type=_from(1), default=1, help="client processes (default 1)")
-    add("--measure-seconds", type=float, default=3.0, help="of each repeat (default 3)")
+    add("--measure-seconds", type=_above_zero, default=3.0, help="of each repeat (default 3)")
     add("--warm-up-seconds", type=float, default=0.5, help="before each repeat (default 0.5)")
-    add("--soak-minutes", type=float, default=1.0, help="of the soak suite (default 1; a trend needs 30)")
+    add("--soak-minutes", type=_above_zero, default=1.0, help="of the soak suite (default 1; a trend needs 30)")
     add("--server", default="", metavar="HOST:PORT", help="read a running service instead of starting one")
     add("--data", type=Path, metavar="DIR", help="copy this stopped service's data directory instead of building one")
     add("--city", type=Path, metavar="DIR", help="feeds that --data or --server holds, as Parquet")
@@ -170,6 +197,13 @@ def _from(low: int) -> Callable[[str], int]:
         return value
 
     return whole_number
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
 
 
 def _sizes(text: str) -> list[int]:
@@ -195,4 +229,6 @@ def _report(results: Sequence[Result], options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: a benchmark that is ended ends its services and removes its files.
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())

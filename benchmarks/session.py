@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import grpc
 from google.protobuf.message import Message
 
 from benchmarks import data
@@ -23,11 +24,17 @@ from benchmarks.load.generator import Measured, Server, run_load
 from benchmarks.load.histogram import Histogram
 from benchmarks.load.spec import Call, LoadSpec, write_requests
 from benchmarks.targets import TARGETS
+from mdm.v1 import common_pb2 as common
+from mdm.v1 import lookup_service_pb2 as lookup
+from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from tests.serving import RunningServer, running_server
 
 QUICK_CITIZENS = 20_000
 CONNECTIONS = 4
 """Of a client process to each reader: one takes at most 100 calls at a time, and an agency has several machines."""
+CHECKED_RECORDS = 100
+"""Looked up first in a service that we did not fill."""
+ANSWER_S_MAX = 10.0
 OPEN_CALLS_MIN = 10
 """Expected in the window of an open loop: that none is due then happens once in 20,000 runs."""
 FOREIGN_CORES_MAX = 0.25
@@ -137,11 +144,12 @@ class Session:
         """Yield a service on a fresh copy of the store, or on an empty directory; with --server, the one that runs.
 
         Raises:
-            ValueError: The suite writes, and the service is somebody's.
+            ValueError: The suite writes, and the service is somebody's; or it does not answer, or lacks the city.
         """
         if self.options.server:
             if is_writing or is_empty:
                 raise ValueError("this suite writes records; a running service is only read (leave --server out)")
+            self._check_holds_city(self.options.server)
             yield Deployment(self.options.server, None)
             return
         directory = self.scratch / f"data-{time.monotonic_ns()}"
@@ -152,9 +160,28 @@ class Session:
             with running_server(
                 directory, workers=self.options.readers, start_s_max=data.START_S_MAX, grace_s=grace_s
             ) as running:
+                if self.options.data and not is_empty:
+                    self._check_holds_city(running.address)
                 yield Deployment(running.address, running)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _check_holds_city(self, address: str) -> None:
+        """Refuse a service that lacks the city's records: searching for nobody would be measured, and faster."""
+        keys = [record.key for record in self.city.records("hospital.patients", CHECKED_RECORDS)]
+        request = lookup.BatchLookupRequest(
+            registry="hospital",
+            entity_kind=common.ENTITY_KIND_CITIZEN,
+            record_ids=[key.record_id for key in keys],
+        )
+        with grpc.insecure_channel(address) as channel:
+            try:
+                answer = LookupServiceStub(channel).BatchLookup(request, timeout=ANSWER_S_MAX)
+            except grpc.RpcError as error:
+                raise ValueError(f"{address} does not answer lookups: {error.code().name}") from error
+        lacking = list(answer.statuses).count(common.RECORD_STATUS_NOT_FOUND)
+        if lacking:
+            raise ValueError(f"{address} lacks {lacking} of {len(keys)} of the city's patients: is --city its city?")
 
     def batch(self) -> str:
         """Return what makes the record ids of one batch differ from those of every other."""

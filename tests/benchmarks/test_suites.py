@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from benchmarks.__main__ import SUITES, figure_options, main
-from benchmarks.figures import Result, read_result
+from benchmarks.data import prepared_city
+from benchmarks.figures import Figure, Result, read_result
 from benchmarks.report import page
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import lookup, match
@@ -116,11 +117,53 @@ def test_a_run_is_saved_compared_and_shown(cache: Path, tmp_path: Path, capsys: 
     assert main(["report", str(saved), "--markdown"]) == 0
 
 
-def test_a_running_service_is_only_read(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    city = cache / f"city-{CITIZENS}-7"
-    arguments = ["resolve", *SHORT, "--cache", str(cache), "--city", str(city), "--server", "127.0.0.1:1"]
+@pytest.mark.parametrize(
+    ("suites", "text"),
+    [
+        (["lookup", "resolve"], "only read"),
+        (["rebuild"], "only read"),
+        (["footprint"], "only read"),
+        (["lookup"], "does not answer"),
+    ],
+)
+def test_a_running_service_is_only_read(
+    cache: Path, capsys: pytest.CaptureFixture[str], suites: list[str], text: str
+) -> None:
+    city = str(prepared_city(cache, CITIZENS, 7, print).directory)
+    arguments = [*suites, *SHORT, "--cache", str(cache), "--city", city, "--server", "127.0.0.1:1"]
     assert main(arguments) == 2
-    assert "only read" in capsys.readouterr().err
+    assert text in capsys.readouterr().err
+
+
+def test_a_service_that_holds_another_city_is_not_measured(
+    session: Session, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert isinstance(session, Sharing)
+    assert session.shared is not None
+    other = str(prepared_city(cache, 60, 8, print).directory)
+    arguments = ["lookup", *SHORT, "--cache", str(cache), "--city", other, "--server", session.shared.address]
+    assert main(arguments) == 2
+    assert "of the city's patients" in capsys.readouterr().err
+
+
+def test_what_was_measured_before_a_suite_failed_is_kept(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_session: Session) -> None:
+        raise RuntimeError("the service did not start")
+
+    monkeypatch.setitem(
+        SUITES, "lookup", lambda opened: opened.add(Figure(name="a", title="A", unit="ms", values=[1.0]))
+    )
+    monkeypatch.setitem(SUITES, "match", fail)
+    saved = tmp_path / "run.json"
+    assert main(["lookup", "match", *SHORT, "--cache", str(cache), "--save", str(saved)]) == 2
+    assert "did not start" in capsys.readouterr().err
+    result = read_result(saved)
+    assert [figure.name for figure in result.figures] == ["a"]
+    assert "broken off in suite match" in result.notes
+    assert main(["lookup", *SHORT, "--cache", str(cache), "--save", str(tmp_path / "nowhere" / "run.json")]) == 2
+    assert "no directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -140,7 +183,13 @@ def test_what_cannot_be_done_is_said(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["run", "nothing"], ["run", "lookup", "--repeats", "0"], ["run", "lookup", "-x"]]
+    "arguments",
+    [
+        ["run", "nothing"],
+        ["run", "lookup", "--repeats", "0"],
+        ["run", "lookup", "-x"],
+        ["lookup", "--measure-seconds", "0"],
+    ],
 )
 def test_options_that_make_no_sense_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
