@@ -163,7 +163,12 @@ def figure_options() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("suites", nargs="+", choices=[*SUITES, "all"], metavar="SUITE", help=f"{', '.join(SUITES)} or all")
-    add("--size", type=_from(50), default=QUICK_CITIZENS, metavar="CITIZENS", help="of the city (default 20000)")
+    add(
+        "--size",
+        type=_from(50),
+        metavar="CITIZENS",
+        help=f"of the city (default {QUICK_CITIZENS}; with --city as many as its entities.csv names)",
+    )
     sizes = list(scaling.DEFAULT_SIZES)
     add(
         "--sizes",

@@ -244,7 +244,7 @@ def _events(server: str) -> int:
 
 def _load(server: str, directory: Path, resolve: str) -> dict[str, Any]:
     files = {feed: file for feed in COLUMNS if (file := directory / f"{feed}.csv").exists()}
-    loaded = load_feeds(files, server, resolve=resolve, say=lambda _text: None)
+    loaded = load_feeds(files, server, directory, resolve=resolve, say=lambda _text: None)
     records = loaded.outcomes.total()
     return {
         "rows": loaded.rows,

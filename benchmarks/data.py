@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import shutil
@@ -102,6 +103,19 @@ def city_in(directory: Path, citizens: int, seed: int) -> City:
     return City(directory, citizens, seed, rows)
 
 
+def citizens_in(directory: Path) -> int:
+    """Return how many citizens a synthetic city's list of entities names: all that its feeds are about.
+
+    Raises:
+        ValueError: There is no such list.
+    """
+    file = directory / "entities.csv"
+    if not file.is_file():
+        raise ValueError(f"{directory} lacks {file.name}: say by --size how many citizens its feeds are about")
+    with file.open(encoding="utf-8", newline="") as lines:
+        return sum(row["entity_kind"] == EntityKind.CITIZEN.value for row in csv.DictReader(lines))
+
+
 def prepared_city(cache: Path, citizens: int, seed: int, say: Say) -> City:
     """Return the city of a size and seed, written into the cache if it is not there."""
     directory = cache / f"city-{citizens}-{seed}"
@@ -123,7 +137,7 @@ def prepared_store(cache: Path, city: City, say: Say) -> Path:
     if not directory.is_dir():
         fresh = _fresh(directory)
         with running_server(fresh / "data") as served:
-            load_feeds(city.files, served.address, resolve="later", say=say)
+            load_feeds(city.files, served.address, fresh, resolve="later", say=say)
             say("linking the city")
             mdm("relink", "--server", served.address, "--json")
         (fresh / "data").rename(directory)
@@ -160,14 +174,14 @@ def _made_by(source: Path) -> str:
     return hashlib.sha256(versions.encode()).hexdigest()[:12]
 
 
-def load_feeds(files: Mapping[str, Path], address: str, *, resolve: str, say: Say) -> Loaded:
-    """Load feeds one after another by `mdm load`; what is set aside lies beside each file."""
+def load_feeds(files: Mapping[str, Path], address: str, rejects: Path, *, resolve: str, say: Say) -> Loaded:
+    """Load feeds one after another by `mdm load`; what is set aside goes into the directory `rejects`."""
     rows, seconds = 0, 0.0
     outcomes: Counter[str] = Counter()
     for feed, file in files.items():
         say(f"loading {feed}")
-        rejects = file.with_suffix(".rejects.csv")
-        summary = mdm("load", feed, file, "--resolve", resolve, "--server", address, "--rejects", rejects, "--json")
+        aside = rejects / f"{feed}.rejects.csv"
+        summary = mdm("load", feed, file, "--resolve", resolve, "--server", address, "--rejects", aside, "--json")
         rows += summary["rows"]
         seconds += summary["seconds"]
         outcomes.update(summary["records"])

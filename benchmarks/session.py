@@ -317,10 +317,10 @@ class Session:
     def _city(self) -> City:
         options = self.options
         if options.city:
-            return data.city_in(options.city, options.size, options.seed)
+            return data.city_in(options.city, options.size or data.citizens_in(options.city), options.seed)
         if options.data or options.server:
             raise ValueError("--data and --server need --city: the feeds that the service holds")
-        return data.prepared_city(options.cache, options.size, options.seed, self.say)
+        return data.prepared_city(options.cache, options.size or QUICK_CITIZENS, options.seed, self.say)
 
 
 Suite = Callable[[Session], None]

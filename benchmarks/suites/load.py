@@ -50,7 +50,7 @@ def _loaded(session: Session, service: Deployment, city: City, costs: list[Cost]
     """Return records a second of a first load, rows a second of a further one; both by what the command says."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     watch = Watch(service.server)
-    loaded = load_feeds(city.files, service.address, resolve="later", say=session.say)
+    loaded = load_feeds(city.files, service.address, session.scratch, resolve="later", say=session.say)
     watch.end()
     # The commands are the children that have ended meanwhile.
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

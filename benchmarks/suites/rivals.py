@@ -5,7 +5,6 @@ Plain Splink always; recordlinkage and GoldenMatch come with the extra `peers`.
 
 from __future__ import annotations
 
-import argparse
 from importlib.util import find_spec
 
 from benchmarks.figures import Figure
@@ -13,6 +12,7 @@ from benchmarks.quality.peers.runs import PEERS
 from benchmarks.session import Session
 from benchmarks.suites.others import linked_by, write_plain_rows
 from benchmarks.suites.relink import relink
+from benchmarks.suites.scaling import options_for
 
 CITIZENS_MAX = 20_000
 """recordlinkage holds every candidate pair in pandas: larger cities take it hours or all memory."""
@@ -21,13 +21,11 @@ STAGE = "predict_and_cluster"
 
 def measure(session: Session) -> None:
     """Run the suite, on a city of at most 20,000 citizens."""
-    size = min(session.options.size, CITIZENS_MAX)
-    if size != session.options.size:
-        options = argparse.Namespace(**{**vars(session.options), "size": size, "data": None, "city": None})
-        with Session(["rivals"], options) as smaller:
+    if session.city.citizens > CITIZENS_MAX:
+        with Session(["rivals"], options_for(session, CITIZENS_MAX)) as smaller:
             measure(smaller)
         session.result.figures += smaller.result.figures
-        session.result.notes += [*smaller.result.notes, f"rivals linked a city of {size:,} citizens"]
+        session.result.notes += [*smaller.result.notes, f"rivals linked a city of {CITIZENS_MAX:,} citizens"]
         return
     rows = session.scratch / "rows.parquet"
     count = write_plain_rows(session.city, rows)

@@ -49,8 +49,7 @@ def measure(session: Session) -> None:
     costs: dict[str, Points] = {name: [] for name in _TITLES}
     records_per_citizen = 0.0
     for size in sorted(session.options.sizes):
-        options = argparse.Namespace(**{**vars(session.options), "size": size})
-        with Session(["scaling"], options) as one:
+        with Session(["scaling"], options_for(session, size)) as one:
             one.say(f"{size:,} citizens")
             found = _costs(one)
             records_per_citizen = found.pop("records") / size
@@ -73,6 +72,12 @@ def measure(session: Session) -> None:
             )
         )
     session.result.notes.append(_binding(costs, records_per_citizen, session.result.environment))
+
+
+def options_for(session: Session, size: int) -> argparse.Namespace:
+    """Return a session's options for another size: a city that was given is of one size, the others are built."""
+    given = {} if size == session.city.citizens else {"data": None, "city": None}
+    return argparse.Namespace(**{**vars(session.options), "size": size, **given})
 
 
 def _costs(session: Session) -> dict[str, float]:
