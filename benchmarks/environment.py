@@ -46,8 +46,12 @@ def _version(library: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """Return what git says of the tree that this file lies in; None outside a repository."""
-    done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    """Return what git says of the tree that this file lies in; None outside a repository, or without git."""
+    command = ["git", *arguments]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
     return done.stdout.strip() if done.returncode == 0 else None
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from benchmarks.load.generator import Measured
+from benchmarks.load.generator import Measured, Watch
 from benchmarks.load.histogram import Histogram
 from benchmarks.processes import Usage
 
@@ -60,7 +60,7 @@ class Figure(msgspec.Struct, kw_only=True):
     title: str
     unit: str
     values: list[float]
-    """One for each repeat, in order."""
+    """One for each repeat, in order; nan where nothing was answered, as null in JSON."""
     is_better_higher: bool = True
     ceiling: str = ""
     """What it is compared with, measured in the same run; empty for nothing."""
@@ -80,6 +80,11 @@ class Figure(msgspec.Struct, kw_only=True):
     def spread(self) -> Spread:
         """Median, least and most."""
         return spread(self.values)
+
+    @property
+    def ceiling_spread(self) -> Spread:
+        """Median, least and most of the ceiling."""
+        return spread(self.ceiling_values)
 
     @property
     def ratio(self) -> Spread | None:
@@ -146,10 +151,14 @@ def read_result(path: Path) -> Result:
         ValueError: There is none in the file, or one of another schema.
     """
     try:
-        result = msgspec.json.decode(path.read_bytes(), type=Result, strict=False)
+        told = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        for figure in told.get("figures", ()):
+            for name in ("values", "ceiling_values"):
+                figure[name] = [math.nan if value is None else value for value in figure.get(name, ())]
+        result = msgspec.convert(told, type=Result, strict=False)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is no result of these suites") from error
     if result.schema != SCHEMA_VERSION:
         raise ValueError(f"{path} has schema {result.schema}, this release reads {SCHEMA_VERSION}")
@@ -157,10 +166,11 @@ def read_result(path: Path) -> Result:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return median, least and most of the repeats; nan of none."""
-    if not values:
+    """Return median, least and most of the repeats that have a value; nan of none."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
         return Spread(math.nan, math.nan, math.nan, 0)
-    return Spread(statistics.median(values), min(values), max(values), len(values))
+    return Spread(statistics.median(known), min(known), max(known), len(known))
 
 
 def cost_of(runs: Sequence[Measured], operations: int = 1) -> Cost:
@@ -177,16 +187,23 @@ def cost_of(runs: Sequence[Measured], operations: int = 1) -> Cost:
         median([one.writer_cores for one in each]),
         median([one.foreign_cores for one in each]) or 0.0,
     )
-    per_call = [run.cpu_us_per_call() for run in runs]
-    sides = per_call[0].keys() if per_call else ()
+    # A run in which nothing was answered has no cost of an answer.
+    per_call = [costs for run in runs if (costs := run.cpu_us_per_call())]
+    sides = per_call[0] if per_call else ()
     return Cost(
-        usage,
-        {side: round(statistics.median(one.get(side, math.nan) for one in per_call) / operations, 3) for side in sides},
+        usage, {side: round(statistics.median(one[side] for one in per_call) / operations, 3) for side in sides}
     )
 
 
-def cost_of_usage(usage: Usage, operations_per_s: float) -> Cost:
-    """Return the cost of work that was not sent by the load generator."""
+def cost_of_work(watch: Watch, client_cpu_s: float, operations: int) -> Cost:
+    """Return the cost of work that was not sent by the load generator.
+
+    Args:
+        watch: From before the work until after it.
+        client_cpu_s: CPU time of whoever sent it, within the watch.
+        operations: Done within the watch.
+    """
+    usage = watch.usage(client_cpu_s)
     sides = {"client": usage.client_cores, "readers": usage.reader_cores, "writer": usage.writer_cores}
     return Cost(
         msgspec.structs.replace(
@@ -196,7 +213,7 @@ def cost_of_usage(usage: Usage, operations_per_s: float) -> Cost:
             writer_cores=None if usage.writer_cores is None else round(usage.writer_cores, 3),
             foreign_cores=round(usage.foreign_cores, 3),
         ),
-        {side: round(cores / operations_per_s * 1e6, 1) for side, cores in sides.items() if cores is not None},
+        {side: round(cores * watch.took_s / operations * 1e6, 1) for side, cores in sides.items() if cores is not None},
     )
 
 

@@ -65,7 +65,7 @@ def _admissions(figures: Sequence[Figure]) -> Html:
         return ""
     promised = found.target.bound if found.target else math.nan
     measured = found.spread.median
-    ceiling = sorted(found.ceiling_values)[len(found.ceiling_values) // 2] if found.ceiling_values else math.nan
+    ceiling = found.ceiling_spread.median
     tiles = [
         tile(f"{number(promised)}", "admissions an hour promised"),
         tile(f"{number(measured)}", "measured", "good" if found.is_kept else "bad"),

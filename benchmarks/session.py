@@ -261,7 +261,10 @@ class Session:
             statuses=statuses_of(runs),
         )
         self.add(figure)
-        self._check(title, runs)
+        self.check(title, runs)
+        if ceiling_runs:
+            # One that failed, or that its clients held back, flatters the ratio.
+            self.check(ceiling, ceiling_runs)
         return figure
 
     def add_per_core(self, name: str, title: str, runs: Sequence[Measured], *, unit: str, operations: int = 1) -> None:
@@ -296,19 +299,27 @@ class Session:
         self.add(figure)
         return figure
 
-    def add_distribution(self, title: str, runs: Sequence[Measured]) -> None:
-        """Put the latencies of runs into the report's chart, and what a reader must know of them into the notes."""
-        self._check(title, runs)
+    def add_distribution(self, title: str, runs: Sequence[Measured], *, is_alone: bool = True) -> None:
+        """Put the latencies of runs into the report's chart, and what a reader must know of them into the notes.
+
+        Args:
+            title: What was measured.
+            runs: All repeats.
+            is_alone: Whether the machine was to be quiet but for client, readers and writer.
+        """
+        self.check(title, runs, is_alone=is_alone)
         self.result.latencies[title] = Histogram.merged(run.latency for run in runs)
 
-    def _check(self, title: str, runs: Sequence[Measured]) -> None:
+    def check(self, title: str, runs: Sequence[Measured], *, is_alone: bool = True) -> None:
+        """Note calls that failed, clients that were the bottleneck, and how quiet the machine was."""
         failed = sum(run.failed_count for run in runs)
         if failed:
             self._note(f"{title}: {failed:,} calls were not answered with OK: {statuses_of(runs)}")
         bound = bound_of(runs, self.options.readers)
         if bound.startswith("client"):
             self._note(f"{title}: not the service but the {bound}")
-        self._foreign_cores += [run.usage.foreign_cores for run in runs]
+        if is_alone:
+            self._foreign_cores += [run.usage.foreign_cores for run in runs]
 
     def _note(self, text: str) -> None:
         if text not in self.result.notes:

@@ -47,22 +47,21 @@ def markdown(results: Sequence[Result]) -> str:
 def measured_on(result: Result) -> str:
     """Return machine, versions and data in one line."""
     environment, city, settings = result.environment, result.city, result.settings
+    where = f"that read {settings['server']}" if "server" in settings else "on the same machine"
     commit = str(environment.get("commit") or "unknown")[:12]
     changed = "" if environment.get("is_clean") else " with changes"
     return (
         f"{environment['processor']}, {environment['cores']} cores, {environment['memory_gib']} GiB, "
         f"{environment.get('disk', {}).get('file_system', 'unknown file system')}; {city['citizens']:,} citizens, "
         f"{city['rows']:,} rows, seed {city['seed']}; {settings['readers']} readers, {settings['clients']} client "
-        f"processes on the same machine, {settings['repeats']} repeats; commit {commit}{changed}"
+        f"processes {where}, {settings['repeats']} repeats; commit {commit}{changed}"
     )
 
 
 def row(figure: Figure) -> tuple[str, ...]:
     """Return a figure's cells, in the order of `COLUMNS`."""
-    spread, ratio, ceiling = figure.spread, figure.ratio, ""
-    if figure.ceiling_values:
-        values = sorted(figure.ceiling_values)
-        ceiling = number(values[len(values) // 2])
+    spread, ratio = figure.spread, figure.ratio
+    ceiling = number(figure.ceiling_spread.median) if figure.ceiling_values else ""
     kept = "" if figure.is_kept is None else "kept" if figure.is_kept else "MISSED"
     return (
         figure.title,

@@ -158,14 +158,18 @@ class Watch:
         """End."""
         self._after = _reading(self._server)
 
+    @property
+    def took_s(self) -> float:
+        """Seconds from begin to end."""
+        return max(self._after.at_s - self._before.at_s, 1e-9)
+
     def usage(self, client_cpu_s: float) -> Usage:
         """Return who used how many cores.
 
         Args:
             client_cpu_s: CPU time of all clients in between.
         """
-        before, after = self._before, self._after
-        took_s = max(after.at_s - before.at_s, 1e-9)
+        before, after, took_s = self._before, self._after, self.took_s
 
         def cores(first: float | None, last: float | None) -> float | None:
             return None if first is None or last is None else max(last - first, 0.0) / took_s

@@ -17,6 +17,8 @@ CALLS_PER_S_MAX = 10_000
 CALLS_PER_ADMISSION = round(1 / PROFILES[ADMISSION_DESK]["resolve"])
 """An admission ends with one record stored: 20 calls, of which 14 lookups, 3 by identifier, 2 matches."""
 
+CEILING = "the same calls to empty handlers on a bare gRPC server"
+
 _ANSWER = bytes(64)
 """About as long as the answer to a lookup."""
 
@@ -60,13 +62,14 @@ def _profile(session: Session, service: Server, bare: Server, profile: str) -> N
 
 def _admissions(session: Session, figure: Figure, ceilings: list[Measured]) -> None:
     an_hour = 3600 / CALLS_PER_ADMISSION
+    session.check(CEILING, ceilings)
     session.add(
         Figure(
             name="desk.admissions",
             title="Admissions",
             unit="an hour",
             values=[value * an_hour for value in figure.values],
-            ceiling="the same calls to empty handlers on a bare gRPC server",
+            ceiling=CEILING,
             ceiling_values=[run.rate_per_s * an_hour for run in ceilings],
             cost=figure.cost,
             bound_by=figure.bound_by,

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.data import City, city_in, load_feeds
-from benchmarks.figures import Cost, Figure, cost_of_usage
+from benchmarks.figures import Cost, Figure, cost_of_work
 from benchmarks.load.generator import Watch
 from benchmarks.session import Deployment, Session
 from mdm.synth.feeds import COLUMNS
@@ -55,9 +55,9 @@ def _loaded(session: Session, service: Deployment, city: City, costs: list[Cost]
     # The commands are the children that have ended meanwhile.
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    rate = (loaded.outcomes.total() if is_first else loaded.rows) / loaded.seconds
-    costs.append(cost_of_usage(watch.usage(cpu_s), rate))
-    return rate
+    count = loaded.outcomes.total() if is_first else loaded.rows
+    costs.append(cost_of_work(watch, cpu_s, count))
+    return count / loaded.seconds
 
 
 def _with_changes(city: City, target: Path, place: int) -> City:

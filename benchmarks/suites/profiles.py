@@ -35,7 +35,7 @@ OPERATIONS = {"batch_lookup": 1_000, "batch_match": 100}
 """Records that one call of a kind is about; 1 where it is not named."""
 
 SKEW = 1.1
-"""Zipf's exponent of skewed keys: the most popular of 20,000 keys is asked for in every sixth call."""
+"""Zipf's exponent of skewed keys: the most popular of 20,000 keys is asked for in every seventh call."""
 
 
 class Mixed:

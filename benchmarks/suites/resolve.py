@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from benchmarks.figures import Cost, Figure, cost_of_usage
+from benchmarks.figures import Cost, Figure, cost_of_work
 from benchmarks.load.generator import Watch
 from benchmarks.load.histogram import Histogram
 from benchmarks.session import Deployment, Session
@@ -51,7 +51,7 @@ def _streams(session: Session, service: Deployment) -> float:
         watch = Watch(service.server)
         runs.append(ingest(service.address, records, outstanding_max=OUTSTANDING_RECORDS))
         watch.end()
-        costs.append(cost_of_usage(watch.usage(runs[-1].client_cpu_s), runs[-1].rate_per_s))
+        costs.append(cost_of_work(watch, runs[-1].client_cpu_s, count))
     title = f"IngestRecords, resolved at once, {OUTSTANDING_RECORDS} under way"
     figure = Figure(
         name="resolve.ingest.rate",

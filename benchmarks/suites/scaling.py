@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.figures import Curve, Figure, cost_of, number
+from benchmarks.figures import Curve, Figure, cost_of, cost_of_work, number
 from benchmarks.load.generator import Measured, Watch
 from benchmarks.session import Session
 from benchmarks.suites import asking
@@ -102,9 +102,9 @@ def _costs(session: Session) -> dict[str, float]:
         }
         records = [*asking.arrivals(session, INGESTED_RECORDS)]
         watch = Watch(service.server)
-        taken = ingest(service.address, records, outstanding_max=128)
+        ingest(service.address, records, outstanding_max=128)
         watch.end()
-        found["ingest"] = (watch.usage(0.0).writer_cores or 0.0) / taken.rate_per_s * 1e6
+        found["ingest"] = cost_of_work(watch, 0.0, len(records)).us_per_operation["writer"]
         session.say("re-linkage")
         run: Run = relink(service)
         found["relink"] = sum(run.seconds.values())

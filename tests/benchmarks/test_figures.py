@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from benchmarks.comparison import changes, differing_settings, text
-from benchmarks.figures import SCHEMA_VERSION, Figure, Result, Target, number, read_result
+from benchmarks.figures import SCHEMA_VERSION, Figure, Result, Spread, Target, cost_of_work, number, read_result
+from benchmarks.load.generator import Server, Watch
 from benchmarks.load.histogram import Histogram
 from benchmarks.tables import markdown, row
 
@@ -103,6 +107,42 @@ def test_a_result_survives_its_file(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     file.write_bytes(msgspec.json.encode(saved.plain()))
     assert read_result(file) == saved
+
+
+def test_a_repeat_in_which_nothing_was_answered_survives_and_counts_for_nothing(tmp_path: Path) -> None:
+    told = result(figure([math.nan, 2.0, 4.0], ceiling="c", ceiling_values=[1.0, math.nan, 8.0]))
+    file = tmp_path / "run.json"
+    file.write_bytes(msgspec.json.encode(told.plain()))
+    (found,) = read_result(file).figures
+    assert found.spread == Spread(3.0, 2.0, 4.0, 2)
+    assert found.ratio == Spread(0.5, 0.5, 0.5, 1)
+    assert figure([math.nan], target=Target(9.0, is_minimum=False)).is_kept is False
+
+
+def test_a_ceiling_over_two_repeats_is_shown_by_its_median() -> None:
+    assert row(figure([1.0, 1.0], ceiling="c", ceiling_values=[100.0, 300.0]))[4] == "200"
+
+
+def test_work_costs_what_was_used_while_it_was_watched_by_what_was_done() -> None:
+    pid = os.getpid()
+    watch = Watch(Server("", list, lambda: [pid]))
+    used_s = time.process_time()
+    while time.process_time() - used_s < 0.2:
+        pass
+    # Time in which nobody works makes the work no cheaper.
+    time.sleep(0.3)
+    watch.end()
+    cost = cost_of_work(watch, 0.1, 1000)
+    assert cost.us_per_operation["writer"] == pytest.approx(200, abs=30)
+    assert cost.us_per_operation["client"] == pytest.approx(100, abs=0.2)
+
+
+def test_a_running_service_is_named_as_where_it_was_measured() -> None:
+    settings = {"repeats": 3, "readers": 1, "clients": 1}
+    assert "on the same machine" in markdown([result()])
+    elsewhere = markdown([result(settings=settings | {"server": "mdm:50051"})])
+    assert "read mdm:50051" in elsewhere
+    assert "same machine" not in elsewhere
 
 
 def test_a_result_of_another_schema_is_refused(tmp_path: Path) -> None:
