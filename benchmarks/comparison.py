@@ -11,6 +11,13 @@ BAND_SHARE_MIN = 0.02
 """Of the median: repeats of one run share a start, a page cache and a minute, so they scatter less than two runs do."""
 
 
+REPEATS_MIN = 2
+"""The fewest that have a spread."""
+
+Verdict = Literal["better", "worse", "within noise", "one repeat"]
+"""A figure that either run measured once may have changed or not: nothing says how far it scatters."""
+
+
 class Change(NamedTuple):
     """A figure in two runs."""
 
@@ -18,13 +25,14 @@ class Change(NamedTuple):
     unit: str
     before: Spread
     after: Spread
-    verdict: Literal["better", "worse", "within noise"]
+    verdict: Verdict
     is_ratio: bool
-    """Whether ceilings were compared away: the ratio moves less with the machine than the value."""
+    """Whether ceilings were compared away: the ratio moves less with the machine than the value. Not where the ceiling
+    is a figure of our own: what makes that one better would make this one worse."""
 
 
 def changes(before: Result, after: Result) -> list[Change]:
-    """Return every figure that both results hold; of one with a ceiling its ratio is compared."""
+    """Return every figure that both results hold; of one with a ceiling not our own, its ratio."""
     old = {figure.name: figure for figure in before.figures}
     return [_change(old[figure.name], figure) for figure in after.figures if figure.name in old]
 
@@ -54,14 +62,16 @@ def differing_settings(before: Result, after: Result) -> list[str]:
 
 def text(found: Sequence[Change]) -> str:
     """Return the comparison as lines of text, regressions first."""
-    order = {"worse": 0, "better": 1, "within noise": 2}
+    if not found:
+        return "the two results have no figure in common"
+    order = {"worse": 0, "better": 1, "one repeat": 2, "within noise": 3}
     lines = []
     for each in sorted(found, key=lambda change: order[change.verdict]):
         unit = "× ceiling" if each.is_ratio else each.unit
-        share = each.after.median / each.before.median - 1 if each.before.median else 0.0
+        share = f"{each.after.median / each.before.median - 1:+.1%}; " if each.before.median else ""
         lines.append(
             f"{each.verdict:12}  {each.title}: {number(each.before.median)} → {number(each.after.median)} {unit} "
-            f"({share:+.1%}; was {_between(each.before)}, is {_between(each.after)})"
+            f"({share}was {_between(each.before)}, is {_between(each.after)})"
         )
     return "\n".join(lines)
 
@@ -72,13 +82,15 @@ def _between(spread: Spread) -> str:
 
 def _change(before: Figure, after: Figure) -> Change:
     old, new = before.ratio, after.ratio
-    if old is not None and new is not None:
+    if old is not None and new is not None and not after.is_ceiling_ours:
         return Change(after.title, after.unit, old, new, _verdict(old, new, after.is_better_higher), is_ratio=True)
     spreads = before.spread, after.spread
     return Change(after.title, after.unit, *spreads, _verdict(*spreads, after.is_better_higher), is_ratio=False)
 
 
-def _verdict(before: Spread, after: Spread, is_better_higher: bool) -> Literal["better", "worse", "within noise"]:  # noqa: FBT001 – a figure's own flag
+def _verdict(before: Spread, after: Spread, is_better_higher: bool) -> Verdict:  # noqa: FBT001 – a figure's own flag
+    if min(before.count, after.count) < REPEATS_MIN:
+        return "one repeat"
     band = BAND_SHARE_MIN * abs(before.median)
     # A change counts only if each median lies outside all that the other run saw.
     is_higher = after.median > before.high + band and before.median < after.low - band

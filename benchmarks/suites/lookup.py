@@ -167,6 +167,7 @@ def _callers(session: Session, address: str) -> None:
                 values=[each["answers_per_s"] for each in found[way]],
                 ceiling="the rate of unary lookups",
                 ceiling_values=unary.values if unary else [],
+                is_ceiling_ours=True,
                 note=f"{median(each['cpu_us'] for each in found[way]):.1f} µs of the client's CPU each",
             )
         )

@@ -67,6 +67,9 @@ def test_a_promise_on_a_ratio_is_not_kept_without_a_ceiling() -> None:
         ([100, 102, 98], [120, 121, 119], False, "worse"),
         # The medians differ by much, but the runs scatter as far.
         ([100, 140, 98], [120, 121, 95], True, "within noise"),
+        # Nobody knows how far a single value scatters.
+        ([100], [200], True, "one repeat"),
+        ([100, 101], [200], True, "one repeat"),
         # Outside both spreads, yet by less than two runs of one machine differ.
         ([100, 100, 100], [101, 101, 101], True, "within noise"),
     ],
@@ -89,8 +92,18 @@ def test_ceilings_are_compared_away() -> None:
     assert (change.verdict, change.is_ratio) == ("within noise", True)
 
 
+def test_a_figure_gets_no_worse_by_another_of_ours_getting_better() -> None:
+    # Answers through the SDK as before, single lookups twice as fast.
+    old = result(figure([100.0, 101.0], ceiling="ours", ceiling_values=[10.0, 10.1], is_ceiling_ours=True))
+    new = result(figure([100.0, 101.0], ceiling="ours", ceiling_values=[20.0, 20.2], is_ceiling_ours=True))
+    (change,) = changes(old, new)
+    assert (change.verdict, change.is_ratio) == ("within noise", False)
+
+
 def test_figures_of_one_run_alone_are_not_compared() -> None:
-    assert changes(result(), result(figure([1.0]))) == []
+    found = changes(result(), result(figure([1.0])))
+    assert found == []
+    assert "no figure in common" in text(found)
 
 
 def test_another_machine_or_city_makes_no_fair_comparison_but_a_fuller_disk_does() -> None:

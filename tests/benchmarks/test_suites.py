@@ -113,7 +113,7 @@ def test_a_run_is_saved_compared_and_shown(cache: Path, tmp_path: Path, capsys: 
     assert "Journal on disk" in html.read_text(encoding="utf-8")
     assert read_result(saved).city["citizens"] == CITIZENS
     assert main(["compare", str(saved), str(saved)]) == 0
-    assert "within noise" in capsys.readouterr().out
+    assert "one repeat" in capsys.readouterr().out
     assert main(["report", str(saved), "--markdown"]) == 0
 
 
