@@ -132,10 +132,6 @@ class Result(msgspec.Struct, kw_only=True):
     """What a reader must know, such as that clients were the bottleneck."""
     schema: int = SCHEMA_VERSION
 
-    def figure(self, name: str) -> Figure | None:
-        """Return a figure by name."""
-        return next((each for each in self.figures if each.name == name), None)
-
     def plain(self) -> dict[str, Any]:
         """Return the result for JSON, with what follows from the values beside them."""
         told: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)

@@ -46,7 +46,7 @@ def measure(session: Session) -> None:
         _unary(session, service.server, bare, own)
         _batches(session, service, bare)
         _identifiers(session, service.server)
-        _callers(session, service.address)
+        _callers(session, service.server)
 
 
 def _unary(session: Session, service: Server, bare: Server, own: Server) -> None:
@@ -147,17 +147,21 @@ def _identifiers(session: Session, service: Server) -> None:
     session.add_rate("lookup.identifier.rate", "LookupByIdentifier", runs)
 
 
-def _callers(session: Session, address: str) -> None:
-    """Measure many callers of one SDK client, beside the unary rate of the same run."""
+def _callers(session: Session, service: Server) -> None:
+    """Measure many callers of one SDK client, beside unary lookups."""
     calls = asking.lookups(session)
-    unary = session.result.figure("lookup.unary.rate")
+    unary: list[Measured] = []
     ways = {"threads": "", "tasks": ".tasks"}
     found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-    for _ in session.repeats(f"{SDK_CALLERS} callers of the SDK"):
+    for number in session.repeats(f"{SDK_CALLERS} callers of the SDK"):
+        unary.append(session.closed(service, [calls], OUTSTANDING, number))
         for way, told in found.items():
             told.append(
-                told_by("load.callers", address, calls.requests, way, SDK_CALLERS, session.options.measure_seconds)
+                told_by(
+                    "load.callers", service.address, calls.requests, way, SDK_CALLERS, session.options.measure_seconds
+                )
             )
+    session.check("Lookup, unary, beside callers of the SDK", unary)
     for way, suffix in ways.items():
         session.add(
             Figure(
@@ -166,7 +170,7 @@ def _callers(session: Session, address: str) -> None:
                 unit="answers/s",
                 values=[each["answers_per_s"] for each in found[way]],
                 ceiling="the rate of unary lookups",
-                ceiling_values=unary.values if unary else [],
+                ceiling_values=[run.rate_per_s for run in unary],
                 is_ceiling_ours=True,
                 note=f"{median(each['cpu_us'] for each in found[way]):.1f} µs of the client's CPU each",
             )
