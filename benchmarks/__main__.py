@@ -128,9 +128,8 @@ def _run(arguments: list[str]) -> int:
         raise ValueError(f"a running service is only read, by {', '.join(sorted(READING))}; leave out {others}")
     before = read_result(options.against) if options.against else None
     for file in filter(None, (options.save, options.html)):
-        # Better said now than after hours.
-        if not file.resolve().parent.is_dir():
-            raise ValueError(f"{file.parent} is no directory")
+        # Better refused now than after hours.
+        file.parent.mkdir(parents=True, exist_ok=True)
     session = Session(names, options)
     try:
         with session:

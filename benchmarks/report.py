@@ -137,7 +137,10 @@ def _cores(value: float | None) -> str:
 
 def _charts(results: Sequence[Result]) -> list[Html]:
     latencies = {title: each for result in results for title, each in result.latencies.items() if each.counts}
-    charts = [_latency_chart(latencies)] if latencies else []
+    # No two lines of one chart look alike.
+    titles = [*latencies]
+    parts = [titles[start : start + len(_STYLES)] for start in range(0, len(titles), len(_STYLES))]
+    charts = [_latency_chart({title: latencies[title] for title in part}) for part in parts]
     return charts + [_curve_chart(curve) for result in results for curve in result.curves if len(curve.points) > 1]
 
 

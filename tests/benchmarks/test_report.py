@@ -90,3 +90,12 @@ def test_the_page_stands_alone_and_is_whole() -> None:
     assert not re.search(r'(src|href)="', shown)
     assert "note &lt; this" in shown
     assert shown.count("<svg viewBox") >= 2
+
+
+def test_no_two_lines_of_a_chart_look_alike() -> None:
+    told = result()
+    told.latencies = {f"load {number}": Histogram.of([0.001, 0.002]) for number in range(8)}
+    charts = [each for each in page([told]).split("<figure>")[1:] if "intended start" in each]
+    lines = [re.findall(r'<polyline class="line (\w+)"', chart) for chart in charts]
+    assert [len(each) for each in lines] == [6, 2]
+    assert all(len(set(each)) == len(each) for each in lines)

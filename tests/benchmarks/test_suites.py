@@ -106,7 +106,7 @@ def test_every_promise_is_measured_by_a_suite(measured: dict[str, Result]) -> No
 
 
 def test_a_run_is_saved_compared_and_shown(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    saved, html = tmp_path / "run.json", tmp_path / "run.html"
+    saved, html = tmp_path / "new" / "run.json", tmp_path / "run.html"
     arguments = ["run", "footprint", *SHORT, "--cache", str(cache), "--save", str(saved), "--html", str(html)]
     assert main(arguments) == 0
     assert "Journal on disk" in capsys.readouterr().out
@@ -162,8 +162,8 @@ def test_what_was_measured_before_a_suite_failed_is_kept(
     result = read_result(saved)
     assert [figure.name for figure in result.figures] == ["a"]
     assert "broken off in suite match" in result.notes
-    assert main(["lookup", *SHORT, "--cache", str(cache), "--save", str(tmp_path / "nowhere" / "run.json")]) == 2
-    assert "no directory" in capsys.readouterr().err
+    assert main(["lookup", *SHORT, "--cache", str(cache), "--save", str(saved / "run.json")]) == 2
+    assert "File exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
