@@ -198,8 +198,8 @@ class Session:
 
     def closed(self, server: Server, calls: Sequence[Call], outstanding: int, seed: int = 0) -> Measured:
         """Run a closed loop of so many calls under way."""
-        processes = min(self.options.clients, outstanding)
-        return run_load(self.spec(calls, seed, outstanding=outstanding, channels=self._channels), server, processes)
+        spec = self.spec(calls, seed, outstanding=outstanding, channels=self._channels)
+        return run_load(spec, server, self.processes(calls, outstanding))
 
     def open(
         self,
@@ -211,14 +211,17 @@ class Session:
         connections: int = 0,
     ) -> Measured:
         """Run an open loop of so many calls a second, over this session's number of connections or another."""
-        processes = 1 if any(call.is_consumed for call in calls) else self.options.clients
         channels = connections or self._channels
         # A window without a call would measure nothing; it comes of a closed loop that answered little in a short one.
         least_per_s = OPEN_CALLS_MIN / self.options.measure_seconds
         if rate_per_s < least_per_s:
             self._note(f"an open loop of {rate_per_s:,.1f} calls a second was run at {least_per_s:,.0f}, the fewest")
         spec = self.spec(calls, seed, rate_per_s=max(rate_per_s, least_per_s), channels=channels, arrivals=arrivals)
-        return run_load(spec, server, processes)
+        return run_load(spec, server, self.processes(calls))
+
+    def processes(self, calls: Sequence[Call], most: int = sys.maxsize) -> int:
+        """Return how many client processes send calls: one alone where each request is to be sent once."""
+        return 1 if any(call.is_consumed for call in calls) else min(self.options.clients, most)
 
     def spec(self, calls: Sequence[Call], seed: int, *, seconds: float = 0.0, **more: Any) -> LoadSpec:
         """Return a load of this session's length or another; its address is filled in where it is sent."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.__main__ import figure_options
+from benchmarks.ceilings.started import bare_server
 from benchmarks.load.generator import Measured
 from benchmarks.load.histogram import Histogram
-from benchmarks.load.spec import CallCounts
+from benchmarks.load.spec import Call, CallCounts, write_requests
 from benchmarks.processes import Usage
 from benchmarks.session import Session
+
+METHOD = "/test.Server/Empty"
+SHORT = ["--measure-seconds", "0.3", "--warm-up-seconds", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +56,16 @@ def test_a_machine_that_others_used_is_told(session: Session) -> None:
     with session:
         session.add_distribution("quiet", [measured(foreign_cores=1.5)])
     assert "1.5 cores in 1 of 1" in session.result.notes[0]
+
+
+def test_what_is_to_be_sent_once_is_sent_by_one_client_in_a_closed_loop_too(cache: Path, tmp_path: Path) -> None:
+    given = ["desk", "--size", "50", "--cache", str(cache), "--clients", "2", *SHORT]
+    with Session(["x"], figure_options().parse_args(given)) as session, bare_server({METHOD: b""}, 1) as server:
+        write_requests(tmp_path / "requests", [b"%d" % number for number in range(5)])
+        call = Call("call", METHOD, str(tmp_path / "requests"), is_consumed=True)
+        found = session.closed(server, [call], 2)
+        assert session.processes([msgspec.structs.replace(call, is_consumed=False)], 3) == 2
+    assert sum(found.statuses.values()) == 5
 
 
 def test_cpu_of_one_operation_leaves_out_a_run_without_answers(session: Session) -> None:
