@@ -65,6 +65,22 @@ def memory(pid: int) -> Memory:
     return Memory(kib["RssAnon"] * 1024, (kib["RssFile"] + kib["RssShmem"]) * 1024)
 
 
+def resident_bytes(pids: Iterable[int]) -> int:
+    """Return what processes have resident together: the own pages of each, and those of files, which they share, once.
+
+    One that has ended has none.
+    """
+    own, files = 0, 0
+    for pid in pids:
+        try:
+            held = memory(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        own += held.own_bytes
+        files = max(files, held.file_bytes)
+    return own + files
+
+
 def peak_bytes(pid: int) -> int:
     """Return the most that a process ever had resident."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from benchmarks.figures import Cost, Figure
 from benchmarks.load.generator import Measured, run_load
-from benchmarks.processes import Usage, children, cpu_of_s, peak_bytes
+from benchmarks.processes import Usage, children, cpu_of_s, peak_bytes, resident_bytes
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
 from benchmarks.suites.ingesting import ingest
@@ -113,6 +113,8 @@ class _StageWatch:
         pids = [pid for writer in self._service.writer_pids() for pid in children(writer)]
         pids += [pid for parent in pids for pid in children(parent)]
         used_s = cpu_of_s(pids)
+        # Processes that describe records work side by side; a single one's peak is known between looks too.
+        self.peak_bytes = max(self.peak_bytes, resident_bytes(pids))
         for pid in pids:
             try:
                 self.peak_bytes = max(self.peak_bytes, peak_bytes(pid))

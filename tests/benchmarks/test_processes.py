@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks.environment import environment
-from benchmarks.processes import children, cpu_s, machine_cpu_s, memory, peak_bytes
+from benchmarks.processes import children, cpu_s, machine_cpu_s, memory, peak_bytes, resident_bytes
 
 MIB = 2**20
 
@@ -36,6 +36,22 @@ def test_memory_of_its_own_is_told_from_that_of_files() -> None:
     assert 60 * MIB < memory(os.getpid()).own_bytes - before < 140 * MIB
     assert peak_bytes(os.getpid()) > 64 * MIB
     del held
+
+
+def test_memory_of_processes_side_by_side_is_added_up() -> None:
+    command = [sys.executable, "-c", "import sys; held = b'x' * (64 << 20); print(); sys.stdin.read()"]
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    with start() as first, start() as second:
+        for each in (first, second):
+            assert each.stdout is not None
+            each.stdout.readline()
+        alone = resident_bytes([first.pid])
+        assert 64 * MIB < alone < 100 * MIB
+        assert resident_bytes([first.pid, second.pid]) > 128 * MIB
+    assert resident_bytes([first.pid]) == 0
 
 
 def test_a_child_is_found() -> None:
