@@ -276,6 +276,7 @@ READS: dict[str, Callable[[IndexView], object]] = {
     "iter_records": every(lambda view: view.iter_records()),
     "iter_crosswalk": every(lambda view: view.iter_crosswalk()),
     "iter_goldens": every(lambda view: view.iter_goldens()),
+    "issued_counts": lambda view: view.issued_counts(),
     "iter_potential_matches": every(lambda view: view.iter_potential_matches()),
     "iter_judgements": every(lambda view: view.iter_judgements()),
     "changes": each(lambda view: view.changes, SEQS),
