@@ -397,6 +397,9 @@ PROPOSAL_S = 14 * 86_400
 REVIEWS_EXAMINED_MAX = 2_000
 """Reviews that one page may look at to find some that pass its filter, or the writer to find one: about 20 ms."""
 
+REVIEW_KINDS_MAX = 16
+"""Kinds that one request may name: all of them, with room for new ones."""
+
 REVIEWS_SKIPPED_MAX = 100
 """Reviews that a claim may be asked to leave out: what one steward skips in a sitting."""
 

@@ -7,38 +7,13 @@ from collections.abc import Iterator
 import protovalidate
 import pytest
 from google.protobuf import message_factory
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from mdm import limits
 from mdm.domain import records
-from mdm.v1 import (
-    common_pb2,
-    error_reason_pb2,
-    explain_service_pb2,
-    export_service_pb2,
-    golden_record_service_pb2,
-    lookup_service_pb2,
-    match_service_pb2,
-    model_service_pb2,
-    registry_service_pb2,
-    relink_service_pb2,
-)
+from mdm.v1 import common_pb2, explain_service_pb2, golden_record_service_pb2, lookup_service_pb2, registry_service_pb2
+from tests.protos.interface import FILES
 
-FILES: list[FileDescriptor] = [
-    module.DESCRIPTOR
-    for module in (
-        common_pb2,
-        error_reason_pb2,
-        explain_service_pb2,
-        export_service_pb2,
-        golden_record_service_pb2,
-        lookup_service_pb2,
-        match_service_pb2,
-        model_service_pb2,
-        registry_service_pb2,
-        relink_service_pb2,
-    )
-]
 MESSAGES: list[Descriptor] = [message for file in FILES for message in file.message_types_by_name.values()]
 METHODS = [
     method
@@ -76,6 +51,12 @@ ITEMS_MAX = {
     "BatchGetGoldenRecordsRequest.golden_ids": limits.PAGE_SIZE_MAX,
     "ClerkChoice.shown_golden_ids": limits.MATCH_CANDIDATES_ANSWERED_MAX,
     "ExportCrosswalkRequest.registries": limits.EXPORT_REGISTRIES_MAX,
+    "ChangeServiceWatchRequest.registries": limits.EXPORT_REGISTRIES_MAX,
+    "ChangeServiceWatchRequest.change_types": limits.FEED_CHANGE_TYPES_MAX,
+    "SplitRequest.keys": limits.SPLIT_RECORDS_MAX,
+    "ListReviewsRequest.kinds": limits.REVIEW_KINDS_MAX,
+    "ClaimReviewRequest.kinds": limits.REVIEW_KINDS_MAX,
+    "ClaimReviewRequest.skipped_review_ids": limits.REVIEWS_SKIPPED_MAX,
 }
 """Message.field of every `repeated` that a request can hold, with its bound."""
 
@@ -109,7 +90,7 @@ def breaks_items_max(field: FieldDescriptor, count: int) -> bool:
         for _ in range(count):
             values.add()
     else:
-        values.extend(["x"] * count)
+        values.extend(["x" if field.enum_type is None else 1] * count)
     return any(
         violation.proto.rule_id == "repeated.max_items"
         and violation.proto.field is not None
@@ -139,9 +120,10 @@ def test_no_number_is_unsigned() -> None:
 
 
 def test_every_integer_names_what_it_counts() -> None:
-    # An ordinal and a rank are places, not amounts; page_size is the AIPs' own name.
+    # An ordinal and a rank are places, not amounts; a priority orders, a time has its unit; page_size is the AIPs' own
+    # name.
     amounts = ("_count", "_counts", "_count_min", "_count_max", "_count_before", "_count_after", "_bytes")
-    counted = (*amounts, "ordinal", "rank", "page_size")
+    counted = (*amounts, "ordinal", "rank", "priority", "priority_min", "_s", "_seconds", "page_size")
     names = [field.full_name for message in MESSAGES for field in message.fields if field.type in INTEGERS]
     assert [name for name in names if not name.endswith(counted)] == []
 
