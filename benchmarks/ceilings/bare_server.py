@@ -20,7 +20,7 @@ from google.protobuf import descriptor_pool, message_factory
 
 from mdm.limits import UNARY_WORKERS
 from mdm.processes import die_with
-from mdm.server.reader_process import _CHANNEL_OPTIONS
+from mdm.server.reader_process import CHANNEL_OPTIONS
 from mdm.server.unary import UnaryCalls
 
 OWN, PLAIN = "own", "plain"
@@ -35,7 +35,7 @@ def main(address: str, stack: str, answers: str) -> None:
         answers: Full method name → its answer in base 64.
     """
     die_with(os.getppid())
-    server = grpc.server(ThreadPoolExecutor(UNARY_WORKERS), options=_CHANNEL_OPTIONS)
+    server = grpc.server(ThreadPoolExecutor(UNARY_WORKERS), options=CHANNEL_OPTIONS)
     calls = UnaryCalls(server)
     services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
     for name, answer in json.loads(answers).items():

@@ -77,7 +77,7 @@ _OPEN_WAIT_S = 60.0
 _RECEIVE_BYTES_MAX = 4 * REQUEST_BATCH_BYTES_MAX
 _UNBOUNDED = 2**31 - 1
 
-_CHANNEL_OPTIONS = (
+CHANNEL_OPTIONS = (
     ("grpc.so_reuseport", 1),
     ("grpc.max_receive_message_length", _RECEIVE_BYTES_MAX),
     ("grpc.max_send_message_length", -1),
@@ -114,7 +114,7 @@ class _ReaderServer:
         watches = CountingPool("watch", WATCH_WORKERS, WATCH_WORKERS)
         administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
         self._gate = Gate(streams, watches, administration)
-        self._server = grpc.server(streams, interceptors=[self._gate], options=_CHANNEL_OPTIONS)
+        self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
         self._add_services()

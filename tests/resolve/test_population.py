@@ -32,3 +32,25 @@ def test_a_relinkage_tells_the_population_that_the_epoch_is_measured_against(off
     office.relink()
     present = office.writer._engines[EntityKind.CITIZEN]
     assert office.writer._population._live[EntityKind.CITIZEN] == present.epoch.population == len(NAMES)
+
+
+def test_a_start_takes_ids_of_the_gone_for_the_living_only_until_it_matters(office: Office) -> None:
+    records = [
+        citizen(f"P{place}", name, f"19{60 + place}-02-03", phone="", address="") for place, name in enumerate(NAMES)
+    ]
+    for record in records[:4]:
+        office.put(record)
+    for record in records[1:4]:
+        office.drop(record.key)
+    office.close()
+    office.reopen()
+    present = office.writer._engines[EntityKind.CITIZEN]
+    office.writer._engines[EntityKind.CITIZEN] = engine(
+        EntityKind.CITIZEN, present.model, present.epoch.with_population(2)
+    )
+    assert office.writer._population._live[EntityKind.CITIZEN] == 4, "three of them retired"
+    for record in records[4:]:
+        office.put(record)
+    office.put(records[1])
+    assert office.writer._engines[EntityKind.CITIZEN].epoch.population == 2, "four live at most, six were issued"
+    assert office.writer._population._live[EntityKind.CITIZEN] == 4

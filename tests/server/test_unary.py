@@ -18,7 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mdm.limits import DEADLINE_BATCH_S_MAX, QUEUE_CALLS_MAX, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
-from mdm.server.reader_process import _CHANNEL_OPTIONS
+from mdm.server.reader_process import CHANNEL_OPTIONS
 from mdm.server.unary import SHORT_CALLS, UnaryCalls
 from mdm.store.token import JournalToken, parse_token
 from mdm.v1 import common_pb2 as common
@@ -226,7 +226,7 @@ def test_a_handler_that_panics_ends_its_call_alone() -> None:
 
 
 def test_a_call_may_wait_in_grpc_as_long_as_its_deadline_may_be() -> None:
-    assert dict(_CHANNEL_OPTIONS)["grpc.server_max_unrequested_time_in_server"] > DEADLINE_BATCH_S_MAX
+    assert dict(CHANNEL_OPTIONS)["grpc.server_max_unrequested_time_in_server"] > DEADLINE_BATCH_S_MAX
 
 
 def test_short_calls_are_calls_that_there_are() -> None:
