@@ -8,7 +8,8 @@ state remembered for one call), `matcher` (record → scored candidates → deci
 words), `fixed_values`, `stewardship` (a steward's act → facts), `etags` and `desk` (acts and the review queue in the
 writer), `checkpoints` (copies of the index), `writer` (commands → journal and index), `relation_ends` (who is meant),
 `relations` and `households`, `previews`, `crosswalk`, `feed`, `reading` (one state and all it takes to explain it),
-`past` (golden IDs as of then) and `reader`, `steward_reader` (reviews and judgements to look at), `models` (which one
+`past` (golden IDs as of then), `opened` (an index generation) and `reader`,
+`steward_reader` (reviews and judgements to look at), `models` (which one
 is in force since when; another one) with `model_comparison`, `survivorship` (values of golden records, and what other
 rules change), `describing` (match state by several processes) and `projection` (journal → index), and for re-linkage
 `relink_runs` (its files), `relink_room` (what it needs of memory and disk), `relink_snapshot` (the records of a kind as

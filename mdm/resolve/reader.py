@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from mdm.config import Configuration
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
@@ -21,7 +19,6 @@ from mdm.errors import (
     InvalidInputError,
     NotFreshEnoughError,
     UnknownRecordError,
-    WriterUnavailableError,
 )
 from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
 from mdm.linkage.codec import decode_features
@@ -29,13 +26,15 @@ from mdm.linkage.identification import WantedIdentifier
 from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
-from mdm.resolve.engines import Engine, active_engines, engine
+from mdm.resolve.engines import Engine, engine
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_named
 from mdm.resolve.feed import FeedFilter, FeedPage, read_page
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, proposal_of, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
+from mdm.resolve.opened import open_current, settings_of
+from mdm.resolve.opened import opened as compiled
 from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, seq_of_token
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.previews import preview_write
@@ -49,7 +48,6 @@ from mdm.resolve.survivorship import (
     compare_rules,
     last_activation,
     members_of,
-    rules_in_force,
     values_of,
 )
 from mdm.resolve.views import (
@@ -65,23 +63,9 @@ from mdm.resolve.views import (
 from mdm.store.data_directory import DataDirectory
 from mdm.store.export_ledger import ExportEntry
 from mdm.store.index import Index
-from mdm.store.journal import Journal, JournalReader
+from mdm.store.journal import JournalReader
 from mdm.store.layout import CrosswalkColumn
 from mdm.store.token import parse_token
-from mdm.store.view import IndexView
-
-
-class _Opened(msgspec.Struct, frozen=True):
-    """One index generation with what was compiled from its settings."""
-
-    generation: str
-    index: Index
-    settings: tuple[str | None, ...]
-    engines: dict[EntityKind, Engine]
-    configuration: Configuration
-    rules: RulesInForce
-    journal: JournalReader
-    """For its identity, which tokens carry, and for what a steward pinned; never on the way of a lookup."""
 
 
 class Reader:
@@ -94,7 +78,9 @@ class Reader:
         """Open the current generation; see `open`."""
         self._directory = directory
         self._lock = threading.Lock()
-        self._opened = self._open_current()
+        # Each LMDB call lets the interpreter lock go: eight searches at a time cost 2.3 times what they do in turns.
+        self._search = threading.Lock()
+        self._opened = open_current(self._directory)
         self._token: tuple[JournalReader | None, int, str] = (None, -1, "")
 
     @classmethod
@@ -116,15 +102,15 @@ class Reader:
         opened = self._opened
         opened.index.release_dead_readers()
         with opened.index.read() as view:
-            settings = _settings(view)
+            settings = settings_of(view)
         current = self._directory.generations.current()
         with self._lock:
             if current is not None and current.name != opened.generation:
                 # Calls in flight keep the old environment; it closes with the last of them.
-                self._opened = self._open_current()
+                self._opened = open_current(self._directory)
             elif settings != opened.settings:
                 # LMDB allows one environment for a file in a process: the same one, with new engines.
-                self._opened = _opened(opened.generation, opened.index, opened.journal)
+                self._opened = compiled(opened.generation, opened.index, opened.journal)
 
     @property
     def configuration(self) -> Configuration:
@@ -209,8 +195,8 @@ class Reader:
         """Do all of a write's work that needs no decision. Cost: about 0.15 ms and 10 us a candidate."""
         opened = self._opened
         engine = opened.engines[record.key.kind]
-        description = describe(record)
-        with opened.index.read() as view:
+        with self._search, opened.index.read() as view:
+            description = describe(record)
             own = view.number_of(record.key)
             found = candidates_of(view, description.kind, description.keys, own)
             scored = score(Recall(view, description.kind), engine, description.features, found.numbers)
@@ -233,8 +219,10 @@ class Reader:
             seen = {kind: Recall(view, kind) for kind in opened.engines}
             for record in records:
                 kind = record.key.kind
-                own = None if are_queries else view.number_of(record.key)
-                yield preview_write(view, opened.engines[kind], record, limit, own, seen[kind])
+                with self._search:
+                    own = None if are_queries else view.number_of(record.key)
+                    preview = preview_write(view, opened.engines[kind], record, limit, own, seen[kind])
+                yield preview
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:
@@ -470,31 +458,3 @@ class Reader:
     def relinks_path(self) -> Path:
         """Where the runs of re-linkage keep their state files."""
         return self._directory.relinks
-
-    def _open_current(self) -> _Opened:
-        path = self._directory.generations.current()
-        if path is None:
-            raise WriterUnavailableError("the writer has not made an index yet")
-        index = Index.open(path, readonly=True)
-        try:
-            return _opened(path.name, index, Journal.open_read_only(self._directory.journal))
-        except BaseException:
-            index.close()
-            raise
-
-
-def _opened(generation: str, index: Index, journal: JournalReader) -> _Opened:
-    with index.read() as view:
-        settings = _settings(view)
-        configuration = journal.artefact(settings[0] or "")
-        if configuration is None:
-            raise WriterUnavailableError("the writer has not journalled a configuration yet")
-        engines = active_engines(view, journal.artefact)
-        registries = Configuration.decode(configuration)
-        rules = rules_in_force(view, journal, registries)
-    return _Opened(generation, index, settings, engines, registries, rules, journal)
-
-
-def _settings(view: IndexView) -> tuple[str | None, ...]:
-    names = ("configuration", "survivorship", *(f"{what}:{kind}" for what in ("model", "epoch") for kind in EntityKind))
-    return tuple(view.setting(name) for name in names)
