@@ -405,3 +405,6 @@ REVIEWS_SKIPPED_MAX = 100
 
 SPLIT_RECORDS_MAX = 1_000
 """Records that one split may name: each becomes a judgement, 10 us of the writer's time."""
+
+CERTIFICATE_WARNING_DAYS = 14
+"""Long enough to have a certificate renewed by people; automatic renewal is over well before."""

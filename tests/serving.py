@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grpc
 
-from mdm.server.options import ServeOptions
+from mdm.server.options import ServeOptions, TlsFiles
 
 START_S_MAX = 60.0
 STOP_S_MAX = 60.0
@@ -71,13 +71,14 @@ def running_server(
     listen: str = "127.0.0.1:0",
     grace_s: float = 2.0,
     start_s_max: float = START_S_MAX,
+    tls: TlsFiles | None = None,
 ) -> Iterator[RunningServer]:
     """Start a service on `data` and yield it once it serves; it is ended at the end of the block."""
     ready_file = data.with_name(f"{data.name}.ready.json")
     log_path = data.with_name(f"{data.name}.log")
     ready_file.unlink(missing_ok=True)
     options = ServeOptions(
-        data=data, listen=listen, workers=workers, metrics=metrics, ready_file=ready_file, grace_s=grace_s
+        data=data, listen=listen, workers=workers, metrics=metrics, ready_file=ready_file, grace_s=grace_s, tls=tls
     )
     process = start_server(options, log_path)
     try:

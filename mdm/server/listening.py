@@ -32,19 +32,14 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def require_loopback(host: str, option: str, *, is_insecure: bool) -> None:
-    """Refuse a listener that other machines reach, unless the operator said so.
+def require_loopback(host: str, option: str, unless: str) -> None:
+    """Refuse an address that other machines reach; `unless` says what would have allowed it.
 
     Raises:
-        InvalidInputError: Beyond loopback without `--insecure`.
+        InvalidInputError: Beyond loopback.
     """
-    if is_insecure or ipaddress.ip_address(_resolve(host, option)[1]).is_loopback:
-        return
-    raise InvalidInputError(
-        option,
-        "would let other machines reach a service that encrypts nothing and knows no callers; "
-        "listen on 127.0.0.1, or pass --insecure if the network protects it",
-    )
+    if not ipaddress.ip_address(_resolve(host, option)[1]).is_loopback:
+        raise InvalidInputError(option, f"would be reached from other machines, unencrypted: {unless}")
 
 
 def reserve_port(host: str, port: int, option: str = "--listen") -> socket.socket:

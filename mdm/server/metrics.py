@@ -31,6 +31,12 @@ group_seconds = prometheus.Histogram("mdm_group_seconds", "Time of one group com
 writer_queue = prometheus.Gauge(
     "mdm_writer_queue_commands", "Commands waiting in the writer.", multiprocess_mode="livesum"
 )
+certificate_expires = prometheus.Gauge(
+    "mdm_certificate_expires_timestamp_seconds",
+    "When the certificate of a listener ceases to be valid; absent without TLS.",
+    ["listener"],
+    multiprocess_mode="livemin",
+)
 applied_seq = prometheus.Gauge("mdm_applied_seq", "Journal position that is applied.", multiprocess_mode="livemax")
 
 

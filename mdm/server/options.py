@@ -11,6 +11,17 @@ WORKERS_DEFAULT_MAX = 4
 """Beyond four readers the one writer is the bound on most machines."""
 
 
+class TlsFiles(msgspec.Struct, frozen=True):
+    """PEM files of an encrypted listener."""
+
+    certificate: Path
+    """The service's certificate, then those that lead to its authority."""
+    key: Path
+    """Private key of the first certificate."""
+    client_ca: Path | None = None
+    """Authorities of the callers' certificates; with it, a caller without one is refused."""
+
+
 class ServeOptions(msgspec.Struct, frozen=True):
     """How to serve a data directory.
 
@@ -25,7 +36,11 @@ class ServeOptions(msgspec.Struct, frozen=True):
     is_reflecting: bool = True
     """Whether callers may ask for the interface (`buf curl` needs it)."""
     is_insecure: bool = False
-    """Allows a listener beyond this machine although nothing is encrypted yet."""
+    """Allows addresses beyond this machine although nothing is encrypted."""
+    is_metrics_exposed: bool = False
+    """Allows the metrics page beyond this machine; it is never encrypted."""
+    tls: TlsFiles | None = None
+    """None encrypts nothing."""
     registries: Path | None = None
     """Registries file; None takes the one that ships."""
     ready_file: Path | None = None
@@ -54,6 +69,7 @@ class ChildOptions(msgspec.Struct, frozen=True):
     """The child writes one byte here once it serves."""
     address: str = ""
     is_reflecting: bool = False
+    tls: TlsFiles | None = None
     registries: Path | None = None
     grace_s: float = 10.0
 

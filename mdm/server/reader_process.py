@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from mdm.errors import UnavailableError
+from mdm.errors import InvalidInputError, UnavailableError
 from mdm.limits import (
     CONNECTION_AGE_GRACE_S,
     CONNECTION_AGE_S,
@@ -40,12 +40,13 @@ from mdm.server.logs import configure_logs, log_failure, logger
 from mdm.server.lookup_service import LookupService
 from mdm.server.match_service import MatchService
 from mdm.server.model_service import ModelService
-from mdm.server.options import ChildOptions, decode_child_options
+from mdm.server.options import ChildOptions, TlsFiles, decode_child_options
 from mdm.server.pools import CountingPool
 from mdm.server.registry_service import RegistryService
 from mdm.server.relink_service import RelinkService
 from mdm.server.stewardship_service import StewardshipService
 from mdm.server.survivorship_service import SurvivorshipService
+from mdm.server.tls import Certificates
 from mdm.server.unary import UnaryCalls
 from mdm.server.writer_link import WriterLink
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
@@ -109,6 +110,7 @@ class _ReaderServer:
         self._reader = reader
         self._link = link
         self._is_stopping = threading.Event()
+        self._certificates = _certificates(options.tls) if options.tls is not None else None
         self._bell = Bell(reader.applied_seq)
         streams = CountingPool("stream", STREAM_WORKERS, STREAM_WORKERS)
         watches = CountingPool("watch", WATCH_WORKERS, WATCH_WORKERS)
@@ -124,7 +126,10 @@ class _ReaderServer:
 
     def run(self) -> None:
         """Serve until stopped, then drain."""
-        self._server.add_insecure_port(self._options.address)
+        if self._certificates is not None:
+            self._server.add_secure_port(self._options.address, self._certificates.credentials())
+        else:
+            self._server.add_insecure_port(self._options.address)
         self._server.start()
         self._unary_calls.start()
         self._set_health(health_pb2.HealthCheckResponse.SERVING)
@@ -150,6 +155,8 @@ class _ReaderServer:
     def _refresh(self) -> None:
         try:
             metrics.publish()
+            if self._certificates is not None:
+                self._certificates.refresh()
             self._reader.refresh()
             metrics.applied_seq.set(self._reader.applied_seq())
         except Exception as error:  # noqa: BLE001 – the next second tries again; lookups go on from what is open
@@ -208,6 +215,18 @@ def main(text: str) -> None:
     sys.stderr.flush()
     # A handler that outlives the grace must not keep the process.
     os._exit(0)
+
+
+def _certificates(files: TlsFiles) -> Certificates:
+    """Take the files up; a reader that starts again in the midst of a renewal waits for its end."""
+    until_s = time.monotonic() + _OPEN_WAIT_S
+    while True:
+        try:
+            return Certificates(files)
+        except (InvalidInputError, OSError):
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.1)
 
 
 def _patiently(opening: Callable[[], Reader]) -> Reader:

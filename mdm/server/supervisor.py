@@ -15,7 +15,7 @@ import msgspec
 
 from mdm.config import Configuration
 from mdm.errors import InvalidInputError, MdmError
-from mdm.server import disk_space, metrics
+from mdm.server import disk_space, metrics, tls
 from mdm.server.children import EXIT_DISK_FULL, Child
 from mdm.server.frames import RUN_DIRECTORY
 from mdm.server.listening import address_of, join_address, parse_address, require_loopback, reserve_port
@@ -40,8 +40,21 @@ def serve(options: ServeOptions) -> int:
         ConfigurationError: The registries file breaks its schema; nothing was started.
     """
     configure_logs("supervisor")
+    # gRPC would write a line that is no JSON for each handshake that fails, such as a port scanner's.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     host, port = parse_address(options.listen, "--listen")
-    require_loopback(host, "--listen", is_insecure=options.is_insecure)
+    if options.tls is not None:
+        if options.is_insecure:
+            raise InvalidInputError(
+                "--insecure", "contradicts --tls-certificate; the metrics page has --expose-metrics"
+            )
+        tls.check(options.tls)
+    elif not options.is_insecure:
+        require_loopback(
+            host,
+            "--listen",
+            "listen on 127.0.0.1, pass --tls-certificate and --tls-key, or --insecure if the network protects it",
+        )
     Configuration.load(options.registries)
     disk_space.require(options.data)
     with contextlib.closing(reserve_port(host, port)) as holder:
@@ -73,6 +86,7 @@ class _Supervisor:
             ready_fd=-1,
             address=self._address,
             is_reflecting=options.is_reflecting,
+            tls=options.tls,
             registries=options.registries.resolve() if options.registries else None,
             grace_s=options.grace_s,
         )
@@ -142,7 +156,8 @@ class _Supervisor:
         if self._options.metrics == "off":
             return
         host, port = parse_address(self._options.metrics, "--metrics")
-        require_loopback(host, "--metrics", is_insecure=self._options.is_insecure)
+        if not self._options.is_insecure and not self._options.is_metrics_exposed:
+            require_loopback(host, "--metrics", "serve it on 127.0.0.1, or pass --expose-metrics")
         try:
             server, self._restarts = metrics.serve_metrics(host, port, self._metrics_directory)
         except OSError as error:

@@ -51,15 +51,15 @@ def test_a_reserved_port_is_shared_with_those_who_ask_for_it_and_nobody_else() -
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_needs_no_consent(host: str) -> None:
-    require_loopback(host, "--listen", is_insecure=False)
+    require_loopback(host, "--listen", "pass --insecure")
 
 
-def test_other_machines_are_let_in_only_on_purpose() -> None:
-    with pytest.raises(InvalidInputError, match="--insecure"):
-        require_loopback("0.0.0.0", "--listen", is_insecure=False)  # noqa: S104 – refused
-    require_loopback("0.0.0.0", "--listen", is_insecure=True)  # noqa: S104 – the operator said so
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104 – refused
+def test_other_machines_are_kept_out(host: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"--listen: would be reached from other .*: pass --insecure"):
+        require_loopback(host, "--listen", "pass --insecure")
 
 
 def test_a_host_that_nobody_knows_is_named_as_such() -> None:
     with pytest.raises(InvalidInputError, match="cannot resolve"):
-        require_loopback("no-such-host.invalid", "--listen", is_insecure=False)
+        require_loopback("no-such-host.invalid", "--listen", "pass --insecure")

@@ -6,13 +6,14 @@
         print(client.lookup("hospital", EntityKind.CITIZEN, "BV006.26.106204").golden_id)
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
-`client` (blocking), `aio` (asyncio), `gathering` (lookups that travel together), `ingest` (loads that resume),
-`digests` (for loads that send what changed), `changes` (the change feed) and `crosswalk` (a copy that follows it),
+`client` (blocking), `aio` (asyncio), `tls` (encrypted connections), `gathering` (lookups that travel together),
+`ingest` (loads that resume), `digests` (for loads that send what changed), `changes` (the change feed) and `crosswalk`
+(a copy that follows it),
 `relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results` (judgements and
 reviews), `survivorship` and `survivorship_results` (which values are shown), `erasures` and `erasure_results`,
 `explanations` and `explanation_results` (why and how); behind them `calls`, `wire_relations`, `wire_relink`,
 `wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_erasure` and `wire_explanations` (each call as a value),
-`streams`, `channel` (deadlines, retries), `wire` (plain values to messages).
+`streams`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain values to messages).
 """
 
 from mdm_client.aio import AsyncClient
@@ -35,6 +36,7 @@ from mdm_client.errors import (
     ResourceExhaustedError,
     ServiceError,
     SeveralHoldersError,
+    TlsFileError,
     UnavailableError,
 )
 from mdm_client.explanation_results import HistoryGround, ObstacleKind, PairJudgement
@@ -68,6 +70,7 @@ from mdm_client.results import (
 )
 from mdm_client.stewardship_results import ReviewAnswer, ReviewFilter, ReviewKind, ReviewState, Verdict
 from mdm_client.streams import KeyBatch
+from mdm_client.tls import Tls
 
 __all__ = [
     "Address",
@@ -124,6 +127,8 @@ __all__ = [
     "SourceRecord",
     "SurvivorshipCriterion",
     "Timeouts",
+    "Tls",
+    "TlsFileError",
     "UnavailableError",
     "Upsert",
     "Verdict",

@@ -13,8 +13,9 @@ from mdm.v1 import common_pb2
 from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import AsyncChanges
-from mdm_client.channel import DEFAULT_TARGET, Timeouts, open_async_channel
+from mdm_client.channel import DEFAULT_TARGET, Security, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
+from mdm_client.diagnosis import reason_unreachable
 from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.explanations import AsyncExplanations, AsyncHistories
@@ -43,7 +44,7 @@ class AsyncClient:
         self,
         target: str = DEFAULT_TARGET,
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: Security = None,
         timeouts: Timeouts | None = None,
         actor: str = "",
         purpose: str = "",
@@ -53,14 +54,15 @@ class AsyncClient:
 
         Args:
             target: `HOST:PORT`.
-            credentials: For TLS; without them nothing is encrypted.
+            tls: Files of an encrypted connection, or gRPC's own credentials; without it nothing is encrypted.
             timeouts: Default deadlines.
             actor: The person or system that writes, by an official name that is no personal data.
             purpose: Purpose or legal basis of the access.
             is_gathering: Whether lookups of several callers at a time travel together; one that is alone never waits.
         """
         self.target = target
-        self._channel = open_async_channel(target, credentials)
+        self._tls = tls
+        self._channel = open_async_channel(target, self._tls)
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}
@@ -78,12 +80,13 @@ class AsyncClient:
         """Return once the service can be reached.
 
         Raises:
-            UnavailableError: It could not be, in time.
+            UnavailableError: It could not be, in time; says why, also that one side speaks TLS and the other does not.
         """
         try:
             await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
         except TimeoutError:
-            raise unreachable(self.target) from None
+            why = await asyncio.to_thread(reason_unreachable, self.target, self._tls)
+            raise unreachable(why) from None
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from mdm_client.tls import Tls
+
 DEFAULT_TARGET = "127.0.0.1:50051"
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -30,6 +32,10 @@ _STREAMS = (
     ("RelinkService", "Watch"),
     ("ChangeService", "Watch"),
 )
+
+
+Security = Tls | grpc.ChannelCredentials | None
+"""How a channel is encrypted; None encrypts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +67,9 @@ def service_config() -> str:
     return json.dumps({"methodConfig": [retried, streams]})
 
 
-def channel_options() -> list[tuple[str, str | int]]:
+def channel_options(tls: Security = None) -> list[tuple[str, str | int]]:
     """Return the options of every channel."""
-    return [
+    options: list[tuple[str, str | int]] = [
         ("grpc.service_config", service_config()),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
@@ -71,17 +77,24 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
     ]
+    if isinstance(tls, Tls) and tls.server_name:
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
+    return options
 
 
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    """Return a blocking channel; without credentials nothing is encrypted."""
-    if credentials is None:
+def open_channel(target: str, tls: Security) -> grpc.Channel:
+    """Return a blocking channel; raises TlsFileError."""
+    if tls is None:
         return grpc.insecure_channel(target, channel_options())
-    return grpc.secure_channel(target, credentials, channel_options())
+    return grpc.secure_channel(target, _credentials(tls), channel_options(tls))
 
 
-def open_async_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """Return an asyncio channel; without credentials nothing is encrypted."""
-    if credentials is None:
+def open_async_channel(target: str, tls: Security) -> grpc.aio.Channel:
+    """Return an asyncio channel; raises TlsFileError."""
+    if tls is None:
         return grpc.aio.insecure_channel(target, channel_options())
-    return grpc.aio.secure_channel(target, credentials, channel_options())
+    return grpc.aio.secure_channel(target, _credentials(tls), channel_options(tls))
+
+
+def _credentials(tls: Tls | grpc.ChannelCredentials) -> grpc.ChannelCredentials:
+    return tls.credentials() if isinstance(tls, Tls) else tls

@@ -13,6 +13,7 @@
     ├── NoHolderError                 `.one()` found none
     ├── IncompleteExportError         an export broke off
     ├── CrosswalkCopyError            a copy of the crosswalk is another one, unusable, or somebody else moved it on
+    ├── TlsFileError                  a certificate or key file cannot be used
     └── IngestError                   a load cannot be resumed
 
 No message holds a person's data.
@@ -20,6 +21,7 @@ No message holds a person's data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -30,6 +32,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "mdm.hochiminhcity.gov.vn"
 _DETAILS_KEY = "grpc-status-details-bin"
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,10 @@ class CrosswalkCopyError(MdmError):
     """A file is a copy of other registries or another kind, or none, or another process moved it on meanwhile."""
 
 
+class TlsFileError(MdmError):
+    """A file of certificates or a key cannot be read, or its counterpart is missing."""
+
+
 class IngestError(MdmError):
     """A load cannot be resumed: the service does not know what it acknowledged before."""
 
@@ -168,7 +175,7 @@ def service_error(error: grpc.RpcError) -> ServiceError:
             retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     return _CLASSES.get(code, ServiceError)(
         code,
-        status.message or error.details() or "",
+        status.message or _in_words(error.details() or ""),
         reason=reason,
         metadata=metadata,
         field_violations=violations,
@@ -176,9 +183,20 @@ def service_error(error: grpc.RpcError) -> ServiceError:
     )
 
 
-def unreachable(target: str) -> UnavailableError:
+def _in_words(details: str) -> str:
+    """Return gRPC's own text, or what it means where that is hard to see."""
+    if untrusted := _UNTRUSTED.search(details):
+        return f"the certificate of the service is not trusted: {untrusted[1]}"
+    if "WRONG_VERSION_NUMBER" in details:
+        return "the service does not speak TLS"
+    if details.startswith("failed to connect") and "Socket closed" in details:
+        return f"{details}; perhaps the service speaks TLS, or asks for another client certificate"
+    return details
+
+
+def unreachable(why: str) -> UnavailableError:
     """Return the error of a service that cannot be reached."""
-    return UnavailableError(grpc.StatusCode.UNAVAILABLE, f"no service answers at {target}")
+    return UnavailableError(grpc.StatusCode.UNAVAILABLE, why)
 
 
 def _status(error: grpc.RpcError) -> status_pb2.Status:
