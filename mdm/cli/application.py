@@ -9,12 +9,15 @@ import sys
 from importlib.util import find_spec
 
 import typer
+from typer.main import get_command
 
 from mdm.cli import (
     audit,
+    configuration,
     erase,
     explain,
     export,
+    health,
     history,
     load,
     maintenance,
@@ -30,7 +33,9 @@ from mdm.cli import (
     train,
     watch,
 )
+from mdm.cli.connection import reach_services
 from mdm.cli.output import ExitCode
+from mdm.cli.settings import PREFIX
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
 _HELP = """Four registries in, golden IDs out.
@@ -55,7 +60,9 @@ def application() -> typer.Typer:
     app = typer.Typer(
         help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
     )
-    app.command("serve")(serve.serve)
+    app.command("serve", context_settings={"auto_envvar_prefix": PREFIX})(serve.serve)
+    app.add_typer(configuration.app, name="config")
+    app.command("health")(health.health)
     app.command("load")(load.load)
     app.add_typer(relink.app, name="relink")
     app.add_typer(export.app, name="export")
@@ -95,7 +102,9 @@ def application() -> typer.Typer:
 def run() -> None:
     """Run the command line and exit with its code."""
     try:
-        application()()
+        command = get_command(application())
+        reach_services(command)
+        command()
     except (ConfigurationError, UnknownRegistryError) as error:
         _end(f"{error}", ExitCode.USAGE)
     except MdmError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import typer
+
+from mdm.cli.connection import chosen
 
 if TYPE_CHECKING:
     from mdm_client import Client
@@ -125,16 +128,32 @@ def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
 
 
 @contextmanager
-def connected(server: str, actor: str = "mdm-cli") -> Iterator[Client]:
-    """Yield a client of a service that answers; otherwise end the command saying how to start one."""
+def connected(server: str, actor: str = "mdm-cli", timeout_s: float = CONNECT_S_MAX) -> Iterator[Client]:
+    """Yield a client of a service that answers within `timeout_s`; otherwise end the command and say what to do.
+
+    Encrypted, and in whose name, as the options of `connection` say; `actor` stands where they name nobody.
+    """
+    # gRPC's own lines about a handshake that fails say less than the error.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from mdm_client import Client, UnavailableError
 
-    with Client(server, actor=actor) as client:
+    said = chosen()
+    with Client(server, tls=said.tls, actor=said.actor or actor, purpose=said.purpose) as client:
         try:
-            client.wait_until_ready(CONNECT_S_MAX)
-        except UnavailableError:
-            fail(f"no service answers at {server}; start one with: mdm serve --data DIR --listen {server}")
+            client.wait_until_ready(timeout_s)
+        except UnavailableError as error:
+            fail(f"{error.message}{_advice(error.message, server)}")
         yield client
+
+
+def _advice(message: str, server: str) -> str:
+    if message == f"no service answers at {server}":
+        return f"; start one with: mdm serve --data DIR --listen {server}"
+    if "speaks TLS: " in message:
+        return " with --tls-ca or MDM_TLS_CA"
+    if "asks for a client certificate" in message:
+        return ": --tls-certificate and --tls-key"
+    return ""
 
 
 def _readable(value: Any) -> str:

@@ -11,7 +11,7 @@ Read in this order: `records` (what goes in), `results`, `relink_results` and `r
 (a copy that follows it),
 `relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results` (judgements and
 reviews), `survivorship` and `survivorship_results` (which values are shown), `erasures` and `erasure_results`,
-`explanations` and `explanation_results` (why and how); behind them `calls`, `wire_relations`, `wire_relink`,
+`explanations` and `explanation_results` (why and how), `health`; behind them `calls`, `wire_relations`, `wire_relink`,
 `wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_erasure` and `wire_explanations` (each call as a value),
 `streams`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain values to messages).
 """
@@ -40,6 +40,7 @@ from mdm_client.errors import (
     UnavailableError,
 )
 from mdm_client.explanation_results import HistoryGround, ObstacleKind, PairJudgement
+from mdm_client.health import ServingStatus
 from mdm_client.ingest import Delete, Ingest, Load, Upsert
 from mdm_client.model_results import PairBand
 from mdm_client.records import (
@@ -122,6 +123,7 @@ __all__ = [
     "ReviewKind",
     "ReviewState",
     "ServiceError",
+    "ServingStatus",
     "SeveralHoldersError",
     "SourceKey",
     "SourceRecord",

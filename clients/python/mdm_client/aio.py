@@ -20,6 +20,7 @@ from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.explanations import AsyncExplanations, AsyncHistories
 from mdm_client.gathering import AsyncGatherings, IdentifierQuestion, KeyQuestion
+from mdm_client.health import AsyncHealth
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -75,6 +76,7 @@ class AsyncClient:
         self.changes = AsyncChanges(self)
         self.explain = AsyncExplanations(self)
         self.history = AsyncHistories(self)
+        self.health = AsyncHealth(self._channel)
 
     async def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.

@@ -32,6 +32,7 @@ from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
 from mdm_client.explanations import Explanations, Histories
 from mdm_client.gathering import Gatherings, IdentifierQuestion, KeyQuestion
+from mdm_client.health import Health
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -102,6 +103,7 @@ class Client:
         self.changes = Changes(self)
         self.explain = Explanations(self)
         self.history = Histories(self)
+        self.health = Health(self._channel)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.

@@ -1,0 +1,129 @@
+"""How every command reaches the service: the same options and environment variables for all, declared once.
+
+A command that speaks to a service declares `--server`; `reach_services` gives it the other options.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from mdm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mdm_client import Tls
+
+SERVER_VARIABLE = "MDM_SERVER"
+
+_said: ContextVar[dict[str, Any] | None] = ContextVar("connection", default=None)
+
+
+class Connection(NamedTuple):
+    """How a command connects and in whose name; empty texts where nothing was said."""
+
+    tls: Tls | None
+    actor: str
+    purpose: str
+
+
+def _remember(_context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+    _said.set((_said.get() or {}) | {str(option.name): value})
+    return value
+
+
+def _declare(
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MDM_TLS_CA",
+            callback=_remember,
+            expose_value=False,
+            help="Authorities whose services are trusted: TLS.",
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MDM_TLS_CERTIFICATE",
+            callback=_remember,
+            expose_value=False,
+            help="Certificate to show the service.",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(envvar="MDM_TLS_KEY", callback=_remember, expose_value=False, help="Key of that certificate."),
+    ] = None,
+    tls_server_name: Annotated[
+        str,
+        typer.Option(
+            envvar="MDM_TLS_SERVER_NAME",
+            callback=_remember,
+            expose_value=False,
+            show_default=False,
+            help="Name in the service's certificate, if not its host.",
+        ),
+    ] = "",
+    actor: Annotated[
+        str,
+        typer.Option(
+            envvar="MDM_ACTOR",
+            callback=_remember,
+            expose_value=False,
+            show_default=False,
+            help="Official name of who acts; recorded as asserted.",
+        ),
+    ] = "",
+    purpose: Annotated[
+        str,
+        typer.Option(
+            envvar="MDM_PURPOSE",
+            callback=_remember,
+            expose_value=False,
+            show_default=False,
+            help="What it is done for; recorded as asserted.",
+        ),
+    ] = "",
+) -> None:
+    """Stands for any command that reaches a service: only its options matter."""
+
+
+def options() -> list[Any]:
+    """Return the options that every command has which speaks to a service, `--server` aside."""
+    declaring = typer.Typer(add_completion=False)
+    declaring.command()(_declare)
+    return list(get_command(declaring).params)
+
+
+def reach_services(command: Any) -> None:
+    """Give the options to every command of a group that has `--server`; one of the same name is left as it is."""
+    if isinstance(command, TyperGroup):
+        for inner in command.commands.values():
+            reach_services(inner)
+        return
+    params = {param.name: param for param in command.params}
+    if isinstance(command, TyperCommand) and (server := params.get("server")) is not None:
+        server.envvar, server.show_envvar = SERVER_VARIABLE, True
+        command.params.extend(option for option in options() if option.name not in params)
+
+
+def chosen() -> Connection:
+    """Return what the command line or the environment says of the connection.
+
+    Raises:
+        ConfigurationError: A certificate without its key, or a key without its certificate.
+    """
+    from mdm_client import Tls
+
+    said = _said.get() or {}
+    ca, certificate, key = said.get("tls_ca"), said.get("tls_certificate"), said.get("tls_key")
+    if (certificate is None) != (key is None):
+        raise ConfigurationError("--tls-key", "goes with --tls-certificate: name both or neither")
+    is_encrypted = ca is not None or certificate is not None
+    tls = Tls(ca, certificate, key, said.get("tls_server_name", "")) if is_encrypted else None
+    return Connection(tls, said.get("actor", ""), said.get("purpose", ""))
