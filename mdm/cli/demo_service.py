@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ STOP_S_MAX = 60.0
 """A clean end waits for calls under way and writes the clean mark."""
 
 _POLL_S = 0.02
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FINE = frozenset({ExitCode.DONE, ExitCode.DONE_WITH_REJECTS})
 
 
@@ -37,20 +39,46 @@ def run_command(*arguments: str | Path) -> dict[str, Any]:
     ends with what it said last.
     """
     is_terminal = sys.stderr.isatty()
-    result = subprocess.run(  # noqa: S603 – our own commands, arguments of our own making
-        [sys.executable, "-m", "mdm", *map(str, arguments), "--json"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=None if is_terminal else subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if result.returncode not in _FINE:
-        said = (result.stderr or "").strip().splitlines()
-        why = said[-1].removeprefix("mdm: ") if said else f"it ended with exit code {result.returncode}"
+    process: subprocess.Popen[str] | None = None
+    try:
+        with held_signals():
+            process = subprocess.Popen(  # noqa: S603 – our own commands, arguments of our own making
+                [sys.executable, "-m", "mdm", *map(str, arguments), "--json"],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=None if is_terminal else subprocess.PIPE,
+                text=True,
+            )
+        result, errors = process.communicate()
+    except BaseException:
+        if process is not None:
+            process.kill()
+            process.wait()
+        raise
+    if process.returncode not in _FINE:
+        said = (errors or "").strip().splitlines()
+        why = said[-1].removeprefix("mdm: ") if said else f"it ended with exit code {process.returncode}"
         fail(f"{command_line(arguments)}: {why}")
-    summary: dict[str, Any] = json.loads(result.stdout)
+    summary: dict[str, Any] = json.loads(result)
     return summary
+
+
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """Let signals that end the demo wait for the end of the block: there it knows of the process that it started.
+
+    An interrupt between the start and the note of it would leave the process behind.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for each in came:
+        signal.raise_signal(each)
 
 
 class DemoService:
@@ -76,9 +104,10 @@ class DemoService:
         started_s = time.monotonic()
         ready = self.data.with_name(f"{self.data.name}.ready.json")
         ready.unlink(missing_ok=True)
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, held_signals():
             self._process = subprocess.Popen(  # noqa: S603 – our own command
                 [sys.executable, "-m", "mdm", *self.arguments(), "--ready-file", str(ready)],
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -122,6 +151,11 @@ class DemoService:
             return False
         self._process = None
         return status == 0
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without settings for another service than the demo's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MDM_")}
 
 
 def _last_line(log: Path) -> str:
