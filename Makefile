@@ -35,9 +35,10 @@ format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 bench: $(VENV)/.installed ## Measure; BENCH names suites and options, see docs/benchmarks.md; without it the calls of a small city.
 	$(BIN)/python -m benchmarks $(BENCH)
 
-protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md.
+protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md, the clients' service config.
 	BUF=$(BIN)/buf PYTHON=$(PYTHON) scripts/protos.sh
 	$(BIN)/python scripts/errors_document.py
+	$(BIN)/python scripts/service_config.py
 
 lock: ## Resolve requirements.lock anew from pyproject.toml.
 	scripts/lock.sh .venv-lock

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import functools
 from dataclasses import dataclass
+from importlib.resources import files
 
 import grpc
 
@@ -22,17 +23,6 @@ KEEPALIVE_TIMEOUT_MS = 10_000
 RECONNECT_MS_MAX = 2_000
 """A service that restarts is found again within two seconds; gRPC's default backs off to two minutes."""
 
-_SERVICES_RETRIED = (
-    *("RegistryService", "LookupService", "MatchService", "GoldenRecordService", "RelinkService", "ModelService"),
-    "StewardshipService",
-)
-_STREAMS = (
-    ("RegistryService", "IngestRecords"),
-    ("LookupService", "StreamLookup"),
-    ("RelinkService", "Watch"),
-    ("ChangeService", "Watch"),
-)
-
 
 Security = Tls | grpc.ChannelCredentials | None
 """How a channel is encrypted; None encrypts nothing."""
@@ -46,25 +36,16 @@ class Timeouts:
     batch_s: float = 60.0
 
 
+@functools.cache
 def service_config() -> str:
-    """Return gRPC's service config: a unary call is tried up to five times while the service is away or sheds load.
+    """Return gRPC's service config, the JSON text that clients in every language share.
 
-    The service says when to come back; a request that is too large is refused five times, which costs a second. Reads
-    have no side effects, and each write carries a request_id under which a repetition gets the first answer.
-    Streams are resumed by the client itself.
+    A unary call is tried up to five times while the service is away or sheds load; the service says when to come back,
+    and a request that is too large is refused five times, which costs a second. Reads have no side effects, and each
+    write carries a request_id under which a repetition gets the first answer. Streams are resumed by the client itself.
+    A connection is used while its server answers lookups, by its health.
     """
-    retried = {
-        "name": [{"service": f"mdm.v1.{name}"} for name in _SERVICES_RETRIED],
-        "retryPolicy": {
-            "maxAttempts": 5,
-            "initialBackoff": "0.1s",
-            "maxBackoff": "2s",
-            "backoffMultiplier": 2.5,
-            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-        },
-    }
-    streams = {"name": [{"service": f"mdm.v1.{service}", "method": method} for service, method in _STREAMS]}
-    return json.dumps({"methodConfig": [retried, streams]})
+    return files("mdm_client").joinpath("service_config.json").read_text(encoding="utf-8")
 
 
 def channel_options(tls: Security = None) -> list[tuple[str, str | int]]:
