@@ -77,7 +77,7 @@ def test_lookups_go_on_without_an_error_while_readers_are_killed(tmp_path: Path)
     with running_server(tmp_path / "data", workers=2) as served, Client(served.address, is_gathering=False) as client:
         both, kills = listeners(served.address), 0
         is_both = True
-        # One of the two holds the connection, so each is killed once, the older one first; the other one answers meanwhile.
+        # One of the two holds the connection, so each is killed once, the older one first; the other answers meanwhile.
         while kills < 2:
             client.lookup("hospital", EntityKind.CITIZEN, "SC-1")
             time.sleep(0.005)

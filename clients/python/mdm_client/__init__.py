@@ -14,6 +14,7 @@ reviews), `survivorship` and `survivorship_results` (which values are shown), `e
 `explanations` and `explanation_results` (why and how), `health`; behind them `calls`, `wire_relations`, `wire_relink`,
 `wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_erasure` and `wire_explanations` (each call as a value),
 `streams`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain values to messages).
+`testing` is a server for your own tests.
 """
 
 from mdm_client.aio import AsyncClient
