@@ -118,6 +118,7 @@ def _line(entry: HistoryEntry, language: Language) -> str:
         f"run {entry.run_id}" if entry.run_id else "",
         f"by {entry.actor}" if entry.actor else "",
         f"for {entry.purpose}" if entry.purpose else "",
+        f"certificate {entry.authenticated}" if entry.authenticated else "",
         f"model {entry.model_digest[:_DIGEST_CHARACTERS_SHOWN]}" if entry.model_digest else "",
     )
     said = in_words(entry.sentence, language) + reason_in_words(entry)

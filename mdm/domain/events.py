@@ -451,6 +451,8 @@ class Cause(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Digest of the model in force when the decision was made."""
     epoch: str = ""
     """Digest of the statistics epoch in force."""
+    authenticated: str = ""
+    """Subject of the certificate that the caller proved to hold; empty where none is asked for."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -117,9 +117,11 @@ class RelinkControl:
             raise ChurnExceededError(
                 f"the plan would change {churn_share:.3%} of the golden IDs, more than {command.churn_share_max:.3%}"
             )
-        self._begin_commit(state, command.request.cause)
+        # Before the header: whoever resumes the commit after a kill needs to know in whose name.
+        cause = msgspec.structs.replace(command.request.cause, method="CommitRelink")
+        self._begin_commit(self._write(state, cause=cause))
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str, cause: ev.Cause) -> None:
         """Stop a running plan or commit. What was committed stays; each item of it is whole.
 
         Raises:
@@ -133,8 +135,8 @@ class RelinkControl:
             commit, self._commit = self._commit, None
             commit.plan.close()
             # First, because a kill behind the event would leave a run that looks like one committed to its end.
-            self._write(commit.state, phase=Phase.CANCELLED, report=_with_dropped(commit))
-            self._finish_cancelled(run_id, commit.dropped_count)
+            cancelled = self._write(commit.state, phase=Phase.CANCELLED, report=_with_dropped(commit), cause=cause)
+            self._finish_cancelled(cancelled, commit.dropped_count)
         elif state.phase.is_final and state.phase is not Phase.PLANNED:
             return
         if read_state(self._directory.relinks, run_id).phase is not Phase.CANCELLED:
@@ -173,7 +175,7 @@ class RelinkControl:
         for run_id in run_ids(self._directory.relinks):
             plan = self._directory.relinks / run_id / PLAN_FILE
             if read_state(self._directory.relinks, run_id).phase is Phase.PLANNED and plan_holds(plan, numbers):
-                self.cancel(run_id)
+                self.cancel(run_id, ev.Cause())
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
 
     def step(self, engines: Engines, is_wanted: Callable[[], bool]) -> bool:
@@ -204,10 +206,11 @@ class RelinkControl:
             # Ended on purpose: no sign of a plan that can't be made.
             self._write(state, attempt_count=state.attempt_count - 1)
 
-    def _finish_cancelled(self, run_id: str, dropped_count: int) -> None:
+    def _finish_cancelled(self, state: RunState, dropped_count: int) -> None:
         with self._index.write() as txn:
             group = Group(self._journal.begin(time.time_ns() // 1000), txn, {})
-            group.add(ev.Cause(method="CancelRelink"), ev.RelinkCommitFinished(run_id, dropped_count))
+            cause = msgspec.structs.replace(state.cause, method="CancelRelink")
+            group.add(cause, ev.RelinkCommitFinished(state.run_id, dropped_count))
             self._journal.commit(group.batch)
 
     def _spawn(self, state: RunState) -> None:
@@ -258,9 +261,9 @@ class RelinkControl:
             self._write(state, phase=Phase.FAILED, error=error)
             _log.error("relink_failed", run_id=state.run_id, error=error)
 
-    def _begin_commit(self, state: RunState, cause: ev.Cause) -> None:
+    def _begin_commit(self, state: RunState) -> None:
         run = self._directory.relinks / state.run_id
-        commit = Commit(run, state, msgspec.structs.replace(cause, method="CommitRelink"), 0, 0)
+        commit = Commit(run, state, state.cause, 0, 0)
         header = commit.plan.header
         with self._index.read() as view:
             if any(is_pinned_behind(view, EntityKind(kind), header.read_seq) for kind in header.models):
@@ -380,10 +383,10 @@ class RelinkControl:
                 done, dropped = (int(part.split()[0]) for part in progress.split(", ")[:2])
                 run = self._directory.relinks / run_id
                 if state.phase is Phase.CANCELLED or not (run / PLAN_FILE).exists():
-                    self._finish_cancelled(run_id, dropped)
+                    self._finish_cancelled(state, dropped)
                     self._write(state, phase=Phase.CANCELLED)
                 else:
-                    self._commit = Commit(run, state, ev.Cause(method="CommitRelink"), done, dropped)
+                    self._commit = Commit(run, state, state.cause, done, dropped)
                     total = self._commit.plan.header.item_count
                     self._commit.state = self._write(state, phase=Phase.COMMITTING, done_count=done, total_count=total)
             elif not state.phase.is_final:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from mdm.domain.events import MatchReason, RecordsRegrouped
+from mdm.domain.events import Cause, MatchReason, RecordsRegrouped
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.errors import UnknownRunError
 from mdm.linkage.gates import TrainingReport
@@ -220,6 +220,8 @@ class RunState(msgspec.Struct, frozen=True):
     reversal: Reversal | None = None
     dropped: tuple[tuple[RecordNumber, ...], ...] = ()
     """Records of the first components that the commit dropped; a commit that was killed may lack its last step's."""
+    cause: Cause = Cause(method="CommitRelink")
+    """Who committed or cancelled it and what for: a commit that was killed goes on in the same name."""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):

@@ -208,7 +208,7 @@ class Writer:
                     self._relink.commit(command)
                 case _:
                     run_id = command.run_id
-                    self._relink.cancel(run_id)
+                    self._relink.cancel(run_id, request.cause)
             if request.request_id:
                 batch = self._journal.begin(_now_us())
                 batch.answer(*guard, self._journal.fingerprint(request.content_hash), msgspec.msgpack.encode(run_id))

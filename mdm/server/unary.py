@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -254,6 +254,11 @@ class _Call:
     def invocation_metadata(self) -> Any:
         """Return the caller's metadata."""
         return self._metadata
+
+    def auth_context(self) -> Mapping[str, Sequence[bytes]]:
+        """Return what is proven of the caller, as gRPC's own contexts do."""
+        proven = cygrpc.auth_context(self._call) or {}
+        return {key.decode(): value for key, value in proven.items()}
 
     def receive(self) -> None:
         """Wait for the request, unless the deadline would let a caller who sends none keep the place for ever."""

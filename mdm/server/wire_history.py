@@ -76,4 +76,5 @@ def entry_message(entry: HistoryEntry, keys: Keys, token: Token) -> wire.History
         epoch_digest=cause.epoch,
         sentence=sentence_message(entry.sentence),
         reason=entry.reason,
+        authenticated=cause.authenticated,
     )

@@ -618,6 +618,7 @@ class HistoryEntry(_message.Message):
     EPOCH_DIGEST_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_FIELD_NUMBER: _builtins.int
     type: _common_pb2.GoldenIdChangeType.ValueType
     """What happened."""
     other_golden_id: _builtins.str
@@ -650,6 +651,8 @@ class HistoryEntry(_message.Message):
     """Digest of the statistics epoch in force then."""
     reason: _builtins.str
     """Why, in the words of the steward or operator who acted; empty if none did, or a record that the words are about was erased."""
+    authenticated: _builtins.str
+    """Subject of the certificate that the caller proved to hold; empty where the service asked for none."""
     @_builtins.property
     def position(self) -> _common_pb2.JournalToken:
         """Where it stands in the journal; as_of takes it."""
@@ -692,10 +695,11 @@ class HistoryEntry(_message.Message):
         epoch_digest: _builtins.str = ...,
         sentence: _common_pb2.Sentence | None = ...,
         reason: _builtins.str = ...,
+        authenticated: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "happened_at", b"happened_at", "match_weight_bits", b"match_weight_bits", "partner", b"partner", "position", b"position", "sentence", b"sentence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "actor", b"actor", "detail", b"detail", "epoch_digest", b"epoch_digest", "ground", b"ground", "happened_at", b"happened_at", "keys", b"keys", "load_id", b"load_id", "match_weight_bits", b"match_weight_bits", "method", b"method", "model_digest", b"model_digest", "other_golden_id", b"other_golden_id", "partner", b"partner", "position", b"position", "purpose", b"purpose", "reason", b"reason", "record_count", b"record_count", "run_id", b"run_id", "sentence", b"sentence", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits", "actor", b"actor", "authenticated", b"authenticated", "detail", b"detail", "epoch_digest", b"epoch_digest", "ground", b"ground", "happened_at", b"happened_at", "keys", b"keys", "load_id", b"load_id", "match_weight_bits", b"match_weight_bits", "method", b"method", "model_digest", b"model_digest", "other_golden_id", b"other_golden_id", "partner", b"partner", "position", b"position", "purpose", b"purpose", "reason", b"reason", "record_count", b"record_count", "run_id", b"run_id", "sentence", b"sentence", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__match_weight_bits: _TypeAlias = _typing.Literal["match_weight_bits"]  # noqa: Y015
     _WhichOneofArgType__match_weight_bits: _TypeAlias = _typing.Literal["_match_weight_bits", b"_match_weight_bits"]  # noqa: Y015

@@ -278,6 +278,29 @@ def test_a_cancelled_commit_that_was_killed_before_its_trailer_gets_one(
     assert office.revert(state.run_id).phase is Phase.COMMITTED
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_commit_that_was_killed_goes_on_in_the_same_name(
+    office: Office,
+    monkeypatch: pytest.MonkeyPatch,
+    is_cancelled: bool,  # noqa: FBT001
+) -> None:
+    people = [citizen(f"P{n}", f"Lý Quốc {n}", f"19{60 + n}-02-03", phone="", address="") for n in range(4)]
+    office.put_all(people, later=True)
+    before = office.seq
+    monkeypatch.setattr("mdm.resolve.relink_control.RELINK_STEP_S", 0.0)
+    state = office.relink(until=lambda run: run.done_count == 2 and run.phase is Phase.COMMITTING)
+    office.kill()
+    office.reopen()
+    if is_cancelled:
+        cause = msgspec.structs.replace(office.cause, actor="another clerk")
+        office.execute(CancelRelink(Request(cause), state.run_id))
+    office.follow(state.run_id)
+    causes = [event.cause for event in office.events() if event.seq > before]
+    assert {cause.actor for cause in causes[:-1]} == {"clerk"}
+    assert causes[-1].actor == ("another clerk" if is_cancelled else "clerk")
+    assert causes[-1].method == ("CancelRelink" if is_cancelled else "CommitRelink")
+
+
 @pytest.mark.parametrize("torn", [b"", b'{"run_id": '])
 def test_a_commit_goes_on_although_its_state_was_torn(
     office: Office, monkeypatch: pytest.MonkeyPatch, torn: bytes

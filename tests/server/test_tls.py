@@ -21,7 +21,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mdm.errors import InvalidInputError
 from mdm.server.options import ServeOptions, TlsFiles
 from mdm.server.tls import check
-from mdm_client import AsyncClient, Client, EntityKind, Tls, TlsFileError, UnavailableError
+from mdm_client import (
+    AsyncClient,
+    CitizenAttributes,
+    Client,
+    EntityKind,
+    Load,
+    SourceKey,
+    SourceRecord,
+    Tls,
+    TlsFileError,
+    UnavailableError,
+    Upsert,
+)
 from tests.certificates import Authority, Pair
 from tests.serving import RunningServer, running_server, start_server
 
@@ -136,6 +148,29 @@ def test_what_both_sides_expect_is_told(
         f"the certificate of the service at {where} is not trusted: unable to get local issuer certificate"
     )
     assert why_not(encrypted, None) == f"the service at {where} speaks TLS: name the authority of its certificate"
+
+
+def test_what_a_caller_proves_stands_beside_what_it_asserts(
+    mutual: RunningServer, authority: Authority, caller: Pair
+) -> None:
+    tls = Tls(authority.certificate, caller.certificate, caller.key)
+    record = SourceRecord(SourceKey("hospital", EntityKind.CITIZEN, "BV1"), CitizenAttributes(full_name="Lê Văn Tám"))
+    with Client(target_of(mutual), tls=tls, actor="intake", purpose="admission") as client:
+        golden_id = client.upsert(record).golden_id
+        (entry,) = client.history.entries(golden_id)
+        assert (entry.actor, entry.purpose, entry.authenticated) == ("intake", "admission", "CN=caller,O=Hospital 7")
+        other = SourceRecord(SourceKey("hospital", EntityKind.CITIZEN, "BV2"), record.attributes)
+        # A stream is told of its caller in another way.
+        assert len(list(client.ingest([Upsert(other)], Load("night", "hospital.patients")))) == 1
+        (loaded,) = client.history.entries(client.lookup("hospital", EntityKind.CITIZEN, "BV2").golden_id)
+        assert (loaded.actor, loaded.load_id, loaded.authenticated) == ("intake", "night", entry.authenticated)
+
+
+def test_without_a_certificate_nothing_is_proven(encrypted: RunningServer, authority: Authority) -> None:
+    record = SourceRecord(SourceKey("hospital", EntityKind.CITIZEN, "BV1"), CitizenAttributes(full_name="Lê Văn Tám"))
+    with Client(target_of(encrypted), tls=Tls(authority.certificate), actor="CN=caller,O=Hospital 7") as client:
+        (entry,) = client.history.entries(client.upsert(record).golden_id)
+    assert (entry.actor, entry.authenticated) == ("CN=caller,O=Hospital 7", "")
 
 
 def test_a_call_says_so_too(encrypted: RunningServer, stranger: Authority) -> None:

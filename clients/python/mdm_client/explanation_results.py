@@ -101,6 +101,8 @@ class HistoryEntry:
     sentence: Sentence
     reason: str
     """Why, in the words of the steward or operator who acted; empty if none did."""
+    authenticated: str
+    """Subject of the certificate that the caller proved to hold, where `actor` is asserted; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,7 @@ def _entry(message: golden_record_service_pb2.HistoryEntry) -> results.HistoryEn
         epoch_digest=message.epoch_digest,
         sentence=_sentence(message.sentence),
         reason=message.reason,
+        authenticated=message.authenticated,
     )
 
 
