@@ -128,7 +128,7 @@ class _Part(NamedTuple):
     is_outside: bool = False
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def parse_address(text: str, ward_code: str) -> Place:
     """Return what a cleaned address line and the official code beside it say.
 
@@ -168,7 +168,7 @@ def _pieces(text: str) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _plain_piece(piece: str) -> str | None:
     """Return a part of a line folded; None if only the whole line tells how it is to be read.
 
@@ -201,7 +201,7 @@ def _house(piece: str) -> tuple[str | None, str, str]:
     return number, "", rest.strip(" .-")
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _part(piece: str) -> _Part:
     province = _PROVINCE.search(piece)
     if province:

@@ -141,7 +141,7 @@ _NO_BIRTH = _Birth()
 
 
 # Some thirty thousand dates are written as often as there are records.
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _birth(born: PartialDate) -> _Birth:
     return _Birth(born.iso, born.iso_swapped, born.is_first_january)
 

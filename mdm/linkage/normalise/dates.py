@@ -62,7 +62,7 @@ class PartialDate(NamedTuple):
         return self.month == 1 and self.day == 1
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def parse_date(text: str) -> PartialDate | None:
     """Return the date that a cleaned, non-empty text states, None when it is impossible or in no known format.
 

@@ -192,7 +192,7 @@ class TaxCode(NamedTuple):
     is_personal_id: bool
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def parse_tax_code(text: str, *, may_be_branch: bool) -> TaxCode | None:
     """Read the tax code field, a lost leading zero restored; None when it fails its check.
 

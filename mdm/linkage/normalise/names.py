@@ -115,7 +115,7 @@ class PersonName(msgspec.Struct, frozen=True):
 _NO_NAME = PersonName()
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=8192)
 def person_name(text: str) -> PersonName:
     """Return the forms of a cleaned name (`text.clean`); empty text gives an empty `PersonName`."""
     read = _read(text)
@@ -124,7 +124,7 @@ def person_name(text: str) -> PersonName:
     return _from_words(read) if read else _NO_NAME
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=8192)
 def folded_name(text: str) -> str | None:
     """Return what `person_name` gives as `name`, which is all that is asked of a relative's; half of its cost."""
     read = _read(text)

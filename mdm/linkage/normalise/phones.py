@@ -38,7 +38,7 @@ _LANDLINE_2017 = re.compile(r"\(?0?8\)?[ .\-)]+([2-9][\d .\-]{7,})")
 """The area code (08) set apart: run together, 083… and 088… are mobile prefixes of today."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def phone_number(text: str) -> str | None:
     """Return the E.164 number without "+" that a cleaned text states, None when it is no number or a filler."""
     number = digits(text)
@@ -63,7 +63,7 @@ def phone_number(text: str) -> str | None:
     return "84" + number if _is_valid_vietnamese(number) else None
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def _is_valid_vietnamese(number: str) -> bool:
     if not _MOBILE_DIGITS <= len(number) <= _LANDLINE_DIGITS:
         return False
