@@ -20,6 +20,7 @@ from mdm.server.children import EXIT_DISK_FULL, Child
 from mdm.server.frames import RUN_DIRECTORY
 from mdm.server.listening import address_of, join_address, parse_address, require_loopback, reserve_port
 from mdm.server.logs import configure_logs, logger
+from mdm.server.notify import ServiceManager
 from mdm.server.options import ChildOptions, ServeOptions, decode_serve_options
 from mdm.store.data_directory import DataDirectory
 
@@ -72,6 +73,7 @@ class _Supervisor:
         self._options = options
         self._is_stopping = False
         self._is_announced = False
+        self._service_manager = ServiceManager()
         self._address = address_of(holder)
         run = options.data / RUN_DIRECTORY
         run.mkdir(mode=0o700, exist_ok=True)
@@ -103,8 +105,10 @@ class _Supervisor:
         try:
             while not self._is_stopping and not failure:
                 failure = self._tend()
+                self._service_manager.alive()
                 time.sleep(_POLL_S)
         finally:
+            self._service_manager.stopping()
             self._end_children()
         if failure:
             sys.stderr.write(f"mdm serve: {failure}\n")
@@ -148,6 +152,7 @@ class _Supervisor:
             _write_whole(
                 self._options.ready_file, json.dumps({"address": self._address, "metrics": self._metrics_address})
             )
+        self._service_manager.ready(self._address)
         sys.stdout.write(f"listening on {self._address}\n")
         sys.stdout.flush()
 
