@@ -32,6 +32,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 DOMAIN = "mdm.hochiminhcity.gov.vn"
 _DETAILS_KEY = "grpc-status-details-bin"
+_NOT_CONNECTED = ("failed to connect", "connections to all backends failing")
 _UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: ([^:]+)")
 
 
@@ -189,7 +190,7 @@ def _in_words(details: str) -> str:
         return f"the certificate of the service is not trusted: {untrusted[1]}"
     if "WRONG_VERSION_NUMBER" in details:
         return "the service does not speak TLS"
-    if details.startswith("failed to connect") and "Socket closed" in details:
+    if details.startswith(_NOT_CONNECTED) and "Socket closed" in details:
         return f"{details}; perhaps the service speaks TLS, or asks for another client certificate"
     return details
 
