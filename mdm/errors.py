@@ -45,6 +45,8 @@ No message holds a person's data: only names of fields, rules, counts and positi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class MdmError(Exception):
     """Base of all errors that this package raises on purpose. `reason` is the documented wire reason."""
@@ -96,6 +98,11 @@ class ConfigurationError(InvalidInputError):
     """A configuration file that breaks its schema."""
 
     reason = "INVALID_CONFIGURATION"
+
+    def __init__(self, field: str, rule: str, others: Sequence[tuple[str, str]] = ()) -> None:
+        """Remember which key broke which rule, and what else is wrong with the file."""
+        super().__init__(field, rule)
+        self.others = others
 
 
 class FeedFileError(InvalidInputError):

@@ -310,6 +310,12 @@ MODEL_BAND_CHANGE_SHARE_MAX = 0.02
 MODEL_PATTERNS_SHOWN = 10
 """Patterns of comparison levels that a comparison of models names: what a person reads before deciding."""
 
+CONFIGURATION_BYTES_MAX = 100_000
+"""A registries file: the one that ships has 7 KB for four registries; a city may grow to tens."""
+
+CONFIGURATION_LINE_BYTES_MAX = 2_000
+"""As of SURVIVORSHIP_LINE_BYTES_MAX."""
+
 SURVIVORSHIP_BYTES_MAX = 100_000
 """A file of rules is under 3 KB; comments may be long."""
 

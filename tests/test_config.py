@@ -6,8 +6,8 @@ from typing import get_args
 import msgspec
 import pytest
 
-from mdm import config
 from mdm.config import Configuration
+from mdm.declarations import sections
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import (
     AddressKind,
@@ -59,11 +59,11 @@ def test_the_shipped_feeds_yield_the_kinds_that_they_describe(feed: str) -> None
 @pytest.mark.parametrize(
     ("names", "members"),
     [
-        (config.KindName, EntityKind),
-        (config.AssuranceName, Assurance),
-        (config.AddressKindName, AddressKind),
-        (config.IdentifierTypeName, IdentifierType),
-        (config.RelationTypeName, RelationType),
+        (sections.KindName, EntityKind),
+        (sections.AssuranceName, Assurance),
+        (sections.AddressKindName, AddressKind),
+        (sections.IdentifierTypeName, IdentifierType),
+        (sections.RelationTypeName, RelationType),
     ],
 )
 def test_the_names_of_the_file_are_those_of_the_domain(names: object, members: type[EntityKind]) -> None:
@@ -72,10 +72,10 @@ def test_the_names_of_the_file_are_those_of_the_domain(names: object, members: t
 
 @pytest.mark.parametrize(("kind", "attributes"), [("citizen", CitizenAttributes), ("business", BusinessAttributes)])
 def test_the_fields_of_a_kind_are_its_single_valued_attributes(
-    kind: config.KindName, attributes: type[CitizenAttributes]
+    kind: sections.KindName, attributes: type[CitizenAttributes]
 ) -> None:
     texts = {field.name for field in msgspec.structs.fields(attributes) if field.type is str}
-    assert config.FIELDS[kind] == texts
+    assert sections.FIELDS[kind] == texts
 
 
 def test_a_configuration_survives_its_stored_form(tmp_path: Path) -> None:

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import operator
-import re
 import tomllib
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from mdm.config import AddressColumns, Configuration, Feed, IdentifierColumn, RecordMapping, RelationColumns
+from mdm.config import Configuration
+from mdm.declarations.sections import (
+    Feed,
+    RecordMapping,
+)
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import (
-    Address,
-    AddressKind,
-    Assurance,
     Attributes,
     BusinessAttributes,
     CitizenAttributes,
-    Identifier,
-    IdentifierType,
-    Relation,
-    RelationType,
     SourceRecord,
 )
 from mdm.errors import ConfigurationError, FeedFileError, InvalidSourceKeyError
+from mdm.feeds.cells import (
+    Column,
+    ColumnsOf,
+    Reader,
+    RelationReader,
+    address_reader,
+    compiled,
+    field_reader,
+    identifier_reader,
+    parts_reader,
+    together,
+    with_keys,
+)
 from mdm.feeds.reading import Row
 from mdm.feeds.rejects import Reject
-from mdm.limits import FEED_CELL_CHARACTERS_MAX, RECORD_ID_BYTES_MAX, RECORD_VALUES_MAX
+from mdm.limits import FEED_CELL_CHARACTERS_MAX
 
 ENTITY_KIND_COLUMN = "entity_kind"
 """A file may state the kind of each row; a row of one kind then only yields that record."""
@@ -54,17 +60,6 @@ class DeleteOperation(msgspec.Struct, frozen=True, gc=False):
 Operation = UpsertOperation | DeleteOperation
 
 _DIGEST_MASK = (1 << 64) - 1
-_CELL_PARTS_MAX = RECORD_VALUES_MAX // 2
-"""Parts that one cell is split into: a record may carry more values from other columns."""
-
-_Column = Sequence[str]
-"""One column's cells, in the order of the rows at hand."""
-
-_Columns = Callable[[str], _Column]
-"""Gives a column of the feed by its name; one that the file does not have is empty throughout."""
-
-_Reader = Callable[[_Columns, int], Iterable[Any]]
-"""Reads one part of a record for so many rows at once: a loop over a column costs a tenth of a call for each cell."""
 
 
 def read_column_names(path: Path, feed: Feed) -> dict[str, str]:
@@ -128,10 +123,12 @@ class RowMapper:
             )
         self._positions = {column: position for position, column in enumerate(ours)}
         self.unknown_columns = tuple(sorted(set(ours) - feed.columns - {ENTITY_KIND_COLUMN}))
-        self.record_count_max = len(feed.records)
+        self.record_count_max = len(feed.kinds)
         """Operations that one row yields at most."""
         self._feed = feed
-        self._builders = {EntityKind(item.kind): _RecordBuilder(item) for item in feed.records}
+        self._builders: dict[EntityKind, list[_RecordBuilder]] = {}
+        for item in feed.records:
+            self._builders.setdefault(EntityKind(item.kind), []).append(_RecordBuilder(item))
         self._seen = _SeenIds()
         self._set_aside = _SeenIds()
 
@@ -191,16 +188,15 @@ class RowMapper:
     ) -> Iterator[tuple[Operation, ...]]:
         """Yield the operations of the rows that are taken, in order."""
         by_kind = {}
-        for kind, builder in self._builders.items():
+        for kind, builders in self._builders.items():
             places = [place for place in taken if stated[place][1] in {"", kind.value} and stated[place][0] != "delete"]
-
-            def column(name: str, places: list[int] = places) -> _Column:
-                whole = self._column(cells, len(record_ids), name)
-                return whole if len(places) == len(record_ids) else [whole[place] for place in places]
-
-            keys = [SourceKey(self.registry, kind, record_ids[place]) for place in places]
-            built = builder.operations(keys, column, column(self._feed.updated_at))
-            by_kind[kind] = dict(zip(places, built, strict=True))
+            # A row that fulfils no condition is about no such record: one from before is withdrawn.
+            found: dict[int, Operation] = {}
+            if builders[0].condition is not None:
+                found = {place: DeleteOperation(SourceKey(self.registry, kind, record_ids[place])) for place in places}
+            for builder in builders:
+                found |= self._built(builder, kind, places, cells, record_ids)
+            by_kind[kind] = found
         for place in taken:
             operation, stated_kind = stated[place]
             kinds = (EntityKind(stated_kind),) if stated_kind else tuple(self._builders)
@@ -209,11 +205,33 @@ class RowMapper:
             else:
                 yield tuple(by_kind[kind][place] for kind in kinds)
 
+    def _built(
+        self,
+        builder: _RecordBuilder,
+        kind: EntityKind,
+        places: list[int],
+        cells: list[tuple[str, ...]],
+        record_ids: list[str],
+    ) -> dict[int, Operation]:
+        """Return by place the operations of the rows that fulfil the builder's condition."""
+        count = len(record_ids)
+        condition = builder.condition
+        if condition is not None:
+            column = self._column(cells, count, condition.column)
+            places = [place for place in places if condition.holds(column[place])]
+
+        def column_of(name: str) -> Column:
+            whole = self._column(cells, count, name)
+            return whole if len(places) == count else [whole[place] for place in places]
+
+        keys = [SourceKey(self.registry, kind, record_ids[place]) for place in places]
+        return dict(zip(places, builder.operations(keys, column_of, column_of(self._feed.updated_at)), strict=True))
+
     def _rejected(self, row: Row, record_id: str, field: str, reason: str) -> Reject:
         self._set_aside.add(record_id)
         return Reject(row.line, field, reason, row.cells, is_record_known=True)
 
-    def _column(self, cells: list[tuple[str, ...]], count: int, name: str) -> _Column:
+    def _column(self, cells: list[tuple[str, ...]], count: int, name: str) -> Column:
         position = self._positions.get(name, -1) if name else -1
         if position < 0 or not cells:
             return ("",) * count
@@ -227,29 +245,31 @@ class _RecordBuilder:
     """One record of each row, built column by column."""
 
     def __init__(self, mapping: RecordMapping) -> None:
+        self.condition = compiled(mapping.when)
         build: type[CitizenAttributes | BusinessAttributes] = (
             CitizenAttributes if EntityKind(mapping.kind) is EntityKind.CITIZEN else BusinessAttributes
         )
         self._build: Callable[..., Attributes] = build
         self._fields = msgspec.structs.fields(build)
         self._required = mapping.required
-        self._readers: dict[str, _Reader] = {
-            name: _field_reader(column, mapping.translations.get(name, {})) for name, column in mapping.fields.items()
+        self._readers: dict[str, Reader] = {
+            name: field_reader(name, columns, mapping.translations.get(name, {}), mapping.date_patterns.get(name, ""))
+            for name, columns in mapping.fields.items()
         }
-        self._readers["identifiers"] = _together([_identifier_reader(item) for item in mapping.identifiers])
-        self._readers["phones"] = _together([_parts_reader(name, mapping.phone_separator) for name in mapping.phones])
-        self._readers["addresses"] = _together([_address_reader(item) for item in mapping.addresses])
-        relations = [_RelationReader(item) for item in mapping.relations]
+        self._readers["identifiers"] = together([identifier_reader(item) for item in mapping.identifiers])
+        self._readers["phones"] = together([parts_reader(name, mapping.phone_separator) for name in mapping.phones])
+        self._readers["addresses"] = together([address_reader(item) for item in mapping.addresses])
+        relations = [RelationReader(item) for item in mapping.relations]
         self._relations = [relation.read for relation in relations]
         if mapping.former_names:
-            readers = [_parts_reader(name, mapping.former_name_separator) for name in mapping.former_names]
-            self._readers["former_names"] = _together(readers)
+            readers = [parts_reader(name, mapping.former_name_separator) for name in mapping.former_names]
+            self._readers["former_names"] = together(readers)
 
-    def operations(self, keys: list[SourceKey], column: _Columns, updated_at: _Column) -> list[Operation]:
+    def operations(self, keys: list[SourceKey], column: ColumnsOf, updated_at: Column) -> list[Operation]:
         """Return the operation of each row for this record."""
         count = len(keys)
         readers = self._readers | {
-            "relations": _together([_with_keys(read, keys) for read in self._relations]),
+            "relations": together([with_keys(read, keys) for read in self._relations]),
         }
         # In the order of the struct's fields, so that no row needs a dictionary of them.
         values = [
@@ -268,110 +288,6 @@ class _RecordBuilder:
                 for operation, key, text in zip(found, keys, stated, strict=True)
             ]
         return found
-
-
-def _together(readers: Sequence[_Reader]) -> _Reader:
-    """Return a reader of tuples, one behind the other for each row."""
-
-    def read(columns: _Columns, count: int) -> Iterable[Any]:
-        found = [reader(columns, count) for reader in readers]
-        return functools.reduce(lambda left, right: map(operator.add, left, right), found, itertools.repeat((), count))
-
-    return readers[0] if len(readers) == 1 else read
-
-
-def _field_reader(name: str, translations: Mapping[str, str]) -> _Reader:
-    if not translations:
-        return lambda columns, _count: columns(name)
-    return lambda columns, _count: [translations.get(text.strip(), text) for text in columns(name)]
-
-
-def _parts_reader(name: str, separator: str) -> _Reader:
-    if not separator:
-        return lambda columns, _count: [(text,) if text and not text.isspace() else () for text in columns(name)]
-    return lambda columns, _count: [tuple(_parts(text, separator)) if text else () for text in columns(name)]
-
-
-def _identifier_reader(declared: IdentifierColumn) -> _Reader:
-    type_, assurance = IdentifierType(declared.type), Assurance(declared.assurance)
-    pattern = re.compile(declared.pattern) if declared.pattern else None
-    if pattern is None and not declared.separator:
-        return lambda columns, _count: [
-            (Identifier(type_, text, assurance),) if text and not text.isspace() else ()
-            for text in columns(declared.column)
-        ]
-
-    def found(text: str) -> Iterator[Identifier]:
-        for part in _parts(text, declared.separator):
-            if pattern is None:
-                yield Identifier(type_, part, assurance)
-            elif (match := pattern.fullmatch(part.strip())) is not None:
-                yield Identifier(type_, match.group(1) if pattern.groups else match.group(), assurance)
-
-    return lambda columns, _count: [tuple(found(text)) if text else () for text in columns(declared.column)]
-
-
-def _address_reader(declared: AddressColumns) -> _Reader:
-    kind = AddressKind(declared.kind)
-
-    def read(columns: _Columns, _count: int) -> Iterable[Any]:
-        return [
-            (Address(kind, text, ward_code),) if text.strip() or ward_code.strip() else ()
-            for text, ward_code in zip(columns(declared.text), columns(declared.ward_code), strict=True)
-        ]
-
-    return read
-
-
-def _with_keys(read: Callable[[_Columns, int, list[SourceKey]], Iterable[Any]], keys: list[SourceKey]) -> _Reader:
-    return lambda columns, count: read(columns, count, keys)
-
-
-class _RelationReader:
-    def __init__(self, declared: RelationColumns) -> None:
-        self._declared = declared
-        self._type = RelationType(declared.type)
-        self._identifiers = _together([_identifier_reader(item) for item in declared.identifiers])
-
-    def read(self, columns: _Columns, count: int, keys: list[SourceKey]) -> Iterable[tuple[Relation, ...]]:
-        """Return the relation that each row states, if it does."""
-        declared = self._declared
-        names = (declared.name, declared.role, declared.group_id, declared.record_id, declared.phone)
-        condition = columns(declared.when.column) if declared.when else itertools.repeat("", count)
-        return [
-            # Most rows leave most relations empty.
-            self._relation(key, texts, identifiers) if (identifiers or any(texts)) and self._holds(value) else ()
-            for key, value, identifiers, texts in zip(
-                keys,
-                condition,
-                self._identifiers(columns, count),
-                zip(*map(columns, names), strict=True),
-                strict=True,
-            )
-        ]
-
-    def _holds(self, value: str) -> bool:
-        when = self._declared.when
-        if when is None:
-            return True
-        value = value.strip()
-        return value not in when.none_of and (not when.one_of or value in when.one_of)
-
-    def _relation(
-        self, key: SourceKey, texts: tuple[str, str, str, str, str], identifiers: tuple[Identifier, ...]
-    ) -> tuple[Relation, ...]:
-        name, role, group_id, other_id, phone = texts
-        if not identifiers and not any(map(str.strip, texts)):
-            return ()
-        if self._declared.is_same_record_id:
-            # The other record exists only where its name is stated.
-            other_id = key.record_id if name.strip() else ""
-        if other_id:
-            other_id = unicodedata.normalize("NFC", other_id)
-            if len(other_id.encode()) > RECORD_ID_BYTES_MAX:
-                # No record can have such an id, and it must not cost this row its own record.
-                other_id = ""
-        return (Relation(self._type, name, role or self._declared.role_text, group_id, other_id, phone, identifiers),)
 
 
 class _SeenIds:
@@ -423,9 +339,3 @@ class _SeenIds:
 def _digest(text: str) -> int:
     # Python's own keyed hash of 64 bits. 0 marks a free slot, so it is no digest.
     return hash(text) & _DIGEST_MASK or 1
-
-
-def _parts(value: str, separator: str) -> list[str]:
-    # What is beyond the bound stays in the last part: kept as written, and flagged as malformed.
-    parts = value.split(separator, _CELL_PARTS_MAX - 1) if separator else [value]
-    return [part for part in parts if part.strip()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mdm.config import FIELDS
+from mdm.declarations.sections import FIELDS
 from mdm.domain import events as ev
 from mdm.domain.judgements import members_of
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mdm.config import Feed
+from mdm.declarations.sections import Feed
 from mdm.domain.events import Cause
 from mdm.errors import InvalidInputError, LimitExceededError
 from mdm.limits import (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mdm.config import Configuration, Stewardship
+from mdm.config import Configuration
+from mdm.declarations.sections import Stewardship
 from mdm.domain import events as ev
 from mdm.domain.events import ReviewAnswer
 from mdm.domain.keys import EntityKind

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import BusinessAttributes, CitizenAttributes, SourceRecord
 from mdm.linkage.features import Features, Normalised
 from mdm.linkage.normalise.citizens import citizen_features
@@ -33,6 +34,13 @@ def normalise(record: SourceRecord) -> Normalised:
         case _:
             assert_never(attributes)
     return Normalised(features, findings.issues())
+
+
+def knows_value(kind: str, field: str, value: str) -> bool:
+    """Return whether a record that states nothing but this value of a single-valued attribute has no issue with it."""
+    attributes = CitizenAttributes if EntityKind(kind) is EntityKind.CITIZEN else BusinessAttributes
+    record = SourceRecord(SourceKey("registry", EntityKind(kind), "1"), attributes(**{field: value}))
+    return all(issue.field != field for issue in normalise(record).issues)
 
 
 def _written_on(updated_at: str, findings: Findings) -> PartialDate | None:

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from mdm.config import Configuration, Stewardship
+from mdm.config import Configuration
+from mdm.declarations.sections import Stewardship
 from mdm.domain import events as ev
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import EntityKind, GoldenId, golden_id
