@@ -19,6 +19,8 @@
     │   └── UnknownJudgementError
     ├── ConflictError                         the request contradicts what is stored
     │   ├── RequestIdReusedError
+    │   ├── RegistryInUseError
+    │   ├── ExportExpiredError
     │   ├── PlanOutdatedError
     │   ├── ChurnExceededError
     │   ├── RelinkRunningError
@@ -171,6 +173,18 @@ class RequestIdReusedError(ConflictError):
     """A request_id that came before with other content."""
 
     reason = "REQUEST_ID_REUSED"
+
+
+class RegistryInUseError(ConflictError):
+    """A change of the registries that would leave stored records without theirs. Names registry, kind and count."""
+
+    reason = "REGISTRY_IN_USE"
+
+
+class ExportExpiredError(ConflictError):
+    """An export cannot go on: the state that it was reading is no longer kept."""
+
+    reason = "EXPORT_EXPIRED"
 
 
 class PlanOutdatedError(ConflictError):

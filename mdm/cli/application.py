@@ -23,6 +23,7 @@ from mdm.cli import (
     maintenance,
     model,
     query,
+    registry,
     relations,
     relink,
     review,
@@ -81,6 +82,7 @@ def application() -> typer.Typer:
     app.command("train")(train.train)
     app.add_typer(model.app, name="model")
     app.add_typer(survivorship.app, name="survivorship")
+    app.add_typer(registry.app, name="registry")
     app.add_typer(audit.app, name="audit")
     app.command("erase")(erase.erase)
     app.add_typer(review.app, name="review")

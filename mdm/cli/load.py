@@ -18,6 +18,7 @@ import typer
 
 from mdm.cli.absent import AbsentRecords, absent_records, check_is_whole, deletes, say_away
 from mdm.cli.output import ExitCode, Progress, connected, fail, note, progress, show
+from mdm.cli.registry import configuration_for
 
 if TYPE_CHECKING:
     from mdm.domain.records import SourceRecord
@@ -70,7 +71,9 @@ def load(
     max_deletes: Annotated[
         float, typer.Option(min=0, max=100, help="With --full: delete nothing if it is more than this percentage.")
     ] = 0.5,
-    registries: Annotated[Path | None, typer.Option(help="Registries file; without it, the one that ships.")] = None,
+    registries: Annotated[
+        Path | None, typer.Option(help="Registries file; without it, what the service has in force.")
+    ] = None,
     server: Annotated[str, typer.Option(help="HOST:PORT of the service.")] = "127.0.0.1:50051",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -87,12 +90,11 @@ def load(
     lacks are left alone; with it, let nothing else write for that registry meanwhile. Exit code 3 when rows were set
     aside, 4 when too many were or when --full could delete nothing.
     """
-    from mdm.config import Configuration
     from mdm.feeds.mapping import RowMapper, read_column_names
     from mdm.feeds.reading import open_feed
     from mdm.feeds.rejects import RejectsFile
 
-    configuration = Configuration.load(registries)
+    configuration = configuration_for(registries, server, is_service_needed=not dry_run or full)
     names = read_column_names(mapping, configuration.feed(feed)) if mapping else {}
     configuration.feed(feed)
     if full:

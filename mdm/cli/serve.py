@@ -34,7 +34,9 @@ def serve(
     expose_metrics: Annotated[
         bool, typer.Option(help="Serve the metrics page beyond this machine; it is never encrypted.")
     ] = False,
-    registries: Annotated[Path | None, typer.Option(help="Registries file; without it, the one that ships.")] = None,
+    registries: Annotated[
+        Path | None, typer.Option(help="Registries file to put in force, unless the last start named the same.")
+    ] = None,
     reflection: Annotated[bool, typer.Option(help="Answer what calls there are; buf curl needs it.")] = True,
     ready_file: Annotated[
         Path | None, typer.Option(help="Written with the addresses once the service answers.")

@@ -129,6 +129,9 @@ class RowMapper:
         self._builders: dict[EntityKind, list[_RecordBuilder]] = {}
         for item in feed.records:
             self._builders.setdefault(EntityKind(item.kind), []).append(_RecordBuilder(item))
+        conditions = [builder.condition for builders in self._builders.values() for builder in builders]
+        self._conditions = None if None in conditions else [each for each in conditions if each is not None]
+        """Of all records, where none of them is yielded by every row."""
         self._seen = _SeenIds()
         self._set_aside = _SeenIds()
 
@@ -150,8 +153,10 @@ class RowMapper:
                 strict=True,
             )
         ]
+        orphans = self._orphans(cells, len(rows))
         answers: list[tuple[Operation, ...] | Reject | None] = [
-            self._refused(row, record_id, *what) for row, record_id, what in zip(rows, record_ids, stated, strict=True)
+            self._refused(row, record_id, *what, is_orphan=place in orphans)
+            for place, (row, record_id, what) in enumerate(zip(rows, record_ids, stated, strict=True))
         ]
         taken = [place for place, answer in enumerate(answers) if answer is None]
         found = self._yielded(cells, taken, record_ids, stated)
@@ -167,7 +172,14 @@ class RowMapper:
         texts = (f"\0{record_id}", f"{kind}\0{record_id}")
         return any(text in self._seen for text in texts) or record_id in self._set_aside
 
-    def _refused(self, row: Row, record_id: str, operation: str, kind: str) -> Reject | None:
+    def _orphans(self, cells: list[tuple[str, ...]], count: int) -> frozenset[int]:
+        """Return the rows that fulfil the condition of no record."""
+        if self._conditions is None:
+            return frozenset()
+        columns = [(self._column(cells, count, each.column), each.holds) for each in self._conditions]
+        return frozenset(place for place in range(count) if not any(holds(column[place]) for column, holds in columns))
+
+    def _refused(self, row: Row, record_id: str, operation: str, kind: str, *, is_orphan: bool) -> Reject | None:
         """Return why a row is set aside; notes the record ids of the others as seen."""
         if not record_id.strip():
             return Reject(row.line, "record_id", "must not be empty", row.cells)
@@ -175,6 +187,8 @@ class RowMapper:
             return self._rejected(row, record_id, "operation", "must be upsert or delete")
         if kind and kind not in self._builders:
             return self._rejected(row, record_id, "entity_kind", f"must be one of {', '.join(sorted(self._builders))}")
+        if is_orphan and operation != "delete":
+            return self._rejected(row, record_id, "when", "fulfils the condition of no record of this feed")
         try:
             SourceKey(self.registry, EntityKind.CITIZEN, record_id).checked()
         except InvalidSourceKeyError as error:

@@ -169,6 +169,17 @@ class SwitchRules(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="S
     reason: str = ""
 
 
+class SwitchConfiguration(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="SwitchConfiguration"):
+    """Put the registries of a file in force that a reader has read and checked."""
+
+    request: Request
+    body: bytes
+    """A `Declaration` as JSON."""
+    is_whole: bool = False
+    """Whether registries that it lacks are taken away."""
+    reason: str = ""
+
+
 class Erase(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Erase"):
     """Destroy a person's or firm's values: of the golden record, or of one record without a golden record."""
 
@@ -280,6 +291,7 @@ Command = (
     | CancelRelink
     | SwitchModel
     | SwitchRules
+    | SwitchConfiguration
     | Erase
     | StewardCommand
 )
@@ -319,7 +331,7 @@ class EraseAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="E
 
 
 class SwitchAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="SwitchAnswer"):
-    """A model, or rules of survivorship, are in force from `seq` on."""
+    """A model, rules of survivorship or a configuration are in force from `seq` on."""
 
     digest: str
     seq: int

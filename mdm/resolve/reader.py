@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from mdm.config import Configuration
+from mdm.declarations.sections import Feed
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
 from mdm.domain.records import Assurance, IdentifierType, SourceRecord
 from mdm.domain.state import pair_of
@@ -19,12 +20,22 @@ from mdm.errors import (
     InvalidInputError,
     NotFreshEnoughError,
     UnknownRecordError,
+    UnknownRegistryError,
 )
 from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
 from mdm.linkage.codec import decode_features
 from mdm.linkage.identification import WantedIdentifier
 from mdm.linkage.model import Model
 from mdm.resolve.commands import Proposal
+from mdm.resolve.configuring import (
+    ConfigurationActivation,
+    RegistryChange,
+    changes_between,
+    check_change,
+)
+from mdm.resolve.configuring import (
+    last_activation as last_configuration,
+)
 from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import Engine, engine
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_named
@@ -99,23 +110,56 @@ class Reader:
 
     def refresh(self) -> None:
         """Follow a new index generation, model, epoch or configuration. Cost: microseconds when nothing changed."""
-        opened = self._opened
-        opened.index.release_dead_readers()
-        with opened.index.read() as view:
-            settings = settings_of(view)
-        current = self._directory.generations.current()
+        # Several calls may ask at once, and LMDB allows one environment for a file in a process.
         with self._lock:
+            opened = self._opened
+            opened.index.release_dead_readers()
+            with opened.index.read() as view:
+                settings = settings_of(view)
+            current = self._directory.generations.current()
             if current is not None and current.name != opened.generation:
                 # Calls in flight keep the old environment; it closes with the last of them.
                 self._opened = open_current(self._directory)
             elif settings != opened.settings:
-                # LMDB allows one environment for a file in a process: the same one, with new engines.
+                # The same environment, with new engines.
                 self._opened = compiled(opened.generation, opened.index, opened.journal)
 
     @property
     def configuration(self) -> Configuration:
         """The journalled configuration in force."""
         return self._opened.configuration
+
+    def check(self, registry: str, kind: str) -> None:
+        """Pass if a registry that holds records of this kind is declared, be it since a moment ago.
+
+        Raises:
+            UnknownRegistryError: It is not, or does not.
+        """
+        try:
+            self._opened.configuration.check(registry, kind)
+        except UnknownRegistryError:
+            self.refresh()
+            self._opened.configuration.check(registry, kind)
+
+    def feed(self, name: str) -> Feed:
+        """Return the feed `registry.feed`, be it declared since a moment ago; raises UnknownRegistryError."""
+        try:
+            return self._opened.configuration.feed(name)
+        except UnknownRegistryError:
+            self.refresh()
+            return self._opened.configuration.feed(name)
+
+    def configuration_activation(self) -> ConfigurationActivation:
+        """Return the configuration in force with who put it there, when and why."""
+        with self._opened.index.read() as view:
+            return last_configuration(view, self._opened.journal)
+
+    def compare_configuration(self, after: Configuration) -> list[RegistryChange]:
+        """Return what another configuration would change; see `changes_between` and, for its errors, `check_change`."""
+        opened = self._opened
+        with opened.index.read() as view:
+            check_change(view, opened.journal, opened.configuration, after)
+            return changes_between(view, opened.configuration, after)
 
     def applied_seq(self) -> int:
         """Return the seq that reads see now."""

@@ -36,12 +36,14 @@ from mdm.resolve.commands import (
     StewardAnswer,
     StewardCommand,
     SwitchAnswer,
+    SwitchConfiguration,
     SwitchModel,
     SwitchRules,
     Upsert,
     WriteAnswer,
     WriteOutcome,
 )
+from mdm.resolve.configuring import activate_configuration, configuration_in_force, start_configuration
 from mdm.resolve.desk import Desk
 from mdm.resolve.engines import Engine, active_engines, default_engine, usable_model
 from mdm.resolve.erasure import Eraser, erase
@@ -77,23 +79,23 @@ class Writer:
     Invariant: an answer that left `execute` is on disk.
     """
 
-    def __init__(self, directory: DataDirectory, journal: Journal, index: Index, configuration: Configuration) -> None:
+    def __init__(self, directory: DataDirectory, journal: Journal, index: Index, named: Configuration | None) -> None:
         """Take over open stores; see `open`."""
         self._directory = directory
         self._journal = journal
         self._index = index
-        self._configuration = configuration
         self._checkpoints = CheckpointKeeper(directory.generations, index, journal.last_seq)
         with index.write() as txn:
             group = Group(journal.begin(_now_us()), txn, {})
-            self._activate_defaults(group)
+            self._activate_defaults(group, named)
             self._commit(group)
         with index.read() as view:
+            self._configuration = configuration_in_force(view, journal)
             self._engines = active_engines(view, journal.artefact)
             self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
         self._eraser = Eraser(directory, journal, index, self._relink)
-        self._desk = Desk(journal, index, configuration)
+        self._desk = Desk(journal, index, self._configuration)
 
     @contextmanager
     def _transaction(self, engines: dict[EntityKind, Engine]) -> Iterator[Group]:
@@ -111,17 +113,24 @@ class Writer:
             raise
 
     @classmethod
-    def open(cls, directory: DataDirectory, configuration: Configuration) -> Self:
+    def open(cls, directory: DataDirectory, named: Configuration | None = None) -> Self:
         """Open journal and index of a data directory whose lock is held, and bring the index up to the journal.
 
+        Args:
+            directory: Of the service.
+            named: The registries file that the start names; see `start_configuration`. Without one, what is in force
+                stays, and a new directory gets the one that ships.
+
         Raises:
+            ConfigurationError: Rules in force name a registry that `named` lacks.
+            RegistryInUseError: Records are stored of a registry that `named` lacks.
             DataDirectoryError: The directory is of another version or damaged.
             JournalFailedError: The journal cannot be read.
         """
         journal = Journal.open(directory.journal)
         index = open_index(directory, journal)
         _log.info("index_ready", seq=journal.last_seq)
-        return cls(directory, journal, index, configuration)
+        return cls(directory, journal, index, named)
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
         """Carry out one group of commands in order and return their answers, durable.
@@ -137,7 +146,7 @@ class Writer:
             if isinstance(command, StartRelink | CommitRelink | CancelRelink):
                 answers += [*self._execute_or_split(waiting), self._steer_run(command)]
                 waiting = []
-            elif isinstance(command, SwitchModel | SwitchRules):
+            elif isinstance(command, SwitchModel | SwitchRules | SwitchConfiguration):
                 answers += [*self._execute_or_split(waiting), self._activate(command)]
                 waiting = []
             elif isinstance(command, StewardCommand):
@@ -220,8 +229,8 @@ class Writer:
         self._follow_engines()
         return RunAnswer(run_id, self._journal.last_seq)
 
-    def _activate(self, command: SwitchModel | SwitchRules) -> Answer:
-        """Put a model in force, for the commands behind it, or rules of survivorship, which readers follow."""
+    def _activate(self, command: SwitchModel | SwitchRules | SwitchConfiguration) -> Answer:
+        """Put a model or registries in force, for the commands behind it, or rules of survivorship."""
         request = command.request
         guard = (request.cause.actor, type(command).__name__, request.request_id)
         try:
@@ -240,11 +249,17 @@ class Writer:
         except Exception as error:  # noqa: BLE001  (no model that breaks may end the writer)
             return _refusal(command, error)
         self._take_engines()
+        if isinstance(command, SwitchConfiguration):
+            with self._index.read() as view:
+                self._configuration = configuration_in_force(view, self._journal)
+            self._desk = Desk(self._journal, self._index, self._configuration)
         return answer
 
-    def _switched(self, group: Group, command: SwitchModel | SwitchRules) -> str:
+    def _switched(self, group: Group, command: SwitchModel | SwitchRules | SwitchConfiguration) -> str:
         if isinstance(command, SwitchModel):
             return activate(group, self._journal, command)
+        if isinstance(command, SwitchConfiguration):
+            return activate_configuration(group, self._journal, self._configuration, command)
         return activate_rules(group, command.request.cause, command.body, self._configuration, command.reason)
 
     def _steward(self, command: StewardCommand) -> Answer:
@@ -359,12 +374,9 @@ class Writer:
             raise RequestIdReusedError("request_id came before with other content")
         return known
 
-    def _activate_defaults(self, group: Group) -> None:
-        """Journal the configuration when it changed, and the shipped models where none is active yet."""
-        body = self._configuration.encode()
-        digest = group.batch.put_artefact("configuration", body)
-        if group.index.setting("configuration") != digest:
-            group.add(SYSTEM, ev.ConfigurationChanged(digest))
+    def _activate_defaults(self, group: Group, named: Configuration | None) -> None:
+        """Journal the configuration when a start brings another, and shipped rules and models where there are none."""
+        start_configuration(group, self._journal, SYSTEM, named)
         activate_shipped_rules(group, SYSTEM)
         for kind in EntityKind:
             if usable_model(group.index, kind, self._journal.artefact) is None:

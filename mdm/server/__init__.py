@@ -8,5 +8,6 @@ streams), `pools`, `errors`, `logs`, `metrics`, `validation`, `redaction`, `call
 `wire_values`, `wire_answers`, `wire_columns`, `wire_relations`, `wire_relink`, `wire_stewardship`, `wire_history`,
 `wire_explain` (wire ↔ domain), then one module for each service: `registry_service`, `ingest`, `lookup_service`,
 `match_service`, `golden_record_service`, `export_service`, `relink_service`, `model_service`, `survivorship_service`,
-`erasure_service`, `stewardship_service`, `explain_service`, and `change_service` with `bell` (wakes those who watch).
+`configuration_service`, `erasure_service`, `stewardship_service`, `explain_service`, and `change_service` with `bell`
+(wakes those who watch).
 """

@@ -126,8 +126,12 @@ def check_registries(reader: Reader, names: Iterable[str]) -> None:
     Raises:
         InvalidInputError: It does not; says which there are.
     """
+    wanted = set(names)
+    if not reader.configuration.registries.keys() >= wanted:
+        # One of them may be declared since a moment ago.
+        reader.refresh()
     known = reader.configuration.registries
-    if not known.keys() >= set(names):
+    if not known.keys() >= wanted:
         raise InvalidInputError("registries", f"must be of {', '.join(sorted(known))}")
 
 

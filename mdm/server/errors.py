@@ -165,6 +165,8 @@ def _violations(error: errors.MdmError) -> Sequence[tuple[str, str]]:
     match error:
         case InvalidRequestError(violations=violations):
             return violations
+        case errors.ConfigurationError(field=field, rule=rule, others=others):
+            return ((field, rule), *others)
         case errors.InvalidInputError(field=field, rule=rule):
             return ((field, rule),)
         case _:

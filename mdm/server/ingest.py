@@ -226,7 +226,7 @@ class _Intake:
 
 
 def _load(reader: Reader, link: WriterLink, header: wire.IngestHeader, cause: Cause) -> _Load:
-    feed = reader.configuration.feed(header.feed)
+    feed = reader.feed(header.feed)
     claim, resumed_ordinal = link.claim_load(header.load_id)
     return _Load(
         request=Request(cause),

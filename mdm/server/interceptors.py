@@ -38,7 +38,10 @@ from mdm.server.validation import validate
 
 _OURS = "/mdm.v1."
 _BATCH_CALLS = frozenset(
-    {"TranslateKeys", "CompareModels", "ActivateModel", "RollbackModel", "CompareSurvivorshipRules"}
+    {
+        *("TranslateKeys", "CompareModels", "ActivateModel", "RollbackModel", "CompareSurvivorshipRules"),
+        "ActivateConfiguration",
+    }
 )
 # grpcio reports a call without a deadline as one of many years.
 _NO_DEADLINE_S = 10 * 365 * 86_400

@@ -115,7 +115,7 @@ class LookupService(LookupServiceServicer):
         """Return the same bearers' keys in another registry."""
         kind = KINDS[request.entity_kind]
         for name in (request.source_registry, request.target_registry):
-            self._reader.configuration.check(name, kind)
+            self._reader.check(name, kind)
         await_freshness(self._reader, request, context)
         states, targets, seq = self._reader.translate(
             request.source_registry, kind, request.record_ids, request.target_registry
@@ -135,7 +135,7 @@ class LookupService(LookupServiceServicer):
         request: wire.LookupRequest | wire.BatchLookupRequest | wire.StreamLookupRequest,
         context: grpc.ServicerContext,
     ) -> tuple[CrosswalkColumn, int]:
-        self._reader.configuration.check(registry, kind)
+        self._reader.check(registry, kind)
         await_freshness(self._reader, request, context)
         return self._reader.lookup_many(registry, kind, record_ids)
 

@@ -88,7 +88,7 @@ class MatchService(MatchServiceServicer):
 
     def _created(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
         key = source_key(request.key)
-        self._reader.configuration.check(key.registry, key.kind)
+        self._reader.check(key.registry, key.kind)
         found = described(request.attributes)
         if kind_of(found) is not key.kind:
             raise InvalidInputError("key.entity_kind", "must be the kind of the attributes")

@@ -42,7 +42,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     tls: TlsFiles | None = None
     """None encrypts nothing."""
     registries: Path | None = None
-    """Registries file; None takes the one that ships."""
+    """Registries file to put in force, once; None leaves what is in force, at first the one that ships."""
     ready_file: Path | None = None
     """Written when all processes serve: `{"address": "HOST:PORT", "metrics": "HOST:PORT"}`."""
     grace_s: float = 10.0

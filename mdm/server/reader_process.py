@@ -31,6 +31,7 @@ from mdm.server import metrics
 from mdm.server.bell import Bell
 from mdm.server.change_service import ChangeService
 from mdm.server.children import live_as_child, tell_ready
+from mdm.server.configuration_service import ConfigurationService
 from mdm.server.erasure_service import ErasureService
 from mdm.server.explain_service import ExplainService
 from mdm.server.export_service import ExportService
@@ -50,6 +51,7 @@ from mdm.server.tls import Certificates
 from mdm.server.unary import UnaryCalls
 from mdm.server.writer_link import WriterLink
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
+from mdm.v1.configuration_service_pb2_grpc import add_ConfigurationServiceServicer_to_server
 from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
 from mdm.v1.explain_service_pb2_grpc import add_ExplainServiceServicer_to_server
 from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
@@ -66,7 +68,7 @@ SERVICES = tuple(
     f"mdm.v1.{name}Service"
     for name in (
         *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
-        *("Explain", "Stewardship", "Survivorship", "Erasure"),
+        *("Explain", "Stewardship", "Survivorship", "Erasure", "Configuration"),
     )
 )
 ADMINISTRATION_WORKERS = 2
@@ -176,6 +178,7 @@ class _ReaderServer:
         add_StewardshipServiceServicer_to_server(StewardshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_SurvivorshipServiceServicer_to_server(SurvivorshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_ConfigurationServiceServicer_to_server(ConfigurationService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

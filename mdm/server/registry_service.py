@@ -50,7 +50,7 @@ class RegistryService(RegistryServiceServicer):
     ) -> wire.UpsertRecordResponse:
         """Store and resolve one record."""
         record = source_record(request.record)
-        self._reader.configuration.check(record.key.registry, record.key.kind)
+        self._reader.check(record.key.registry, record.key.kind)
         is_deferred = request.resolve == common.RESOLVE_TIME_LATER
         with metrics.stages.labels("propose").time():
             proposal = None if is_deferred else self._reader.propose(record)
@@ -73,7 +73,7 @@ class RegistryService(RegistryServiceServicer):
     ) -> wire.DeleteRecordResponse:
         """Withdraw one record."""
         key = source_key(request.key)
-        self._reader.configuration.check(key.registry, key.kind)
+        self._reader.check(key.registry, key.kind)
         cause = cause_of(context, request.caller, "DeleteRecord")
         content = wire.DeleteRecordRequest(key=request.key, allow_missing=request.allow_missing)
         answer = written(write(self._link, Delete(request_of(cause, request.request_id, content), key), context))
@@ -89,7 +89,7 @@ class RegistryService(RegistryServiceServicer):
     def GetRecord(self, request: wire.GetRecordRequest, context: grpc.ServicerContext) -> wire.GetRecordResponse:
         """Return one record as stored."""
         key = source_key(request.key)
-        self._reader.configuration.check(key.registry, key.kind)
+        self._reader.check(key.registry, key.kind)
         await_freshness(self._reader, request, context)
         seq = self._reader.applied_seq()
         stored = self._reader.stored_record(key)
@@ -110,7 +110,7 @@ class RegistryService(RegistryServiceServicer):
     ) -> wire.PreviewRecordResponse:
         """Say what an upsert would do."""
         record = source_record(request.record)
-        self._reader.configuration.check(record.key.registry, record.key.kind)
+        self._reader.check(record.key.registry, record.key.kind)
         await_freshness(self._reader, request, context)
         preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
         response = wire.PreviewRecordResponse(
@@ -127,7 +127,7 @@ class RegistryService(RegistryServiceServicer):
     ) -> wire.BatchCompareRecordsResponse:
         """Say which records are stored with just these values."""
         kind = KINDS[request.entity_kind]
-        self._reader.configuration.check(request.registry, kind)
+        self._reader.check(request.registry, kind)
         if len(request.content_digests) != CONTENT_DIGEST_BYTES * len(request.record_ids):
             raise InvalidInputError("content_digests", f"must hold {CONTENT_DIGEST_BYTES} bytes for each of record_ids")
         await_freshness(self._reader, request, context)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mdm.config import Configuration
-from mdm.errors import ConfigurationError, DataDirectoryError, FencedError, MdmError, StoreError
+from mdm.errors import ConfigurationError, DataDirectoryError, FencedError, MdmError, RegistryInUseError, StoreError
 from mdm.limits import GROUP_COMMIT_RECORDS_MAX, LOADS_CLAIMED_MAX
 from mdm.processes import spare_the_collector
 from mdm.resolve.commands import Answer, Command
@@ -234,7 +234,8 @@ def main(text: str) -> None:
 def _open(options: ChildOptions) -> Writer:
     try:
         disk_space.require(options.data)
-        return Writer.open(DataDirectory.open(options.data), Configuration.load(options.registries))
+        named = Configuration.load(options.registries) if options.registries else None
+        return Writer.open(DataDirectory.open(options.data), named)
     except (MdmError, OSError) as error:
         is_full = disk_space.is_cause_of(error, options.data)
         logger().critical(
@@ -244,7 +245,7 @@ def _open(options: ChildOptions) -> Writer:
             text=str(error) if isinstance(error, MdmError) else "",
         )
         sys.stderr.flush()
-        status = EXIT_HOPELESS if isinstance(error, DataDirectoryError | ConfigurationError) else 1
+        status = EXIT_HOPELESS if isinstance(error, DataDirectoryError | ConfigurationError | RegistryInUseError) else 1
         sys.exit(EXIT_DISK_FULL if is_full else status)
 
 

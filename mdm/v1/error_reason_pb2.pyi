@@ -290,6 +290,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: an approval by the actor who proposed the merge.
     To mend it: have somebody else approve it.
     """
+    ERROR_REASON_REGISTRY_IN_USE: _ErrorReason.ValueType  # 60
+    """A change of the registries would orphan records that are stored.
+    Code: FAILED_PRECONDITION.
+    Example: an ActivateConfiguration that takes away a registry with records.
+    To mend it: leave the registry and the kind declared, or have its records deleted first.
+    """
+    ERROR_REASON_EXPORT_EXPIRED: _ErrorReason.ValueType  # 61
+    """The state that an export was reading is no longer kept.
+    Code: FAILED_PRECONDITION.
+    Example: an ExportCrosswalk that goes on an hour after it was cut off.
+    To mend it: begin the export again, without a resume token.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. ErrorInfo of domain `mdm.hochiminhcity.gov.vn` carries the name without its prefix as its reason,
@@ -563,5 +575,17 @@ ERROR_REASON_SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 43
 Code: FAILED_PRECONDITION.
 Example: an approval by the actor who proposed the merge.
 To mend it: have somebody else approve it.
+"""
+ERROR_REASON_REGISTRY_IN_USE: ErrorReason.ValueType  # 60
+"""A change of the registries would orphan records that are stored.
+Code: FAILED_PRECONDITION.
+Example: an ActivateConfiguration that takes away a registry with records.
+To mend it: leave the registry and the kind declared, or have its records deleted first.
+"""
+ERROR_REASON_EXPORT_EXPIRED: ErrorReason.ValueType  # 61
+"""The state that an export was reading is no longer kept.
+Code: FAILED_PRECONDITION.
+Example: an ExportCrosswalk that goes on an hour after it was cut off.
+To mend it: begin the export again, without a resume token.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -11,6 +11,7 @@ from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import Address, AddressKind, Assurance, Identifier, IdentifierType, Relation, RelationType
 from mdm.feeds.mapping import DeleteOperation, RowMapper, UpsertOperation
 from mdm.feeds.reading import Row
+from mdm.feeds.rejects import Reject
 
 PAYEES = """
 [registries.budget]
@@ -39,6 +40,13 @@ relations = [
 ]
 fields = { legal_name = "payee" }
 """
+TYPED = Configuration.of(
+    parse_declaration(
+        PAYEES.replace('not_pattern = "(?i)(công ty|hkd) .*"', 'one_of = ["person"]')
+        .replace('pattern = "(?i)(công ty|hkd) .*"', 'one_of = ["firm"]')
+        .encode()
+    )
+)
 CONFIGURATION = Configuration.of(parse_declaration(PAYEES.encode()))
 
 
@@ -69,6 +77,16 @@ def test_each_row_of_a_mixed_file_is_one_kind_and_withdraws_the_other() -> None:
 def test_a_row_that_is_withdrawn_withdraws_both_kinds() -> None:
     (found,) = rows({"record_id": "1", "payee": "Hồ Lan", "operation": "delete"})
     assert {each.key for each in found} == {SourceKey("budget", kind, "1") for kind in EntityKind}
+
+
+def test_a_row_that_fulfils_no_condition_is_set_aside_and_not_lost() -> None:
+    mapper = RowMapper(TYPED, "budget.payees", ("record_id", "payee", "operation"))
+    found = mapper.batch([Row(2, ("1", "person", "")), Row(3, ("2", "ship", "")), Row(4, ("3", "ship", "delete"))])
+    assert [type(each) for each in found] == [tuple, Reject, tuple]
+    assert isinstance(found[1], Reject)
+    assert (found[1].line, found[1].field, found[1].is_record_known) == (3, "when", True)
+    # With --full its record must not be taken to be gone.
+    assert mapper.has_seen("citizen", "2")
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])

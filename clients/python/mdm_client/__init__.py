@@ -8,13 +8,13 @@
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
 `client` (blocking), `aio` (asyncio), `tls` (encrypted connections), `gathering` (lookups that travel together),
 `ingest` (loads that resume), `digests` (for loads that send what changed), `changes` (the change feed) and `crosswalk`
-(a copy that follows it),
-`relink`, `models` and `model_results` (linkage models), `stewardship` and `stewardship_results` (judgements and
-reviews), `survivorship` and `survivorship_results` (which values are shown), `erasures` and `erasure_results`,
+(a copy that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and
+`stewardship_results` (judgements and reviews), `survivorship` and `survivorship_results` (which values are shown),
+`configuration` and `configuration_results` (which registries there are), `erasures` and `erasure_results`,
 `explanations` and `explanation_results` (why and how), `health`; behind them `calls`, `wire_relations`, `wire_relink`,
-`wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_erasure` and `wire_explanations` (each call as a value),
-`streams`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain values to messages).
-`testing` is a server for your own tests.
+`wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_configuration`, `wire_erasure` and `wire_explanations`
+(each call as a value), `streams`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain
+values to messages). `testing` is a server for your own tests.
 """
 
 from mdm_client.aio import AsyncClient

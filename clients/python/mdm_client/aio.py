@@ -15,6 +15,7 @@ from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import AsyncChanges
 from mdm_client.channel import DEFAULT_TARGET, Security, Timeouts, open_async_channel
 from mdm_client.client import STUBS, split
+from mdm_client.configuration import AsyncConfiguration
 from mdm_client.diagnosis import reason_unreachable
 from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
@@ -72,6 +73,7 @@ class AsyncClient:
         self.stewardship = AsyncStewardship(self)
         self.models = AsyncModels(self)
         self.survivorship = AsyncSurvivorship(self)
+        self.configuration = AsyncConfiguration(self)
         self.erasures = AsyncErasures(self)
         self.changes = AsyncChanges(self)
         self.explain = AsyncExplanations(self)

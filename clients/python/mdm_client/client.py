@@ -11,6 +11,7 @@ import grpc
 from mdm.v1 import (
     change_service_pb2_grpc,
     common_pb2,
+    configuration_service_pb2_grpc,
     erasure_service_pb2_grpc,
     explain_service_pb2_grpc,
     export_service_pb2_grpc,
@@ -27,6 +28,7 @@ from mdm_client import calls, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Security, Timeouts, open_channel
+from mdm_client.configuration import Configuration
 from mdm_client.diagnosis import reason_unreachable
 from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
@@ -53,6 +55,7 @@ STUBS = {
     "RelinkService": relink_service_pb2_grpc.RelinkServiceStub,
     "ModelService": model_service_pb2_grpc.ModelServiceStub,
     "SurvivorshipService": survivorship_service_pb2_grpc.SurvivorshipServiceStub,
+    "ConfigurationService": configuration_service_pb2_grpc.ConfigurationServiceStub,
     "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub,
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
     "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
@@ -99,6 +102,7 @@ class Client:
         self.stewardship = Stewardship(self)
         self.models = Models(self)
         self.survivorship = Survivorship(self)
+        self.configuration = Configuration(self)
         self.erasures = Erasures(self)
         self.changes = Changes(self)
         self.explain = Explanations(self)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
+import msgspec
+
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import BusinessAttributes, CitizenAttributes, SourceRecord
 from mdm.linkage.features import Features, Normalised
@@ -38,8 +40,9 @@ def normalise(record: SourceRecord) -> Normalised:
 
 def knows_value(kind: str, field: str, value: str) -> bool:
     """Return whether a record that states nothing but this value of a single-valued attribute has no issue with it."""
-    attributes = CitizenAttributes if EntityKind(kind) is EntityKind.CITIZEN else BusinessAttributes
-    record = SourceRecord(SourceKey("registry", EntityKind(kind), "1"), attributes(**{field: value}))
+    nothing = CitizenAttributes() if EntityKind(kind) is EntityKind.CITIZEN else BusinessAttributes()
+    attributes = msgspec.structs.replace(nothing, **{field: value})
+    record = SourceRecord(SourceKey("registry", EntityKind(kind), "1"), attributes)
     return all(issue.field != field for issue in normalise(record).issues)
 
 

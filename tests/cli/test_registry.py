@@ -1,0 +1,108 @@
+"""Registries over the command line: check, add, show, list, and a load that needs no file of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from mdm.declarations.sections import IdentifierTypeName
+from tests.cli.conftest import Run
+from tests.declarations.examples import LAND
+from tests.serving import RunningServer
+
+IDENTIFIER = "registries.land.feeds.holders.records[0].identifiers[1]"
+
+
+@pytest.fixture
+def land(tmp_path: Path) -> Path:
+    path = tmp_path / "land.toml"
+    path.write_text(LAND, encoding="utf-8")
+    return path
+
+
+def at(server: RunningServer) -> tuple[str, str]:
+    return "--server", server.address
+
+
+def test_a_file_in_good_order_passes(mdm: Run, land: Path) -> None:
+    checked = mdm("registry", "check", land)
+    assert (checked.returncode, checked.stdout) == (0, "land.toml: in good order\n")
+
+
+def test_faults_are_told_with_line_rule_and_hint(mdm: Run, land: Path) -> None:
+    land.write_text(LAND.replace("trust_rank", "trust_rnk").replace('"passport"', '"pasport"'), encoding="utf-8")
+    checked = mdm("registry", "check", land)
+    assert checked.returncode == 1
+    types = get_args(IdentifierTypeName)
+    assert checked.stdout.splitlines() == [
+        "land.toml:4: fault: registries.land.trust_rnk: is no key of this section (did you mean trust_rank?)",
+        f"land.toml:12: fault: {IDENTIFIER}.type: must be one of {', '.join(sorted(types))} (did you mean passport?)",
+        "land.toml:2: fault: registries.land.trust_rank: is missing",
+    ]
+
+
+def test_warnings_alone_pass_and_both_come_as_json(mdm: Run, land: Path) -> None:
+    land.write_text(LAND.replace('nam = "M"', 'nam = "anh"'), encoding="utf-8")
+    checked = mdm("registry", "check", land, "--json")
+    assert checked.returncode == 0
+    found = json.loads(checked.stdout)
+    assert found["faults"] == []
+    (warning,) = found["warnings"]
+    assert (warning["line"], warning["path"].rpartition(".")[2]) == (16, "nam")
+
+
+@pytest.mark.parametrize("text", ["", "[registries", "registries = 1"])
+def test_a_file_that_is_none_is_told_in_a_line(mdm: Run, land: Path, text: str) -> None:
+    land.write_text(text, encoding="utf-8")
+    checked = mdm("registry", "check", land)
+    assert checked.returncode == 1
+    assert len(checked.stdout.splitlines()) == 1
+
+
+def test_a_missing_file_is_wrong_usage(mdm: Run) -> None:
+    assert mdm("registry", "check", "nowhere.toml").returncode == 2
+
+
+def test_a_registry_is_added_loaded_and_shown_without_a_file_on_the_client(
+    mdm: Run, server: RunningServer, land: Path, tmp_path: Path
+) -> None:
+    dry = mdm("registry", "add", land, "--dry-run", *at(server))
+    assert dry.returncode == 0, dry.stderr
+    assert dry.stdout.splitlines() == ["land: added", "nothing was changed: this was a dry run"]
+    unknown = mdm("load", "land.holders", land, *at(server))
+    assert unknown.returncode == 2
+    assert "hospital.patients" in unknown.stderr
+
+    added = mdm("registry", "add", land, "--reason", "decree 12", "--json", *at(server))
+    assert added.returncode == 0, added.stderr
+    assert json.loads(added.stdout)["token"]
+    feed = tmp_path / "holders.csv"
+    feed.write_text("record_id,holder_type,holder_name\n1,1,Hồ Lan\n2,2,Công ty An Phú\n3,9,Tàu\n", encoding="utf-8")
+    loaded = mdm("load", "land.holders", feed, "--json", *at(server))
+    assert loaded.returncode == 3, loaded.stderr
+    summary = json.loads(loaded.stdout)
+    assert summary["records"]["created"] == 2
+    assert summary["rejected_by_rule"] == {"when: fulfils the condition of no record of this feed": 1}
+    dry_load = mdm("load", "land.holders", feed, "--dry-run", "--json", *at(server))
+    assert json.loads(dry_load.stdout)["upserts" if "upserts" in dry_load.stdout else "upsert_count"] == 2
+
+    listed = mdm("registry", "list", *at(server))
+    assert "  5  land  Land-use right holders\n       land.holders: business, citizen\n" in listed.stdout
+    shown = mdm("registry", "show", "land", *at(server))
+    (tmp_path / "again.toml").write_text(shown.stdout, encoding="utf-8")
+    again = mdm("registry", "add", "again.toml", "--dry-run", *at(server))
+    assert again.stdout.splitlines() == ["nothing would change"]
+    assert "decree 12" in shown.stderr
+    assert mdm("registry", "show", "lands", *at(server)).returncode == 2
+
+
+def test_taking_away_what_has_records_is_refused_in_a_line(mdm: Run, server: RunningServer, land: Path) -> None:
+    mdm("registry", "add", land, *at(server))
+    only = land.with_name("only.toml")
+    only.write_text(LAND.replace("registries.land", "registries.plots"), encoding="utf-8")
+    refused = mdm("registry", "add", only, "--full", *at(server))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("mdm: ")
