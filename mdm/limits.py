@@ -213,6 +213,33 @@ FEED_CHECKPOINT_S_MAX = 60
 FEED_CHANGE_TYPES_MAX = 32
 """Types of changes that a filter can name: more than there are."""
 
+GOLDEN_RECORD_CHUNK_GOLDEN_RECORDS = 200
+"""Golden records in one export message: about 2,500 values, 200 KiB, which are put together in a few milliseconds."""
+
+EXPORT_FIELDS_MAX = 50
+"""Attributes that one export can name: more than there are."""
+
+EXPORT_WORKERS = 2
+"""Exports of one reader at a time, with places of their own: each keeps a core busy, and no load waits for one."""
+
+EXPORT_KEPT_S = 600
+"""How long the state that an export was reading is kept for it to go on: a network is mended or fails over by then."""
+
+EXPORT_DONE_KEPT_S = 60
+"""The same once its last message was sent: at most that one was lost."""
+
+EXPORT_COPIES_IDLE_MAX = 2
+"""Copies of the index kept that nobody reads: each is as large as the index."""
+
+EXPORT_SLICE_S = 0.001
+"""Work of an export after which it lets other calls of its reader go first; by itself the interpreter takes 5 ms."""
+
+EXPORT_PAUSE_S = 0.0002
+"""How long it does so: long enough for a thread that waits to wake up."""
+
+RESUME_TOKEN_CHARACTERS_MAX = 1024
+"""Where an export goes on: a source key, names and counts take under 400."""
+
 LINEAGE_CHUNK_ROWS = 5_000
 """Golden IDs in one export message: about 250 KiB."""
 

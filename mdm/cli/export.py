@@ -1,139 +1,205 @@
-"""`mdm export crosswalk`."""
+"""`mdm export`: crosswalk, golden records and lineage, to CSV or Parquet with a manifest."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, progress, show
+from mdm.cli.export_files import Columns, TableFile, check_paths, write_manifest
+from mdm.cli.output import connected, progress, show
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from mdm_client.records import EntityKind
+    from mdm_client.results import GoldenIdLineage, GoldenRecordChunk
 
-    from mdm.cli.output import Progress
-    from mdm_client.client import CrosswalkExport
-    from mdm_client.results import GoldenIdLineage
+_File = Annotated[Path, typer.Argument(help="Ends in .csv or .parquet; FILE.manifest.json is written beside it.")]
+_Registries = Annotated[list[str] | None, typer.Option("--registry", help="Only this registry; may be repeated.")]
+_Kind = Annotated[Literal["citizen", "business"] | None, typer.Option(help="Only this kind.")]
+_Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
+_Actor = Annotated[str, typer.Option(help="Who exports, as it stands in the ledger; no personal data.")]
+_Purpose = Annotated[str, typer.Option(help="Why, or on which legal basis; stands in the ledger.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")]
+_DEFAULT_SERVER = "127.0.0.1:50051"
+
+CROSSWALK = ("registry", "entity_kind", "record_id", "golden_id")
+GOLDEN_RECORDS = (
+    *("golden_id", "entity_kind", "field", "value", "registry", "record_id", "updated_at", "assurance", "decided_by"),
+)
+LINEAGE = ("golden_id", "status", "surviving_golden_id", "minted_at", "predecessor_golden_ids")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write what the service knows to files.")
 
 
 @app.callback()
 def _group() -> None:
-    """Write what the service knows to files."""
+    """Write what the service knows to files, each at one position, with a manifest beside it.
+
+    \b
+      mdm export crosswalk crosswalk.parquet          which record belongs to which golden ID
+      mdm export golden-records golden.parquet        what golden records show, and where each value comes from
+      mdm export lineage golden-ids.parquet           every golden ID ever issued, and what became of it
+
+    A file is in its place once it is whole. An export that is cut goes on where it was, for as long as the service
+    keeps the state that it reads. docs/exports.md explains every column.
+    """
 
 
 @app.command()
 def crosswalk(
-    file: Annotated[Path, typer.Argument(help="Ends in .csv or .parquet; FILE.manifest.json is written beside it.")],
+    file: _File,
     lineage: Annotated[
         Path | None,
         typer.Option(help="Also write every golden ID ever issued, at the same position; ends in .csv or .parquet."),
     ] = None,
-    server: Annotated[str, typer.Option(help="HOST:PORT of the service.")] = "127.0.0.1:50051",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+    registry: _Registries = None,
+    kind: _Kind = None,
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
 ) -> None:
     """Write registry, entity kind, record id and golden ID of every live, resolved record, all at one position.
 
     \b
     Examples:
       mdm export crosswalk crosswalk.csv
+      mdm export crosswalk land.csv --registry land --kind citizen
       mdm export crosswalk crosswalk.parquet --lineage golden-ids.parquet
       mdm watch --since "$(jq -r .token crosswalk.csv.manifest.json)"
 
     The manifest's token begins the change feed without a gap. A golden ID's lineage is how it answers, its survivor,
     when it was minted, and the golden IDs that its first records had before, when it was split off them.
     """
-    for path in filter(None, (file, lineage)):
-        if path.suffix not in {".csv", ".parquet"}:
-            fail(f"{path.name} must end in .csv or .parquet", ExitCode.USAGE)
-        if not path.absolute().parent.is_dir():
-            fail(f"{path.absolute().parent} is no directory", ExitCode.USAGE)
-    if lineage is not None and lineage.absolute() == file.absolute():
-        fail("--lineage needs a file of its own", ExitCode.USAGE)
-    with connected(server) as client, progress() as say:
-        exported = client.export_crosswalk(include_lineage=lineage is not None)
-        table = _table(exported, say)
+    check_paths(*filter(None, (file, lineage)))
+    with connected(server) as client, progress() as say, TableFile(file, CROSSWALK) as table:
+        exported = client.export_crosswalk(registry or (), _kind(kind), include_lineage=lineage is not None)
+        for chunk in exported:
+            count = len(chunk.record_ids)
+            table.write([[chunk.registry] * count, [str(chunk.kind)] * count, chunk.record_ids, chunk.golden_ids])
+            say("crosswalk", exported.row_count, None)
+        say("crosswalk", exported.row_count, exported.row_count)
     manifest: dict[str, Any] = {
         "token": exported.token,
-        "rows": table.num_rows,
+        "rows": table.row_count,
         "pending": exported.pending_record_count,
-        "sha256": _write_whole(table, file),
+        "sha256": table.sha256,
+        "filters": _filters(registry, kind),
     }
     if lineage is not None:
-        ids = _lineage_table(exported.lineage)
-        manifest["lineage"] = {"file": lineage.name, "rows": ids.num_rows, "sha256": _write_whole(ids, lineage)}
-    # The manifest comes last: where it stands, the files that it describes are whole.
-    note = file.with_name(f"{file.name}.manifest.json")
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    partial.replace(note)
+        with TableFile(lineage, LINEAGE) as ids:
+            ids.write(_lineage_columns(exported.lineage))
+        manifest["lineage"] = {"file": lineage.name, "rows": ids.row_count, "sha256": ids.sha256}
+    write_manifest(file, manifest)
     show(manifest, as_json=as_json)
 
 
-def _table(exported: CrosswalkExport, say: Progress) -> pa.Table:
-    """Return all rows, sorted, so that the same crosswalk gives the same bytes."""
-    import pyarrow as pa
+@app.command("golden-records")
+def golden_records(
+    file: _File,
+    fields: Annotated[
+        str, typer.Option(help="Attributes to write, as full_name,birth_date,identifiers; without it, all.")
+    ] = "",
+    registry: _Registries = None,
+    kind: _Kind = None,
+    actor: _Actor = "mdm-cli",
+    purpose: _Purpose = "",
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
+) -> None:
+    """Write the values that golden records show, a row each, with the record that states it and what put it first.
 
-    names = ("registry", "entity_kind", "record_id", "golden_id")
-    schema = pa.schema([(name, pa.string()) for name in names])
-    parts = []
-    for chunk in exported:
-        count = len(chunk.record_ids)
-        columns: list[Any] = [[chunk.registry] * count, [str(chunk.kind)] * count, chunk.record_ids, chunk.golden_ids]
-        parts.append(pa.table(dict(zip(names, columns, strict=True)), schema=schema))
-        say("crosswalk", exported.row_count, None)
-    say("crosswalk", exported.row_count, exported.row_count)
-    table = pa.concat_tables([schema.empty_table(), *parts])
-    return table.sort_by([("registry", "ascending"), ("entity_kind", "ascending"), ("record_id", "ascending")])
+    \b
+    Examples:
+      mdm export golden-records golden.parquet --purpose "statistics, decree 12"
+      mdm export golden-records firms.csv --kind business --fields legal_name,identifiers,status
+      mdm export golden-records land.csv --registry land
 
-
-def _lineage_table(lineage: list[GoldenIdLineage]) -> pa.Table:
-    import pyarrow as pa
-
-    columns = {
-        "golden_id": [each.golden_id for each in lineage],
-        "status": [str(each.status) for each in lineage],
-        "surviving_golden_id": [each.surviving_golden_id for each in lineage],
-        "minted_at": [each.minted_at.isoformat() for each in lineage],
-        "predecessor_golden_ids": [";".join(each.predecessor_golden_ids) for each in lineage],
+    With --registry, golden records that have a record of it, with all their values. The file holds personal data: who
+    exported what stands in the service's ledger, and an erasure names the files in which its subject may lie.
+    """
+    check_paths(file)
+    with connected(server, actor) as client, progress() as say, TableFile(file, GOLDEN_RECORDS) as table:
+        wanted = [name.strip() for name in fields.split(",") if name.strip()]
+        client.caller.purpose = purpose
+        exported = client.export_golden_records(registry or (), _kind(kind), fields=wanted)
+        for chunk in exported:
+            table.write(_golden_columns(chunk))
+            say("golden records", exported.row_count, None)
+        say("golden records", exported.row_count, exported.row_count)
+    manifest = {
+        "token": exported.token,
+        "rows": table.row_count,
+        "golden_records": exported.row_count,
+        "sha256": table.sha256,
+        "filters": _filters(registry, kind) | ({"fields": wanted} if wanted else {}),
     }
-    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    write_manifest(file, manifest)
+    show(manifest, as_json=as_json)
 
 
-def _write_whole(table: pa.Table, file: Path) -> str:
-    """Put a table in a file's place once it is wholly on disk; returns its SHA-256."""
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        _write(table, partial, file.suffix)
-        digest = _digest(partial)
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-    return digest
+@app.command()
+def lineage(
+    file: _File,
+    registry: _Registries = None,
+    kind: _Kind = None,
+    server: _Server = _DEFAULT_SERVER,
+    as_json: _AsJson = False,
+) -> None:
+    """Write every golden ID ever issued: how it answers, its survivor, when it was minted, what it was split off.
+
+    \b
+    Examples:
+      mdm export lineage golden-ids.parquet
+      mdm export lineage firms.csv --kind business
+
+    With --registry, golden IDs that, or whose survivor, have or had a record of it.
+    """
+    check_paths(file)
+    with connected(server) as client, progress() as say, TableFile(file, LINEAGE) as table:
+        exported = client.export_lineage(registry or (), _kind(kind))
+        for chunk in exported:
+            table.write(_lineage_columns(chunk))
+            say("golden IDs", exported.row_count, None)
+        say("golden IDs", exported.row_count, exported.row_count)
+    manifest = {
+        "token": exported.token,
+        "rows": table.row_count,
+        "sha256": table.sha256,
+        "filters": _filters(registry, kind),
+    }
+    write_manifest(file, manifest)
+    show(manifest, as_json=as_json)
 
 
-def _write(table: pa.Table, path: Path, suffix: str) -> None:
-    import csv
+def _kind(kind: str | None) -> EntityKind | None:
+    from mdm_client import EntityKind
 
-    import pyarrow.parquet as pq
-
-    if suffix == ".parquet":
-        pq.write_table(table.combine_chunks(), path, compression="zstd")
-    else:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table.column_names)
-            for batch in table.to_batches():
-                writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
+    return EntityKind(kind) if kind else None
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _filters(registries: list[str] | None, kind: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"registries": registries} if registries else {}
+    return found | ({"kind": kind} if kind else {})
+
+
+def _golden_columns(chunk: GoldenRecordChunk) -> Columns:
+    owners = [
+        golden_id for golden_id, count in zip(chunk.golden_ids, chunk.value_counts, strict=True) for _ in range(count)
+    ]
+    kinds = ["citizen" if each.startswith("C") else "business" for each in owners]
+    assurances = ["" if each.name == "UNSPECIFIED" else str(each) for each in chunk.assurances]
+    decided_by = ["" if each.name == "UNSPECIFIED" else str(each) for each in chunk.decided_by]
+    return [
+        *(owners, kinds, chunk.fields, chunk.values, chunk.registries, chunk.record_ids, chunk.updated_at),
+        *(assurances, decided_by),
+    ]
+
+
+def _lineage_columns(lineage: list[GoldenIdLineage]) -> Columns:
+    return [
+        [each.golden_id for each in lineage],
+        [str(each.status) for each in lineage],
+        [each.surviving_golden_id for each in lineage],
+        [each.minted_at.isoformat() for each in lineage],
+        [";".join(each.predecessor_golden_ids) for each in lineage],
+    ]

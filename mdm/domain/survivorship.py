@@ -80,7 +80,11 @@ class GoldenValue(msgspec.Struct, frozen=True):
 
 
 def golden_values(
-    members: Iterable[Member], rules: KindRules, completeness: Completeness, pins: Mapping[str, Pin] | None = None
+    members: Iterable[Member],
+    rules: KindRules,
+    completeness: Completeness,
+    pins: Mapping[str, Pin] | None = None,
+    fields: frozenset[str] = frozenset(),
 ) -> list[GoldenValue]:
     """Return the surviving value of every field that any member states or a steward pinned, in the attributes' order.
 
@@ -92,6 +96,7 @@ def golden_values(
         rules: Of that kind.
         completeness: Asked only about fields whose criteria list it and whose members differ.
         pins: By field; single-valued ones only.
+        fields: The only attributes to return values of; empty means all.
 
     Cost: 0.4 ms for 4 members, 3.3 ms for 50 that agree in nothing.
     """
@@ -100,6 +105,8 @@ def golden_values(
         return []
     values: list[GoldenValue] = []
     for name in ordered[0].record.attributes.__struct_fields__:
+        if fields and name not in fields:
+            continue
         stated = [(member, value) for member in ordered if (value := getattr(member.record.attributes, name))]
         pin = (pins or {}).get(name)
         if stated and isinstance(stated[0][1], tuple):
@@ -133,6 +140,9 @@ class _Statement(NamedTuple):
 def _ranked(
     field: str, stated: list[tuple[Member, Item]], rules: KindRules, completeness: Completeness
 ) -> list[_Statement]:
+    if len(stated) == 1:
+        # Nothing to choose from, as for most fields of most golden records.
+        return [_Statement((), *stated[0])]
     distinct = {value for _, value in stated}
     columns: list[list[int]] = []
     for criterion in rules.criteria(field):
@@ -189,6 +199,10 @@ def _difference(better: _Statement, worse: _Statement, criteria: tuple[Criterion
 def _single(
     field: str, ranked: list[_Statement], rules: KindRules, pin: Pin | None, members: list[Member]
 ) -> GoldenValue:
+    if pin is None and len(ranked) == 1:
+        member = ranked[0].member
+        record = member.record
+        return GoldenValue(field, ranked[0].value, record.key, record.updated_at, _rank(field, member, rules), 1, 0)
     criteria = rules.criteria(field)
     counts = Counter(statement.value for statement in ranked)
     best: dict[Item, _Statement] = {}

@@ -199,7 +199,9 @@ def _exports_of(view: IndexView, subject: Subject, exports: list[ExportEntry]) -
     since = min(minted, default=0)
     for export in exports:
         may_hold = export.seq >= since or export.is_pending_included
-        is_of_registry = not export.registries or registries & set(export.registries)
+        # A golden record was exported with the values of all its records, whichever registry it was chosen by.
+        is_whole = not export.registries or export.kind == "golden-records"
+        is_of_registry = is_whole or registries & set(export.registries)
         is_of_kind = not export.entity_kinds or {kind.value for kind in kinds} & set(export.entity_kinds)
         if may_hold and is_of_registry and is_of_kind:
             yield export

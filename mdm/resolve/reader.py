@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,9 +35,9 @@ from mdm.resolve.configuring import (
 from mdm.resolve.configuring import (
     last_activation as last_configuration,
 )
-from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
 from mdm.resolve.engines import Engine, engine
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_of, subject_named
+from mdm.resolve.exporting import Exporter
 from mdm.resolve.feed import FeedFilter, FeedPage, read_page
 from mdm.resolve.households import HouseholdAnswer, households_of
 from mdm.resolve.matcher import candidates_of, describe, proposal_of, score
@@ -72,8 +71,6 @@ from mdm.resolve.views import (
     golden_state,
 )
 from mdm.store.data_directory import DataDirectory
-from mdm.store.export_ledger import ExportEntry
-from mdm.store.index import Index
 from mdm.store.journal import JournalReader
 from mdm.store.layout import CrosswalkColumn
 from mdm.store.token import parse_token
@@ -88,6 +85,7 @@ class Reader:
     def __init__(self, directory: DataDirectory) -> None:
         """Open the current generation; see `open`."""
         self._directory = directory
+        self.exporter = Exporter(directory, lambda: self._opened)
         self._lock = threading.Lock()
         # Each LMDB call lets the interpreter lock go: eight searches at a time cost 2.3 times what they do in turns.
         self._search = threading.Lock()
@@ -426,15 +424,6 @@ class Reader:
                 translated.append(sorted(key.record_id for key in keys if key and key.registry == target_registry))
             return column.statuses, translated, view.applied_seq
 
-    @contextmanager
-    def crosswalk(self, wanted: CrosswalkFilter) -> Iterator[CrosswalkExport]:
-        """Yield the crosswalk at one seq, read from a copy so that no transaction stays open."""
-        with tempfile.TemporaryDirectory(dir=self._directory.path, prefix="export-") as scratch:
-            path = Path(scratch) / "index"
-            self._opened.index.copy(path)
-            with Index.open(path, readonly=True) as copy, copy.read() as view:
-                yield CrosswalkExport(view, wanted)
-
     def models(self, kind: EntityKind) -> list[ModelVersion]:
         """Return every activation of a model of this kind, oldest first; the last one is in force."""
         with self._opened.index.read() as view:
@@ -478,10 +467,6 @@ class Reader:
         return compare_rules(
             self._opened.index, self._opened.journal, self._opened.rules, other, sample_count=sample_count
         )
-
-    def note_export(self, entry: ExportEntry) -> None:
-        """Note in the ledger that an export was handed out."""
-        self._directory.exports.note(entry)
 
     def erasure_outline(self, golden_id: str | None, key: SourceKey | None) -> SubjectOutline:
         """Return what erasing a subject would take; see `subject_named` for its errors."""

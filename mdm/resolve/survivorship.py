@@ -153,8 +153,9 @@ def values_of(
     members: Sequence[Member],
     in_force: RulesInForce,
     supposed: Supposed | None = None,
+    fields: frozenset[str] = frozenset(),
 ) -> tuple[GoldenValue, ...]:
-    """Return the values of a golden record, none without members. Cost: see `golden_values`."""
+    """Return the values of a golden record, none without members; cost and `fields` as of `golden_values`."""
     if not members:
         return ()
     pins = _pins(view, journal, [member.number for member in members])
@@ -163,7 +164,8 @@ def values_of(
         pins = {name: pin for name, pin in pins.items() if name != field}
         if value is not None:
             pins[field] = Pin(value, members[0].number)
-    return tuple(golden_values(members, in_force.rules.kinds[members[0].record.key.kind], completeness, pins))
+    rules = in_force.rules.kinds[members[0].record.key.kind]
+    return tuple(golden_values(members, rules, completeness, pins, fields))
 
 
 def as_member(configuration: Configuration, number: RecordNumber, record: SourceRecord) -> Member:

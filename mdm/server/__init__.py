@@ -4,10 +4,10 @@ Read in this order: `options` (what a serving process is told), `listening` (add
 `disk_space` (a full disk), `children` (starting and ending processes), `notify` (what systemd is told), `supervisor`
 (keeps them running), `frames` (the private socket's messages), `writer_process` and `writer_link` (its two ends),
 `reader_process` (a gRPC server on the shared port), `interceptors` (what every call passes), `unary` (all that are no
-streams), `pools`, `errors`, `logs`, `metrics`, `validation`, `redaction`, `calls`, `page_tokens`, `wire_records`,
-`wire_values`, `wire_answers`, `wire_columns`, `wire_relations`, `wire_relink`, `wire_stewardship`, `wire_history`,
-`wire_explain` (wire ↔ domain), then one module for each service: `registry_service`, `ingest`, `lookup_service`,
-`match_service`, `golden_record_service`, `export_service`, `relink_service`, `model_service`, `survivorship_service`,
-`configuration_service`, `erasure_service`, `stewardship_service`, `explain_service`, and `change_service` with `bell`
-(wakes those who watch).
+streams), `pools`, `errors`, `logs`, `metrics`, `validation`, `redaction`, `calls`, `page_tokens`, `resume_tokens`,
+`wire_records`, `wire_values`, `wire_answers`, `wire_columns`, `wire_relations`, `wire_relink`, `wire_stewardship`,
+`wire_history`, `wire_explain` (wire ↔ domain), then one module for each service: `registry_service`, `ingest`,
+`lookup_service`, `match_service`, `golden_record_service`, `export_service`, `relink_service`, `model_service`,
+`survivorship_service`, `configuration_service`, `erasure_service`, `stewardship_service`, `explain_service`, and
+`change_service` with `bell` (wakes those who watch).
 """

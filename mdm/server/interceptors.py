@@ -84,16 +84,20 @@ class _Route(NamedTuple):
 class Gate(grpc.ServerInterceptor):
     """Wraps each handler of a stream once and refuses streams for which there is no place."""
 
-    def __init__(self, streams: CountingPool, watches: CountingPool, administration: CountingPool) -> None:
+    def __init__(
+        self, streams: CountingPool, watches: CountingPool, exports: CountingPool, administration: CountingPool
+    ) -> None:
         """Share the pools of one server.
 
         Args:
             streams: For streaming calls: their bound is its number of threads, so that none waits behind another.
             watches: For calls named Watch, which may stay for ever with nothing to do; bounded like the streams.
+            exports: For exports, each of which keeps a core busy for long; bounded like the streams.
             administration: For health checks and refusals, which must answer when all else is full.
         """
         self._streams = streams
         self._watches = watches
+        self._exports = exports
         self._administration = administration
         self._routes: dict[str, _Route] = {}
         self._is_draining = False
@@ -128,6 +132,8 @@ class Gate(grpc.ServerInterceptor):
             return _Route(handler, handler, self._administration)
         name = method.rpartition(".")[2]
         pool = self._watches if name.endswith("/Watch") else self._streams
+        if name.startswith("ExportService/"):
+            pool = self._exports
         refusal = StreamsExhaustedError("all places for streams are taken; retry later, or use the batch calls")
         when_full = self._refusing(refusal, name)
         if not method.startswith(_OURS):

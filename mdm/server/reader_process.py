@@ -20,6 +20,7 @@ from mdm.limits import (
     CONNECTION_AGE_GRACE_S,
     CONNECTION_AGE_S,
     DEADLINE_BATCH_S_MAX,
+    EXPORT_WORKERS,
     REQUEST_BATCH_BYTES_MAX,
     STREAM_WORKERS,
     STREAMS_PER_CONNECTION_MAX,
@@ -117,7 +118,8 @@ class _ReaderServer:
         streams = CountingPool("stream", STREAM_WORKERS, STREAM_WORKERS)
         watches = CountingPool("watch", WATCH_WORKERS, WATCH_WORKERS)
         administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
-        self._gate = Gate(streams, watches, administration)
+        exports = CountingPool("export", EXPORT_WORKERS, EXPORT_WORKERS)
+        self._gate = Gate(streams, watches, exports, administration)
         self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
@@ -160,6 +162,7 @@ class _ReaderServer:
             if self._certificates is not None:
                 self._certificates.refresh()
             self._reader.refresh()
+            self._reader.exporter.sweep()
             metrics.applied_seq.set(self._reader.applied_seq())
         except Exception as error:  # noqa: BLE001 – the next second tries again; lookups go on from what is open
             log_failure("refresh_failed", error)

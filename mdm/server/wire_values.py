@@ -19,7 +19,7 @@ def value_message(value: GoldenValue, *, with_alternatives: bool = False) -> wir
         provenance.assurance = assurance_number(value.value.assurance)
     message = wire.GoldenValue(
         field=value.field,
-        value=_text(value.value),
+        value=value_text(value.value),
         provenance=provenance,
         alternative_count=value.alternatives_count,
         decided_by=CRITERIA[value.decided_by] if value.decided_by else wire.SURVIVORSHIP_CRITERION_UNSPECIFIED,
@@ -39,7 +39,8 @@ def _provenance(key: SourceKey, updated_at: str, rank: int) -> wire.Provenance:
     return wire.Provenance(key=key_message(key), updated_at=updated_at, rank=rank)
 
 
-def _text(item: Item) -> str:
+def value_text(item: Item) -> str:
+    """Return what stands for a value in one line of text."""
     match item:
         case Identifier():
             return item.value

@@ -27,6 +27,8 @@ class ExportEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     is_pending_included: bool = False
     actor: str = ""
     purpose: str = ""
+    fields: tuple[str, ...] = ()
+    """Attributes that it was limited to; empty for all, or where it holds none."""
 
 
 class ExportLedger:

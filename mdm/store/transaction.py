@@ -258,6 +258,10 @@ class IndexTransaction(IndexView):
         self._write_entries()
         return super()._iter_numbers(database, start, stop)
 
+    def _iter_from(self, database: lmdb._Database, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self._write_entries()
+        return super()._iter_from(database, prefix, after)
+
     def _write_entries(self) -> None:
         """Bring LMDB's entries, and the crosswalk, up to what was put."""
         txn, databases = self._txn, self._db

@@ -247,23 +247,21 @@ class IndexView:
         for key, value in self._iter_numbers(self._db.records, start, stop):
             yield layout.number_of(key), layout.decode_record(value)
 
-    def iter_crosswalk(self) -> Iterator[tuple[SourceKey, CrosswalkEntry]]:
-        """Yield the whole crosswalk, grouped by registry and kind, record ids in byte order."""
-        for key, value in self._iter(self._db.crosswalk):
+    def iter_crosswalk(self, prefix: bytes = b"", after: bytes = b"") -> Iterator[tuple[SourceKey, CrosswalkEntry]]:
+        """Yield the crosswalk, grouped by registry and kind, record ids in byte order.
+
+        Args:
+            prefix: Of the keys, as `layout.source_key_prefix` gives it; empty means all.
+            after: The key behind which to begin, as `layout.source_key_bytes` gives it.
+        """
+        for key, value in self._iter_from(self._db.crosswalk, prefix, after):
             yield layout.source_key_of(key), layout.crosswalk_entry(value)
 
     def live_count(self, registry: str, kind: EntityKind) -> int:
-        """Return how many live records are stored of a registry, pending ones included. Cost: 0.3 µs a record."""
-        prefix = layout.source_key_prefix(registry, kind)
-        deleted = layout.CrosswalkStatus.DELETED
-        count = 0
-        with self._txn.cursor(self._db.crosswalk) as cursor:
-            if cursor.set_range(prefix):
-                for key, value in cursor:
-                    if not key.startswith(prefix):
-                        break
-                    count += value[layout.STATUS_OFFSET] != deleted
-        return count
+        """Return how many live records are stored of a registry, pending ones included. Cost: 0.4 µs a record."""
+        prefix, deleted = layout.source_key_prefix(registry, kind), layout.CrosswalkStatus.DELETED
+        found = self._iter_from(self._db.crosswalk, prefix, b"")
+        return sum(value[layout.STATUS_OFFSET] != deleted for _, value in found)
 
     def iter_goldens(self, after: GoldenId | None = None) -> Iterator[tuple[GoldenId, GoldenEntry]]:
         """Yield golden IDs ever issued, in order, from the one after `after`."""
@@ -329,6 +327,17 @@ class IndexView:
     def _iter(self, database: lmdb._Database) -> Iterator[tuple[bytes, bytes]]:
         with self._txn.cursor(database) as cursor:
             yield from cursor
+
+    def _iter_from(self, database: lmdb._Database, prefix: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        start = max(prefix, after + b"\0") if after else prefix
+        with self._txn.cursor(database) as cursor:
+            is_placed = cursor.set_range(start) if start else cursor.first()
+            while is_placed:
+                key, value = cursor.item()
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+                is_placed = cursor.next()
 
     def _iter_numbers(
         self, database: lmdb._Database, start: RecordNumber, stop: RecordNumber | None

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mdm.v1 import common_pb2 as mdm_dot_v1_dot_common__pb2
+from mdm.v1 import golden_record_service_pb2 as mdm_dot_v1_dot_golden__record__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmdm/v1/export_service.proto\x12\x06mdm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13mdm/v1/common.proto\"\xb0\x02\n\x16\x45xportCrosswalkRequest\x12\x44\n\nregistries\x18\x01 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{1,31}$R\nregistries\x12=\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nentityKind\x12\'\n\x0finclude_pending\x18\x03 \x01(\x08R\x0eincludePending\x12?\n\x11\x61t_least_as_fresh\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x0e\x61tLeastAsFresh\x12\'\n\x0finclude_lineage\x18\x05 \x01(\x08R\x0eincludeLineage\"\xe6\x01\n\x17\x45xportCrosswalkResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x14.mdm.v1.ExportHeaderH\x00R\x06header\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.mdm.v1.CrosswalkChunkH\x00R\x05\x63hunk\x12\x31\n\x07trailer\x18\x03 \x01(\x0b\x32\x15.mdm.v1.ExportTrailerH\x00R\x07trailer\x12\x30\n\x07lineage\x18\x04 \x01(\x0b\x32\x14.mdm.v1.LineageChunkH\x00R\x07lineageB\x06\n\x04part\":\n\x0c\x45xportHeader\x12*\n\x05token\x18\x01 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\xa4\x01\n\x0e\x43rosswalkChunk\x12\x1a\n\x08registry\x18\x01 \x01(\tR\x08registry\x12\x33\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindR\nentityKind\x12\"\n\nrecord_ids\x18\x03 \x03(\tB\x03\x80\x01\x01R\trecordIds\x12\x1d\n\ngolden_ids\x18\x04 \x03(\tR\tgoldenIds\"\xb1\x02\n\x0cLineageChunk\x12\x1d\n\ngolden_ids\x18\x01 \x03(\tR\tgoldenIds\x12\x32\n\x08statuses\x18\x02 \x03(\x0e\x32\x16.mdm.v1.GoldenIdStatusR\x08statuses\x12\x30\n\x14surviving_golden_ids\x18\x03 \x03(\tR\x12survivingGoldenIds\x12\x37\n\tminted_at\x18\x04 \x03(\x0b\x32\x1a.google.protobuf.TimestampR\x08mintedAt\x12-\n\x12predecessor_counts\x18\x05 \x03(\x05R\x11predecessorCounts\x12\x34\n\x16predecessor_golden_ids\x18\x06 \x03(\tR\x14predecessorGoldenIds\"\x86\x01\n\rExportTrailer\x12\x1b\n\trow_count\x18\x01 \x01(\x03R\x08rowCount\x12\x30\n\x14pending_record_count\x18\x02 \x01(\x03R\x12pendingRecordCount\x12&\n\x0fgolden_id_count\x18\x03 \x01(\x03R\rgoldenIdCount2e\n\rExportService\x12T\n\x0f\x45xportCrosswalk\x12\x1e.mdm.v1.ExportCrosswalkRequest\x1a\x1f.mdm.v1.ExportCrosswalkResponse0\x01\x42N\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmdm/v1/export_service.proto\x12\x06mdm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13mdm/v1/common.proto\x1a\"mdm/v1/golden_record_service.proto\"\xe0\x02\n\x16\x45xportCrosswalkRequest\x12\x44\n\nregistries\x18\x01 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{1,31}$R\nregistries\x12=\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nentityKind\x12\'\n\x0finclude_pending\x18\x03 \x01(\x08R\x0eincludePending\x12?\n\x11\x61t_least_as_fresh\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x0e\x61tLeastAsFresh\x12\'\n\x0finclude_lineage\x18\x05 \x01(\x08R\x0eincludeLineage\x12.\n\x0cresume_token\x18\x06 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x08R\x0bresumeToken\"\x8e\x02\n\x17\x45xportCrosswalkResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x14.mdm.v1.ExportHeaderH\x00R\x06header\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.mdm.v1.CrosswalkChunkH\x00R\x05\x63hunk\x12\x31\n\x07trailer\x18\x03 \x01(\x0b\x32\x15.mdm.v1.ExportTrailerH\x00R\x07trailer\x12\x30\n\x07lineage\x18\x04 \x01(\x0b\x32\x14.mdm.v1.LineageChunkH\x00R\x07lineage\x12&\n\x0cresume_token\x18\x05 \x01(\tB\x03\x80\x01\x01R\x0bresumeTokenB\x06\n\x04part\":\n\x0c\x45xportHeader\x12*\n\x05token\x18\x01 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\xa4\x01\n\x0e\x43rosswalkChunk\x12\x1a\n\x08registry\x18\x01 \x01(\tR\x08registry\x12\x33\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindR\nentityKind\x12\"\n\nrecord_ids\x18\x03 \x03(\tB\x03\x80\x01\x01R\trecordIds\x12\x1d\n\ngolden_ids\x18\x04 \x03(\tR\tgoldenIds\"\xb1\x02\n\x0cLineageChunk\x12\x1d\n\ngolden_ids\x18\x01 \x03(\tR\tgoldenIds\x12\x32\n\x08statuses\x18\x02 \x03(\x0e\x32\x16.mdm.v1.GoldenIdStatusR\x08statuses\x12\x30\n\x14surviving_golden_ids\x18\x03 \x03(\tR\x12survivingGoldenIds\x12\x37\n\tminted_at\x18\x04 \x03(\x0b\x32\x1a.google.protobuf.TimestampR\x08mintedAt\x12-\n\x12predecessor_counts\x18\x05 \x03(\x05R\x11predecessorCounts\x12\x34\n\x16predecessor_golden_ids\x18\x06 \x03(\tR\x14predecessorGoldenIds\"\x86\x01\n\rExportTrailer\x12\x1b\n\trow_count\x18\x01 \x01(\x03R\x08rowCount\x12\x30\n\x14pending_record_count\x18\x02 \x01(\x03R\x12pendingRecordCount\x12&\n\x0fgolden_id_count\x18\x03 \x01(\x03R\rgoldenIdCount\"\xf0\x02\n\x1a\x45xportGoldenRecordsRequest\x12\x44\n\nregistries\x18\x01 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{1,31}$R\nregistries\x12=\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nentityKind\x12\x34\n\x06\x66ields\x18\x03 \x03(\tB\x1c\xbaH\x19\x92\x01\x16\x10\x32\"\x12r\x10\x32\x0e^[a-z_]{1,64}$R\x06\x66ields\x12?\n\x11\x61t_least_as_fresh\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x0e\x61tLeastAsFresh\x12.\n\x0cresume_token\x18\x05 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x08R\x0bresumeToken\x12&\n\x06\x63\x61ller\x18\x06 \x01(\x0b\x32\x0e.mdm.v1.CallerR\x06\x63\x61ller\"\xe9\x01\n\x1b\x45xportGoldenRecordsResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x14.mdm.v1.ExportHeaderH\x00R\x06header\x12\x31\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x19.mdm.v1.GoldenRecordChunkH\x00R\x05\x63hunk\x12\x37\n\x07trailer\x18\x03 \x01(\x0b\x32\x1b.mdm.v1.GoldenRecordTrailerH\x00R\x07trailer\x12&\n\x0cresume_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\x0bresumeTokenB\x06\n\x04part\"\xde\x02\n\x11GoldenRecordChunk\x12\x1d\n\ngolden_ids\x18\x01 \x03(\tR\tgoldenIds\x12!\n\x0cvalue_counts\x18\x02 \x03(\x05R\x0bvalueCounts\x12\x16\n\x06\x66ields\x18\x03 \x03(\tR\x06\x66ields\x12\x1b\n\x06values\x18\x04 \x03(\tB\x03\x80\x01\x01R\x06values\x12\x1e\n\nregistries\x18\x05 \x03(\tR\nregistries\x12\"\n\nrecord_ids\x18\x06 \x03(\tB\x03\x80\x01\x01R\trecordIds\x12\x1d\n\nupdated_at\x18\x07 \x03(\tR\tupdatedAt\x12\x31\n\nassurances\x18\x08 \x03(\x0e\x32\x11.mdm.v1.AssuranceR\nassurances\x12<\n\ndecided_by\x18\t \x03(\x0e\x32\x1d.mdm.v1.SurvivorshipCriterionR\tdecidedBy\"f\n\x13GoldenRecordTrailer\x12.\n\x13golden_record_count\x18\x01 \x01(\x03R\x11goldenRecordCount\x12\x1f\n\x0bvalue_count\x18\x02 \x01(\x03R\nvalueCount\"\xb4\x02\n\x14\x45xportLineageRequest\x12\x44\n\nregistries\x18\x01 \x03(\tB$\xbaH!\x92\x01\x1e\x10\x64\"\x1ar\x18\x32\x16^[a-z][a-z0-9_]{1,31}$R\nregistries\x12=\n\x0b\x65ntity_kind\x18\x02 \x01(\x0e\x32\x12.mdm.v1.EntityKindB\x08\xbaH\x05\x82\x01\x02\x10\x01R\nentityKind\x12?\n\x11\x61t_least_as_fresh\x18\x03 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x0e\x61tLeastAsFresh\x12.\n\x0cresume_token\x18\x04 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x08R\x0bresumeToken\x12&\n\x06\x63\x61ller\x18\x05 \x01(\x0b\x32\x0e.mdm.v1.CallerR\x06\x63\x61ller\"\xd9\x01\n\x15\x45xportLineageResponse\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x14.mdm.v1.ExportHeaderH\x00R\x06header\x12,\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x14.mdm.v1.LineageChunkH\x00R\x05\x63hunk\x12\x32\n\x07trailer\x18\x03 \x01(\x0b\x32\x16.mdm.v1.LineageTrailerH\x00R\x07trailer\x12&\n\x0cresume_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\x0bresumeTokenB\x06\n\x04part\"8\n\x0eLineageTrailer\x12&\n\x0fgolden_id_count\x18\x01 \x01(\x03R\rgoldenIdCount2\x97\x02\n\rExportService\x12T\n\x0f\x45xportCrosswalk\x12\x1e.mdm.v1.ExportCrosswalkRequest\x1a\x1f.mdm.v1.ExportCrosswalkResponse0\x01\x12`\n\x13\x45xportGoldenRecords\x12\".mdm.v1.ExportGoldenRecordsRequest\x1a#.mdm.v1.ExportGoldenRecordsResponse0\x01\x12N\n\rExportLineage\x12\x1c.mdm.v1.ExportLineageRequest\x1a\x1d.mdm.v1.ExportLineageResponse0\x01\x42N\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,20 +39,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTCROSSWALKREQUEST'].fields_by_name['registries']._serialized_options = b'\272H!\222\001\036\020d\"\032r\0302\026^[a-z][a-z0-9_]{1,31}$'
   _globals['_EXPORTCROSSWALKREQUEST'].fields_by_name['entity_kind']._loaded_options = None
   _globals['_EXPORTCROSSWALKREQUEST'].fields_by_name['entity_kind']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_EXPORTCROSSWALKREQUEST'].fields_by_name['resume_token']._loaded_options = None
+  _globals['_EXPORTCROSSWALKREQUEST'].fields_by_name['resume_token']._serialized_options = b'\200\001\001\272H\005r\003\030\200\010'
+  _globals['_EXPORTCROSSWALKRESPONSE'].fields_by_name['resume_token']._loaded_options = None
+  _globals['_EXPORTCROSSWALKRESPONSE'].fields_by_name['resume_token']._serialized_options = b'\200\001\001'
   _globals['_CROSSWALKCHUNK'].fields_by_name['record_ids']._loaded_options = None
   _globals['_CROSSWALKCHUNK'].fields_by_name['record_ids']._serialized_options = b'\200\001\001'
-  _globals['_EXPORTCROSSWALKREQUEST']._serialized_start=94
-  _globals['_EXPORTCROSSWALKREQUEST']._serialized_end=398
-  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_start=401
-  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_end=631
-  _globals['_EXPORTHEADER']._serialized_start=633
-  _globals['_EXPORTHEADER']._serialized_end=691
-  _globals['_CROSSWALKCHUNK']._serialized_start=694
-  _globals['_CROSSWALKCHUNK']._serialized_end=858
-  _globals['_LINEAGECHUNK']._serialized_start=861
-  _globals['_LINEAGECHUNK']._serialized_end=1166
-  _globals['_EXPORTTRAILER']._serialized_start=1169
-  _globals['_EXPORTTRAILER']._serialized_end=1303
-  _globals['_EXPORTSERVICE']._serialized_start=1305
-  _globals['_EXPORTSERVICE']._serialized_end=1406
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['registries']._loaded_options = None
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['registries']._serialized_options = b'\272H!\222\001\036\020d\"\032r\0302\026^[a-z][a-z0-9_]{1,31}$'
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['entity_kind']._loaded_options = None
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['entity_kind']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['fields']._loaded_options = None
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['fields']._serialized_options = b'\272H\031\222\001\026\0202\"\022r\0202\016^[a-z_]{1,64}$'
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['resume_token']._loaded_options = None
+  _globals['_EXPORTGOLDENRECORDSREQUEST'].fields_by_name['resume_token']._serialized_options = b'\200\001\001\272H\005r\003\030\200\010'
+  _globals['_EXPORTGOLDENRECORDSRESPONSE'].fields_by_name['resume_token']._loaded_options = None
+  _globals['_EXPORTGOLDENRECORDSRESPONSE'].fields_by_name['resume_token']._serialized_options = b'\200\001\001'
+  _globals['_GOLDENRECORDCHUNK'].fields_by_name['values']._loaded_options = None
+  _globals['_GOLDENRECORDCHUNK'].fields_by_name['values']._serialized_options = b'\200\001\001'
+  _globals['_GOLDENRECORDCHUNK'].fields_by_name['record_ids']._loaded_options = None
+  _globals['_GOLDENRECORDCHUNK'].fields_by_name['record_ids']._serialized_options = b'\200\001\001'
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['registries']._loaded_options = None
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['registries']._serialized_options = b'\272H!\222\001\036\020d\"\032r\0302\026^[a-z][a-z0-9_]{1,31}$'
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['entity_kind']._loaded_options = None
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['entity_kind']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['resume_token']._loaded_options = None
+  _globals['_EXPORTLINEAGEREQUEST'].fields_by_name['resume_token']._serialized_options = b'\200\001\001\272H\005r\003\030\200\010'
+  _globals['_EXPORTLINEAGERESPONSE'].fields_by_name['resume_token']._loaded_options = None
+  _globals['_EXPORTLINEAGERESPONSE'].fields_by_name['resume_token']._serialized_options = b'\200\001\001'
+  _globals['_EXPORTCROSSWALKREQUEST']._serialized_start=130
+  _globals['_EXPORTCROSSWALKREQUEST']._serialized_end=482
+  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_start=485
+  _globals['_EXPORTCROSSWALKRESPONSE']._serialized_end=755
+  _globals['_EXPORTHEADER']._serialized_start=757
+  _globals['_EXPORTHEADER']._serialized_end=815
+  _globals['_CROSSWALKCHUNK']._serialized_start=818
+  _globals['_CROSSWALKCHUNK']._serialized_end=982
+  _globals['_LINEAGECHUNK']._serialized_start=985
+  _globals['_LINEAGECHUNK']._serialized_end=1290
+  _globals['_EXPORTTRAILER']._serialized_start=1293
+  _globals['_EXPORTTRAILER']._serialized_end=1427
+  _globals['_EXPORTGOLDENRECORDSREQUEST']._serialized_start=1430
+  _globals['_EXPORTGOLDENRECORDSREQUEST']._serialized_end=1798
+  _globals['_EXPORTGOLDENRECORDSRESPONSE']._serialized_start=1801
+  _globals['_EXPORTGOLDENRECORDSRESPONSE']._serialized_end=2034
+  _globals['_GOLDENRECORDCHUNK']._serialized_start=2037
+  _globals['_GOLDENRECORDCHUNK']._serialized_end=2387
+  _globals['_GOLDENRECORDTRAILER']._serialized_start=2389
+  _globals['_GOLDENRECORDTRAILER']._serialized_end=2491
+  _globals['_EXPORTLINEAGEREQUEST']._serialized_start=2494
+  _globals['_EXPORTLINEAGEREQUEST']._serialized_end=2802
+  _globals['_EXPORTLINEAGERESPONSE']._serialized_start=2805
+  _globals['_EXPORTLINEAGERESPONSE']._serialized_end=3022
+  _globals['_LINEAGETRAILER']._serialized_start=3024
+  _globals['_LINEAGETRAILER']._serialized_end=3080
+  _globals['_EXPORTSERVICE']._serialized_start=3083
+  _globals['_EXPORTSERVICE']._serialized_end=3362
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class ExportServiceStub(object):
-    """Hands out the crosswalk.
+    """Hands out whole tables, each at one position: a header, chunks of columns, a trailer. A stream that ends without its
+    trailer is incomplete; called again with the resume token of the last message that came, it goes on behind that
+    message, at the same position, for 10 minutes after it was cut. All calls fail with EXPORT_EXPIRED when it cannot, and
+    with STREAMS_EXHAUSTED while as many exports run as one server takes.
     """
 
     def __init__(self, channel):
@@ -40,15 +43,41 @@ class ExportServiceStub(object):
                 request_serializer=mdm_dot_v1_dot_export__service__pb2.ExportCrosswalkRequest.SerializeToString,
                 response_deserializer=mdm_dot_v1_dot_export__service__pb2.ExportCrosswalkResponse.FromString,
                 _registered_method=True)
+        self.ExportGoldenRecords = channel.unary_stream(
+                '/mdm.v1.ExportService/ExportGoldenRecords',
+                request_serializer=mdm_dot_v1_dot_export__service__pb2.ExportGoldenRecordsRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_export__service__pb2.ExportGoldenRecordsResponse.FromString,
+                _registered_method=True)
+        self.ExportLineage = channel.unary_stream(
+                '/mdm.v1.ExportService/ExportLineage',
+                request_serializer=mdm_dot_v1_dot_export__service__pb2.ExportLineageRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_export__service__pb2.ExportLineageResponse.FromString,
+                _registered_method=True)
 
 
 class ExportServiceServicer(object):
-    """Hands out the crosswalk.
+    """Hands out whole tables, each at one position: a header, chunks of columns, a trailer. A stream that ends without its
+    trailer is incomplete; called again with the resume token of the last message that came, it goes on behind that
+    message, at the same position, for 10 minutes after it was cut. All calls fail with EXPORT_EXPIRED when it cannot, and
+    with STREAMS_EXHAUSTED while as many exports run as one server takes.
     """
 
     def ExportCrosswalk(self, request, context):
-        """Streams every live, resolved record with its golden ID, all at one position: a header, chunks of columns, a trailer.
-        A stream that ends without its trailer is incomplete.
+        """Streams every live, resolved record with its golden ID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportGoldenRecords(self, request, context):
+        """Streams the values of golden records, each with the record that states it and what put it first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportLineage(self, request, context):
+        """Streams every golden ID ever issued, and what became of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -62,6 +91,16 @@ def add_ExportServiceServicer_to_server(servicer, server):
                     request_deserializer=mdm_dot_v1_dot_export__service__pb2.ExportCrosswalkRequest.FromString,
                     response_serializer=mdm_dot_v1_dot_export__service__pb2.ExportCrosswalkResponse.SerializeToString,
             ),
+            'ExportGoldenRecords': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportGoldenRecords,
+                    request_deserializer=mdm_dot_v1_dot_export__service__pb2.ExportGoldenRecordsRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_export__service__pb2.ExportGoldenRecordsResponse.SerializeToString,
+            ),
+            'ExportLineage': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportLineage,
+                    request_deserializer=mdm_dot_v1_dot_export__service__pb2.ExportLineageRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_export__service__pb2.ExportLineageResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mdm.v1.ExportService', rpc_method_handlers)
@@ -71,7 +110,10 @@ def add_ExportServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ExportService(object):
-    """Hands out the crosswalk.
+    """Hands out whole tables, each at one position: a header, chunks of columns, a trailer. A stream that ends without its
+    trailer is incomplete; called again with the resume token of the last message that came, it goes on behind that
+    message, at the same position, for 10 minutes after it was cut. All calls fail with EXPORT_EXPIRED when it cannot, and
+    with STREAMS_EXHAUSTED while as many exports run as one server takes.
     """
 
     @staticmethod
@@ -91,6 +133,60 @@ class ExportService(object):
             '/mdm.v1.ExportService/ExportCrosswalk',
             mdm_dot_v1_dot_export__service__pb2.ExportCrosswalkRequest.SerializeToString,
             mdm_dot_v1_dot_export__service__pb2.ExportCrosswalkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportGoldenRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mdm.v1.ExportService/ExportGoldenRecords',
+            mdm_dot_v1_dot_export__service__pb2.ExportGoldenRecordsRequest.SerializeToString,
+            mdm_dot_v1_dot_export__service__pb2.ExportGoldenRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mdm.v1.ExportService/ExportLineage',
+            mdm_dot_v1_dot_export__service__pb2.ExportLineageRequest.SerializeToString,
+            mdm_dot_v1_dot_export__service__pb2.ExportLineageResponse.FromString,
             options,
             channel_credentials,
             insecure,

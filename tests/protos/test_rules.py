@@ -9,6 +9,8 @@ from google.protobuf.message import Message
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import AddressKind, Assurance, IdentifierType, RelationType
 from mdm.limits import (
+    CONFIGURATION_BYTES_MAX,
+    EXPORT_FIELDS_MAX,
     EXPORT_REGISTRIES_MAX,
     FEED_CHANGE_TYPES_MAX,
     FEED_CHECKPOINT_S_MAX,
@@ -16,11 +18,13 @@ from mdm.limits import (
     PAGE_SIZE_MAX,
     REASON_CHARACTERS_MAX,
     REQUEST_ID_CHARACTERS_MAX,
+    RESUME_TOKEN_CHARACTERS_MAX,
     SURVIVORSHIP_BYTES_MAX,
     SURVIVORSHIP_SAMPLE_GOLDEN_RECORDS_MAX,
 )
 from mdm.v1 import (
     change_service_pb2,
+    configuration_service_pb2,
     erasure_service_pb2,
     explain_service_pb2,
     export_service_pb2,
@@ -61,6 +65,10 @@ VALID = [
     registry_service_pb2.IngestRecordsRequest(end=registry_service_pb2.IngestEnd()),
     golden_record_service_pb2.GetGoldenRecordRequest(golden_id="c7k3m9xq24tabz"),
     export_service_pb2.ExportCrosswalkRequest(),
+    export_service_pb2.ExportGoldenRecordsRequest(fields=["full_name"] * EXPORT_FIELDS_MAX),
+    export_service_pb2.ExportLineageRequest(resume_token="t" * RESUME_TOKEN_CHARACTERS_MAX),
+    configuration_service_pb2.GetConfigurationRequest(),
+    configuration_service_pb2.ActivateConfigurationRequest(content=b"x" * CONFIGURATION_BYTES_MAX),
     relink_service_pb2.RelinkServicePlanRequest(),
     relink_service_pb2.RelinkServiceGetRequest(),
     model_service_pb2.ListModelsRequest(),
@@ -190,6 +198,16 @@ INVALID = [
         ("reason", "string.min_len"),
     ),
     (survivorship_service_pb2.CompareSurvivorshipRulesRequest(), ("content", "bytes.min_len")),
+    (configuration_service_pb2.ActivateConfigurationRequest(), ("content", "bytes.min_len")),
+    (
+        configuration_service_pb2.ActivateConfigurationRequest(content=b"x" * (CONFIGURATION_BYTES_MAX + 1)),
+        ("content", "bytes.max_len"),
+    ),
+    (export_service_pb2.ExportGoldenRecordsRequest(fields=["Full"]), ("fields", "string.pattern")),
+    (
+        export_service_pb2.ExportLineageRequest(resume_token="t" * (RESUME_TOKEN_CHARACTERS_MAX + 1)),
+        ("resume_token", "string.max_len"),
+    ),
     (
         survivorship_service_pb2.ActivateSurvivorshipRulesRequest(content=b"x" * (SURVIVORSHIP_BYTES_MAX + 1)),
         ("content", "bytes.max_len"),

@@ -6,7 +6,7 @@ from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import GoldenId, SourceKey
 from mdm.limits import FEED_EVENTS_MAX
 from mdm.resolve.commands import Erase, Request
-from mdm.resolve.crosswalk import CrosswalkExport, CrosswalkFilter
+from mdm.resolve.export_rows import ExportFilter, lineage_chunks
 from mdm.resolve.feed import FeedEvent, FeedFilter, FeedPage, read_page
 from mdm.resolve.views import GoldenState
 from mdm.store.view import IndexView
@@ -156,9 +156,9 @@ def test_a_subscriber_who_is_ahead_of_this_index_waits(office: Office) -> None:
 def test_lineage_names_every_id_ever_issued(office: Office) -> None:
     a_day(office)
     with office.writer._index.read() as view:
-        rows = {row.golden_id: row for row in CrosswalkExport(view, CrosswalkFilter()).lineage()}
+        rows = {row.golden_id: row for row in (row for chunk in lineage_chunks(view, ExportFilter()) for row in chunk)}
         assert rows.keys() == {golden_id for golden_id, _ in view.iter_goldens()}
-        firms = list(CrosswalkExport(view, CrosswalkFilter(kinds=frozenset({BUSINESS}))).lineage())
+        firms = [row for chunk in lineage_chunks(view, ExportFilter(kinds=frozenset({BUSINESS}))) for row in chunk]
     assert [row.golden_id[0] for row in firms] == ["B"]
     assert {row.state for row in rows.values()} >= {GoldenState.ACTIVE, GoldenState.RETIRED}
     for row in rows.values():

@@ -275,6 +275,7 @@ READS: dict[str, Callable[[IndexView], object]] = {
     "iter_relations": lambda view: [list(view.iter_relations(posting_key(number))) for number in NUMBERS],
     "iter_records": every(lambda view: view.iter_records()),
     "iter_crosswalk": every(lambda view: view.iter_crosswalk()),
+    "live_count": each(lambda view: lambda kind: view.live_count("hospital", kind), EntityKind),
     "iter_goldens": every(lambda view: view.iter_goldens()),
     "issued_counts": lambda view: view.issued_counts(),
     "iter_potential_matches": every(lambda view: view.iter_potential_matches()),

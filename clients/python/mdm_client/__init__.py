@@ -13,8 +13,8 @@ Read in this order: `records` (what goes in), `results`, `relink_results` and `r
 `configuration` and `configuration_results` (which registries there are), `erasures` and `erasure_results`,
 `explanations` and `explanation_results` (why and how), `health`; behind them `calls`, `wire_relations`, `wire_relink`,
 `wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_configuration`, `wire_erasure` and `wire_explanations`
-(each call as a value), `streams`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain
-values to messages). `testing` is a server for your own tests.
+(each call as a value), `streams`, `exports`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire`
+(plain values to messages). `testing` is a server for your own tests.
 """
 
 from mdm_client.aio import AsyncClient

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mdm.v1 import common_pb2
-from mdm_client import calls, results, streams, wire_relations
+from mdm_client import calls, exports, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import AsyncChanges
 from mdm_client.channel import DEFAULT_TARGET, Security, Timeouts, open_async_channel
@@ -347,12 +347,34 @@ class AsyncClient:
         include_pending: bool = False,
         include_lineage: bool = False,
         fresh: str = "",
-    ) -> AsyncCrosswalkExport:
+    ) -> exports.AsyncCrosswalkExport:
         """Return the crosswalk as an iterable of column chunks, all at one position."""
-        request = streams.export_request(
+        request = exports.crosswalk_request(
             registries, kind, include_pending=include_pending, include_lineage=include_lineage, fresh=fresh
         )
-        return AsyncCrosswalkExport(self, request)
+        return exports.AsyncCrosswalkExport(self, request)
+
+    def export_golden_records(
+        self,
+        registries: Sequence[str] = (),
+        kind: EntityKind | None = None,
+        *,
+        fields: Sequence[str] = (),
+        fresh: str = "",
+    ) -> exports.AsyncGoldenRecordExport:
+        """Return the values of golden records as an iterable of column chunks, all at one position.
+
+        With registries, of those that have a record of one; with fields, only these attributes. Values are personal
+        data: the export stands in the service's ledger under this client's actor and purpose.
+        """
+        request = exports.golden_record_request(registries, kind, fields, self._caller, fresh)
+        return exports.AsyncGoldenRecordExport(self, request)
+
+    def export_lineage(
+        self, registries: Sequence[str] = (), kind: EntityKind | None = None, *, fresh: str = ""
+    ) -> exports.AsyncLineageExport:
+        """Return every golden ID ever issued, and what became of it, as an iterable of lists, all at one position."""
+        return exports.AsyncLineageExport(self, exports.lineage_request(registries, kind, self._caller, fresh))
 
     async def batch_compare_records(
         self,
@@ -471,20 +493,3 @@ async def _write(call: Any, request: Any) -> None:
         # The call has ended; reading tells why.
         await call.read()
         raise broken_off() from None
-
-
-class AsyncCrosswalkExport(streams.ExportProgress):
-    """An export under way: iterate over it once for its chunks; then `token` and the counts are complete."""
-
-    def __init__(self, client: AsyncClient, request: Any) -> None:
-        super().__init__()
-        self._client = client
-        self._request = request
-
-    async def __aiter__(self) -> AsyncIterator[results.CrosswalkChunk]:
-        """Yield the chunks; raises IncompleteExportError if the stream broke off."""
-        async for response in self._client.receive("ExportService", "ExportCrosswalk", self._request):
-            chunk = self.receive(response)
-            if chunk is not None:
-                yield chunk
-        self.check_complete()

@@ -24,7 +24,7 @@ from mdm.v1 import (
     stewardship_service_pb2_grpc,
     survivorship_service_pb2_grpc,
 )
-from mdm_client import calls, results, streams, wire_relations
+from mdm_client import calls, exports, results, streams, wire_relations
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Security, Timeouts, open_channel
@@ -367,12 +367,34 @@ class Client:
         include_pending: bool = False,
         include_lineage: bool = False,
         fresh: str = "",
-    ) -> CrosswalkExport:
+    ) -> exports.CrosswalkExport:
         """Return the crosswalk as an iterable of column chunks, all at one position."""
-        request = streams.export_request(
+        request = exports.crosswalk_request(
             registries, kind, include_pending=include_pending, include_lineage=include_lineage, fresh=fresh
         )
-        return CrosswalkExport(self, request)
+        return exports.CrosswalkExport(self, request)
+
+    def export_golden_records(
+        self,
+        registries: Sequence[str] = (),
+        kind: EntityKind | None = None,
+        *,
+        fields: Sequence[str] = (),
+        fresh: str = "",
+    ) -> exports.GoldenRecordExport:
+        """Return the values of golden records as an iterable of column chunks, all at one position.
+
+        With registries, of those that have a record of one; with fields, only these attributes. Values are personal
+        data: the export stands in the service's ledger under this client's actor and purpose.
+        """
+        request = exports.golden_record_request(registries, kind, fields, self._caller, fresh)
+        return exports.GoldenRecordExport(self, request)
+
+    def export_lineage(
+        self, registries: Sequence[str] = (), kind: EntityKind | None = None, *, fresh: str = ""
+    ) -> exports.LineageExport:
+        """Return every golden ID ever issued, and what became of it, as an iterable of lists, all at one position."""
+        return exports.LineageExport(self, exports.lineage_request(registries, kind, self._caller, fresh))
 
     def batch_compare_records(
         self,
@@ -430,23 +452,6 @@ class Client:
     def caller(self) -> common_pb2.Caller:
         """Who writes through this client."""
         return self._caller
-
-
-class CrosswalkExport(streams.ExportProgress):
-    """An export under way: iterate over it once for its chunks; then `token` and the counts are complete."""
-
-    def __init__(self, client: Client, request: Any) -> None:
-        super().__init__()
-        self._client = client
-        self._request = request
-
-    def __iter__(self) -> Iterator[results.CrosswalkChunk]:
-        """Yield the chunks; raises IncompleteExportError if the stream broke off."""
-        for response in self._client.receive("ExportService", "ExportCrosswalk", self._request):
-            chunk = self.receive(response)
-            if chunk is not None:
-                yield chunk
-        self.check_complete()
 
 
 def split(items: Sequence[_Result], count_max: int) -> Iterator[Sequence[_Result]]:

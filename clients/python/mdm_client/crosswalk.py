@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Self
 
 from mdm_client.changes import FEED_RESET, ChangeBatch, ChangeFilter
 from mdm_client.errors import CrosswalkCopyError, FailedPreconditionError
+from mdm_client.exports import CrosswalkProgress
 from mdm_client.records import EntityKind, SourceKey
 from mdm_client.results import CrosswalkChunk
-from mdm_client.streams import ExportProgress
 
 if TYPE_CHECKING:
     from mdm_client.aio import AsyncClient
@@ -101,7 +101,7 @@ class CrosswalkCopy:
         yield from self._connection.execute("SELECT * FROM crosswalk ORDER BY 1, 2, 3")
 
     @contextmanager
-    def replacing(self, exported: ExportProgress) -> Iterator[Callable[[CrosswalkChunk], None]]:
+    def replacing(self, exported: CrosswalkProgress) -> Iterator[Callable[[CrosswalkChunk], None]]:
         """Yield what takes the chunks of an export in; at the end of the block the copy is that export, or as before.
 
         Raises:

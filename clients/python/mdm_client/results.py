@@ -390,6 +390,27 @@ class CrosswalkChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenRecordChunk:
+    """Values of whole golden records, as columns in the order of the golden IDs."""
+
+    golden_ids: list[str]
+    value_counts: list[int]
+    """For each golden ID, how many of the values below are its own, in order."""
+    fields: list[str]
+    """Path of each value, for example `full_name` or `identifiers.tax_code`."""
+    values: list[str] = field(repr=False)
+    registries: list[str]
+    """Registry of the record that states each value."""
+    record_ids: list[str] = field(repr=False)
+    updated_at: list[str]
+    """When that record last changed, as its registry wrote it."""
+    assurances: list[Assurance]
+    """How far each value is believed; unspecified but for identifiers."""
+    decided_by: list[SurvivorshipCriterion]
+    """What put each value before the next best."""
+
+
+@dataclass(frozen=True, slots=True)
 class GoldenIdLineage:
     """Where one golden ID comes from and what became of it."""
 

@@ -1,0 +1,69 @@
+"""Where an export goes on: an opaque text that names its state, what was asked, and the last row that was sent."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import msgspec
+from google.protobuf.message import Message
+
+from mdm.errors import InvalidTokenError
+
+_VERSION = 1
+_FIELD = "resume_token"
+
+
+class ExportPosition(msgspec.Struct, frozen=True, array_like=True):
+    """How far an export came."""
+
+    version: int
+    asked: bytes
+    """Digest of what was asked."""
+    copy_name: str
+    export_id: str
+    after: bytes = b""
+    """Behind which row to go on; empty for the first."""
+    row_count: int = 0
+    """Rows sent: crosswalk rows, golden records or golden IDs."""
+    other_count: int = 0
+    """Pending records met, or values sent."""
+    lineage_after: bytes = b""
+    """Of a crosswalk whose rows were all sent: the golden ID behind which its lineage goes on."""
+    golden_id_count: int = 0
+    are_rows_done: bool = False
+
+    def encode(self) -> str:
+        """Return the text."""
+        return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode("ascii")
+
+
+def begun(request: Message) -> ExportPosition:
+    """Return the beginning of an export, its state and id yet to be set."""
+    return ExportPosition(_VERSION, _digest(request), "", "")
+
+
+def resumed(text: str, request: Message) -> ExportPosition:
+    """Return the position that a text holds.
+
+    Raises:
+        InvalidTokenError: It is none, or one of an export that asked for something else.
+    """
+    try:
+        position = msgspec.msgpack.decode(base64.urlsafe_b64decode(text.encode("ascii")), type=ExportPosition)
+    except (ValueError, msgspec.DecodeError):
+        raise InvalidTokenError(_FIELD, "must be the resume token of a message that came, unchanged") from None
+    if position.version != _VERSION or position.asked != _digest(request):
+        raise InvalidTokenError(_FIELD, "must be of an export that asked for the same: registries, kind, fields")
+    return position
+
+
+def _digest(request: Message) -> bytes:
+    asked = type(request)()
+    asked.CopyFrom(request)
+    for name in (_FIELD, "at_least_as_fresh", "caller"):
+        if name in asked.DESCRIPTOR.fields_by_name:
+            asked.ClearField(name)
+    return hashlib.blake2b(
+        asked.DESCRIPTOR.full_name.encode() + asked.SerializeToString(deterministic=True), digest_size=8
+    ).digest()

@@ -1,0 +1,127 @@
+"""Copies of the index that exports read: shared, found again, and gone in time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mdm.errors import ExportExpiredError
+from mdm.limits import EXPORT_COPIES_IDLE_MAX, EXPORT_DONE_KEPT_S, EXPORT_KEPT_S
+from mdm.store.export_copies import ExportCopies
+from mdm.store.index import Index
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data"
+    path.mkdir()
+    return path
+
+
+def names(data: Path) -> list[str]:
+    return sorted(path.name for path in data.iterdir())
+
+
+def cut(copies: ExportCopies, index: Index, name: str = "") -> str:
+    """Read a copy until the connection breaks."""
+    found: list[str] = []
+    with contextlib.suppress(ConnectionError), copies.reading(index, name) as (read, _):
+        found.append(read)
+        raise ConnectionError
+    return found[0]
+
+
+def aged(data: Path, name: str, seconds: float) -> None:
+    moment = time.time() - seconds
+    os.utime(data / name / "lease", (moment, moment))
+
+
+def test_an_export_that_was_cut_finds_its_copy_again(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    name = cut(copies, index)
+    aged(data, name, EXPORT_KEPT_S - 30)
+    copies.sweep()
+    # Another process of the service holds none of this in memory.
+    with ExportCopies(data).reading(index, name) as (again, view):
+        assert (again, view.applied_seq) == (name, 0)
+
+
+def test_a_copy_that_nobody_came_back_to_goes(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    name = cut(copies, index)
+    aged(data, name, EXPORT_KEPT_S + 1)
+    copies.sweep()
+    assert names(data) == []
+    with pytest.raises(ExportExpiredError), copies.reading(index, name):
+        pass
+
+
+def test_a_copy_that_was_read_to_its_end_goes_sooner(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    with copies.reading(index) as (name, _):
+        pass
+    (lease,) = data.glob("*/lease")
+    idle_s = time.time() - lease.stat().st_mtime
+    assert abs(EXPORT_KEPT_S - idle_s - EXPORT_DONE_KEPT_S) < 5
+    assert names(data) == [name]
+
+
+def test_a_copy_that_is_read_stays_whatever_its_age(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    with copies.reading(index) as (name, view):
+        aged(data, name, 10 * EXPORT_KEPT_S)
+        ExportCopies(data).sweep(0)
+        assert names(data) == [name]
+        assert view.applied_seq == 0
+
+
+def test_exports_of_one_state_share_a_copy(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    with copies.reading(index) as (name, _), copies.reading(index) as (other, view):
+        assert other == name
+        assert view.applied_seq == 0
+    with ExportCopies(data).reading(index) as (other, _):
+        assert other == name
+
+
+def test_only_the_latest_copies_that_nobody_reads_are_kept(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    for number in range(EXPORT_COPIES_IDLE_MAX + 2):
+        name = cut(copies, index)
+        # As if it were of another position.
+        (data / name).rename(data / f"export-{number:020d}-{number:016x}")
+        aged(data, f"export-{number:020d}-{number:016x}", 100 - number)
+        if number == 0:
+            (data / f"export-{0:020d}-{0:016x}").rename(data / f"export-{9:020d}-{0:016x}")
+    copies.sweep()
+    assert len(names(data)) == EXPORT_COPIES_IDLE_MAX
+    assert f"export-{0:020d}-{0:016x}" not in names(data)
+
+
+@pytest.mark.parametrize("name", ["../data", "export-1", "index", "export-00000000000000000000-0000000000000000"])
+def test_a_name_that_is_no_copy_is_refused(data: Path, index: Index, name: str) -> None:
+    with pytest.raises(ExportExpiredError), ExportCopies(data).reading(index, name):
+        pass
+
+
+def test_what_a_killed_process_left_goes(data: Path) -> None:
+    left = data / "export-making-00"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    ExportCopies(data).sweep()
+    assert names(data) == []
+
+
+def test_an_export_goes_on_reading_what_an_erasure_removed_and_cannot_come_back(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    with copies.reading(index) as (name, view):
+        for path in sorted((data / name).rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        (data / name).rmdir()
+        assert view.applied_seq == 0
+    with pytest.raises(ExportExpiredError), copies.reading(index, name):
+        pass
