@@ -6,6 +6,7 @@ copy that nobody reads goes when its time is over, when others take its place, o
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -25,6 +26,9 @@ from mdm.store.index import Index
 from mdm.store.view import IndexView
 
 _LEASE = "lease"
+"""Locked by whoever reads; its time says when the copy was made, or how long it is still worth keeping."""
+_CUT = "cut"
+"""Its time says when a stream was last cut."""
 _NAME = re.compile(r"export-\d{20}-[0-9a-f]{16}")
 
 
@@ -66,14 +70,22 @@ class ExportCopies:
             finally:
                 self._closed(path)
         finally:
-            # A cut stream may come back; of one that was sent to its end at most the trailer was lost.
-            age_s = EXPORT_KEPT_S - EXPORT_DONE_KEPT_S if is_done else 0
-            moment = time.time() - age_s
-            os.utime(lease, (moment, moment))
+            # A cut stream may come back. Of one that was sent to its end at most the trailer was lost, unless another
+            # that shares the copy was cut: the mark of a cut stays.
+            with contextlib.suppress(FileNotFoundError):
+                if not is_done:
+                    (path / _CUT).touch()
+                elif not (path / _CUT).exists():
+                    moment = time.time() - EXPORT_KEPT_S + EXPORT_DONE_KEPT_S
+                    os.utime(path / _LEASE, (moment, moment))
             os.close(lease)
 
     def sweep(self, idle_max: int = EXPORT_COPIES_IDLE_MAX) -> None:
         """Remove the copies whose time is over, and of those that nobody reads all but the latest few."""
+        for name in tuple(self._open):
+            # Still young if this process is killed, however long the export has run by then.
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self._data / name / _LEASE)
         idle: list[tuple[float, Path]] = []
         for path in self._data.glob("export-*"):
             is_ours = _NAME.fullmatch(path.name) is not None
@@ -146,7 +158,8 @@ class ExportCopies:
             return self._age_s(path)
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return time.time() - os.fstat(lease).st_mtime
+            marks = [path / name for name in (_LEASE, _CUT)]
+            return time.time() - max(mark.stat().st_mtime for mark in marks if mark.exists())
         except BlockingIOError:
             return None
         finally:

@@ -37,7 +37,9 @@ def cut(copies: ExportCopies, index: Index, name: str = "") -> str:
 
 def aged(data: Path, name: str, seconds: float) -> None:
     moment = time.time() - seconds
-    os.utime(data / name / "lease", (moment, moment))
+    for mark in (data / name).iterdir():
+        if mark.is_file():
+            os.utime(mark, (moment, moment))
 
 
 def test_an_export_that_was_cut_finds_its_copy_again(data: Path, index: Index) -> None:
@@ -70,6 +72,15 @@ def test_a_copy_that_was_read_to_its_end_goes_sooner(data: Path, index: Index) -
     assert names(data) == [name]
 
 
+def test_a_copy_stays_for_a_stream_that_was_cut_while_another_ended(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    with copies.reading(index) as (name, _):
+        assert cut(copies, index) == name
+    aged(data, name, EXPORT_KEPT_S - EXPORT_DONE_KEPT_S + 1)
+    copies.sweep()
+    assert names(data) == [name]
+
+
 def test_a_copy_that_is_read_stays_whatever_its_age(data: Path, index: Index) -> None:
     copies = ExportCopies(data)
     with copies.reading(index) as (name, view):
@@ -77,6 +88,15 @@ def test_a_copy_that_is_read_stays_whatever_its_age(data: Path, index: Index) ->
         ExportCopies(data).sweep(0)
         assert names(data) == [name]
         assert view.applied_seq == 0
+
+
+def test_a_copy_whose_reader_is_killed_late_is_still_young(data: Path, index: Index) -> None:
+    copies = ExportCopies(data)
+    with copies.reading(index) as (name, _):
+        aged(data, name, 10 * EXPORT_KEPT_S)
+        copies.sweep()
+        # Another process looks when the lock is gone; here it only reads the mark.
+        assert time.time() - (data / name / "lease").stat().st_mtime < 60
 
 
 def test_exports_of_one_state_share_a_copy(data: Path, index: Index) -> None:
