@@ -18,8 +18,6 @@ _File = Annotated[Path, typer.Argument(help="Ends in .csv or .parquet; FILE.mani
 _Registries = Annotated[list[str] | None, typer.Option("--registry", help="Only this registry; may be repeated.")]
 _Kind = Annotated[Literal["citizen", "business"] | None, typer.Option(help="Only this kind.")]
 _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
-_Actor = Annotated[str, typer.Option(help="Who exports, as it stands in the ledger; no personal data.")]
-_Purpose = Annotated[str, typer.Option(help="Why, or on which legal basis; stands in the ledger.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")]
 _DEFAULT_SERVER = "127.0.0.1:50051"
 
@@ -101,8 +99,6 @@ def golden_records(
     ] = "",
     registry: _Registries = None,
     kind: _Kind = None,
-    actor: _Actor = "mdm-cli",
-    purpose: _Purpose = "",
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
 ) -> None:
@@ -118,9 +114,8 @@ def golden_records(
     exported what stands in the service's ledger, and an erasure names the files in which its subject may lie.
     """
     check_paths(file)
-    with connected(server, actor) as client, progress() as say, TableFile(file, GOLDEN_RECORDS) as table:
+    with connected(server) as client, progress() as say, TableFile(file, GOLDEN_RECORDS) as table:
         wanted = [name.strip() for name in fields.split(",") if name.strip()]
-        client.caller.purpose = purpose
         exported = client.export_golden_records(registry or (), _kind(kind), fields=wanted)
         for chunk in exported:
             table.write(_golden_columns(chunk))

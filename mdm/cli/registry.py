@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mdm.cli.connection import chosen
 from mdm.cli.output import ExitCode, connected, fail, note, show
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def configuration_for(registries: Path | None, server: str, *, is_service_needed
     if is_service_needed:
         with connected(server) as client:
             return configuration_from(client)
-    with Client(server) as client:
+    with Client(server, tls=chosen().tls) as client:
         try:
             client.wait_until_ready(_DRY_WAIT_S)
         except UnavailableError:
