@@ -24,9 +24,10 @@ _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class _Material(NamedTuple):
-    """What the files hold, and when the certificate ceases to be valid."""
+    """What the files hold, and from when until when the certificate is valid."""
 
     configuration: grpc.ServerCertificateConfiguration
+    begins: dt.datetime
     expires: dt.datetime
 
 
@@ -37,7 +38,7 @@ def check(files: TlsFiles) -> None:
         InvalidInputError: One cannot be read, holds something else, does not belong to another, lets everybody read the
             key, or is not valid today; names the option and says why.
     """
-    material = _read(files)
+    material = _valid(_read(files))
     if material.expires - dt.datetime.now(dt.UTC) < dt.timedelta(days=CERTIFICATE_WARNING_DAYS):
         logger().warning("certificate_expires_soon", expires_at=material.expires.isoformat())
 
@@ -50,10 +51,10 @@ class Certificates:
     """
 
     def __init__(self, files: TlsFiles) -> None:
-        """Take the files up.
+        """Take the files up, also if the certificate has expired since the service began: its callers will notice.
 
         Raises:
-            InvalidInputError: As `check`.
+            InvalidInputError: As `check`, the validity aside.
         """
         self._files = files
         self._lock = threading.Lock()
@@ -78,7 +79,7 @@ class Certificates:
             # Also when it cannot be used: it is read again, and complained about, after the next change.
             self._stamp = stamp
             try:
-                self._material = _read(self._files)
+                self._material = _valid(_read(self._files))
             except (InvalidInputError, OSError) as error:
                 logger().warning("certificate_not_renewed", why=str(error))
                 return
@@ -124,14 +125,17 @@ def _read(files: TlsFiles) -> _Material:
     if public_key != leaf.public_key():
         raise InvalidInputError("--tls-key", "does not belong to the first certificate in --tls-certificate")
     authorities = None if files.client_ca is None else _certificates("--tls-client-ca", files.client_ca)[0]
-    begins, expires = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    now = dt.datetime.now(dt.UTC)
-    if now < begins:
-        raise InvalidInputError("--tls-certificate", f"is not valid before {begins:%Y-%m-%d %H:%M} UTC")
-    if now > expires:
-        raise InvalidInputError("--tls-certificate", f"expired on {expires:%Y-%m-%d %H:%M} UTC: renew it")
     configuration = grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=authorities)
-    return _Material(configuration, expires)
+    return _Material(configuration, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+
+
+def _valid(material: _Material) -> _Material:
+    now = dt.datetime.now(dt.UTC)
+    if now < material.begins:
+        raise InvalidInputError("--tls-certificate", f"is not valid before {material.begins:%Y-%m-%d %H:%M} UTC")
+    if now > material.expires:
+        raise InvalidInputError("--tls-certificate", f"expired on {material.expires:%Y-%m-%d %H:%M} UTC: renew it")
+    return material
 
 
 def _certificates(option: str, path: Path) -> tuple[bytes, x509.Certificate]:

@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mdm.errors import InvalidInputError
 from mdm.server.options import ServeOptions, TlsFiles
-from mdm.server.tls import check
+from mdm.server.tls import Certificates, check
 from mdm_client import (
     AsyncClient,
     CitizenAttributes,
@@ -235,6 +235,14 @@ def test_files_that_cannot_be_used_are_refused(
     with pytest.raises(InvalidInputError) as caught:
         check(TlsFiles(folder / certificate, folder / key))
     assert str(caught.value).startswith(expected.format(folder=folder))
+
+
+def test_a_reader_that_starts_again_takes_a_certificate_that_expired_meanwhile(authority: Authority) -> None:
+    # Else the service would lose its readers one by one, and tell nobody why.
+    files = TlsFiles(*authority.issue("expired-since", valid_days=(-2, -1)))
+    with pytest.raises(InvalidInputError, match="expired"):
+        check(files)
+    assert Certificates(files).credentials() is not None
 
 
 def test_authorities_of_callers_that_are_none_are_refused(service_pair: Pair) -> None:
