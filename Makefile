@@ -35,10 +35,11 @@ format: $(VENV)/.installed ## Rewrite the code as the formatter wants it.
 bench: $(VENV)/.installed ## Measure; BENCH names suites and options, see docs/benchmarks.md; without it the calls of a small city.
 	$(BIN)/python -m benchmarks $(BENCH)
 
-protos: $(VENV)/.installed ## Write what comes from protos/ anew: the stubs in mdm/v1, docs/errors.md, the clients' service config.
+protos: $(VENV)/.installed ## Write anew what comes from protos/ and options: stubs, docs/errors.md and configuration.md, the service config.
 	BUF=$(BIN)/buf PYTHON=$(PYTHON) scripts/protos.sh
 	$(BIN)/python scripts/errors_document.py
 	$(BIN)/python scripts/service_config.py
+	$(BIN)/mdm config reference > docs/configuration.md
 
 lock: ## Resolve requirements.lock anew from pyproject.toml.
 	scripts/lock.sh .venv-lock
