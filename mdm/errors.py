@@ -25,6 +25,8 @@
     │   ├── ChurnExceededError
     │   ├── RelinkRunningError
     │   ├── FeedResetError
+    │   ├── DataRestoredError
+    │   ├── BackupMismatchError
     │   ├── ModelRefusedError
     │   ├── ModelOutdatedError
     │   ├── JudgementContradictedError
@@ -38,6 +40,7 @@
     │   └── NotFreshEnoughError
     └── StoreError                            the state on disk cannot be used as it is
         ├── DataDirectoryError
+        ├── BackupFileError
         ├── FencedError
         ├── JournalFailedError
         └── IndexMismatchError
@@ -211,6 +214,18 @@ class FeedResetError(ConflictError):
     reason = "FEED_RESET"
 
 
+class DataRestoredError(ConflictError):
+    """A token, page token, etag or id of an epoch that a restore ended: what it stands for may be lost."""
+
+    reason = "DATA_RESTORED"
+
+
+class BackupMismatchError(ConflictError):
+    """An earlier backup that is no beginning of this journal."""
+
+    reason = "BACKUP_MISMATCH"
+
+
 class ModelRefusedError(ConflictError):
     """A model that a sanity gate stops, or that changes more pairs than was allowed."""
 
@@ -287,6 +302,10 @@ class DataDirectoryError(StoreError):
     """The data directory is of another version, in use by another server, or not ours."""
 
     reason = "DATA_DIRECTORY"
+
+
+class BackupFileError(StoreError):
+    """A backup that is damaged, cut off or none, or that cannot be written. Names the file and what is wrong."""
 
 
 class FencedError(StoreError):

@@ -439,5 +439,24 @@ REVIEWS_SKIPPED_MAX = 100
 SPLIT_RECORDS_MAX = 1_000
 """Records that one split may name: each becomes a judgement, 10 us of the writer's time."""
 
+BACKUP_WORKERS = 1
+"""Backups that one reader serves at a time: a place of their own, so that none takes that of a load or an export."""
+
+BACKUP_MESSAGE_BYTES = 512 * 1024
+"""Rows in one message of a backup, 1 to 20 ms of reading; a read transaction of the journal lasts no longer."""
+
+BACKUP_TAIL_EVENTS = 5_000
+"""Events behind what a backup has read so far that are read in one transaction, to end at one position: 50 ms, 5 MB."""
+
+BACKUP_ROUNDS_MAX = 20
+"""Times that a backup reads what came meanwhile before it takes the rest in one transaction, however much it is: each
+round is shorter than the one before unless writes come faster than the backup is read."""
+
+BACKUP_NICENESS = 10
+"""Of the process that reads the journal for a backup, as of a re-linkage's: answers come first."""
+
+BACKUP_AWAY_S_MAX = 120.0
+"""How long a backup waits for a service that went away before it gives up, as a load does."""
+
 CERTIFICATE_WARNING_DAYS = 14
 """Long enough to have a certificate renewed by people; automatic renewal is over well before."""

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from mdm.cli import (
     audit,
+    backup,
     configuration,
     erase,
     explain,
@@ -90,6 +91,8 @@ def application() -> typer.Typer:
     app.add_typer(steward.judgements, name="judgements")
     for act in (steward.merge, steward.unmerge, steward.split, steward.move, steward.pin, steward.unpin):
         app.command()(act)
+    app.command("backup")(backup.backup)
+    app.command("restore")(backup.restore)
     app.command("verify")(maintenance.verify)
     app.command("rebuild")(maintenance.rebuild)
     if find_spec("mdm.cli.demo") is not None:

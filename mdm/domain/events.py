@@ -405,6 +405,19 @@ class ErasureFinished(msgspec.Struct, frozen=True, gc=False, array_like=True, ta
     """Of the `SubjectErased` events."""
 
 
+class JournalRestored(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="JournalRestored"):
+    """The journal was restored from a backup up to the event before this one; what came behind it is lost."""
+
+    epoch: int
+    """That began; tokens of the former one are refused."""
+    former_epoch: int
+    restored_to_us: int
+    """When the last event happened that is there; 0 if there was none."""
+    backup_made_at_us: int
+    backup_seq: int
+    """Last position that the backup holds; beyond the event before this one if it was restored to an earlier one."""
+
+
 Fact = (
     RecordUpserted
     | RecordDeleted
@@ -436,6 +449,7 @@ Fact = (
     | ReviewSettled
     | SubjectErased
     | ErasureFinished
+    | JournalRestored
 )
 
 

@@ -33,6 +33,24 @@ def fold_model(state: IdentityState, seq: int, fact: ev.ModelActivated) -> None:
     state.put_setting(f"pin:{fact.kind}", fact.digest if fact.is_pinned else "")
 
 
+def fold_relink(
+    state: IdentityState, seq: int, fact: ev.RelinkCommitStarted | ev.RelinkProgressed | ev.RelinkCommitFinished
+) -> None:
+    """Note how far the commit of a re-linkage came, and where it begins and ends."""
+    progress, seqs = f"relink:{fact.run_id}", f"relink_seq:{fact.run_id}"
+    match fact:
+        case ev.RelinkCommitStarted():
+            state.put_setting(progress, f"0 done, 0 dropped, of {fact.item_count}")
+            state.put_setting(seqs, str(seq))
+        case ev.RelinkProgressed():
+            total = (state.setting(progress) or "").rpartition(" ")[2]
+            state.put_setting(progress, f"{fact.done_count} done, {fact.dropped_count} dropped, of {total}")
+        case ev.RelinkCommitFinished():
+            started = state.setting(seqs)
+            state.put_setting(progress, "finished")
+            state.put_setting(seqs, f"{started} {seq}")
+
+
 def note_withdrawn(state: IdentityState, number: RecordNumber, entry: RecordEntry) -> None:
     """Remember with its golden record a record that is being deleted."""
     golden = state.golden(entry.golden_id) if entry.golden_id is not None else None
@@ -85,6 +103,12 @@ def finish_erasures(state: IdentityState, fact: ev.ErasureFinished) -> None:
     """Note that no copy is left."""
     unfinished = [each for each in (state.setting("erasing") or "").split() if int(each) not in fact.seqs]
     state.put_setting("erasing", " ".join(unfinished))
+
+
+def fold_restore(state: IdentityState, event: ev.Event, fact: ev.JournalRestored) -> None:
+    """Note where a restore ended an epoch, and what a reader has to be told of it."""
+    told = ":".join(map(str, (event.seq, fact.epoch, event.at_us, fact.restored_to_us)))
+    state.put_setting("restores", f"{state.setting('restores') or ''} {told}".strip())
 
 
 def _erase_record(state: IdentityState, seq: int, number: RecordNumber) -> None:

@@ -138,7 +138,7 @@ class IdentityView(Protocol):
         seqs of its header and its trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all
         activations; `pin:<kind>`, the digest in force if an operator chose it; `survivorship`, the digest in force;
         `survivorships`, the seqs of all activations; `erasures`, the seqs of all erasures; `erasing`, of those whose
-        derived copies are not purged yet.
+        derived copies are not purged yet; `restores`, see `mdm.domain.restores`.
         """
 
 
@@ -279,17 +279,8 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             fold.fold_model(state, seq, fact)
         case ev.EpochActivated():
             state.put_setting(f"epoch:{fact.kind}", fact.digest)
-        case ev.RelinkCommitStarted():
-            state.put_setting(f"relink:{fact.run_id}", f"0 done, 0 dropped, of {fact.item_count}")
-            state.put_setting(f"relink_seq:{fact.run_id}", str(seq))
-        case ev.RelinkProgressed():
-            total = (state.setting(f"relink:{fact.run_id}") or "").rpartition(" ")[2]
-            progress = f"{fact.done_count} done, {fact.dropped_count} dropped, of {total}"
-            state.put_setting(f"relink:{fact.run_id}", progress)
-        case ev.RelinkCommitFinished():
-            started = state.setting(f"relink_seq:{fact.run_id}")
-            state.put_setting(f"relink:{fact.run_id}", "finished")
-            state.put_setting(f"relink_seq:{fact.run_id}", f"{started} {seq}")
+        case ev.RelinkCommitStarted() | ev.RelinkProgressed() | ev.RelinkCommitFinished():
+            fold.fold_relink(state, seq, fact)
         case ev.LoadProgressed():
             state.put_setting(f"load:{fact.load_id}", str(fact.ordinal))
         case ev.LoadFinished():
@@ -298,6 +289,8 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             fold.fold_erasure(state, seq, fact)
         case ev.ErasureFinished():
             fold.finish_erasures(state, fact)
+        case ev.JournalRestored():
+            fold.fold_restore(state, event, fact)
         case _:
             fold_review(state, event, fact)
 

@@ -16,6 +16,7 @@ change), `describing` (match state by several processes) and `projection` (journ
 files), `relink_bands` (scored pairs → edges and questions), `relink_linkage` (records → clusters), `relink_questions`
 (which stewards get), `relink_plan` (clusters → components), `relink_report` (what they change), `relink_revert` (a run
 taken back), `relink_process` (the stages of a plan), `relink_commit` (one item of a plan → facts) and `relink_control`
-(runs, and their commits between writes); `renewal` (the index written anew) and `erasure`. `explain` says why records
+(runs, and their commits between writes); `renewal` (the index written anew) and `erasure`;
+`restoring` (a backup → a data directory). `explain` says why records
 are one or two, in words too. `audit` draws pairs for people to judge and says what their labels prove.
 """

@@ -118,8 +118,8 @@ class Desk:
                     else command.act
                 )
                 parts = parts_of_act(group.index, subject)
-                require_unchanged(command.etag, parts)
-                return self._carried_out(group, command, command.act, etag_of(parts))
+                require_unchanged(group.index, command.etag, parts)
+                return self._carried_out(group, command, command.act, etag_of(group.index, parts))
             case ClaimReview():
                 return self._claim(group, command)
             case ReleaseReview():
@@ -241,18 +241,18 @@ class Desk:
         return self._about(group, command.review)
 
     def _about(self, group: Group, review_id: int) -> StewardAnswer:
-        etag = etag_of(parts_of_review(group.index, _standing(group, review_id)))
+        etag = etag_of(group.index, parts_of_review(group.index, _standing(group, review_id)))
         return StewardAnswer(group.last_seq, etag=etag, review=review_id)
 
     def _resolve(self, group: Group, command: ResolveReview) -> StewardAnswer:
         review, cause = _standing(group, command.review), command.request.cause
         _free(review, cause.actor, group.batch.at_us)
         parts = parts_of_review(group.index, review)
-        require_unchanged(command.etag, parts)
+        require_unchanged(group.index, command.etag, parts)
         if command.answer not in _ANSWERS[review.kind]:
             allowed = ", ".join(sorted(_ANSWERS[review.kind]))
             raise ActImpossibleError(f"a review of kind {review.kind} is answered by one of: {allowed}")
-        etag = etag_of(parts)
+        etag = etag_of(group.index, parts)
         match command.answer:
             case ev.ReviewAnswer.SAME | ev.ReviewAnswer.DIFFERENT:
                 return self._carried_out(group, command, _joining_of(review, command), etag)

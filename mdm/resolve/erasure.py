@@ -17,7 +17,8 @@ from mdm.domain import events as ev
 from mdm.domain.erasure import Subject, farewell, subject_of
 from mdm.domain.keys import EntityKind, SourceKey, kind_of, parse_golden_id
 from mdm.domain.relations import Direction
-from mdm.errors import ConflictError, UnknownGoldenIdError, UnknownRecordError
+from mdm.domain.restores import never_issued
+from mdm.errors import ConflictError, UnknownRecordError
 from mdm.limits import PAGE_SIZE_MAX
 from mdm.resolve.commands import Erase, EraseAnswer
 from mdm.resolve.group import Group
@@ -80,7 +81,7 @@ def subject_named(view: IndexView, golden_id: str | None, key: SourceKey | None)
         golden_id = entry.golden_id
     subject = subject_of(view, parse_golden_id(golden_id or ""))
     if subject is None:
-        raise UnknownGoldenIdError("this golden ID was never issued")
+        raise never_issued(view)
     return subject
 
 

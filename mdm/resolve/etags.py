@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mdm.domain import events as ev
 from mdm.domain.judgements import members_of
 from mdm.domain.keys import GoldenId, RecordNumber
+from mdm.domain.restores import lost, restores_of
 from mdm.domain.reviews import Review
 from mdm.domain.state import GoldenEntry, IdentityView
 from mdm.errors import StaleDecisionError
@@ -40,20 +41,27 @@ def parts_of_review(state: IdentityView, review: Review) -> list[Part]:
     return [("evidence", review.changed_seq), *sides]
 
 
-def etag_of(parts: Sequence[Part]) -> str:
-    """Return the etag."""
-    return ".".join(str(seq) for _, seq in parts)
+def etag_of(state: IdentityView, parts: Sequence[Part]) -> str:
+    """Return the etag; after a restore it names the epoch, because positions that are lost are given again."""
+    restores = restores_of(state)
+    epoch = f"@{restores[-1].epoch}" if restores else ""
+    return ".".join(str(seq) for _, seq in parts) + epoch
 
 
-def require_unchanged(etag: str, parts: Sequence[Part]) -> None:
+def require_unchanged(state: IdentityView, etag: str, parts: Sequence[Part]) -> None:
     """Return if nothing changed since the etag was read, or none was given.
 
     Raises:
         StaleDecisionError: Names what changed.
+        DataRestoredError: The etag is of an epoch that a restore ended.
     """
-    if not etag or etag == etag_of(parts):
+    now = etag_of(state, parts)
+    if not etag or etag == now:
         return
-    seen = etag.split(".")
+    positions, _, epoch = etag.partition("@")
+    if epoch != now.partition("@")[2]:
+        raise lost(restores_of(state), "etag")
+    seen = positions.split(".")
     seen += [""] * (len(parts) - len(seen))
     changed = [name for (name, seq), was in zip(parts, seen, strict=False) if str(seq) != was]
     raise StaleDecisionError(f"changed since it was looked at: {', '.join(changed) or 'etag'}")

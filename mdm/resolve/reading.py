@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from mdm.config import Configuration
 from mdm.domain.keys import GoldenId, parse_golden_id
+from mdm.domain.restores import never_issued
 from mdm.domain.state import GoldenEntry
-from mdm.errors import UnknownGoldenIdError
 from mdm.resolve.engines import Engines
 from mdm.resolve.survivorship import RulesInForce
 from mdm.store.journal import JournalReader
@@ -34,5 +34,5 @@ def issued(view: IndexView, golden_id: str) -> tuple[GoldenId, GoldenEntry]:
     requested = parse_golden_id(golden_id)
     entry = view.golden(requested)
     if entry is None:
-        raise UnknownGoldenIdError("this golden ID was never issued")
+        raise never_issued(view)
     return requested, entry

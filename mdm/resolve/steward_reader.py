@@ -10,10 +10,11 @@ import msgspec
 from mdm.domain import events as ev
 from mdm.domain.judgements import different_between, members_of
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, parse_golden_id
+from mdm.domain.restores import never_issued
 from mdm.domain.reviews import QueueState, Review, ReviewKind
 from mdm.domain.state import Pair, pair_of
 from mdm.domain.survivorship import GoldenValue
-from mdm.errors import ActImpossibleError, UnknownGoldenIdError, UnknownRecordError, UnknownReviewError
+from mdm.errors import ActImpossibleError, UnknownRecordError, UnknownReviewError
 from mdm.limits import REVIEWS_EXAMINED_MAX
 from mdm.linkage.scorer import Step
 from mdm.resolve import survivorship
@@ -107,8 +108,8 @@ class StewardReader:
         """
         with self._reader.reading() as reading:
             golden = reading.view.golden(parse_golden_id(golden_id))
-        if golden is None:
-            raise UnknownGoldenIdError("this golden ID was never issued")
+            if golden is None:
+                raise never_issued(reading.view)
         if golden.anchor is None:
             raise ActImpossibleError("the golden ID is retired")
         return golden.anchor
@@ -180,7 +181,7 @@ class StewardReader:
             view = reading.view
             golden = view.golden(requested)
             if golden is None:
-                raise UnknownGoldenIdError("this golden ID was never issued")
+                raise never_issued(view)
             golden = view.golden(golden.survivor) if golden.survivor is not None else golden
             pairs: set[Pair] = set()
             for number in members_of(golden):
@@ -229,7 +230,7 @@ def _shown(view: IndexView, review_id: int, entry: Review, now_us: int) -> Revie
         right,
         bits,
         detail,
-        etag_of(parts_of_review(view, entry)),
+        etag_of(view, parts_of_review(view, entry)),
         entry.is_claimed(now_us),
     )
 

@@ -19,12 +19,12 @@ from mdm.domain.judgements import (
     partition,
 )
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.restores import never_issued
 from mdm.domain.rules import regroup
 from mdm.domain.state import GoldenEntry, IdentityView, Pair, RecordEntry, pair_of
 from mdm.errors import (
     ActImpossibleError,
     JudgementContradictedError,
-    UnknownGoldenIdError,
     UnknownJudgementError,
     UnknownRecordError,
 )
@@ -148,7 +148,7 @@ class Act:
     def _unmerge(self, act: asked.Unmerge) -> None:
         merged = self.index.golden(act.golden_id)
         if merged is None:
-            raise UnknownGoldenIdError("this golden ID was never issued")
+            raise never_issued(self.index)
         golden = self.index.golden(merged.survivor) if merged.survivor is not None else None
         own = tuple(number for number in merged.merged_members if number in members_of(golden))
         if golden is None or not own or len(own) == len(golden.members):
@@ -357,7 +357,7 @@ class Act:
     def _surviving(self, golden_id: GoldenId) -> GoldenId:
         entry = self.index.golden(golden_id)
         if entry is None:
-            raise UnknownGoldenIdError("this golden ID was never issued")
+            raise never_issued(self.index)
         if entry.is_retired:
             raise ActImpossibleError("the golden ID is retired")
         return entry.survivor or golden_id
@@ -365,7 +365,7 @@ class Act:
     def _golden(self, golden_id: GoldenId) -> GoldenEntry:
         entry = self.index.golden(golden_id)
         if entry is None:
-            raise UnknownGoldenIdError("this golden ID was never issued")
+            raise never_issued(self.index)
         return entry
 
     def _stamped(self, number: RecordNumber) -> ev.Cause:

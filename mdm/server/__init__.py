@@ -8,6 +8,7 @@ streams), `pools`, `errors`, `logs`, `metrics`, `validation`, `redaction`, `call
 `wire_records`, `wire_values`, `wire_answers`, `wire_columns`, `wire_relations`, `wire_relink`, `wire_stewardship`,
 `wire_history`, `wire_explain` (wire ↔ domain), then one module for each service: `registry_service`, `ingest`,
 `lookup_service`, `match_service`, `golden_record_service`, `export_service`, `relink_service`, `model_service`,
-`survivorship_service`, `configuration_service`, `erasure_service`, `stewardship_service`, `explain_service`, and
-`change_service` with `bell` (wakes those who watch).
+`survivorship_service`, `configuration_service`, `erasure_service`, `stewardship_service`, `explain_service`,
+`backup_service` with `backup_process` (reads the journal for one backup), and `change_service` with `bell` (wakes those
+who watch).
 """

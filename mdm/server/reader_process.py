@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from mdm.errors import InvalidInputError, UnavailableError
 from mdm.limits import (
+    BACKUP_WORKERS,
     CONNECTION_AGE_GRACE_S,
     CONNECTION_AGE_S,
     DEADLINE_BATCH_S_MAX,
@@ -29,6 +30,7 @@ from mdm.limits import (
 from mdm.processes import spare_the_collector
 from mdm.resolve.reader import Reader
 from mdm.server import metrics
+from mdm.server.backup_service import BackupService
 from mdm.server.bell import Bell
 from mdm.server.change_service import ChangeService
 from mdm.server.children import live_as_child, tell_ready
@@ -51,6 +53,7 @@ from mdm.server.survivorship_service import SurvivorshipService
 from mdm.server.tls import Certificates
 from mdm.server.unary import UnaryCalls
 from mdm.server.writer_link import WriterLink
+from mdm.v1.backup_service_pb2_grpc import add_BackupServiceServicer_to_server
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from mdm.v1.configuration_service_pb2_grpc import add_ConfigurationServiceServicer_to_server
 from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
@@ -69,7 +72,7 @@ SERVICES = tuple(
     f"mdm.v1.{name}Service"
     for name in (
         *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
-        *("Explain", "Stewardship", "Survivorship", "Erasure", "Configuration"),
+        *("Explain", "Stewardship", "Survivorship", "Erasure", "Configuration", "Backup"),
     )
 )
 ADMINISTRATION_WORKERS = 2
@@ -119,7 +122,8 @@ class _ReaderServer:
         watches = CountingPool("watch", WATCH_WORKERS, WATCH_WORKERS)
         administration = CountingPool("administration", ADMINISTRATION_WORKERS, _ADMINISTRATION_CALLS_MAX)
         exports = CountingPool("export", EXPORT_WORKERS, EXPORT_WORKERS)
-        self._gate = Gate(streams, watches, exports, administration)
+        backups = CountingPool("backup", BACKUP_WORKERS, BACKUP_WORKERS)
+        self._gate = Gate(streams, watches, exports, backups, administration)
         self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
@@ -182,6 +186,7 @@ class _ReaderServer:
         add_SurvivorshipServiceServicer_to_server(SurvivorshipService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ConfigurationServiceServicer_to_server(ConfigurationService(self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_BackupServiceServicer_to_server(BackupService(self._reader, self._options.data), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

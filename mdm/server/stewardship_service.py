@@ -12,8 +12,15 @@ from google.protobuf.message import Message
 
 from mdm.domain.events import Cause, Judge, Merge, Move, ReviewAnswer
 from mdm.domain.keys import GoldenId, RecordNumber, parse_golden_id
+from mdm.domain.restores import restores_of
 from mdm.domain.state import pair_of
-from mdm.errors import ActImpossibleError, InvalidInputError, ReviewClaimedError, UnknownReviewError
+from mdm.errors import (
+    ActImpossibleError,
+    InvalidInputError,
+    JudgementContradictedError,
+    ReviewClaimedError,
+    UnknownReviewError,
+)
 from mdm.limits import REVIEW_LEASE_S
 from mdm.resolve.commands import (
     Accepted,
@@ -27,14 +34,16 @@ from mdm.resolve.commands import (
     Split,
     Steward,
     StewardAnswer,
+    StewardCommand,
     Unmerge,
     Unpin,
     WithdrawJudgement,
 )
 from mdm.resolve.reader import Reader
 from mdm.resolve.steward_reader import StewardReader
+from mdm.resolve.stewardship import contradicted_judgements
 from mdm.resolve.survivorship import Supposed
-from mdm.server.calls import await_freshness, cause_of, request_of, token_at, write
+from mdm.server.calls import await_freshness, cause_of, epoch_of, request_of, token_at, write
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_answers import comparison_messages, golden_message, member_messages
 from mdm.server.wire_records import KINDS, source_key
@@ -43,9 +52,9 @@ from mdm.server.wire_stewardship import (
     QUEUES,
     REVIEW_KINDS,
     VERDICTS,
+    Names,
     effect_message,
     judgement_message,
-    number_of_name,
     numbers_named,
     review_message,
 )
@@ -106,7 +115,7 @@ class StewardshipService(StewardshipServiceServicer):
         self, request: wire.WithdrawJudgementRequest, context: grpc.ServicerContext
     ) -> wire.WithdrawJudgementResponse:
         """Take an act's judgements back."""
-        act = WithdrawJudgement(number_of_name(request.judgement_id))
+        act = WithdrawJudgement(self._names().seq(request.judgement_id, "judgement_id"))
         return self._act("WithdrawJudgement", request, act, context, wire.WithdrawJudgementResponse())
 
     def ListJudgements(
@@ -114,15 +123,17 @@ class StewardshipService(StewardshipServiceServicer):
     ) -> wire.ListJudgementsResponse:
         """Return a page of the judgements about a golden record's members."""
         await_freshness(self._reader, request, context)
-        place = place_of(request.page_token, _JUDGEMENTS, 2)
+        place = place_of(request.page_token, _JUDGEMENTS, epoch_of(self._reader), 2)
         after = (RecordNumber(place[0]), RecordNumber(place[1])) if place else None
         found, is_more, seq = self._stewards.judgements(
             request.golden_id, request.page_size or _PAGE_SIZE_DEFAULT, after
         )
-        keys = self._stewards.keys_of({number for each in found for number in each.pair})
+        keys, names = self._stewards.keys_of({number for each in found for number in each.pair}), self._names()
         return wire.ListJudgementsResponse(
-            judgements=[judgement_message(each, keys) for each in found],
-            next_page_token=page_token(_JUDGEMENTS, *found[-1].pair) if is_more and found else "",
+            judgements=[judgement_message(each, keys, names) for each in found],
+            next_page_token=page_token(_JUDGEMENTS, epoch_of(self._reader), *found[-1].pair)
+            if is_more and found
+            else "",
             read_at=token_at(self._reader, seq),
         )
 
@@ -166,7 +177,7 @@ class StewardshipService(StewardshipServiceServicer):
         """Return a page of reviews."""
         await_freshness(self._reader, request, context)
         queue, is_claimed = QUEUES[request.state]
-        place = place_of(request.page_token, f"{_REVIEWS}{queue.value}", 2)
+        place = place_of(request.page_token, f"{_REVIEWS}{queue.value}", epoch_of(self._reader), 2)
         found, following, seq = self._stewards.reviews(
             queue,
             _filter(request),
@@ -174,22 +185,26 @@ class StewardshipService(StewardshipServiceServicer):
             (place[0], place[1]) if place else None,
             is_claimed=is_claimed,
         )
+        names = self._names()
         return wire.ListReviewsResponse(
-            reviews=[review_message(each) for each in found],
-            next_page_token=page_token(f"{_REVIEWS}{queue.value}", *following) if following else "",
+            reviews=[review_message(each, names) for each in found],
+            next_page_token=page_token(f"{_REVIEWS}{queue.value}", epoch_of(self._reader), *following)
+            if following
+            else "",
             read_at=token_at(self._reader, seq),
         )
 
     def GetReview(self, request: wire.GetReviewRequest, context: grpc.ServicerContext) -> wire.GetReviewResponse:
         """Return a review with both sides."""
         await_freshness(self._reader, request, context)
-        detail, seq = self._detail(number_of_name(request.review_id))
+        detail, seq = self._detail(self._names().seq(request.review_id, "review_id"))
         return wire.GetReviewResponse(detail=detail, read_at=token_at(self._reader, seq))
 
     def ClaimReview(self, request: wire.ClaimReviewRequest, context: grpc.ServicerContext) -> wire.ClaimReviewResponse:
         """Keep a review for the caller."""
         cause = _named(cause_of(context, request.caller, "ClaimReview"))
-        skipped = tuple(number_of_name(each) for each in request.skipped_review_ids)
+        names = self._names()
+        skipped = tuple(names.seq(each, "skipped_review_ids") for each in request.skipped_review_ids)
         wanted = msgspec.structs.replace(_filter(request), skipped=skipped)
         answer = self._claimed(request, wanted, cause, context)
         response = wire.ClaimReviewResponse(token=token_at(self._reader, answer.seq))
@@ -203,7 +218,7 @@ class StewardshipService(StewardshipServiceServicer):
         """Claim the review named, or look for one that passes until one is had: others claim at the same time."""
         asked, lease_s = request_of(cause, request.request_id, request), request.lease_seconds or REVIEW_LEASE_S
         while True:
-            review = number_of_name(request.review_id) or self._stewards.next_review(wanted)
+            review = self._names().seq(request.review_id, "review_id") or self._stewards.next_review(wanted)
             if not review:
                 return StewardAnswer(self._reader.applied_seq())
             try:
@@ -222,7 +237,7 @@ class StewardshipService(StewardshipServiceServicer):
             raise InvalidInputError("reason", "must say why the review is escalated")
         command = ReleaseReview(
             request_of(cause, request.request_id, request),
-            number_of_name(request.review_id),
+            self._names().seq(request.review_id, "review_id"),
             request.is_escalated,
             request.reason,
         )
@@ -239,13 +254,13 @@ class StewardshipService(StewardshipServiceServicer):
             _named(cause)
         command = ResolveReview(
             self._request(cause, request),
-            number_of_name(request.review_id),
+            self._names().seq(request.review_id, "review_id"),
             answer,
             request.reason,
             request.etag,
             request.is_dry_run,
         )
-        done = _answered(write(self._link, command, context))
+        done = self._carried_out(command, context)
         return self._effect(done, wire.ResolveReviewResponse(), is_dry_run=request.is_dry_run)
 
     def _act(
@@ -253,8 +268,21 @@ class StewardshipService(StewardshipServiceServicer):
     ) -> _Response:
         cause = cause_of(context, request.caller, method)
         command = Steward(self._request(cause, request), act, request.reason, request.etag, request.is_dry_run)
-        answer = _answered(write(self._link, command, context))
+        answer = self._carried_out(command, context)
         return self._effect(answer, response, is_dry_run=request.is_dry_run, supposed=_supposed(act))
+
+    def _carried_out(self, command: StewardCommand, context: grpc.ServicerContext) -> StewardAnswer:
+        try:
+            return _answered(write(self._link, command, context))
+        except JudgementContradictedError as error:
+            names = self._names()
+            ids = [names.judgement(seq) for seq in contradicted_judgements(error)]
+            text = f"standing judgements say otherwise; withdraw one of them first: {', '.join(ids)}"
+            raise JudgementContradictedError(text) from error
+
+    def _names(self) -> Names:
+        with self._reader.reading() as reading:
+            return Names(restores_of(reading.view))
 
     def _request(self, cause: Cause, request: _ActRequest) -> Request:
         if request.reason.isspace():
@@ -272,7 +300,7 @@ class StewardshipService(StewardshipServiceServicer):
         values = (
             (stewards.values_of(answer.before), stewards.values_of(answer.after, supposed)) if is_dry_run else ((), ())
         )
-        effect = effect_message(answer, stewards.keys_of(named), contradicted, values)
+        effect = effect_message(answer, stewards.keys_of(named), self._names(), contradicted, values)
         token = None if is_dry_run else token_at(self._reader, answer.seq)
         return type(response)(effect=effect, token=token)
 
@@ -287,14 +315,14 @@ class StewardshipService(StewardshipServiceServicer):
         ]
         comparisons = comparison_messages(detail.waterfall[1:])
         total = sum(step.weight_bits for step in detail.waterfall)
-        keys = self._stewards.keys_of({number for each in detail.earlier for number in each.pair})
+        keys, names = self._stewards.keys_of({number for each in detail.earlier for number in each.pair}), self._names()
         message = wire.ReviewDetail(
-            review=review_message(shown),
+            review=review_message(shown, names),
             left=sides[0],
             right=sides[1] if len(sides) > 1 else None,
             starting_weight_bits=total - sum(each.match_weight_bits for each in comparisons),
             comparisons=comparisons,
-            earlier_judgements=[judgement_message(each, keys) for each in detail.earlier],
+            earlier_judgements=[judgement_message(each, keys, names) for each in detail.earlier],
         )
         return message, detail.read_seq
 

@@ -39,14 +39,14 @@ def key_messages(numbers: Iterable[RecordNumber], keys: Keys) -> list[common.Sou
     return [key_message(keys[number]) for number in numbers if number in keys]
 
 
-def history_message(found: History, token: Token) -> wire.GetHistoryResponse:
+def history_message(found: History, token: Token, epoch: int) -> wire.GetHistoryResponse:
     """Return a page of a golden ID's history."""
     return wire.GetHistoryResponse(
         requested_golden_id=found.requested,
         golden_id=found.golden_id or "",
         status=GOLDEN_STATES[found.state],
         entries=[entry_message(each, found.keys, token) for each in found.entries],
-        next_page_token=page_token(HISTORY, *found.following) if found.following else "",
+        next_page_token=page_token(HISTORY, epoch, *found.following) if found.following else "",
         read_at=token(found.read_seq),
     )
 

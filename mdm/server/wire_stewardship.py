@@ -8,6 +8,7 @@ from google.protobuf import timestamp_pb2
 
 from mdm.domain.events import Judge, ReviewAnswer, Verdict
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.restores import Restore, public_number, seq_of_public
 from mdm.domain.reviews import QueueState, ReviewKind
 from mdm.limits import PAGE_SIZE_MAX
 from mdm.resolve.commands import RecordGroup, StewardAnswer
@@ -42,19 +43,28 @@ _STATES = {
 Keys = Mapping[RecordNumber, SourceKey]
 
 
-def review_name(review: int) -> str:
-    """Return the wire form of a review's id; empty for none."""
-    return f"R-{review}" if review else ""
+class Names:
+    """Wire forms of the ids of reviews and judgements, which are seqs here: no restore gives one of them again."""
 
+    def __init__(self, restores: Sequence[Restore]) -> None:
+        """Take the restores that the data went through."""
+        self._restores = restores
 
-def judgement_name(seq: int) -> str:
-    """Return the wire form of a judgement's id; empty for none."""
-    return f"J-{seq}" if seq else ""
+    def review(self, review: int) -> str:
+        """Return the id of a review; empty for none."""
+        return f"R-{public_number(self._restores, review)}" if review else ""
 
+    def judgement(self, seq: int) -> str:
+        """Return the id of a judgement; empty for none."""
+        return f"J-{public_number(self._restores, seq)}" if seq else ""
 
-def number_of_name(name: str) -> int:
-    """Return the number of an id that the proto's rules passed; 0 for none."""
-    return int(name[2:]) if name else 0
+    def seq(self, name: str, field: str) -> int:
+        """Return the seq of an id that the proto's rules passed; 0 for none.
+
+        Raises:
+            DataRestoredError: It was given out in an epoch that a restore ended, and is lost.
+        """
+        return seq_of_public(self._restores, int(name[2:]), field) if name else 0
 
 
 def timestamp(at_us: int) -> timestamp_pb2.Timestamp | None:
@@ -62,21 +72,22 @@ def timestamp(at_us: int) -> timestamp_pb2.Timestamp | None:
     return timestamp_pb2.Timestamp(seconds=at_us // 1_000_000, nanos=at_us % 1_000_000 * 1000) if at_us else None
 
 
-def judgement_message(judgement: JudgementView, keys: Keys) -> wire.Judgement:
+def judgement_message(judgement: JudgementView, keys: Keys, names: Names) -> wire.Judgement:
     """Return a standing judgement."""
     return wire.Judgement(
-        judgement_id=judgement_name(judgement.seq),
+        judgement_id=names.judgement(judgement.seq),
         pair=_pair(Judge(*judgement.pair, judgement.verdict), keys),
         actor=judgement.actor,
         reason=judgement.reason,
         judged_at=timestamp(judgement.at_us),
-        act_judgement_id=judgement_name(judgement.act_seq),
+        act_judgement_id=names.judgement(judgement.act_seq),
     )
 
 
 def effect_message(
     answer: StewardAnswer,
     keys: Keys,
+    names: Names,
     contradicted: Iterable[JudgementView] = (),
     values: tuple[Sequence[GroupValues], Sequence[GroupValues]] = ((), ()),
 ) -> wire.ActEffect:
@@ -88,11 +99,11 @@ def effect_message(
         value_changes=_value_changes(*values),
         made=[_pair(each, keys) for each in answer.made],
         withdrawn=[_pair(each, keys) for each in answer.withdrawn],
-        contradicted=[judgement_message(each, keys) for each in contradicted],
+        contradicted=[judgement_message(each, keys, names) for each in contradicted],
         etag=answer.etag,
-        judgement_id=judgement_name(answer.judgement),
+        judgement_id=names.judgement(answer.judgement),
         is_proposed=answer.is_proposed,
-        review_id=review_name(answer.review),
+        review_id=names.review(answer.review),
     )
 
 
@@ -102,11 +113,11 @@ def numbers_named(answer: StewardAnswer) -> set[RecordNumber]:
     return named.union(*((each.left, each.right) for each in (*answer.made, *answer.withdrawn)))
 
 
-def review_message(shown: ReviewView) -> wire.Review:
+def review_message(shown: ReviewView, names: Names) -> wire.Review:
     """Return a review."""
     entry = shown.entry
     return wire.Review(
-        review_id=review_name(shown.review),
+        review_id=names.review(shown.review),
         kind=_KIND_NUMBERS[entry.kind],
         state=wire.REVIEW_STATE_CLAIMED
         if shown.is_claimed and entry.queue is QueueState.OPEN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from pathlib import Path
 from typing import Self
 
@@ -20,13 +21,13 @@ _VERSION_FILE = "VERSION"
 _LOCK_FILE = "lock"
 _JOURNAL_FILE = "journal.sqlite"
 _EXPORTS_FILE = "exports.jsonl"
+_RESTORING_FILE = "RESTORING"
+"""Stands in a directory until what is restored into it is whole."""
 _DIRECTORIES = ("index", "relinks")
 SCRATCH_PREFIXES = ("export-", "audit-", "verify-")
 """Names of working directories begin so; what a killed process left of them holds copies of values."""
-_HARMLESS = frozenset(
-    {_LOCK_FILE, _VERSION_FILE + ".tmp", *_DIRECTORIES, "lost+found"}
-    | {_JOURNAL_FILE + suffix for suffix in ("", "-journal", "-wal", "-shm")}
-)
+_OURS = frozenset(_JOURNAL_FILE + suffix for suffix in ("", "-journal", "-wal", "-shm"))
+_HARMLESS = frozenset({_LOCK_FILE, _VERSION_FILE + ".tmp", *_DIRECTORIES, "lost+found"} | _OURS)
 """What a creation that was killed, or the file system, leaves in a directory without a VERSION."""
 
 
@@ -68,6 +69,39 @@ class DataDirectory:
             replace_file(path / _VERSION_FILE, VERSION + "\n")
             sync_directory(path.parent)
         return directory
+
+    @classmethod
+    def receive(cls, path: Path) -> DataDirectory:
+        """Take a directory for a restore: a missing or empty one, or one in which a restore was cut off, emptied.
+
+        Until `restored`, nothing but another restore uses it.
+
+        Raises:
+            DataDirectoryError: It holds anything else, or another process is at work in it.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+            _vacant(path)
+            directory = cls(path, _take_lock(path))
+            # Another restore may have come to its end before we had the lock.
+            names = _vacant(path)
+            replace_file(path / _RESTORING_FILE, "a restore is at work here, or was cut off\n")
+            for name in names & {*_OURS, _VERSION_FILE, _EXPORTS_FILE}:
+                (path / name).unlink()
+            for name in _DIRECTORIES:
+                shutil.rmtree(path / name, ignore_errors=True)
+                (path / name).mkdir(mode=0o700)
+        except OSError as error:
+            raise DataDirectoryError(f"{path} cannot be used: {error.strerror}") from error
+        return directory
+
+    def restored(self) -> None:
+        """Say that all is there and synced: the directory is like any other from here on."""
+        replace_file(self.path / _VERSION_FILE, VERSION + "\n")
+        (self.path / _RESTORING_FILE).unlink()
+        sync_directory(self.path)
+        sync_directory(self.path.absolute().parent)
 
     def __enter__(self) -> Self:
         """Close at the end of the block."""
@@ -117,6 +151,8 @@ def _check(path: Path, *, create: bool) -> None:
         raise DataDirectoryError(f"{path} does not exist; `mdm serve --data` creates it") from None
     except OSError as error:
         raise DataDirectoryError(f"{path} cannot be read: {error.strerror}") from error
+    if _RESTORING_FILE in names:
+        raise DataDirectoryError(f"a restore into {path} is at work, or was cut off: run `mdm restore` again")
     if _VERSION_FILE in names:
         version = (path / _VERSION_FILE).read_text(encoding="utf-8", errors="replace").strip()
         if version != VERSION:
@@ -125,6 +161,14 @@ def _check(path: Path, *, create: bool) -> None:
         raise DataDirectoryError(f"{path} is not empty and not a data directory of this service; name another")
     elif not create:
         raise DataDirectoryError(f"{path} is empty; `mdm serve --data` makes it a data directory")
+
+
+def _vacant(path: Path) -> set[str]:
+    """Return the names in a directory that is empty but for a restore that was cut off."""
+    names = {each.name for each in path.iterdir()}
+    if _RESTORING_FILE not in names and names - {_LOCK_FILE, "lost+found"}:
+        raise DataDirectoryError(f"{path} is not empty; restore into another directory, or move this one away")
+    return names
 
 
 def _take_lock(path: Path) -> int:

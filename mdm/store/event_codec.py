@@ -28,5 +28,9 @@ def decode_event(seq: int, at_us: int, body: bytes) -> Event:
     Raises:
         msgspec.MsgspecError: The body is damaged, or of a later version.
     """
-    decoded = _decoder.decode(body)
+    try:
+        decoded = _decoder.decode(body)
+    except UnicodeDecodeError as error:
+        # A bit that flipped in a text; msgspec lets Python's own error through.
+        raise msgspec.DecodeError("a text of the event is damaged") from error
     return Event(seq, at_us, decoded.schema_version, decoded.cause, decoded.fact)

@@ -48,14 +48,23 @@ class ExportLedger:
         finally:
             os.close(descriptor)
 
+    def lines(self) -> bytes:
+        """Return the file as it is; empty before the first export."""
+        return self._path.read_bytes() if self._path.exists() else b""
+
+    def put_lines(self, lines: bytes) -> None:
+        """Make a restored ledger of the lines of a backup."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, lines)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def entries(self) -> list[ExportEntry]:
         """Return every export, the latest first; a line that a power cut tore is left out."""
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
         found: dict[str, ExportEntry] = {}
-        for line in lines:
+        for line in self.lines().splitlines():
             try:
                 entry = msgspec.json.decode(line, type=ExportEntry)
             except msgspec.DecodeError:

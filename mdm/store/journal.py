@@ -135,7 +135,7 @@ class JournalReader:
         self.journal_id = UUID(bytes=row[0])
         """Given at creation; tokens carry it."""
         self.epoch: int = row[1]
-        """Begins at 1; a restore begins the next one, so that tokens of lost events are refused."""
+        """Begins at 1; a restore begins a later one, so that tokens of lost events are refused."""
         self._fingerprint_key: bytes = row[2]
 
     def __enter__(self) -> Self:
@@ -452,13 +452,6 @@ class Journal(JournalReader):
         self._is_wal_to_empty = True
         self.checkpoint()
         return not self._is_wal_to_empty
-
-    def begin_epoch(self) -> int:
-        """Begin the next epoch, after a restore: tokens given out before are refused from here on."""
-        with self._guarded(), self._transaction():
-            self._connection.execute("UPDATE meta SET epoch = epoch + 1")
-        self.epoch += 1
-        return self.epoch
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ SQLITE_VERSION_MIN = (3, 51, 3)
 """Before it a WAL reset could race with a checkpoint and lose commits."""
 
 _HEADER_BYTES = 100
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     journal_id BLOB NOT NULL,
@@ -124,7 +124,7 @@ def _create(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     # One transaction: a crash leaves an empty file or a whole journal, and nothing between.
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_SCHEMA)
+    connection.execute(SCHEMA)
     connection.execute(
         "INSERT INTO meta VALUES (1, ?, 1, ?, ?)", (uuid.uuid4().bytes, time.time_ns() // 1000, os.urandom(32))
     )

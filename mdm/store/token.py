@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from mdm.errors import InvalidTokenError
+from mdm.errors import DataRestoredError, InvalidTokenError
 
 _VERSION = 1
 _EPOCH_BYTES = 4
@@ -25,6 +25,11 @@ class JournalToken(msgspec.Struct, frozen=True):
     epoch: int
     seq: int
 
+    @classmethod
+    def of(cls, journal_id: bytes, epoch: int, seq: int) -> JournalToken:
+        """Return the position as the journal's tables name it."""
+        return cls(UUID(bytes=journal_id), epoch, seq)
+
     def __str__(self) -> str:
         """Return the text form."""
         body = (
@@ -39,12 +44,15 @@ class JournalToken(msgspec.Struct, frozen=True):
         """Return this token if it belongs to the journal in this epoch.
 
         Raises:
-            InvalidTokenError: It is of another journal or another epoch.
+            InvalidTokenError: It is of another journal.
+            DataRestoredError: It is of an epoch that a restore ended.
         """
         if self.journal_id != journal_id:
             raise InvalidTokenError(field, "was given out by another journal")
         if self.epoch != epoch:
-            raise InvalidTokenError(field, "was given out before the data was restored; read again without it")
+            raise DataRestoredError(
+                f"{field} was given out before the data was restored: leave it out or read it again"
+            )
         return self
 
 

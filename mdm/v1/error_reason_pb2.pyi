@@ -49,9 +49,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     To mend it: correct the name, or declare the registry.
     """
     ERROR_REASON_INVALID_TOKEN: _ErrorReason.ValueType  # 5
-    """The journal token or page token is not one of this service, or is of an epoch before a restore.
+    """The journal token or page token is not one of this service.
     Code: INVALID_ARGUMENT.
-    Example: a token kept from before a restore from backup.
+    Example: a token of a test system.
     To mend it: leave the token out and read again.
     """
     ERROR_REASON_INVALID_CONFIGURATION: _ErrorReason.ValueType  # 6
@@ -290,6 +290,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: an approval by the actor who proposed the merge.
     To mend it: have somebody else approve it.
     """
+    ERROR_REASON_BACKUP_MISMATCH: _ErrorReason.ValueType  # 50
+    """The earlier backup is no beginning of this journal: it is of another journal, of an epoch before a restore, or of a
+    history that this journal does not have.
+    Code: FAILED_PRECONDITION.
+    Example: an incremental backup onto a file that was made of another service.
+    To mend it: make a full backup to another file, and keep the earlier one.
+    """
+    ERROR_REASON_DATA_RESTORED: _ErrorReason.ValueType  # 51
+    """The data was restored from a backup since the token, page token, etag or id was given out: it is of an epoch that
+    ended, and may stand for something that is lost. PreconditionFailure names it as type `RESET`.
+    Code: FAILED_PRECONDITION.
+    Example: a Lookup that must be at least as fresh as a write of the day before the restore.
+    To mend it: leave the token out and read again; send writes again that were acknowledged after the backup.
+    """
     ERROR_REASON_REGISTRY_IN_USE: _ErrorReason.ValueType  # 60
     """A change of the registries would orphan records that are stored.
     Code: FAILED_PRECONDITION.
@@ -335,9 +349,9 @@ Example: registry `hospitals` where `hospital` is declared.
 To mend it: correct the name, or declare the registry.
 """
 ERROR_REASON_INVALID_TOKEN: ErrorReason.ValueType  # 5
-"""The journal token or page token is not one of this service, or is of an epoch before a restore.
+"""The journal token or page token is not one of this service.
 Code: INVALID_ARGUMENT.
-Example: a token kept from before a restore from backup.
+Example: a token of a test system.
 To mend it: leave the token out and read again.
 """
 ERROR_REASON_INVALID_CONFIGURATION: ErrorReason.ValueType  # 6
@@ -575,6 +589,20 @@ ERROR_REASON_SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 43
 Code: FAILED_PRECONDITION.
 Example: an approval by the actor who proposed the merge.
 To mend it: have somebody else approve it.
+"""
+ERROR_REASON_BACKUP_MISMATCH: ErrorReason.ValueType  # 50
+"""The earlier backup is no beginning of this journal: it is of another journal, of an epoch before a restore, or of a
+history that this journal does not have.
+Code: FAILED_PRECONDITION.
+Example: an incremental backup onto a file that was made of another service.
+To mend it: make a full backup to another file, and keep the earlier one.
+"""
+ERROR_REASON_DATA_RESTORED: ErrorReason.ValueType  # 51
+"""The data was restored from a backup since the token, page token, etag or id was given out: it is of an epoch that
+ended, and may stand for something that is lost. PreconditionFailure names it as type `RESET`.
+Code: FAILED_PRECONDITION.
+Example: a Lookup that must be at least as fresh as a write of the day before the restore.
+To mend it: leave the token out and read again; send writes again that were acknowledged after the backup.
 """
 ERROR_REASON_REGISTRY_IN_USE: ErrorReason.ValueType  # 60
 """A change of the registries would orphan records that are stored.

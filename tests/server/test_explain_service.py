@@ -24,7 +24,7 @@ from tests.serving import RunningServer
 
 DEADLINE_S = 5
 NEVER_ISSUED = golden_id_of(EntityKind.CITIZEN, 0)
-OTHER_LIST = page_token("members", 1)
+OTHER_LIST = page_token("members", 1, 1)
 NAME = "Phùng Ngọc Thiên Kim"
 ID, OTHER_ID = "079187004567", "079187007654"
 

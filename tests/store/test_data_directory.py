@@ -113,3 +113,21 @@ def test_a_second_server_is_refused_until_the_first_is_gone(tmp_path: Path) -> N
     with DataDirectory.open(path, exclusive=True), pytest.raises(DataDirectoryError, match="in use"):
         DataDirectory.open(path, exclusive=True)
     DataDirectory.open(path, exclusive=True).close()
+
+
+def test_a_directory_is_received_only_while_it_is_empty_and_is_no_service_until_it_is_restored(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    with DataDirectory.receive(path) as directory:
+        with pytest.raises(DataDirectoryError, match="in use"):
+            DataDirectory.receive(path)
+        directory.journal.write_bytes(b"half a journal")
+    with pytest.raises(DataDirectoryError, match="was cut off: run `mdm restore` again"):
+        DataDirectory.open(path, create=True)
+    with DataDirectory.receive(path) as directory:
+        assert not directory.journal.exists(), "what was cut off is gone"
+        Journal.open(directory.journal, create=True).close()
+        directory.restored()
+    with pytest.raises(DataDirectoryError, match="not empty"):
+        DataDirectory.receive(path)
+    assert not (path / "RESTORING").exists()
+    DataDirectory.open(path, exclusive=True).close()

@@ -14,6 +14,7 @@ from mdm.domain.keys import EntityKind, RecordNumber, golden_id
 from mdm.errors import DataDirectoryError, FencedError, JournalFailedError
 from mdm.store import journal_file
 from mdm.store.journal import Draft, Journal, StoredAnswer, artefact_digest
+from mdm.store.restoring import begin_epoch
 
 CAUSE = Cause("loader", "load", "IngestRecords", "load-1")
 ONE, TWO = RecordNumber(1), RecordNumber(2)
@@ -286,12 +287,16 @@ def test_a_gap_between_events_is_noticed(journal: Journal) -> None:
         list(journal.events())
 
 
-def test_a_new_epoch_stays(tmp_path: Path) -> None:
+def test_a_new_epoch_stays_and_is_another_one_each_time(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with Journal.open(path, create=True) as journal:
-        assert (journal.epoch, journal.begin_epoch()) == (1, 2)
+        assert journal.epoch == 1
+        assert begin_epoch(journal._connection, 2_000_000_000_000_000) == 2_000_000_000
+        assert begin_epoch(journal._connection, 2_000_000_000_000_000) == 2_000_000_001, (
+            "the clock stood still, or went back"
+        )
     with Journal.open(path) as journal:
-        assert journal.epoch == 2
+        assert journal.epoch == 2_000_000_001
 
 
 def test_a_missing_journal_is_refused_unless_it_may_be_created(tmp_path: Path) -> None:

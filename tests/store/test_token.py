@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdm.errors import InvalidTokenError
+from mdm.errors import DataRestoredError, InvalidTokenError
 from mdm.store.token import JournalToken, parse_token
 
 JOURNAL = UUID("4c3d6c3e-5d0e-4a55-9f5c-1f6c52f6b6a1")
@@ -53,5 +53,5 @@ def test_a_token_of_another_journal_or_epoch_is_refused_with_its_own_rule() -> N
     assert TOKEN.require(JOURNAL, 1) is TOKEN
     with pytest.raises(InvalidTokenError, match="another journal"):
         TOKEN.require(UUID(int=1), 1)
-    with pytest.raises(InvalidTokenError, match="before the data was restored"):
+    with pytest.raises(DataRestoredError, match="before the data was restored"):
         TOKEN.require(JOURNAL, 2)

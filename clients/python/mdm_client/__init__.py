@@ -10,7 +10,7 @@ Read in this order: `records` (what goes in), `results`, `relink_results` and `r
 `ingest` (loads that resume), `digests` (for loads that send what changed), `changes` (the change feed) and `crosswalk`
 (a copy that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and
 `stewardship_results` (judgements and reviews), `survivorship` and `survivorship_results` (which values are shown),
-`configuration` and `configuration_results` (which registries there are), `erasures` and `erasure_results`,
+`configuration` and `configuration_results` (which registries there are), `erasures` and `erasure_results`, `backups`,
 `explanations` and `explanation_results` (why and how), `health`; behind them `calls`, `wire_relations`, `wire_relink`,
 `wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_configuration`, `wire_erasure` and `wire_explanations`
 (each call as a value), `streams`, `exports`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire`
@@ -24,6 +24,7 @@ from mdm_client.client import Client
 from mdm_client.digests import content_digest
 from mdm_client.errors import (
     CrosswalkCopyError,
+    DataRestoredError,
     DeadlineExceededError,
     FailedPreconditionError,
     FieldViolation,
@@ -85,6 +86,7 @@ __all__ = [
     "ClerkChoice",
     "Client",
     "CrosswalkCopyError",
+    "DataRestoredError",
     "DeadlineExceededError",
     "Delete",
     "EntityKind",

@@ -11,6 +11,7 @@ import grpc
 
 from mdm.v1 import common_pb2
 from mdm_client import calls, exports, results, streams, wire_relations
+from mdm_client.backups import AsyncBackups
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import AsyncChanges
 from mdm_client.channel import DEFAULT_TARGET, Security, Timeouts, open_async_channel
@@ -75,6 +76,7 @@ class AsyncClient:
         self.survivorship = AsyncSurvivorship(self)
         self.configuration = AsyncConfiguration(self)
         self.erasures = AsyncErasures(self)
+        self.backups = AsyncBackups(self)
         self.changes = AsyncChanges(self)
         self.explain = AsyncExplanations(self)
         self.history = AsyncHistories(self)

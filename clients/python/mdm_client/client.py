@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mdm.v1 import (
+    backup_service_pb2_grpc,
     change_service_pb2_grpc,
     common_pb2,
     configuration_service_pb2_grpc,
@@ -25,6 +26,7 @@ from mdm.v1 import (
     survivorship_service_pb2_grpc,
 )
 from mdm_client import calls, exports, results, streams, wire_relations
+from mdm_client.backups import Backups
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
 from mdm_client.channel import DEFAULT_TARGET, Security, Timeouts, open_channel
@@ -57,6 +59,7 @@ STUBS = {
     "SurvivorshipService": survivorship_service_pb2_grpc.SurvivorshipServiceStub,
     "ConfigurationService": configuration_service_pb2_grpc.ConfigurationServiceStub,
     "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub,
+    "BackupService": backup_service_pb2_grpc.BackupServiceStub,
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
     "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
     "StewardshipService": stewardship_service_pb2_grpc.StewardshipServiceStub,
@@ -104,6 +107,7 @@ class Client:
         self.survivorship = Survivorship(self)
         self.configuration = Configuration(self)
         self.erasures = Erasures(self)
+        self.backups = Backups(self)
         self.changes = Changes(self)
         self.explain = Explanations(self)
         self.history = Histories(self)

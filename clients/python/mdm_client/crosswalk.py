@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mdm_client.changes import FEED_RESET, ChangeBatch, ChangeFilter
-from mdm_client.errors import CrosswalkCopyError, FailedPreconditionError
+from mdm_client.errors import CrosswalkCopyError, DataRestoredError, FailedPreconditionError
 from mdm_client.exports import CrosswalkProgress
 from mdm_client.records import EntityKind, SourceKey
 from mdm_client.results import CrosswalkChunk
@@ -193,7 +193,7 @@ def follow(client: Client, copy: CrosswalkCopy, *, checkpoint_interval_s: int = 
                 copy.apply(batch, [(key, _lookup(client, key, batch.token)) for key in keys])
                 yield batch
         except FailedPreconditionError as error:
-            if error.reason != FEED_RESET:
+            if error.reason != FEED_RESET and not isinstance(error, DataRestoredError):
                 raise
             export(client, copy)
 
@@ -222,7 +222,7 @@ async def async_follow(
                 copy.apply(batch, [(key, each.golden_id) for key, each in zip(keys, found, strict=True)])
                 yield batch
         except FailedPreconditionError as error:
-            if error.reason != FEED_RESET:
+            if error.reason != FEED_RESET and not isinstance(error, DataRestoredError):
                 raise
             await _async_export(client, copy)
 

@@ -5,6 +5,7 @@
     │   ├── InvalidArgumentError      the request breaks a rule; no retry mends it
     │   ├── NotFoundError             the named thing does not exist
     │   ├── FailedPreconditionError   the request contradicts what is stored
+    │   │   └── DataRestoredError     a token or id is of before a restore from backup: read again without it
     │   ├── ResourceExhaustedError    a bound was hit; retry after `retry_after_s` if it is stated
     │   ├── UnavailableError          the service cannot answer now
     │   ├── DeadlineExceededError     no answer in time; a write may have happened, its request_id tells
@@ -95,6 +96,13 @@ class FailedPreconditionError(ServiceError):
     """The request contradicts what is stored."""
 
 
+class DataRestoredError(FailedPreconditionError):
+    """The data was restored from a backup since a token or id was given out: leave it out, or read it again.
+
+    What was acknowledged after the backup is lost: send it again. Golden IDs issued after it are unknown.
+    """
+
+
 class ResourceExhaustedError(ServiceError):
     """A bound was hit, or the service sheds load."""
 
@@ -157,6 +165,9 @@ _CLASSES: dict[grpc.StatusCode, type[ServiceError]] = {
 }
 
 
+_REASONS: dict[str, type[ServiceError]] = {"DATA_RESTORED": DataRestoredError}
+
+
 def service_error(error: grpc.RpcError) -> ServiceError:
     """Return the exception that a failed call stands for, with the details of its `google.rpc.Status`."""
     code: grpc.StatusCode = error.code()
@@ -174,7 +185,7 @@ def service_error(error: grpc.RpcError) -> ServiceError:
             violations = [FieldViolation(item.field, item.description) for item in request.field_violations]
         elif detail.Unpack(retry):
             retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-    return _CLASSES.get(code, ServiceError)(
+    return (_REASONS.get(reason) or _CLASSES.get(code, ServiceError))(
         code,
         status.message or _in_words(error.details() or ""),
         reason=reason,
