@@ -27,6 +27,7 @@ from benchmarks.quality import suite as quality
 from benchmarks.report import page
 from benchmarks.session import QUICK_CITIZENS, Session, Suite
 from benchmarks.suites import (
+    backup,
     desk,
     footprint,
     load,
@@ -53,6 +54,7 @@ SUITES: dict[str, Suite] = {
     "load": load.measure,
     "relink": relink.measure,
     "rebuild": rebuild.measure,
+    "backup": backup.measure,
     "overload": overload.measure,
     "soak": soak.measure,
     "footprint": footprint.measure,
