@@ -134,20 +134,21 @@ def told(process: subprocess.Popen[str], record_id: str) -> str:
 
 
 @pytest.mark.crash
-def test_a_feed_goes_on_after_either_end_was_killed(node_project: Path, tmp_path: Path) -> None:
+def test_a_feed_goes_on_after_either_end_was_killed(
+    node_project: Path, server: EphemeralServer, tmp_path: Path
+) -> None:
     token_file = tmp_path / "feed.token"
-    with ephemeral_server() as server:
-        with follower(node_project, server, token_file) as process:
-            (golden_id,) = server.put([record("F1")]).values()
-            assert told(process, "F1") == golden_id
-            server.kill()
-            server.start()
-            (golden_id,) = server.put([record("F22")]).values()
-            assert told(process, "F22") == golden_id
-            process.send_signal(signal.SIGKILL)
-        (golden_id,) = server.put([record("F333")]).values()
-        with follower(node_project, server, token_file) as process:
-            assert told(process, "F333") == golden_id
-        token_file.write_text(unserved_tokens(server.address)[1], encoding="utf-8")
-        reset = run_node(node_project, "examples/follow.mjs", server.address, str(token_file))
-        assert (reset.returncode, reset.stderr) == (3, "FEED_RESET: begin with an export\n")
+    with follower(node_project, server, token_file) as process:
+        (golden_id,) = server.put([record("F1")]).values()
+        assert told(process, "F1") == golden_id
+        server.kill()
+        server.start()
+        (golden_id,) = server.put([record("F22")]).values()
+        assert told(process, "F22") == golden_id
+        process.send_signal(signal.SIGKILL)
+    (golden_id,) = server.put([record("F333")]).values()
+    with follower(node_project, server, token_file) as process:
+        assert told(process, "F333") == golden_id
+    token_file.write_text(unserved_tokens(server.address)[1], encoding="utf-8")
+    reset = run_node(node_project, "examples/follow.mjs", server.address, str(token_file))
+    assert (reset.returncode, reset.stderr) == (3, "FEED_RESET: begin with an export\n")
