@@ -115,7 +115,13 @@ test('an error says after which time it pays to try again', async (context) => {
     rmSync(path.dirname(serviceConfig), { recursive: true });
   });
   const request = { key: key('N1'), atLeastAsFresh: { value: ahead } };
-  const error = await errorOf(once.lookup.lookup(request, { deadlineMs: 1_000 }));
+  let error;
+  let tries = 0;
+  do {
+    // The service answers just before the deadline: on a busy machine the deadline may win.
+    error = await errorOf(once.lookup.lookup(request, { deadlineMs: 1_000 }));
+    tries += 1;
+  } while (error.code === grpc.status.DEADLINE_EXCEEDED && tries < 10);
   assert.equal(error.reason, 'NOT_FRESH_ENOUGH');
   assert.equal(error.retryAfterMs, 100);
 });
