@@ -32,6 +32,8 @@ NOTE = re.compile(r"<!-- (?P<form>not run|before|then|where \S+ is|file|stop aft
 DEFAULT_TARGET = "127.0.0.1:50051"
 DATA = "/srv/mdm"
 SHELL_S_MAX = 100.0
+TOOLS = ("jq", "openssl")
+"""What documents use and not every machine has; a block is left out, and told, where one is missing."""
 
 # What a document shows without asking anybody to run it: output, drawings, the interface, which has checks of its own.
 SHOWN = frozenset({"text", "proto"})
@@ -71,9 +73,8 @@ def blocks(name: str, text: str) -> Iterator[Block]:
 
 def reasons_left_out(block: Block) -> list[str]:
     """Return why a block is not run; nothing if it is."""
-    if re.search(r"\bjq\b", block.code) and shutil.which("jq") is None:
-        return ["jq is not installed"]
-    return block.values("not run")
+    missing = [tool for tool in TOOLS if re.search(rf"\b{tool}\b", block.code) and shutil.which(tool) is None]
+    return block.values("not run") or [f"{tool} is not installed" for tool in missing]
 
 
 class BlockError(AssertionError):
