@@ -118,6 +118,7 @@ def test_a_backup_under_load_is_whole_and_the_next_one_takes_only_what_came(
     assert len(ledger) == 6, "each backup is noted as handed out when it begins and when it ends"
 
 
+@pytest.mark.timeout(300)
 def test_what_a_restored_service_answers_and_refuses(mdm: Run, tmp_path: Path) -> None:
     data, again, file = tmp_path / "data", tmp_path / "again", tmp_path / "mdm.backup"
     with running_server(data) as served, Client(served.address) as client, CrosswalkCopy(tmp_path / "copy") as copy:
