@@ -41,7 +41,7 @@ from mdm_client.backups import JournalBase, JournalHeader, JournalPart, JournalR
 from mdm_client.crosswalk import CrosswalkCopy, follow
 from tests.cli.conftest import Run
 from tests.clients.test_changes import exported_rows, until_current
-from tests.resolve.test_erasure import search
+from tests.resolve.erasing import search
 from tests.serving import RunningServer, running_server
 from tests.store.backups import back_up, quiet, tables_of
 

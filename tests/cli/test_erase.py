@@ -21,7 +21,7 @@ from mdm_client import (
     SourceRecord,
 )
 from tests.cli.conftest import Run
-from tests.resolve.test_erasure import holding
+from tests.resolve.erasing import holding
 from tests.serving import RunningServer
 
 CITIZEN = EntityKind.CITIZEN

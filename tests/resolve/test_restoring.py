@@ -22,8 +22,8 @@ from mdm.store.index import Index
 from mdm.store.journal import Journal
 from mdm.store.journal_rows import Table
 from tests.resolve.cities import city_records
+from tests.resolve.erasing import OTHERS, PERSON, holding, search
 from tests.resolve.office import Office, citizen
-from tests.resolve.test_erasure import OTHERS, PERSON, holding, search
 from tests.store.backups import back_up, quiet, tables_of
 
 JOURNAL = "journal.sqlite"
