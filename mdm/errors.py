@@ -35,14 +35,17 @@
     │   ├── ReviewClaimedError
     │   └── SecondPersonRequiredError
     ├── LimitExceededError                    a documented bound was hit
+    │   └── StorageNearlyFullError
     ├── UnavailableError                      cannot be served now; a retry may succeed
     │   ├── WriterUnavailableError
+    │   ├── ReadOnlyError
     │   └── NotFreshEnoughError
     └── StoreError                            the state on disk cannot be used as it is
         ├── DataDirectoryError
         ├── BackupFileError
         ├── FencedError
         ├── JournalFailedError
+        ├── IndexDamagedError
         └── IndexMismatchError
 
 No message holds a person's data: only names of fields, rules, counts and positions.
@@ -274,6 +277,12 @@ class LimitExceededError(MdmError):
     reason = "LIMIT_EXCEEDED"
 
 
+class StorageNearlyFullError(LimitExceededError):
+    """Too little room is left to write to: refused before the journal fails. Names what is full and the bound."""
+
+    reason = "STORAGE_NEARLY_FULL"
+
+
 class UnavailableError(MdmError):
     """Cannot be served now; a retry may succeed."""
 
@@ -284,6 +293,12 @@ class WriterUnavailableError(UnavailableError):
     """The writer is starting, stopping or gone; lookups go on."""
 
     reason = "WRITER_UNAVAILABLE"
+
+
+class ReadOnlyError(UnavailableError):
+    """The writer cannot be kept running, so that only reads are answered. Says why."""
+
+    reason = "READ_ONLY"
 
 
 class NotFreshEnoughError(UnavailableError):
@@ -318,6 +333,12 @@ class JournalFailedError(StoreError):
     """The journal reported an I/O error; nothing after it may be acknowledged."""
 
     reason = "JOURNAL_FAILED"
+
+
+class IndexDamagedError(StoreError):
+    """A page of the index was found damaged while it was used; it has to be built anew."""
+
+    reason = "INDEX_DAMAGED"
 
 
 class IndexMismatchError(StoreError):

@@ -180,7 +180,8 @@ WRITER_ANSWER_S_MAX = 30.0
 """A reader gives a write up after this; the writer may still commit it, and a retry with its request_id learns so."""
 
 RESTARTS_MAX = 5
-"""Failures of one process within RESTARTS_WINDOW_S after which the service gives up: it will not heal by itself."""
+"""Failures of one process within RESTARTS_WINDOW_S after which it will not heal by itself. Where it is a reader the
+service ends, where it is the writer it goes on with reads only."""
 
 RESTARTS_WINDOW_S = 60.0
 """Window of RESTARTS_MAX: long enough that a writer which rebuilds before failing is seen to fail."""
@@ -371,6 +372,50 @@ POPULATION_GROWTH_MAX = 2
 FREE_DISK_BYTES_MIN = 64 * 1024 * 1024
 """Free space without which a service does not start: the WAL's 16 MiB twice over, as much for the index, and the
 mapped files of all processes, whose missing pages are a signal and no error."""
+
+WRITE_FREE_DISK_BYTES_MIN = 128 * 1024 * 1024
+"""Free space below which writes are refused: twice what a start needs, so that a writer that is killed now can start,
+recover its journal and catch up. A second of the heaviest load takes 20 MiB, and the space is looked at more often."""
+
+WRITE_FREE_DISK_BYTES_AGAIN = 192 * 1024 * 1024
+"""Free space from which writes are taken again: so far above that a checkpoint which goes does not bring them back for
+a second only."""
+
+INDEX_MAP_SHARE_MAX = 0.95
+"""Share of the index's map from which writes are refused: the rest of 256 GiB bears some millions of records more, so
+that what is read meanwhile has room."""
+
+READER_SILENT_S_MAX = 30.0
+"""How long a reader may be silent before it counts as hung. It looks each second whether it answers a call of its own.
+Callers have given up after a third of it; a loaded machine that delays all these calls so long serves nobody."""
+
+WRITER_SILENT_S_MAX = 120.0
+"""How long the writer may be at one thing before it counts as hung: a sync of a disk in trouble takes tens of seconds,
+and to end a writer that would have come back costs every caller more than to wait."""
+
+WRITER_STALLED_S = 10.0
+"""How long the writer may be at one thing before health says that writes are not served: as long as a caller waits."""
+
+READ_ONLY_RETRY_S = 30.0
+"""After how long a service that only reads tries to write again; doubled with each failure up to ten minutes."""
+
+READ_ONLY_RETRY_S_MAX = 600.0
+"""Longest time between two tries: an operator who has repaired a disk should not have to know of it."""
+
+INDEX_RENEWALS_MAX = 3
+"""Times within an hour that a damaged index is built anew before the service ends: disk or memory are at fault."""
+
+OPEN_FILES_MIN = 4096
+"""Files that a process should be allowed to open: a reader holds one for each of its connections."""
+
+MEMORY_BYTES_MIN = 4 << 30
+"""Memory of a machine below which a re-linkage of a city does not fit beside the service; see RELINK_MEMORY_BYTES."""
+
+SYNC_S_MAX = 0.02
+"""Time of one sync above which a disk is called slow: a single write then takes longer than all else that it needs."""
+
+SLOW_CALL_S = 1.0
+"""Duration from which a unary call is logged with its stages: a hundred times the usual one."""
 
 STAYS_MAX = 20
 """Households over time kept of one record, as many as values of one kind: people move some ten times in a life, and the

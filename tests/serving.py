@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grpc
 
+from mdm.limits import READ_ONLY_RETRY_S
 from mdm.server.options import ServeOptions, TlsFiles
 
 START_S_MAX = 60.0
@@ -51,6 +52,11 @@ class RunningServer:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def logged(self, event: str) -> list[dict[str, object]]:
+        """Return the log's lines of one event so far."""
+        lines = (json.loads(line) for line in self.log().splitlines() if line.startswith("{") and line.endswith("}"))
+        return [line for line in lines if line.get("event") == event]
+
     def stop(self) -> int:
         """Ask the service to drain and return its exit code."""
         if self.process.poll() is None:
@@ -72,13 +78,23 @@ def running_server(
     grace_s: float = 2.0,
     start_s_max: float = START_S_MAX,
     tls: TlsFiles | None = None,
+    silent_s_max: float = 0.0,
+    retry_s: float = READ_ONLY_RETRY_S,
 ) -> Iterator[RunningServer]:
     """Start a service on `data` and yield it once it serves; it is ended at the end of the block."""
     ready_file = data.with_name(f"{data.name}.ready.json")
     log_path = data.with_name(f"{data.name}.log")
     ready_file.unlink(missing_ok=True)
     options = ServeOptions(
-        data=data, listen=listen, workers=workers, metrics=metrics, ready_file=ready_file, grace_s=grace_s, tls=tls
+        data=data,
+        listen=listen,
+        workers=workers,
+        metrics=metrics,
+        ready_file=ready_file,
+        grace_s=grace_s,
+        silent_s_max=silent_s_max,
+        retry_s=retry_s,
+        tls=tls,
     )
     process = start_server(options, log_path)
     try:

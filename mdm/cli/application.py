@@ -15,6 +15,7 @@ from mdm.cli import (
     audit,
     backup,
     configuration,
+    doctor,
     erase,
     explain,
     export,
@@ -29,10 +30,12 @@ from mdm.cli import (
     relink,
     review,
     serve,
+    status,
     steward,
     survivorship,
     synth,
     train,
+    upgrade,
     watch,
 )
 from mdm.cli.connection import reach_services
@@ -65,6 +68,8 @@ def application() -> typer.Typer:
     app.command("serve", context_settings={"auto_envvar_prefix": PREFIX})(serve.serve)
     app.add_typer(configuration.app, name="config")
     app.command("health")(health.health)
+    app.command("status")(status.status)
+    app.command("doctor")(doctor.doctor)
     app.command("load")(load.load)
     app.add_typer(relink.app, name="relink")
     app.add_typer(export.app, name="export")
@@ -95,6 +100,7 @@ def application() -> typer.Typer:
     app.command("restore")(backup.restore)
     app.command("verify")(maintenance.verify)
     app.command("rebuild")(maintenance.rebuild)
+    app.command("upgrade")(upgrade.upgrade)
     if find_spec("mdm.cli.demo") is not None:
         app.command(
             "demo",

@@ -51,6 +51,12 @@ def fold_relink(
             state.put_setting(seqs, f"{started} {seq}")
 
 
+def fold_epoch(state: IdentityState, seq: int, fact: ev.EpochActivated) -> None:
+    """Put a statistics epoch in force."""
+    state.put_setting(f"epoch:{fact.kind}", fact.digest)
+    state.put_setting(f"epoch_seq:{fact.kind}", str(seq))
+
+
 def note_withdrawn(state: IdentityState, number: RecordNumber, entry: RecordEntry) -> None:
     """Remember with its golden record a record that is being deleted."""
     golden = state.golden(entry.golden_id) if entry.golden_id is not None else None

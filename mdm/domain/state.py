@@ -134,11 +134,12 @@ class IdentityView(Protocol):
     def setting(self, name: str) -> str | None:
         """Return a setting.
 
-        `configuration`, `epoch:<kind>`, `load:<load id>`; `relink:<run id>`, its progress; `relink_seq:<run id>`, the
-        seqs of its header and its trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all
-        activations; `pin:<kind>`, the digest in force if an operator chose it; `survivorship`, the digest in force;
-        `survivorships`, the seqs of all activations; `erasures`, the seqs of all erasures; `erasing`, of those whose
-        derived copies are not purged yet; `restores`, see `mdm.domain.restores`.
+        `configuration`; `epoch:<kind>`, the digest in force, and `epoch_seq:<kind>`, the seq of its activation;
+        `load:<load id>`; `relink:<run id>`, its progress; `relink_seq:<run id>`, the seqs of its header and its
+        trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all activations; `pin:<kind>`, the
+        digest in force if an operator chose it; `survivorship`, the digest in force; `survivorships`, the seqs of all
+        activations; `erasures`, the seqs of all erasures; `erasing`, of those whose derived copies are not purged yet;
+        `restores`, see `mdm.domain.restores`.
         """
 
 
@@ -278,7 +279,7 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
         case ev.ModelActivated():
             fold.fold_model(state, seq, fact)
         case ev.EpochActivated():
-            state.put_setting(f"epoch:{fact.kind}", fact.digest)
+            fold.fold_epoch(state, seq, fact)
         case ev.RelinkCommitStarted() | ev.RelinkProgressed() | ev.RelinkCommitFinished():
             fold.fold_relink(state, seq, fact)
         case ev.LoadProgressed():

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from mdm import stages
 from mdm.config import Configuration
 from mdm.declarations.sections import Feed
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
@@ -51,6 +52,7 @@ from mdm.resolve.previews import preview_write
 from mdm.resolve.reading import Reading, issued
 from mdm.resolve.recall import Recall
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
+from mdm.resolve.status import StoreStatus, store_status
 from mdm.resolve.survivorship import (
     RulesActivation,
     RulesComparison,
@@ -84,12 +86,12 @@ class Reader:
 
     def __init__(self, directory: DataDirectory) -> None:
         """Open the current generation; see `open`."""
-        self._directory = directory
+        self.directory = directory
         self.exporter = Exporter(directory, lambda: self._opened)
         self._lock = threading.Lock()
         # Each LMDB call lets the interpreter lock go: eight searches at a time cost 2.3 times what they do in turns.
         self._search = threading.Lock()
-        self._opened = open_current(self._directory)
+        self._opened = open_current(self.directory)
         self._token: tuple[JournalReader | None, int, str] = (None, -1, "")
 
     @classmethod
@@ -114,10 +116,10 @@ class Reader:
             opened.index.release_dead_readers()
             with opened.index.read() as view:
                 settings = settings_of(view)
-            current = self._directory.generations.current()
+            current = self.directory.generations.current()
             if current is not None and current.name != opened.generation:
                 # Calls in flight keep the old environment; it closes with the last of them.
-                self._opened = open_current(self._directory)
+                self._opened = open_current(self.directory)
             elif settings != opened.settings:
                 # The same environment, with new engines.
                 self._opened = compiled(opened.generation, opened.index, opened.journal)
@@ -238,11 +240,16 @@ class Reader:
         opened = self._opened
         engine = opened.engines[record.key.kind]
         with self._search, opened.index.read() as view:
+            watch = stages.Watch()
             description = describe(record)
+            watch.note(stages.NORMALISE)
             own = view.number_of(record.key)
             found = candidates_of(view, description.kind, description.keys, own)
+            watch.note(stages.CANDIDATES)
             scored = score(Recall(view, description.kind), engine, description.features, found.numbers)
-            return proposal_of(engine, description, scored, view.applied_seq)
+            proposal = proposal_of(engine, description, scored, view.applied_seq)
+            watch.note(stages.SCORE)
+            return proposal
 
     def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
         """Return what a write of `record` would do, without writing."""
@@ -262,8 +269,10 @@ class Reader:
             for record in records:
                 kind = record.key.kind
                 with self._search:
+                    begun_s = time.perf_counter()
                     own = None if are_queries else view.number_of(record.key)
                     preview = preview_write(view, opened.engines[kind], record, limit, own, seen[kind])
+                    stages.note(stages.MATCH, time.perf_counter() - begun_s)
                 yield preview
 
     @contextmanager
@@ -471,7 +480,7 @@ class Reader:
     def erasure_outline(self, golden_id: str | None, key: SourceKey | None) -> SubjectOutline:
         """Return what erasing a subject would take; see `subject_named` for its errors."""
         with self._opened.index.read() as view:
-            return outline_of(view, subject_named(view, golden_id, key), self._directory.exports.entries())
+            return outline_of(view, subject_named(view, golden_id, key), self.directory.exports.entries())
 
     def erasures(self, skip_count: int, count: int) -> tuple[list[ErasureEntry], bool]:
         """Return a page of erasures, the latest first, and whether there are more."""
@@ -483,7 +492,8 @@ class Reader:
         with self._opened.index.read() as view:
             return {number: key for number in numbers if (key := view.key_of(number)) is not None}
 
-    @property
-    def relinks_path(self) -> Path:
-        """Where the runs of re-linkage keep their state files."""
-        return self._directory.relinks
+    def status(self) -> StoreStatus:
+        """Return the state for an operator; see `store_status`."""
+        opened = self._opened
+        with self.reading() as reading:
+            return store_status(reading, self.directory, opened.index.sizes(), opened.generation)

@@ -14,12 +14,13 @@ from typing import Self
 import msgspec
 import structlog
 
+from mdm import stages
 from mdm.config import Configuration
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind
 from mdm.errors import IndexMismatchError, MdmError, RequestIdReusedError, StoreError
 from mdm.resolve import upsert as use_case
-from mdm.resolve.checkpoints import CheckpointKeeper
+from mdm.resolve.checkpoints import CheckpointKeeper, CheckpointOutcome
 from mdm.resolve.commands import (
     Answer,
     CancelRelink,
@@ -50,7 +51,7 @@ from mdm.resolve.erasure import Eraser, erase
 from mdm.resolve.group import Group
 from mdm.resolve.models import activate
 from mdm.resolve.population import PopulationWatch
-from mdm.resolve.projection import leave_clean, open_index
+from mdm.resolve.projection import Progress, leave_clean, open_index
 from mdm.resolve.relink_control import RelinkControl
 from mdm.resolve.survivorship import activate_rules, activate_shipped_rules
 from mdm.store.data_directory import DataDirectory
@@ -101,34 +102,43 @@ class Writer:
     def _transaction(self, engines: dict[EntityKind, Engine]) -> Iterator[Group]:
         """Commit what the block drafts into the group: journal first, then index."""
         is_journalled = False
+        begun_s = time.perf_counter()
         try:
             with self._index.write() as txn:
                 group = Group(self._journal.begin(_now_us()), txn, engines)
                 yield group
+                decided_s = time.perf_counter()
                 self._commit(group)
                 is_journalled = True
+                journalled_s = time.perf_counter()
+            stages.note(stages.DECIDE, decided_s - begun_s)
+            stages.note(stages.JOURNAL, journalled_s - decided_s)
+            stages.note(stages.INDEX, time.perf_counter() - journalled_s)
         except Exception as error:
             if is_journalled:
                 raise IndexMismatchError("the index commit failed behind a journal commit") from error
             raise
 
     @classmethod
-    def open(cls, directory: DataDirectory, named: Configuration | None = None) -> Self:
+    def open(
+        cls, directory: DataDirectory, named: Configuration | None = None, progress: Progress | None = None
+    ) -> Self:
         """Open journal and index of a data directory whose lock is held, and bring the index up to the journal.
 
         Args:
             directory: Of the service.
             named: The registries file that the start names; see `start_configuration`. Without one, what is in force
                 stays, and a new directory gets the one that ships.
+            progress: Told how far the index is, where it has to be built.
 
         Raises:
             ConfigurationError: Rules in force name a registry that `named` lacks.
             RegistryInUseError: Records are stored of a registry that `named` lacks.
-            DataDirectoryError: The directory is of another version or damaged.
+            DataDirectoryError: The directory is of another version or damaged, or takes no write.
             JournalFailedError: The journal cannot be read.
         """
         journal = Journal.open(directory.journal)
-        index = open_index(directory, journal)
+        index = open_index(directory, journal, progress)
         _log.info("index_ready", seq=journal.last_seq)
         return cls(directory, journal, index, named)
 
@@ -155,6 +165,16 @@ class Writer:
             else:
                 waiting.append(command)
         return answers + self._execute_or_split(waiting)
+
+    @property
+    def checkpoint(self) -> CheckpointOutcome:
+        """How the last checkpoint went."""
+        return self._checkpoints.outcome
+
+    def map_share(self) -> float:
+        """Return the share of the index's map that its file has grown into and does not hold free. Cost: 30 us."""
+        sizes = self._index.sizes()
+        return sizes.used_bytes / sizes.map_bytes
 
     def load_ordinal(self, load_id: str) -> int:
         """Return the last durable ordinal of a load that was cut off; 0 for one that is unknown or finished."""

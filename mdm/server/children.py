@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -24,7 +25,14 @@ EXIT_HOPELESS = 78
 """A child's exit status when another start cannot help (as EX_CONFIG of sysexits.h)."""
 EXIT_DISK_FULL = 74
 """A child's exit status when the disk that holds the data is full (as EX_IOERR of sysexits.h)."""
+EXIT_INDEX_DAMAGED = 65
+"""A child's exit status when the index has to be built anew (as EX_DATAERR of sysexits.h)."""
+BEAT_S = 1.0
+"""How often a child that serves says so."""
+_GO_ON = b"1"
+_WAIT_OPENLY = b"w"
 _TESTIMONY_S = 0.2
+_SAID_BYTES_MAX = 256
 _KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
 
@@ -38,6 +46,10 @@ class Child:
         """Describe a child; nothing is started yet."""
         self.name = options.name
         self.restart_count = -1
+        self.since_us = 0
+        """When it was started, or ended."""
+        self.silent_s = 0.0
+        """Time since it last said that it turns round, without what its supervisor missed itself."""
         self._module = module
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,6 +59,7 @@ class Child:
         self._failures: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
         self._is_ready = False
         self._is_held = False
+        self._is_waiting_openly = False
         self._is_hopeless = False
 
     @property
@@ -58,11 +71,17 @@ class Child:
     def is_ready(self) -> bool:
         """Whether it runs and has said that it serves."""
         if self._process is not None and not self._is_ready:
-            try:
-                self._is_ready = os.read(self._ready_fd, 1) == b"1"
-            except BlockingIOError:
-                self._is_ready = False
+            self.listen(0.0)
         return self._process is not None and self._is_ready
+
+    def listen(self, elapsed_s: float) -> None:
+        """Take what it said since the last time, `elapsed_s` ago."""
+        said = b""
+        if self._process is not None:
+            with contextlib.suppress(BlockingIOError):
+                said = os.read(self._ready_fd, _SAID_BYTES_MAX)
+        self._is_ready = self._is_ready or bool(said)
+        self.silent_s = 0.0 if said or not self._is_ready else self.silent_s + elapsed_s
 
     @property
     def is_hopeless(self) -> bool:
@@ -95,19 +114,30 @@ class Child:
         if self._ready_fd >= 0:
             os.close(self._ready_fd)
         self._ready_fd, self._is_ready, self._started_s = reading, False, now_s
-        self._is_held = True
+        self.silent_s, self.since_us = 0.0, time.time_ns() // 1000
+        self._is_held, self._is_waiting_openly = True, False
         self.restart_count += 1
         return True
 
     def release(self) -> None:
         """Let it go on to serve, if it is held."""
-        if self._process is None or self._process.stdin is None or not self._is_held:
-            return
-        self._is_held, self._started_s = False, time.monotonic()
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(b"1")
-            self._process.stdin.flush()
-        self._process.stdin.close()
+        if self._process is not None and self._process.stdin is not None and self._is_held:
+            self._is_held, self._started_s = False, time.monotonic()
+            self._say(_GO_ON)
+            self._process.stdin.close()
+
+    def wait_openly(self, after_s: float = 0.0) -> None:
+        """Have it say on the port that nothing is served yet, if it has been held for longer than `after_s`."""
+        is_long = time.monotonic() - self._started_s > after_s
+        if self._process is not None and self._is_held and not self._is_waiting_openly and is_long:
+            self._is_waiting_openly = True
+            self._say(_WAIT_OPENLY)
+
+    def _say(self, word: bytes) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(word)
+                self._process.stdin.flush()
 
     def poll(self) -> int | None:
         """Return the exit status if it has ended since the last call, and set the time of its next start.
@@ -119,6 +149,7 @@ class Child:
         now_s = time.monotonic()
         was_serving = self.is_ready
         self._process, self._is_ready, self._not_before_s = None, False, now_s
+        self.silent_s, self.since_us = 0.0, time.time_ns() // 1000
         if was_serving and status in _KILLED:
             # Somebody ended a healthy process: it is started again at once, however often that happens.
             return status
@@ -127,6 +158,24 @@ class Child:
         recent = sum(now_s - failure_s < RESTARTS_WINDOW_S for failure_s in self._failures)
         self._not_before_s = now_s + min(BACKOFF_S_MAX, BACKOFF_S_MIN * 4 ** (recent - 1))
         return status
+
+    def rest(self, for_s: float) -> None:
+        """Forget its failures, and start it no sooner than in `for_s`."""
+        self._failures.clear()
+        self._is_hopeless = False
+        self._not_before_s = time.monotonic() + for_s
+
+    def testify(self) -> None:
+        """Have it write its stacks to the log, as files and lines: the only witness of what it hangs in."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(_TESTIMONY_S)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def stop(self) -> None:
         """Ask it to drain and end."""
@@ -141,27 +190,37 @@ class Child:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             structlog.get_logger().warning("child_killed", child=self.name, waited_s=timeout_s)
-            # Its stacks go to the log, as files and lines: the only witness of what it hung in.
-            self._process.send_signal(signal.SIGUSR1)
-            time.sleep(_TESTIMONY_S)
-            self._process.kill()
+            self.testify()
+            self.kill()
             status = self._process.wait()
         self._process = None
         return status
 
 
-def live_as_child(options: ChildOptions) -> None:
+def live_as_child(options: ChildOptions, wait_openly: Callable[[], None] = lambda: None) -> None:
     """Tie this process's life to its supervisor's, and wait until that releases it; called first in a child.
 
     Ctrl-C reaches the whole process group: only the supervisor acts on it, so that it can end its children in order.
+
+    Args:
+        options: What the supervisor said.
+        wait_openly: Called when the wait is a long one, once.
     """
     die_with(options.parent_pid)
     faulthandler.register(signal.SIGUSR1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stdin.buffer.read(1)
+    while os.read(sys.stdin.fileno(), 1) == _WAIT_OPENLY:
+        wait_openly()
 
 
 def tell_ready(options: ChildOptions) -> None:
     """Tell the supervisor that this process serves."""
+    os.set_blocking(options.ready_fd, False)
     os.write(options.ready_fd, b"1")
-    os.close(options.ready_fd)
+
+
+def beat(options: ChildOptions) -> None:
+    """Tell the supervisor that this process still turns round; called about every `BEAT_S` once it serves."""
+    # Full when the supervisor is stopped: it then has enough to read.
+    with contextlib.suppress(BlockingIOError):
+        os.write(options.ready_fd, b".")

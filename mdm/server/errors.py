@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from mdm import errors
-from mdm.server.logs import log_failure
+from mdm.server.logs import log_failure, loggable_request_id
 from mdm.server.writer_link import DefectError
 
 DOMAIN = "mdm.hochiminhcity.gov.vn"
@@ -95,6 +95,7 @@ _CODES: tuple[tuple[type[errors.MdmError], grpc.StatusCode], ...] = (
     (errors.DataDirectoryError, grpc.StatusCode.FAILED_PRECONDITION),
     (errors.FencedError, grpc.StatusCode.UNAVAILABLE),
     (errors.JournalFailedError, grpc.StatusCode.UNAVAILABLE),
+    (errors.IndexDamagedError, grpc.StatusCode.UNAVAILABLE),
     (errors.StoreError, grpc.StatusCode.INTERNAL),
     (errors.MdmError, grpc.StatusCode.INTERNAL),
 )
@@ -108,8 +109,12 @@ _RETRY_MS: Mapping[str, int] = {
     "NOT_FRESH_ENOUGH": 100,
     "FENCED": 1000,
     "JOURNAL_FAILED": 1000,
+    "READ_ONLY": 30_000,
+    "STORAGE_NEARLY_FULL": 30_000,
+    "INDEX_DAMAGED": 5000,
 }
-"""After how long a repetition may succeed. A killed writer is back within about a second."""
+"""After how long a repetition may succeed. A killed writer is back within about a second; what waits for an operator
+should not be asked for by all callers twice a second."""
 
 
 _RESETS = frozenset({errors.FeedResetError.reason, errors.DataRestoredError.reason})
@@ -127,6 +132,19 @@ class CallStatus(NamedTuple):
 grpc.Status.register(CallStatus)
 
 
+_damage_watchers: list[Callable[[errors.IndexDamagedError], None]] = []
+
+
+def watch_for_damage(watcher: Callable[[errors.IndexDamagedError], None]) -> None:
+    """Have `watcher` called when a call of this process meets a damaged index: such a process must not go on."""
+    _damage_watchers.append(watcher)
+
+
+def _tell_of_damage(error: errors.IndexDamagedError) -> None:
+    for watcher in _damage_watchers:
+        watcher(error)
+
+
 def code_of(error: errors.MdmError) -> grpc.StatusCode:
     """Return the code that an error of ours has on the wire."""
     if isinstance(error, CallRefusedError):
@@ -134,19 +152,26 @@ def code_of(error: errors.MdmError) -> grpc.StatusCode:
     return next(code for family, code in _CODES if isinstance(error, family))
 
 
-def status_of(error: BaseException, method: str) -> CallStatus:
-    """Return what the caller sees of an error: our facts, and of anything foreign nothing but an error id."""
+def status_of(error: BaseException, method: str, metadata: Iterable[tuple[str, str | bytes]] = ()) -> CallStatus:
+    """Return what the caller sees of an error: our facts, and of anything foreign nothing but an error id.
+
+    What is not the caller's fault is logged, with the request id in its metadata if that is fit for a log.
+    """
     match error:
         case DefectError(error_id=error_id):
             return internal_status(error_id)
         case errors.StoreError():
-            error_id = log_failure("store_error", error, method=method)
+            if isinstance(error, errors.IndexDamagedError):
+                _tell_of_damage(error)
+            facts = {"method": method, "code": code_of(error).name, "request_id": loggable_request_id(metadata)}
+            error_id = log_failure("store_error", error, **facts)
             text = "the state on disk cannot be used; the server's log has the error id"
             return _status(code_of(error), error.reason, text, {"error_id": error_id}, ())
         case errors.MdmError() if error.reason != "INTERNAL":
             return _status(code_of(error), error.reason, str(error), _facts(error), _violations(error))
         case _:
-            return internal_status(log_failure("call_failed", error, method=method))
+            facts = {"method": method, "code": "INTERNAL", "request_id": loggable_request_id(metadata)}
+            return internal_status(log_failure("call_failed", error, **facts))
 
 
 def internal_status(error_id: str) -> CallStatus:

@@ -47,7 +47,16 @@ class LoadOrdinalQuery(msgspec.Struct, frozen=True, array_like=True, tag="LoadOr
     load_id: str
 
 
-Question = Write | LoadOrdinalQuery
+class StateQuery(msgspec.Struct, frozen=True, array_like=True, tag="StateQuery"):
+    """Asks how the writer stands; answered at once, whatever it is at."""
+
+    call_id: int
+
+
+Task = Write | LoadOrdinalQuery
+"""What waits for the writer's turn."""
+
+Question = Task | StateQuery
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True, tag="Written"):
@@ -77,7 +86,29 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="Failed"):
     error_id: str
 
 
-Reply = Written | LoadOrdinal | Superseded | Failed
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag="Refused"):
+    """Nothing was executed: there is too little room left to write to."""
+
+    call_id: int
+    reason: str
+
+
+class WriterState(msgspec.Struct, frozen=True, array_like=True, tag="WriterState"):
+    """How the writer stands."""
+
+    call_id: int
+    queue_count: int
+    busy_s: float
+    """How long it has been at what it does now."""
+    refusal: str
+    """Why it refuses writes, empty while it takes them."""
+    checkpoint_us: int
+    """When it last wrote a checkpoint, 0 if it has written none."""
+    checkpoint_failure: str
+    """Why the last one was skipped or failed, empty if it was not."""
+
+
+Reply = Written | LoadOrdinal | Superseded | Failed | Refused | WriterState
 
 _encoder = msgspec.msgpack.Encoder()
 decode_question = msgspec.msgpack.Decoder(Question).decode

@@ -10,12 +10,14 @@ from __future__ import annotations
 import collections
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
 import msgspec
 
+from mdm import stages
 from mdm.declarations.sections import Feed
 from mdm.domain.events import Cause
 from mdm.errors import InvalidInputError, LimitExceededError
@@ -110,10 +112,15 @@ def ingest(
     last_seq = 0
     try:
         while (sent := intake.next()) is not None:
-            with metrics.stages.labels("write").time():
-                answers = answers_of(wait_for(sent.answer, WRITER_ANSWER_S_MAX)) if sent.answer is not None else ()
+            begun_s = time.perf_counter()
+            answers = answers_of(wait_for(sent.answer, WRITER_ANSWER_S_MAX)) if sent.answer is not None else ()
+            stages.note(stages.WRITE, time.perf_counter() - begun_s)
             outcomes = _outcomes(sent, answers)
-            counts.update(outcome.outcome for outcome in outcomes)
+            gained = collections.Counter(outcome.outcome for outcome in outcomes)
+            counts.update(gained)
+            for outcome, count in gained.items():
+                name = common.WriteOutcome.Name(outcome).removeprefix("WRITE_OUTCOME_").lower()
+                metrics.load_operations.labels(name).inc(count)
             last_seq = max(last_seq, *(answer.seq for answer in answers if isinstance(answer, WriteAnswer)), 0)
             intake.acknowledge(len(outcomes))
             acknowledgements = wire.IngestAcknowledgements(
@@ -209,19 +216,18 @@ class _Intake:
         rejections: dict[int, _Violations] = {}
         issues: dict[int, tuple[FieldIssue, ...]] = {}
         commands: list[Upsert | Delete] = []
-        with metrics.stages.labels("propose").time():
-            for index, operation in enumerate(operations):
-                if operation.ordinal <= self._last_ordinal:
-                    raise InvalidInputError("ordinal", "must be larger than all before it in the load")
-                self._last_ordinal = operation.ordinal
-                ordinals.append(operation.ordinal)
-                try:
-                    command = _command(self._reader, self._load, operation)
-                    if isinstance(command, Upsert) and command.is_deferred:
-                        issues[index] = normalise(command.record).issues
-                    commands.append(command)
-                except Exception as error:  # noqa: BLE001 – one bad record never ends a load
-                    rejections[index] = _rules_of(error)
+        for index, operation in enumerate(operations):
+            if operation.ordinal <= self._last_ordinal:
+                raise InvalidInputError("ordinal", "must be larger than all before it in the load")
+            self._last_ordinal = operation.ordinal
+            ordinals.append(operation.ordinal)
+            try:
+                command = _command(self._reader, self._load, operation)
+                if isinstance(command, Upsert) and command.is_deferred:
+                    issues[index] = normalise(command.record).issues
+                commands.append(command)
+            except Exception as error:  # noqa: BLE001 – one bad record never ends a load
+                rejections[index] = _rules_of(error)
         return _Sent(ordinals, rejections, issues, self._link.send(commands, self._load.claim) if commands else None)
 
 

@@ -197,7 +197,7 @@ def _stream(
             metrics.calls.labels(rule.name, "CANCELLED").inc()
             raise
         except Exception as error:  # noqa: BLE001 – no text of a foreign exception reaches a caller
-            status = status_of(error, rule.name)
+            status = status_of(error, rule.name, context.invocation_metadata() or ())
         else:
             succeeded.inc()
             return

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import secrets
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from traceback import walk_tb
 from typing import TextIO, cast
 
 import structlog
 
+REQUEST_ID_KEY = "x-request-id"
+"""Metadata by which a caller finds its call in the log."""
+
 _ERROR_ID_BYTES = 6
+# Longer than any number of a person or firm, and nothing but hexadecimal digits and hyphens.
+_REQUEST_ID = re.compile(r"[0-9a-fA-F-]{20,40}")
 
 
 def configure_logs(process: str) -> None:
@@ -69,6 +76,14 @@ def logger() -> structlog.typing.FilteringBoundLogger:
 def new_error_id() -> str:
     """Return an id that ties a caller's error to the log line of its cause."""
     return secrets.token_hex(_ERROR_ID_BYTES)
+
+
+def loggable_request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """Return the caller's `x-request-id` if it can hold no personal data: a UUID or a trace id; else an empty text."""
+    for key, value in metadata:
+        if key == REQUEST_ID_KEY:
+            return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""
+    return ""
 
 
 def places(error: BaseException) -> list[str]:

@@ -14,7 +14,6 @@ from mdm.errors import InvalidGoldenIdError, InvalidInputError
 from mdm.resolve.commands import ClerkChoice, Upsert, WriteOutcome
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import Preview
-from mdm.server import metrics
 from mdm.server.calls import await_freshness, cause_of, remaining_s, request_of, token_at, write
 from mdm.server.registry_service import CANDIDATES_DEFAULT, written
 from mdm.server.wire_answers import GRADES, OUTCOMES, change_messages, write_match
@@ -93,8 +92,7 @@ class MatchService(MatchServiceServicer):
         if kind_of(found) is not key.kind:
             raise InvalidInputError("key.entity_kind", "must be the kind of the attributes")
         record = SourceRecord(key, found, request.updated_at)
-        with metrics.stages.labels("propose").time():
-            preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
+        preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
         command = Upsert(
             request_of(cause_of(context, request.caller, "Resolve"), request.request_id, _content(request)),
             record,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from mdm.limits import READ_ONLY_RETRY_S
+
 WORKERS_DEFAULT_MAX = 4
 """Beyond four readers the one writer is the bound on most machines."""
 
@@ -47,6 +49,10 @@ class ServeOptions(msgspec.Struct, frozen=True):
     """Written when all processes serve: `{"address": "HOST:PORT", "metrics": "HOST:PORT"}`."""
     grace_s: float = 10.0
     """How long calls under way may go on after SIGTERM."""
+    silent_s_max: float = 0.0
+    """How long a process may hang before it is ended; 0 takes the bounds of `limits` for readers and writer."""
+    retry_s: float = READ_ONLY_RETRY_S
+    """After how long a service that only reads first tries to write again."""
 
     @property
     def reader_count(self) -> int:

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from mdm.errors import InvalidInputError, UnavailableError
+from mdm.errors import IndexDamagedError, IndexMismatchError, InvalidInputError, UnavailableError
 from mdm.limits import (
     BACKUP_WORKERS,
     CONNECTION_AGE_GRACE_S,
@@ -30,12 +31,15 @@ from mdm.limits import (
 from mdm.processes import spare_the_collector
 from mdm.resolve.reader import Reader
 from mdm.server import metrics
+from mdm.server.admin_service import AdminService
+from mdm.server.availability import Availability
 from mdm.server.backup_service import BackupService
 from mdm.server.bell import Bell
 from mdm.server.change_service import ChangeService
-from mdm.server.children import live_as_child, tell_ready
+from mdm.server.children import BEAT_S, EXIT_INDEX_DAMAGED, beat, live_as_child, tell_ready
 from mdm.server.configuration_service import ConfigurationService
 from mdm.server.erasure_service import ErasureService
+from mdm.server.errors import watch_for_damage
 from mdm.server.explain_service import ExplainService
 from mdm.server.export_service import ExportService
 from mdm.server.golden_record_service import GoldenRecordService
@@ -48,11 +52,14 @@ from mdm.server.options import ChildOptions, TlsFiles, decode_child_options
 from mdm.server.pools import CountingPool
 from mdm.server.registry_service import RegistryService
 from mdm.server.relink_service import RelinkService
+from mdm.server.self_check import SelfCheck
 from mdm.server.stewardship_service import StewardshipService
 from mdm.server.survivorship_service import SurvivorshipService
 from mdm.server.tls import Certificates
 from mdm.server.unary import UnaryCalls
+from mdm.server.waiting_room import wait_openly
 from mdm.server.writer_link import WriterLink
+from mdm.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 from mdm.v1.backup_service_pb2_grpc import add_BackupServiceServicer_to_server
 from mdm.v1.change_service_pb2_grpc import add_ChangeServiceServicer_to_server
 from mdm.v1.configuration_service_pb2_grpc import add_ConfigurationServiceServicer_to_server
@@ -72,14 +79,15 @@ SERVICES = tuple(
     f"mdm.v1.{name}Service"
     for name in (
         *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
-        *("Explain", "Stewardship", "Survivorship", "Erasure", "Configuration", "Backup"),
+        *("Explain", "Stewardship", "Survivorship", "Erasure", "Configuration", "Backup", "Admin"),
     )
 )
 ADMINISTRATION_WORKERS = 2
 _ADMINISTRATION_CALLS_MAX = 1024
-_REFRESH_S = 1.0
 _LAST_CALLS_S = 0.25
-_OPEN_WAIT_S = 60.0
+_SHOW_S = 5.0
+_OPEN_WAIT_S = 5.0
+_RENEWAL_WAIT_S = 60.0
 # Above our own bounds, so that a request which is too large gets a documented error.
 _RECEIVE_BYTES_MAX = 4 * REQUEST_BATCH_BYTES_MAX
 _UNBOUNDED = 2**31 - 1
@@ -127,6 +135,11 @@ class _ReaderServer:
         self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
+        self._availability = Availability(options.data, link, self._health, SERVICES)
+        self._self_check = SelfCheck(options.data, options.name)
+        self._is_damaged = False
+        self._shown_s = float("-inf")
+        watch_for_damage(self._note_damage)
         self._add_services()
 
     def stop(self, _signal: int, _frame: object) -> None:
@@ -134,17 +147,18 @@ class _ReaderServer:
 
     def run(self) -> None:
         """Serve until stopped, then drain."""
-        if self._certificates is not None:
-            self._server.add_secure_port(self._options.address, self._certificates.credentials())
-        else:
-            self._server.add_insecure_port(self._options.address)
+        _bind(self._server, self._options, self._certificates)
+        self._self_check.listen(self._server)
         self._server.start()
         self._unary_calls.start()
-        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._availability.look()
         spare_the_collector()
         tell_ready(self._options)
-        while not self._is_stopping.wait(_REFRESH_S):
+        while not self._is_stopping.wait(BEAT_S):
             self._refresh()
+            # In this order: a refresh that hangs is silence, too.
+            if self._self_check.is_answered():
+                beat(self._options)
         # Balancers that watch health stop sending before the port closes.
         self._health.enter_graceful_shutdown()
         # gRPC drops what it has read but not yet started when it stops, and tells the caller CANCELLED, which nobody
@@ -165,11 +179,28 @@ class _ReaderServer:
             metrics.publish()
             if self._certificates is not None:
                 self._certificates.refresh()
+            self._availability.look()
             self._reader.refresh()
             self._reader.exporter.sweep()
             metrics.applied_seq.set(self._reader.applied_seq())
+            if time.monotonic() >= self._shown_s + _SHOW_S:
+                self._shown_s = time.monotonic()
+                metrics.show_store(self._reader.status())
+        except IndexDamagedError as error:
+            self._end_for_damage(error)
         except Exception as error:  # noqa: BLE001 – the next second tries again; lookups go on from what is open
             log_failure("refresh_failed", error)
+
+    def _note_damage(self, error: IndexDamagedError) -> None:
+        """Called on the thread of the call that met it; its caller still gets an answer."""
+        if not self._is_damaged:
+            self._is_damaged = True
+            threading.Timer(_LAST_CALLS_S, self._end_for_damage, (error,)).start()
+
+    def _end_for_damage(self, error: IndexDamagedError) -> None:
+        logger().critical("index_damaged", error_type=type(error.__cause__).__name__)
+        sys.stderr.flush()
+        os._exit(EXIT_INDEX_DAMAGED)
 
     def _add_services(self) -> None:
         registered = _Registration(self._server, self._unary_calls)
@@ -187,14 +218,11 @@ class _ReaderServer:
         add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ConfigurationServiceServicer_to_server(ConfigurationService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_BackupServiceServicer_to_server(BackupService(self._reader, self._options.data), registered)  # type: ignore[arg-type]
+        add_AdminServiceServicer_to_server(AdminService(self._options.data, self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
-
-    def _set_health(self, status: int) -> None:
-        for name in ("", *SERVICES):
-            self._health.set(name, status)
 
 
 class _Registration:
@@ -217,9 +245,9 @@ class _Registration:
 def main(text: str) -> None:
     """Serve as a reader until SIGTERM."""
     options = decode_child_options(text)
-    live_as_child(options)
     configure_logs(options.name)
-    with contextlib.closing(_patiently(lambda: Reader.open(options.data))) as reader:
+    live_as_child(options, lambda: _wait_openly(options))
+    with contextlib.closing(_opened(options)) as reader:
         server = _ReaderServer(options, reader, WriterLink(options.data))
         signal.signal(signal.SIGTERM, server.stop)
         server.run()
@@ -228,9 +256,23 @@ def main(text: str) -> None:
     os._exit(0)
 
 
+def _bind(server: grpc.Server, options: ChildOptions, certificates: Certificates | None) -> None:
+    if certificates is not None:
+        server.add_secure_port(options.address, certificates.credentials())
+    else:
+        server.add_insecure_port(options.address)
+
+
+def _wait_openly(options: ChildOptions) -> None:
+    certificates = _certificates(options.tls) if options.tls is not None else None
+    server = grpc.server(ThreadPoolExecutor(ADMINISTRATION_WORKERS), options=CHANNEL_OPTIONS)
+    _bind(server, options, certificates)
+    wait_openly(server, options.data, SERVICES)
+
+
 def _certificates(files: TlsFiles) -> Certificates:
     """Take the files up; a reader that starts again in the midst of a renewal waits for its end."""
-    until_s = time.monotonic() + _OPEN_WAIT_S
+    until_s = time.monotonic() + _RENEWAL_WAIT_S
     while True:
         try:
             return Certificates(files)
@@ -240,8 +282,17 @@ def _certificates(files: TlsFiles) -> Certificates:
             time.sleep(0.1)
 
 
+def _opened(options: ChildOptions) -> Reader:
+    try:
+        return _patiently(lambda: Reader.open(options.data))
+    except (IndexMismatchError, IndexDamagedError, UnavailableError) as error:
+        logger().critical("start_failed", text=str(error))
+        sys.stderr.flush()
+        sys.exit(EXIT_INDEX_DAMAGED)
+
+
 def _patiently(opening: Callable[[], Reader]) -> Reader:
-    """Open once the writer has made the index; a reader restarted beside a starting writer comes too early."""
+    """Open once the writer has made the index; a reader restarted beside a writer that builds it may come early."""
     until_s = time.monotonic() + _OPEN_WAIT_S
     while True:
         try:

@@ -17,7 +17,6 @@ from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import unchanged
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import RecordState
-from mdm.server import metrics
 from mdm.server.calls import await_freshness, cause_of, request_of, token_at, write
 from mdm.server.ingest import ingest
 from mdm.server.wire_answers import (
@@ -52,9 +51,8 @@ class RegistryService(RegistryServiceServicer):
         record = source_record(request.record)
         self._reader.check(record.key.registry, record.key.kind)
         is_deferred = request.resolve == common.RESOLVE_TIME_LATER
-        with metrics.stages.labels("propose").time():
-            proposal = None if is_deferred else self._reader.propose(record)
-            issues = normalise(record).issues if is_deferred else ()
+        proposal = None if is_deferred else self._reader.propose(record)
+        issues = normalise(record).issues if is_deferred else ()
         cause = cause_of(context, request.caller, "UpsertRecord")
         content = wire.UpsertRecordRequest(
             record=request.record, allow_older=request.allow_older, resolve=request.resolve

@@ -71,7 +71,7 @@ class RelinkService(RelinkServiceServicer):
         """Return a run as it stands; without an id the latest."""
         run_id = request.run_id
         if not run_id:
-            found = run_ids(self._reader.relinks_path)
+            found = run_ids(self._reader.directory.relinks)
             if not found:
                 raise UnknownRunError("no re-linkage was ever run")
             run_id = found[-1]
@@ -108,7 +108,7 @@ class RelinkService(RelinkServiceServicer):
     ) -> wire.RelinkServiceGetReportResponse:
         """Return what a plan would change."""
         state = self._state(request.run_id)
-        examples = read_examples(self._reader.relinks_path, request.run_id)
+        examples = read_examples(self._reader.directory.relinks, request.run_id)
         numbers = {record.number for example in examples for record in example.records}
         keys = self._reader.source_keys(numbers.union(*state.dropped))
         return report_message(state, self._message(state), examples, keys)
@@ -123,7 +123,7 @@ class RelinkService(RelinkServiceServicer):
         return wire.RelinkServiceRevertResponse(run=self._run(answer.run_id))
 
     def _state(self, run_id: str) -> RunState:
-        return read_state(self._reader.relinks_path, run_id)
+        return read_state(self._reader.directory.relinks, run_id)
 
     def _run(self, run_id: str) -> wire.RelinkRun:
         return self._message(self._state(run_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
@@ -15,16 +16,34 @@ import msgspec
 
 from mdm.config import Configuration
 from mdm.errors import InvalidInputError, MdmError
+from mdm.limits import INDEX_RENEWALS_MAX, READER_SILENT_S_MAX, RESTARTS_WINDOW_S, WRITER_SILENT_S_MAX
 from mdm.server import disk_space, metrics, tls
-from mdm.server.children import EXIT_DISK_FULL, Child
+from mdm.server.children import BACKOFF_S_MAX, BEAT_S, EXIT_DISK_FULL, EXIT_INDEX_DAMAGED, Child
+from mdm.server.degradation import Degradation
 from mdm.server.frames import RUN_DIRECTORY
 from mdm.server.listening import address_of, join_address, parse_address, require_loopback, reserve_port
 from mdm.server.logs import configure_logs, logger
 from mdm.server.notify import ServiceManager
 from mdm.server.options import ChildOptions, ServeOptions, decode_serve_options
+from mdm.server.service_state import (
+    Mode,
+    ProcessState,
+    ServiceState,
+    now_us,
+    read_failure,
+    read_progress,
+    write_progress,
+    write_state,
+)
 from mdm.store.data_directory import DataDirectory
+from mdm.store.index import is_whole
 
 _POLL_S = 0.05
+_COUNTED_S_MAX = 4 * _POLL_S
+# A start that builds no index is over before, but for a machine in trouble.
+_WAIT_OPENLY_AFTER_S = 15.0
+_CRASHES_SUSPECT = 2
+_RENEWALS_WINDOW_S = 3600.0
 # A writer that is killed while it closes leaves a synced journal and no clean mark: the next start catches up.
 _WRITER_CLOSE_S = 30.0
 
@@ -61,7 +80,7 @@ def serve(options: ServeOptions) -> int:
     with contextlib.closing(reserve_port(host, port)) as holder:
         directory = DataDirectory.open(options.data, create=True, exclusive=True)
         try:
-            return _Supervisor(options, holder).run()
+            return _Supervisor(options, holder, directory).run()
         finally:
             directory.close()
 
@@ -69,17 +88,30 @@ def serve(options: ServeOptions) -> int:
 class _Supervisor:
     """The processes of one service. Everything happens on the main thread; signals only set a flag."""
 
-    def __init__(self, options: ServeOptions, holder: socket.socket) -> None:
+    def __init__(self, options: ServeOptions, holder: socket.socket, directory: DataDirectory) -> None:
         self._options = options
+        self._directory = directory
         self._is_stopping = False
         self._is_announced = False
         self._service_manager = ServiceManager()
+        self._is_index_ready = False
+        self._index_loss = ""
+        self._renewed_s: collections.deque[float] = collections.deque(maxlen=INDEX_RENEWALS_MAX)
+        self._crashed_s: collections.deque[float] = collections.deque(maxlen=_CRASHES_SUSPECT)
+        self._degradation = Degradation(options.retry_s)
+        self._is_for_space = False
+        self._started_us = now_us()
+        self._published: ServiceState | None = None
+        self._tended_s = time.monotonic()
+        self._shown_s = float("-inf")
         self._address = address_of(holder)
         run = options.data / RUN_DIRECTORY
         run.mkdir(mode=0o700, exist_ok=True)
+        write_progress(options.data, None)
         self._metrics_directory = metrics.prepare(run)
         os.environ[metrics.ENVIRONMENT_VARIABLE] = str(self._metrics_directory)
         self._metrics_address = "off"
+        self._figures: metrics.ServiceFigures | None = None
         self._serve_metrics()
         common = ChildOptions(
             name="writer",
@@ -97,6 +129,7 @@ class _Supervisor:
             Child("mdm.server.reader_process", msgspec.structs.replace(common, name=f"reader-{index}"))
             for index in range(options.reader_count)
         ]
+        self._children = (self._writer, *self._readers)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,34 +150,155 @@ class _Supervisor:
         return 0
 
     def _tend(self) -> str:
-        """Restart what ended and announce the service; return why it cannot go on, or an empty text."""
-        for child in (self._writer, *self._readers):
-            pid = child.pid
-            status = child.poll()
-            if status is not None and pid is not None:
-                logger().warning("child_ended", child=child.name, pid=pid, status=status)
-                metrics.forget_process(pid, self._metrics_directory)
-            if status is not None and self._is_for_want_of_space(status):
-                return disk_space.advice(self._options.data)
-            if child.is_hopeless:
-                return f"{child.name} cannot be kept running; its log lines above say why"
-            if child.is_stuck:
-                return f"{child.name} did not begin to serve"
-            if child.start_if_due():
-                logger().info("child_started", child=child.name, pid=child.pid, restarts=child.restart_count)
-                if self._restarts is not None and child.restart_count > 0:
-                    self._restarts.labels(child.name).inc()
-            # Readers need the index that the writer makes ready; until then they load their modules.
-            if child is self._writer or self._is_announced or self._writer.is_ready:
-                child.release()
-        if not self._is_announced and all(child.is_ready for child in (self._writer, *self._readers)):
+        """Restart what ended or hangs and announce the service; return why it cannot go on, or an empty text."""
+        now_s = time.monotonic()
+        # While this process did not run itself, as on a machine that slept, nobody's silence counts.
+        elapsed_s, self._tended_s = min(now_s - self._tended_s, _COUNTED_S_MAX), now_s
+        for child in self._children:
+            child.listen(elapsed_s)
+            failure = self._note_end(child)
+            if failure:
+                return failure
+            self._end_if_hung(child)
+        if self._index_loss and (failure := self._renew_index()):
+            return failure
+        for child in self._children:
+            self._start(child)
+        if self._writer.is_ready:
+            self._is_index_ready = True
+            if self._degradation.reason:
+                logger().warning("writes_served_again", after=self._degradation.reason)
+                self._degradation.end()
+        if not self._is_announced and all(child.is_ready for child in self._children):
             self._announce()
+        self._publish()
         return ""
+
+    def _note_end(self, child: Child) -> str:
+        """Note that a child ended, if it did; return why the service cannot go on."""
+        pid = child.pid
+        status = child.poll()
+        if status is None or pid is None:
+            return f"{child.name} did not begin to serve" if child.is_stuck else ""
+        logger().warning("child_ended", child=child.name, pid=pid, status=status)
+        metrics.forget_process(pid, self._metrics_directory)
+        is_full = self._is_for_want_of_space(status)
+        if is_full and not self._is_announced:
+            return disk_space.advice(self._options.data)
+        if not is_full and self._is_for_damage(status):
+            self._index_loss = f"{child.name} ended with status {status}"
+            return ""
+        is_hopeless = child.is_hopeless
+        if child is not self._writer:
+            if is_full:
+                child.rest(BACKOFF_S_MAX)
+            return f"{child.name} cannot be kept running; its log lines above say why" if is_hopeless else ""
+        if not (is_full or is_hopeless or self._degradation.reason or self._degradation.is_on_trial()):
+            return ""
+        if not self._is_announced:
+            return f"{child.name} cannot be kept running; its log lines above say why" if is_hopeless else ""
+        self._read_only(status, is_full=is_full)
+        return ""
+
+    def _read_only(self, status: int, *, is_full: bool) -> None:
+        """Go on with reads alone; the writer is tried again later, or when there is space."""
+        cause = read_failure(self._options.data) or f"exit status {status}"
+        reason = disk_space.advice_running(self._options.data) if is_full else f"the writer failed: {cause}"
+        delay_s = self._degradation.begin(reason)
+        self._is_for_space = is_full
+        self._writer.rest(0.0 if is_full else delay_s)
+        logger().critical("reads_only", reason=reason, next_try_s=0.0 if is_full else delay_s)
+
+    def _start(self, child: Child) -> None:
+        if child is self._writer and self._degradation.reason and self._is_for_space:
+            if disk_space.is_short(self._options.data):
+                return
+            self._is_for_space = False
+        if child.start_if_due():
+            logger().info("child_started", child=child.name, pid=child.pid, restarts=child.restart_count)
+            if self._figures is not None and child.restart_count > 0:
+                self._figures.restarts.labels(child.name).inc()
+        # Readers need the index that the writer makes ready; until then they load their modules.
+        if child is self._writer or self._is_index_ready:
+            child.release()
+        elif read_progress(self._options.data) is not None:
+            child.wait_openly()
+        else:
+            child.wait_openly(_WAIT_OPENLY_AFTER_S)
+
+    def _end_if_hung(self, child: Child) -> None:
+        default_s = WRITER_SILENT_S_MAX if child is self._writer else READER_SILENT_S_MAX
+        if child.silent_s > (self._options.silent_s_max or default_s):
+            logger().critical("child_hung", child=child.name, pid=child.pid, silent_s=round(child.silent_s, 1))
+            child.testify()
+            child.kill()
 
     def _is_for_want_of_space(self, status: int) -> bool:
         """Return whether a child ended because the disk is full; a mapped page that it cannot hold is a signal."""
         is_broken = status not in {0, -signal.SIGKILL, -signal.SIGTERM}
         return status == EXIT_DISK_FULL or (is_broken and disk_space.is_short(self._options.data))
+
+    def _is_for_damage(self, status: int) -> bool:
+        """Return whether a child ended because the index is damaged; a mapped page that is missing is a signal."""
+        if status == EXIT_INDEX_DAMAGED:
+            return True
+        if status not in {-signal.SIGBUS, -signal.SIGSEGV}:
+            return False
+        self._crashed_s.append(time.monotonic())
+        current = self._directory.generations.current()
+        if current is None or not is_whole(current):
+            return True
+        is_often = len(self._crashed_s) == _CRASHES_SUSPECT
+        return is_often and self._crashed_s[-1] - self._crashed_s[0] < RESTARTS_WINDOW_S
+
+    def _renew_index(self) -> str:
+        """Have the writer build the index from the journal; readers say on the port that nothing is served."""
+        loss, self._index_loss = self._index_loss, ""
+        now_s = time.monotonic()
+        is_often = len(self._renewed_s) == INDEX_RENEWALS_MAX and now_s - self._renewed_s[0] < _RENEWALS_WINDOW_S
+        if is_often:
+            return "the index is damaged again and again: check the disk and the memory of this machine"
+        self._renewed_s.append(now_s)
+        self._crashed_s.clear()
+        logger().critical("index_lost", cause=loss, then="built anew from the journal")
+        # At once, so that nobody leaves the mark that the index is clean.
+        for child in self._children:
+            child.kill()
+            child.poll()
+            child.rest(0.0)
+        self._directory.generations.distrust()
+        self._is_index_ready = False
+        if self._figures is not None:
+            self._figures.renewals.inc()
+        return ""
+
+    def _publish(self) -> None:
+        """Tell whoever looks, if anything changed."""
+        mode = Mode.READ_ONLY if self._degradation.reason else Mode.SERVING
+        state = ServiceState(
+            self._started_us,
+            mode if self._is_announced and self._is_index_ready else Mode.STARTING,
+            self._degradation.reason,
+            (
+                ProcessState("supervisor", os.getpid(), self._started_us, 0, is_serving=True),
+                *(
+                    ProcessState(
+                        child.name,
+                        child.pid or 0,
+                        child.since_us,
+                        max(0, child.restart_count),
+                        is_serving=child.is_ready,
+                    )
+                    for child in self._children
+                ),
+            ),
+        )
+        if state != self._published:
+            self._published = state
+            write_state(self._options.data, state)
+        if self._figures is not None and self._tended_s >= self._shown_s + BEAT_S:
+            self._shown_s = self._tended_s
+            self._figures.show(state, disk_space.free_bytes(self._options.data))
 
     def _announce(self) -> None:
         self._is_announced = True
@@ -157,14 +311,13 @@ class _Supervisor:
         sys.stdout.flush()
 
     def _serve_metrics(self) -> None:
-        self._restarts = None
         if self._options.metrics == "off":
             return
         host, port = parse_address(self._options.metrics, "--metrics")
         if not self._options.is_insecure and not self._options.is_metrics_exposed:
             require_loopback(host, "--metrics", "serve it on 127.0.0.1, or pass --expose-metrics")
         try:
-            server, self._restarts = metrics.serve_metrics(host, port, self._metrics_directory)
+            server, self._figures = metrics.serve_metrics(host, port, self._metrics_directory)
         except OSError as error:
             where = join_address(host, port)
             rule = f"{where} cannot be used: {error.strerror}; name another HOST:PORT, or off"

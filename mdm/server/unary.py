@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+from mdm import stages
 from mdm.errors import UnavailableError
 from mdm.limits import (
     BATCH_WORKERS,
@@ -32,13 +33,14 @@ from mdm.limits import (
     SHED_TIME_SAVED_S,
     SHED_TIME_SHARE,
     SHORT_REQUEST_BYTES_MAX,
+    SLOW_CALL_S,
     UNARY_WORKERS,
 )
 from mdm.server import metrics
 from mdm.server.calls import WouldWaitError
 from mdm.server.errors import CallRefusedError, CallStatus, InvalidRequestError, OverloadedError, status_of
 from mdm.server.interceptors import check_deadline, request_of, rule_of
-from mdm.server.logs import log_failure
+from mdm.server.logs import log_failure, loggable_request_id, logger
 
 SHORT_CALLS = frozenset(
     {
@@ -132,6 +134,7 @@ class UnaryCalls:
             lane.count += 1
             call.lane = lane
         call.has_thread, call.may_wait = True, lane is self._writes
+        call.handed_s = time.perf_counter()
         call.watch()
         lane.pool.submit(call.work, body)
 
@@ -231,13 +234,14 @@ class _Call:
 
     __slots__ = (
         *("_call", "_code", "_deadline_s", "_is_cancelled", "_is_watched", "_metadata", "_seconds"),
-        *("has_thread", "lane", "may_wait", "method"),
+        *("handed_s", "has_thread", "lane", "may_wait", "method"),
     )
 
     def __init__(self, method: _Method, event: Any) -> None:
         self.method = method
         self.lane: _Lane | None = None
         self.has_thread = self.may_wait = False
+        self.handed_s = 0.0
         # The event itself must not outlive its turn.
         self._call = event.call
         self._deadline_s: float = event.call_details.deadline
@@ -285,15 +289,31 @@ class _Call:
 
     def work(self, body: bytes) -> None:
         """Answer in the pool, unless nobody waits any more."""
+        waited_s = time.perf_counter() - self.handed_s
+        stages.begin_call()
+        stages.note(stages.QUEUE, waited_s)
         try:
             if self._is_cancelled:
                 self._fail(_GIVEN_UP)
             elif self._is_in_time():
                 self._answer(body)
+                self._log_if_slow(waited_s, stages.end_call())
         except WouldWaitError:
             self.method.calls.let_wait(self, body)
         except Exception as error:  # noqa: BLE001 – a pool swallows what its work raises
             log_failure("call_not_answered", error, method=self.method.rule.name)
+
+    def _log_if_slow(self, waited_s: float, parts: dict[str, float]) -> None:
+        worked_s = self._seconds or 0.0
+        if waited_s + worked_s >= SLOW_CALL_S:
+            logger().warning(
+                "slow_call",
+                method=self.method.rule.name,
+                code=self._code,
+                seconds=round(waited_s + worked_s, 3),
+                stages={stage: round(seconds, 3) for stage, seconds in parts.items()},
+                request_id=loggable_request_id(self._metadata or ()),
+            )
 
     def done(self, _event: Any) -> tuple[None, tuple[()]]:
         """Count the call, whose answer is on its way, and give its place back."""
@@ -306,7 +326,7 @@ class _Call:
 
     def refuse(self, error: BaseException) -> None:
         """End the call with an error, whether or not its request has been read."""
-        self._fail(status_of(error, self.method.rule.name))
+        self._fail(status_of(error, self.method.rule.name, self._metadata or ()))
 
     def shed(self) -> None:
         """Refuse the call because all places are taken."""

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
-from mdm.errors import MdmError, WriterUnavailableError
+from mdm.errors import MdmError, ReadOnlyError, StorageNearlyFullError, UnavailableError, WriterUnavailableError
 from mdm.limits import WRITER_ANSWER_S_MAX
 from mdm.resolve.commands import Accepted, Answer, Command, Refusal
 from mdm.server import frames
@@ -43,6 +43,7 @@ class WriterLink:
         self._stream: socket.socket | None = None
         self._waiting: dict[int, Future[frames.Reply]] = {}
         self._is_closed = False
+        self._absence = ""
 
     def send(self, commands: Sequence[Command], claim: frames.Claim | None = None) -> Future[frames.Reply]:
         """Send commands without waiting; `answers_of` takes the future's result apart.
@@ -51,6 +52,7 @@ class WriterLink:
 
         Raises:
             WriterUnavailableError: No writer listens.
+        ReadOnlyError: None will for some time.
         """
         return self._ask(frames.Write(next(self._call_ids), tuple(commands), claim))
 
@@ -71,6 +73,8 @@ class WriterLink:
         """
         call_id = next(self._call_ids)
         reply = wait_for(self._ask(frames.LoadOrdinalQuery(call_id, load_id)), WRITER_ANSWER_S_MAX)
+        if isinstance(reply, frames.Refused):
+            answers_of(reply)
         return frames.Claim(load_id, call_id), reply.ordinal if isinstance(reply, frames.LoadOrdinal) else 0
 
     def close(self) -> None:
@@ -104,10 +108,24 @@ class WriterLink:
                     stream.connect(path)
             except OSError as error:
                 stream.close()
+                if self._absence:
+                    raise ReadOnlyError(f"only reads are served now; {self._absence}") from error
                 raise WriterUnavailableError(_GONE) from error
             self._stream, self._waiting = stream, {}
             threading.Thread(target=_receive, args=(self, stream, self._waiting), daemon=True).start()
         return self._stream
+
+    def state(self, timeout_s: float) -> frames.WriterState | None:
+        """Return how the writer stands, None if it does not say so within `timeout_s`."""
+        try:
+            reply = wait_for(self._ask(frames.StateQuery(next(self._call_ids))), timeout_s)
+        except UnavailableError:
+            return None
+        return reply if isinstance(reply, frames.WriterState) else None
+
+    def note_absence(self, reason: str) -> None:
+        """Remember why no writer listens, for those who ask for one; empty for a restart, which takes a moment."""
+        self._absence = reason
 
     def forget(self, stream: socket.socket) -> None:
         """Let the next call connect anew."""
@@ -134,12 +152,15 @@ def answers_of(reply: frames.Reply) -> tuple[Answer, ...]:
     Raises:
         DefectError: The whole group failed.
         WriterUnavailableError: Nothing was executed, because the load was claimed anew or its connection ended.
+        StorageNearlyFullError: Nothing was executed for want of room.
     """
     match reply:
         case frames.Written(answers=answers):
             return answers
         case frames.Failed(error_id=error_id):
             raise DefectError(error_id)
+        case frames.Refused(reason=reason):
+            raise StorageNearlyFullError(f"{reason}; writes are taken again when there is room")
         case frames.Superseded():
             raise WriterUnavailableError("the load's stream was interrupted or replaced by another; resume the load")
         case _:

@@ -20,16 +20,34 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from mdm import stages
 from mdm.config import Configuration
-from mdm.errors import ConfigurationError, DataDirectoryError, FencedError, MdmError, RegistryInUseError, StoreError
+from mdm.errors import (
+    ConfigurationError,
+    DataDirectoryError,
+    FencedError,
+    IndexDamagedError,
+    MdmError,
+    RegistryInUseError,
+    StoreError,
+)
 from mdm.limits import GROUP_COMMIT_RECORDS_MAX, LOADS_CLAIMED_MAX
 from mdm.processes import spare_the_collector
-from mdm.resolve.commands import Answer, Command
+from mdm.resolve.commands import Answer, CancelRelink, Command
 from mdm.resolve.writer import Writer
 from mdm.server import disk_space, frames, metrics
-from mdm.server.children import EXIT_DISK_FULL, EXIT_HOPELESS, live_as_child, tell_ready
+from mdm.server.children import (
+    BEAT_S,
+    EXIT_DISK_FULL,
+    EXIT_HOPELESS,
+    EXIT_INDEX_DAMAGED,
+    beat,
+    live_as_child,
+    tell_ready,
+)
 from mdm.server.logs import configure_logs, log_failure, logger, new_error_id, places
 from mdm.server.options import ChildOptions, decode_child_options
+from mdm.server.service_state import Progress, write_failure, write_progress
 from mdm.store.data_directory import DataDirectory
 
 _IDLE_S = 0.1
@@ -37,6 +55,7 @@ _BACKGROUND_EVERY_S = 0.1
 _SEND_TIMEOUT_S = 5
 _LOCK_WAIT_S = 30.0
 _CONNECTIONS_MAX = 128
+_LOG_PROGRESS_S = 5.0
 
 
 class _Connection:
@@ -58,16 +77,22 @@ class _Connection:
         self.stream.close()
 
 
-_Asked = tuple[_Connection, frames.Question]
+_Asked = tuple[_Connection, frames.Task, float]
+"""Who asks, what, and since when by `time.perf_counter`."""
 
 
 class _WriterServer:
     """Serves one open `Writer`. `run` is the only thread that touches it."""
 
-    def __init__(self, writer: Writer, listener: socket.socket, data: Path) -> None:
+    def __init__(self, writer: Writer, listener: socket.socket, options: ChildOptions) -> None:
         self._writer = writer
-        self._data = data
+        self._options = options
+        self._data = options.data
         self._listener = listener
+        self._guard = disk_space.WriteGuard(options.data, writer.map_share)
+        self._refusal = ""
+        self._turned_s = time.monotonic()
+        self._beaten_s = 0.0
         # Bounded by the readers' pools: each of their threads waits for what it asked.
         self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
         self._error_id = ""
@@ -85,15 +110,45 @@ class _WriterServer:
         background_due_s = 0.0
         is_more_waiting = False
         while True:
+            self._turn()
             gathered = self._gather(0.0 if is_more_waiting else _IDLE_S)
             if gathered:
                 self._answer(gathered)
             elif self._is_stopping:
                 return
             metrics.writer_queue.set(self._asked.qsize())
-            if not self._is_stopping and (not gathered or time.monotonic() >= background_due_s):
+            is_due = not gathered or time.monotonic() >= background_due_s
+            # What goes on in the background needs room too.
+            if not self._is_stopping and not self._refusal and is_due:
                 is_more_waiting = self._step()
                 background_due_s = time.monotonic() + _BACKGROUND_EVERY_S
+
+    def _turn(self) -> None:
+        """Note that this thread turns round, and whether there is room to write to."""
+        self._turned_s = time.monotonic()
+        if self._turned_s - self._beaten_s >= BEAT_S:
+            self._beaten_s = self._turned_s
+            beat(self._options)
+            metrics.publish()
+            metrics.checkpoint_failed.set(int(bool(self._writer.checkpoint.failure)))
+        refusal = self._guard.refusal()
+        if bool(refusal) != bool(self._refusal):
+            (logger().critical if refusal else logger().warning)(
+                "writes_refused" if refusal else "writes_taken", why=refusal
+            )
+        self._refusal = refusal
+        metrics.writes_refused.set(int(bool(refusal)))
+
+    def _state(self, call_id: int) -> frames.WriterState:
+        checkpoint = self._writer.checkpoint
+        return frames.WriterState(
+            call_id,
+            self._asked.qsize(),
+            time.monotonic() - self._turned_s,
+            self._refusal,
+            checkpoint.written_us,
+            checkpoint.failure,
+        )
 
     def _step(self) -> bool:
         try:
@@ -121,8 +176,13 @@ class _WriterServer:
 
     def _answer(self, gathered: list[_Asked]) -> None:
         commands: list[Command] = []
-        held: list[_Asked] = []
-        for connection, question in gathered:
+        held: list[tuple[_Connection, frames.Task]] = []
+        now_s = time.perf_counter()
+        for connection, question, asked_s in gathered:
+            stages.note(stages.WRITER_QUEUE, now_s - asked_s)
+            if self._refusal and not _frees_room(question):
+                connection.send(frames.Refused(question.call_id, self._refusal))
+                continue
             if isinstance(question, frames.LoadOrdinalQuery):
                 self._claim(question.load_id, connection, question.call_id)
             elif not self._may_write(connection, question.claim):
@@ -186,12 +246,22 @@ class _WriterServer:
     def _read(self, connection: _Connection) -> None:
         try:
             for body in frames.frames(connection.stream):
-                self._asked.put((connection, frames.decode_question(body)))
+                question = frames.decode_question(body)
+                if isinstance(question, frames.StateQuery):
+                    # By this thread, so that it is known what the main one is at.
+                    connection.send(self._state(question.call_id))
+                else:
+                    self._asked.put((connection, question, time.perf_counter()))
         except OSError:
             connection.close()
         except Exception as error:  # noqa: BLE001 – a frame that cannot be read ends its connection alone
             log_failure("frame_unreadable", error)
             connection.close()
+
+
+def _frees_room(question: frames.Task) -> bool:
+    """Return whether a question is carried out where there is no room: giving up a re-linkage gives its files back."""
+    return isinstance(question, frames.Write) and all(isinstance(each, CancelRelink) for each in question.commands)
 
 
 def end_without_answer(error: Exception, data: Path) -> NoReturn:
@@ -204,15 +274,18 @@ def end_without_answer(error: Exception, data: Path) -> NoReturn:
             event = "store_failed"
         case _:
             event = "store_failed" if is_full else "background_failed"
+    cause = "disk full" if is_full else disk_space.cause_of(error)
+    write_failure(data, f"{event}, {cause}")
     logger().critical(
         event,
-        cause="disk full" if is_full else disk_space.cause_of(error),
+        cause=cause,
         error_type=type(error).__name__,
         places=places(error),
         error_id=new_error_id(),
     )
     sys.stderr.flush()
-    os._exit(EXIT_DISK_FULL if is_full else 1)
+    status = EXIT_INDEX_DAMAGED if isinstance(error, IndexDamagedError) else 1
+    os._exit(EXIT_DISK_FULL if is_full else status)
 
 
 def main(text: str) -> None:
@@ -222,7 +295,7 @@ def main(text: str) -> None:
     configure_logs(options.name)
     with contextlib.closing(_listen(options)) as listener:
         writer = _open(options)
-        server = _WriterServer(writer, listener, options.data)
+        server = _WriterServer(writer, listener, options)
         signal.signal(signal.SIGTERM, server.stop)
         spare_the_collector()
         tell_ready(options)
@@ -235,18 +308,40 @@ def _open(options: ChildOptions) -> Writer:
     try:
         disk_space.require(options.data)
         named = Configuration.load(options.registries) if options.registries else None
-        return Writer.open(DataDirectory.open(options.data), named)
+        return Writer.open(DataDirectory.open(options.data), named, _Progress(options.data))
     except (MdmError, OSError) as error:
         is_full = disk_space.is_cause_of(error, options.data)
+        cause = "disk full" if is_full else disk_space.cause_of(error)
+        write_failure(options.data, f"start_failed, {cause}")
         logger().critical(
             "start_failed",
-            cause="disk full" if is_full else disk_space.cause_of(error),
+            cause=cause,
             # Our own texts name files, versions and rules, never a value.
             text=str(error) if isinstance(error, MdmError) else "",
         )
         sys.stderr.flush()
         status = EXIT_HOPELESS if isinstance(error, DataDirectoryError | ConfigurationError | RegistryInUseError) else 1
+        status = EXIT_INDEX_DAMAGED if isinstance(error, IndexDamagedError) else status
         sys.exit(EXIT_DISK_FULL if is_full else status)
+    finally:
+        write_progress(options.data, None)
+
+
+class _Progress:
+    """Says how far a start has come, in the log and to whoever asks the readers."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._said_s = self._logged_s = 0.0
+
+    def __call__(self, stage: str, done: int, whole: int) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_s >= BEAT_S:
+            self._said_s = now_s
+            write_progress(self._data, Progress(stage, done, whole))
+        if now_s - self._logged_s >= _LOG_PROGRESS_S:
+            self._logged_s = now_s
+            logger().info("index_building", stage=stage, done=done, whole=whole)
 
 
 def _listen(options: ChildOptions) -> socket.socket:

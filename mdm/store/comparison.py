@@ -8,6 +8,7 @@ import msgspec
 
 from mdm.limits import DIFFERENCES_SHOWN_MAX
 from mdm.store import layout
+from mdm.store.counts import count_of
 from mdm.store.index import Index
 from mdm.store.view import DUPLICATED, Databases
 
@@ -70,6 +71,8 @@ def _named(name: str, entry: Entry) -> str:
     match name:
         case "meta" | "settings":
             return key.decode()
+        case "counts":
+            return " ".join(count_of(key))
         case "changes":
             return f"event {int.from_bytes(key)}"
         case "goldens" | "golden_seqs":

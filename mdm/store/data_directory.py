@@ -122,6 +122,11 @@ class DataDirectory:
         """The journal's file; it is there from the creation of the directory on."""
         return self.path / _JOURNAL_FILE
 
+    def journal_bytes(self) -> tuple[int, int]:
+        """Return the sizes of the journal's file and of the write-ahead log beside it."""
+        wal = self.path / f"{_JOURNAL_FILE}-wal"
+        return self.journal.stat().st_size, wal.stat().st_size if wal.exists() else 0
+
     @property
     def generations(self) -> Generations:
         """The index generations."""

@@ -8,12 +8,13 @@ in which it is open, or "clean". A generation marked by another boot is never op
 from __future__ import annotations
 
 import enum
+import os
 import re
 import shutil
 from pathlib import Path
 
 from mdm.store.files import replace_file, sync_directory, sync_file
-from mdm.store.index import DATA_FILE, Index
+from mdm.store.index import DATA_FILE, Index, is_whole
 
 CURRENT_FILE = "CURRENT"
 MARK_FILE = "MARK"
@@ -21,6 +22,7 @@ CHECKPOINT_DIRECTORY = "checkpoint"
 
 _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 _CLEAN = "clean"
+_DAMAGED = "damaged"
 _GENERATION_PATTERN = re.compile(r"gen-(\d{6,})")
 _CHECKPOINT_PATTERN = re.compile(r"seq-(\d{20})")
 
@@ -82,9 +84,15 @@ class Generations:
     def usable(self, boot: str) -> Start:
         """Decide what a start in this boot has to do."""
         current = self.current()
-        if current is not None and (current / DATA_FILE).is_file() and self._mark(current) in {_CLEAN, boot}:
+        if current is not None and self._mark(current) in {_CLEAN, boot} and is_whole(current):
             return Start.USE
         return Start.REBUILD if self.latest_checkpoint() is None else Start.RESTORE
+
+    def mark(self) -> str:
+        """Return how the current generation was left: `clean`, `open` or `damaged`; empty without a mark."""
+        current = self.current()
+        mark = self._mark(current) if current is not None else None
+        return "" if mark is None else mark if mark in {_CLEAN, _DAMAGED} else "open"
 
     def mark_open(self, path: Path, boot: str) -> None:
         """Note that the generation takes unsynced commits in this boot; call before the first one."""
@@ -93,6 +101,18 @@ class Generations:
     def mark_clean(self, path: Path) -> None:
         """Note that the generation is wholly on disk; call after `Index.sync` and the last commit."""
         replace_file(path / MARK_FILE, _CLEAN + "\n")
+
+    def free_bytes(self) -> int:
+        """Return the free space of the disk that the generations lie on."""
+        disk = os.statvfs(self._root)
+        return disk.f_bavail * disk.f_frsize
+
+    def distrust(self) -> None:
+        """See to it that the next start builds the index from the journal: not even copies of it are used."""
+        current = self.current()
+        if current is not None:
+            replace_file(current / MARK_FILE, _DAMAGED + "\n")
+        self.drop_checkpoints()
 
     def checkpoint(self, index: Index) -> Path:
         """Write a synced copy of the index to restore from, then remove the older ones. Cost: 0.3 s a GiB.

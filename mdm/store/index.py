@@ -6,6 +6,8 @@ decides after each start whether it may be used.
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Self
 import lmdb
 import msgspec
 
-from mdm.errors import IndexMismatchError, StoreError
+from mdm.errors import IndexDamagedError, IndexMismatchError, StoreError
 from mdm.limits import INDEX_MAP_BYTES, INDEX_READERS_MAX, INDEX_SPARE_READS
 from mdm.store import layout
 from mdm.store.files import sync_directory, sync_file
@@ -30,6 +32,15 @@ _NORMALISER_KEY = b"normaliser"
 _SPECIFICATION_KEY = b"specification"
 _JOURNAL_KEY = b"journal"
 _RELATIONS_KEY = b"relations"
+
+# A page that cannot be read also breaks the transaction, which is all that some calls say of it.
+_DAMAGES = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.PanicError, lmdb.BadTxnError)
+
+# Of LMDB's meta page, behind the page header of 16 bytes: magic and version, page size, last page and transaction.
+_META_BYTES = 152
+_META_MAGIC = struct.pack("=II", 0xBEEFC0DE, 1)
+_META_FIELDS = struct.Struct("=40xI92xQQ")
+_UNWRITTEN_SHARE = 8
 
 
 class IndexVersions(msgspec.Struct, frozen=True):
@@ -47,6 +58,10 @@ class IndexSizes(msgspec.Struct, frozen=True):
     """How large an index is."""
 
     file_bytes: int
+    used_bytes: int
+    """Pages that hold the present state; the file's others are free, or of states that are still being read."""
+    map_bytes: int
+    """Most that the file can grow to."""
     entries: dict[str, int]
     """Entries by database name."""
 
@@ -119,12 +134,7 @@ class Index:
                 )
             )
             with environment.begin(db=databases.meta) as txn:
-                stored = IndexVersions(
-                    txn.get(_NORMALISER_KEY, b"").decode(),
-                    txn.get(_SPECIFICATION_KEY, b"").decode(),
-                    txn.get(_JOURNAL_KEY, b"").decode(),
-                    txn.get(_RELATIONS_KEY, b"").decode(),
-                )
+                stored = _versions_in(txn)
         except lmdb.Error as error:
             raise IndexMismatchError(f"the index in {path.name} is damaged: {type(error).__name__}") from error
         return cls(environment, databases, stored)
@@ -143,9 +153,16 @@ class Index:
 
     @contextmanager
     def read(self) -> Iterator[IndexView]:
-        """Open one short read transaction."""
-        with self._environment.begin(db=self._databases.crosswalk) as txn:
-            yield IndexView(txn, self._databases)
+        """Open one short read transaction.
+
+        Raises:
+            IndexDamagedError: A page that was read is damaged.
+        """
+        try:
+            with self._environment.begin(db=self._databases.crosswalk) as txn:
+                yield IndexView(txn, self._databases)
+        except _DAMAGES as error:
+            raise IndexDamagedError(f"the index is damaged: {type(error).__name__}") from error
 
     @contextmanager
     def write(self, *, is_bulk: bool = False) -> Iterator[IndexTransaction]:
@@ -156,6 +173,7 @@ class Index:
                 the beginning.
 
         Raises:
+            IndexDamagedError: A page that was read is damaged; the process must stop.
             StoreError: LMDB could not write or commit (disk full, map full); the process must stop.
         """
         try:
@@ -163,6 +181,8 @@ class Index:
                 transaction = IndexTransaction(txn, self._databases, is_bulk=is_bulk)
                 yield transaction
                 transaction.finish()
+        except _DAMAGES as error:
+            raise IndexDamagedError(f"the index is damaged: {type(error).__name__}") from error
         except lmdb.Error as error:
             raise StoreError(f"the index cannot be written: {type(error).__name__}") from error
 
@@ -238,11 +258,58 @@ class Index:
     def sizes(self) -> IndexSizes:
         """Return the size of the file and the entries of each database. Cost: microseconds."""
         with self._environment.begin() as txn:
-            entries = {
-                name: txn.stat(database)["entries"]
-                for name, database in zip(Databases._fields, self._databases, strict=True)
-            }
-        return IndexSizes(Path(self._environment.path(), DATA_FILE).stat().st_size, entries)
+            stats = {name: txn.stat(each) for name, each in zip(Databases._fields, self._databases, strict=True)}
+        used = sum(
+            stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"])
+            for stat in stats.values()
+        )
+        # Not asked of the file, which somebody may have deleted under its readers.
+        info, page_bytes = self._environment.info(), stats["meta"]["psize"]
+        entries = {name: stat["entries"] for name, stat in stats.items()}
+        return IndexSizes((info["last_pgno"] + 1) * page_bytes, used, info["map_size"], entries)
+
+
+def stored_versions(path: Path) -> tuple[int, IndexVersions]:
+    """Return the layout and versions of the index in a directory, whatever they are.
+
+    Raises:
+        IndexMismatchError: It is none, or damaged.
+    """
+    try:
+        with lmdb.open(str(path), max_dbs=1, readonly=True, create=False) as environment:
+            meta = environment.open_db(b"meta", create=False)
+            with environment.begin(db=meta) as txn:
+                layout_version = int.from_bytes(txn.get(_LAYOUT_KEY, b""), "big")
+                return layout_version, _versions_in(txn)
+    except lmdb.Error as error:
+        raise IndexMismatchError(f"the index in {path.name} cannot be read: {type(error).__name__}") from error
+
+
+def _versions_in(txn: lmdb.Transaction[bytes]) -> IndexVersions:
+    return IndexVersions(
+        *(txn.get(key, b"").decode() for key in (_NORMALISER_KEY, _SPECIFICATION_KEY, _JOURNAL_KEY, _RELATIONS_KEY))
+    )
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether the file of the index in a directory is about as long as its newest state needs.
+
+    A mapped page that a file does not have is a signal that ends the process, so this reads without mapping.
+    """
+    try:
+        with (path / DATA_FILE).open("rb") as file:
+            first = file.read(_META_BYTES)
+            page_bytes = _META_FIELDS.unpack(first)[0]
+            file.seek(page_bytes)
+            metas = [first, file.read(_META_BYTES)]
+            file_bytes = file.seek(0, os.SEEK_END)
+    except (OSError, struct.error):
+        return False
+    if any(len(meta) < _META_BYTES or meta[16:24] != _META_MAGIC for meta in metas):
+        return False
+    _, last_page, _ = max((_META_FIELDS.unpack(meta) for meta in metas), key=lambda fields: fields[2])
+    # Pages that were taken and given back within one transaction are never written: a whole file may lack some.
+    return bool(file_bytes >= (last_page + 1 - last_page // _UNWRITTEN_SHARE) * page_bytes)
 
 
 def _create(environment: lmdb.Environment, versions: IndexVersions) -> None:

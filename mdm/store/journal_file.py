@@ -48,6 +48,11 @@ CREATE TABLE artefacts (digest TEXT PRIMARY KEY, kind TEXT NOT NULL, body BLOB N
 """
 
 
+def sqlite_version() -> str:
+    """Return the version of the SQLite that keeps the journal."""
+    return apsw.sqlite_lib_version()
+
+
 def check_sqlite_version(version: str) -> None:
     """Refuse an SQLite that may lose commits.
 
@@ -68,7 +73,8 @@ def open_for_writing(path: Path, *, create: bool, vfs: str | None = None) -> aps
         vfs: Name of a registered SQLite VFS, for fault injection; None for the system's.
 
     Raises:
-        DataDirectoryError: SQLite is too old, or the file is missing, truncated, not ours or of another version.
+        DataDirectoryError: SQLite is too old, or the file is missing, truncated, not ours, of another version or takes
+            no write.
     """
     check_sqlite_version(apsw.sqlite_lib_version())
     if not create or (path.is_file() and path.stat().st_size > 0):
@@ -90,6 +96,9 @@ def open_for_writing(path: Path, *, create: bool, vfs: str | None = None) -> aps
         connection.execute("PRAGMA secure_delete = ON")
         # SQLite swallows the errors of its automatic checkpoint; ours end the journal like every other error.
         connection.wal_autocheckpoint(0)
+        # The first page as it is, synced: a disk that takes no write is found out before anybody is promised one. An
+        # UPDATE that changes nothing would write nothing.
+        connection.execute(f"PRAGMA user_version = {JOURNAL_VERSION}")
         # From here on nobody else has any business with its locks.
         connection.set_busy_timeout(0)
     except apsw.Error as error:

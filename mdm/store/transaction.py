@@ -13,7 +13,7 @@ from mdm.domain.reviews import Review
 from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 from mdm.errors import IndexMismatchError
 from mdm.limits import POSTING_KEY_BYTES
-from mdm.store import layout
+from mdm.store import counts, layout
 from mdm.store.layout import CrosswalkEntry
 from mdm.store.view import APPLIED_SEQ_KEY, Databases, IndexView
 
@@ -41,6 +41,7 @@ class IndexTransaction(IndexView):
         self._dirty_goldens: set[GoldenId] = set()
         self._numbers: dict[bytes, RecordNumber] = {}
         """Of source keys that were put here, which stand in the crosswalk once their record is written."""
+        self._tally = counts.Tally()
 
     @property
     def applied_seq(self) -> int:
@@ -121,12 +122,14 @@ class IndexTransaction(IndexView):
 
     def put_record(self, number: RecordNumber, entry: RecordEntry) -> None:
         """Store the entry of a record, and what the crosswalk says of it."""
+        self._tally.move_record(self.record(number), entry)
         self._records[number] = entry
         self._dirty_records.add(number)
         self._last_number = max(self._last_number, number)
 
     def put_golden(self, golden_id: GoldenId, entry: GoldenEntry) -> None:
         """Store the entry of a golden ID."""
+        self._tally.move_golden(golden_id, self.golden(golden_id), entry)
         self._goldens[golden_id] = entry
         self._dirty_goldens.add(golden_id)
 
@@ -137,12 +140,14 @@ class IndexTransaction(IndexView):
 
     def put_judgement(self, pair: Pair, judgement: Judgement | None) -> None:
         """Store a judgement, or remove it with None."""
+        self._tally.move_judgement(self.standing(pair), judgement)
         value = None if judgement is None else layout.encode(judgement)
         self._put_or_delete(layout.pair_bytes(pair), value, self._db.judgements)
 
     def put_review(self, review: int, entry: Review | None) -> None:
         """Store a review at its place in the queue, or remove it with None."""
         known = self.review(review)
+        self._tally.move_review(known, entry)
         place = None if entry is None else layout.review_place(entry.queue, entry.place, review)
         if known is not None:
             before = layout.review_place(known.queue, known.place, review)
@@ -228,6 +233,7 @@ class IndexTransaction(IndexView):
     def finish(self) -> None:
         """Write what is written once; `Index.write` calls it before the commit."""
         self._write_entries()
+        self._write_counts()
         self._txn.put(APPLIED_SEQ_KEY, self._applied_seq.to_bytes(8, "big"), db=self._db.meta)
 
     def _post(self, number_key: bytes, wanted: frozenset[bytes]) -> None:
@@ -250,6 +256,7 @@ class IndexTransaction(IndexView):
 
     def _iter(self, database: lmdb._Database) -> Iterator[tuple[bytes, bytes]]:
         self._write_entries()
+        self._write_counts()
         return super()._iter(database)
 
     def _iter_numbers(
@@ -284,6 +291,13 @@ class IndexTransaction(IndexView):
         self._dirty_records.clear()
         self._dirty_goldens.clear()
         self._stored_last_number = self._last_number
+
+    def _write_counts(self) -> None:
+        database = self._db.counts
+        for count, change in self._tally.take():
+            key = counts.count_bytes(count)
+            number = counts.number_of(self._txn.get(key, b"", db=database)) + change
+            self._put_or_delete(key, counts.number_bytes(number) if number else None, database)
 
     def _put_or_delete(self, key: bytes, value: bytes | None, database: lmdb._Database) -> None:
         if value is None:

@@ -16,6 +16,7 @@ from mdm.domain.reviews import Review
 from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.store import layout
+from mdm.store.counts import Count, count_of, number_of
 from mdm.store.layout import CrosswalkEntry
 
 APPLIED_SEQ_KEY = b"applied_seq"
@@ -67,6 +68,8 @@ class Databases(NamedTuple):
     """Seq → `Changes`, for events that touched a golden ID."""
     golden_seqs: lmdb._Database
     """Golden ID → seqs of the events that touched it after the one that minted it, as sorted duplicates."""
+    counts: lmdb._Database
+    """`Count` → how many; see `mdm.store.counts`."""
 
 
 DUPLICATED = frozenset({"postings", "relations", "golden_seqs"})
@@ -315,6 +318,15 @@ class IndexView:
             while is_placed:
                 yield int.from_bytes(cursor.value(), "big")
                 is_placed = cursor.next_dup()
+
+    def counts(self) -> dict[Count, int]:
+        """Return everything that the index counts. Cost: 1 µs each, of which a city has some sixty."""
+        return {count_of(key): number_of(value) for key, value in self._iter(self._db.counts)}
+
+    def oldest_review(self) -> Review | None:
+        """Return the review that was opened first of those that are not closed."""
+        with self._txn.cursor(self._db.reviews) as cursor:
+            return layout.decode_review(cursor.value()) if cursor.first() else None
 
     def iter_entries(self, name: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield the bytes of one named database, for comparison."""

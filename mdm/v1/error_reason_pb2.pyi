@@ -304,6 +304,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: a Lookup that must be at least as fresh as a write of the day before the restore.
     To mend it: leave the token out and read again; send writes again that were acknowledged after the backup.
     """
+    ERROR_REASON_READ_ONLY: _ErrorReason.ValueType  # 55
+    """Only reads are served: the writer cannot be kept running, as when the journal's disk fails. The message says why.
+    Code: UNAVAILABLE.
+    Example: an UpsertRecord after the journal's file had failed five times in a minute.
+    To mend it: the operator repairs the disk; retry with the same request_id after the delay in RetryInfo.
+    """
+    ERROR_REASON_STORAGE_NEARLY_FULL: _ErrorReason.ValueType  # 56
+    """Too little room is left on the service's disk, or in its index, to write to; reads go on.
+    Code: RESOURCE_EXHAUSTED.
+    Example: an UpsertRecord while less than 128 MiB of the disk are free.
+    To mend it: the operator frees space; retry with the same request_id after the delay in RetryInfo.
+    """
+    ERROR_REASON_INDEX_DAMAGED: _ErrorReason.ValueType  # 57
+    """A page of the index is damaged; the index is built anew from the journal.
+    Code: UNAVAILABLE.
+    Example: a Lookup that reads a page which the disk has changed.
+    To mend it: retry after the delay in RetryInfo.
+    """
     ERROR_REASON_REGISTRY_IN_USE: _ErrorReason.ValueType  # 60
     """A change of the registries would orphan records that are stored.
     Code: FAILED_PRECONDITION.
@@ -603,6 +621,24 @@ ended, and may stand for something that is lost. PreconditionFailure names it as
 Code: FAILED_PRECONDITION.
 Example: a Lookup that must be at least as fresh as a write of the day before the restore.
 To mend it: leave the token out and read again; send writes again that were acknowledged after the backup.
+"""
+ERROR_REASON_READ_ONLY: ErrorReason.ValueType  # 55
+"""Only reads are served: the writer cannot be kept running, as when the journal's disk fails. The message says why.
+Code: UNAVAILABLE.
+Example: an UpsertRecord after the journal's file had failed five times in a minute.
+To mend it: the operator repairs the disk; retry with the same request_id after the delay in RetryInfo.
+"""
+ERROR_REASON_STORAGE_NEARLY_FULL: ErrorReason.ValueType  # 56
+"""Too little room is left on the service's disk, or in its index, to write to; reads go on.
+Code: RESOURCE_EXHAUSTED.
+Example: an UpsertRecord while less than 128 MiB of the disk are free.
+To mend it: the operator frees space; retry with the same request_id after the delay in RetryInfo.
+"""
+ERROR_REASON_INDEX_DAMAGED: ErrorReason.ValueType  # 57
+"""A page of the index is damaged; the index is built anew from the journal.
+Code: UNAVAILABLE.
+Example: a Lookup that reads a page which the disk has changed.
+To mend it: retry after the delay in RetryInfo.
 """
 ERROR_REASON_REGISTRY_IN_USE: ErrorReason.ValueType  # 60
 """A change of the registries would orphan records that are stored.

@@ -123,11 +123,11 @@ def test_no_number_is_unsigned() -> None:
 
 
 def test_every_integer_names_what_it_counts() -> None:
-    # An ordinal, a rank, a seq and a number are places, not amounts; a priority orders, a time has its unit; page_size
-    # is the AIPs' own name.
-    amounts = ("_count", "_counts", "_count_min", "_count_max", "_count_before", "_count_after", "_bytes")
-    places = ("_number", "_numbers", "_seq", ".seqs", "_us")
-    counted = (*amounts, "ordinal", "rank", "priority", "priority_min", "_s", "_seconds", "page_size", *places)
+    # An ordinal, a rank, a seq, an epoch and a number are places, not amounts; a pid and a layout are names; a priority
+    # orders, a time has its unit; page_size is the AIPs' own name.
+    amounts = ("_count", "_counts", "_count_min", "_count_max", "_count_before", "_count_after", "_bytes", "_bytes_min")
+    places = ("ordinal", "rank", "_number", "_numbers", "seq", ".seqs", "epoch", "pid", "layout")
+    counted = (*amounts, *places, "priority", "priority_min", "_s", "_seconds", "_us", "page_size")
     names = [field.full_name for message in MESSAGES for field in message.fields if field.type in INTEGERS]
     assert [name for name in names if not name.endswith(counted)] == []
 

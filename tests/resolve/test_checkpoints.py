@@ -1,4 +1,4 @@
-"""A checkpoint is copied beside the writer's work, and what goes wrong with it reaches the writer."""
+"""A checkpoint is copied beside the writer's work, and one that cannot be written is left out, loudly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mdm.domain.events import Cause, ConfigurationChanged, Event
 from mdm.resolve import checkpoints
-from mdm.resolve.checkpoints import CheckpointKeeper
+from mdm.resolve.checkpoints import CheckpointKeeper, CheckpointOutcome
 from mdm.store.generations import CHECKPOINT_DIRECTORY, Generations, Start
 from mdm.store.index import Index, IndexVersions
 from tests.resolve.office import Office, citizen
@@ -74,14 +74,38 @@ def test_nothing_is_copied_before_its_time_or_without_a_change(
     index.close()
 
 
-def test_a_copy_that_fails_is_told_to_the_writer(generations: Gated, index: Index, tmp_path: Path) -> None:
+def test_a_copy_that_fails_is_left_out_and_said(generations: Gated, index: Index, tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT_DIRECTORY).write_bytes(b"in the way")
     generations.gate.set()
     keeper = CheckpointKeeper(generations, index, seq=0)
     keeper.step(fold(index))
-    with pytest.raises(FileExistsError):
-        keeper.close()
     keeper.close()
+    assert keeper.outcome == CheckpointOutcome(0, "FileExistsError")
+    (tmp_path / CHECKPOINT_DIRECTORY).unlink()
+    keeper.step(fold(index))
+    keeper.close()
+    assert keeper.outcome.failure == ""
+    assert keeper.outcome.written_us > 0
+    index.close()
+
+
+def test_a_copy_that_finds_no_room_is_not_begun(
+    generations: Gated, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # More than the disk has, so that any copy would fill it.
+    needed = 1 << 60
+    monkeypatch.setattr(checkpoints, "WRITE_FREE_DISK_BYTES_MIN", needed)
+    keeper = CheckpointKeeper(generations, index, seq=0)
+    keeper.step(fold(index))
+    assert not keeper.is_writing
+    assert keeper.outcome.failure.startswith("no room: ")
+    monkeypatch.undo()
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_INTERVAL_S", 0.0)
+    keeper._due_s = 0.0
+    generations.gate.set()
+    keeper.step(fold(index))
+    keeper.close()
+    assert keeper.outcome.failure == ""
     index.close()
 
 
@@ -116,8 +140,7 @@ def test_a_copy_that_fails_while_the_writer_closes_leaves_the_index_clean(
     office.writer._checkpoints = CheckpointKeeper(generations, office.writer._index, seq=0)
     office.put(citizen("H1"))
     office.writer.background_step()
-    with pytest.raises(FileExistsError):
-        office.writer.close()
+    office.writer.close()
     assert generations.usable("another boot") is Start.USE
     office.directory.close()
     office.reopen()

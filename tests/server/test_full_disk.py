@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,21 +13,34 @@ import grpc
 import pytest
 
 from mdm.errors import JournalFailedError, StoreError
-from mdm.limits import FREE_DISK_BYTES_MIN
+from mdm.limits import (
+    FREE_DISK_BYTES_MIN,
+    INDEX_MAP_SHARE_MAX,
+    WRITE_FREE_DISK_BYTES_AGAIN,
+    WRITE_FREE_DISK_BYTES_MIN,
+)
 from mdm.resolve.projection import verify
 from mdm.server import disk_space
 from mdm.server.options import ServeOptions
-from mdm.v1 import common_pb2 as common
-from mdm.v1 import lookup_service_pb2 as lookup
-from mdm.v1 import registry_service_pb2 as registry
-from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
+from mdm.v1 import admin_service_pb2 as admin
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
-from tests.server.records import citizen
+from tests.server.records import details_of, header, info_of, trailing_of
+from tests.server.trouble import (
+    NOT_SERVING,
+    READ_SERVICES,
+    SERVING,
+    WRITE_SERVICES,
+    health_of,
+    read,
+    reason_of,
+    refused,
+    status,
+    wait_for,
+    write,
+)
 from tests.serving import running_server, start_server
 
-DISK_BYTES = FREE_DISK_BYTES_MIN + 32 * 1024 * 1024
-WRITES_MAX = 2000
-"""At about 4 KiB of journal each, more than the pages that the files own already."""
+DISK_BYTES = WRITE_FREE_DISK_BYTES_AGAIN + 64 * 1024 * 1024
 
 
 @pytest.fixture
@@ -60,35 +74,52 @@ def _last_line(log_path: Path) -> str:
 
 
 @pytest.mark.crash
-def test_a_disk_that_fills_ends_the_service_by_name_and_loses_nothing_acknowledged(data: Path) -> None:
-    acknowledged: dict[str, str] = {}
+def test_writes_are_refused_before_a_disk_is_full_and_come_back_with_the_space(data: Path) -> None:
     with running_server(data) as served, served.channel() as channel:
-        stub = RegistryServiceStub(channel)
-        filler = None
-        try:
-            for count in range(WRITES_MAX):
-                record = citizen(f"ROW-{count}", f"Lý Thị {count}", personal_id=f"0791{count:08}")
-                request = registry.UpsertRecordRequest(record=record)
-                acknowledged[f"ROW-{count}"] = stub.UpsertRecord(request, timeout=5).golden_id
-                filler = filler or _fill(data)
-        except grpc.RpcError as error:
-            assert error.code() == grpc.StatusCode.UNAVAILABLE  # noqa: PT017 – the loop ends by it
-        assert served.process.wait(30) == 1
-        log = served.log()
-    assert _last_line(served.log_path) == f"mdm serve: {disk_space.advice(data)}"
-    assert '"cause": "disk full"' in log
-    assert "store_failed" in log
-    assert log.count('"child": "writer", "pid"') == 2, "started once, ended once"
-    assert filler is not None
-    filler.unlink()
-    with running_server(data) as served:
-        with served.channel() as channel:
-            wanted = lookup.BatchLookupRequest(
-                registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_ids=list(acknowledged)
-            )
-            answer = LookupServiceStub(channel).BatchLookup(wanted, timeout=10)
+        golden_id = write(channel, "BEFORE")
+        filler = _fill(data, WRITE_FREE_DISK_BYTES_MIN - (1 << 20))
+        error = wait_for(lambda: refused(channel, "DURING"))
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert info_of(error).reason == "STORAGE_NEARLY_FULL"
+        assert trailing_of(error)["grpc-retry-pushback-ms"] == "30000"
+        assert details_of(error).startswith("the service's disk is nearly full: 126 MiB are free, writes need 128 MiB")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(RegistryServiceStub(channel).IngestRecords(iter([header("load-1")]), timeout=5))
+        assert info_of(caught.value).reason == "STORAGE_NEARLY_FULL", "a load waits; none of its rows is rejected"
+        wait_for(lambda: health_of(channel, WRITE_SERVICES) == {NOT_SERVING})
+        assert health_of(channel, READ_SERVICES) == {SERVING}
+        assert read(channel, "BEFORE") == golden_id
+        found = status(channel)
+        assert found.mode == admin.SERVICE_MODE_READ_ONLY
+        assert "nearly full" in found.mode_reason
+        os.truncate(filler, filler.stat().st_size - (2 << 20))
+        time.sleep(0.5)
+        assert refused(channel, "DURING") is not None, "a little more space would be gone at once"
+        filler.unlink()
+        wait_for(lambda: refused(channel, "DURING") is None)
+        wait_for(lambda: health_of(channel, WRITE_SERVICES) == {SERVING})
+        assert [len(served.logged(event)) for event in ("writes_refused", "writes_taken", "store_failed")] == [1, 1, 0]
         assert served.stop() == 0
-    assert dict(zip(acknowledged, answer.golden_ids, strict=True)) == acknowledged
+    assert verify(data).is_equal
+
+
+@pytest.mark.crash
+def test_a_writer_that_cannot_start_for_want_of_space_leaves_reads_and_starts_with_the_space(data: Path) -> None:
+    with running_server(data) as served, served.channel() as channel:
+        golden_id = write(channel, "BEFORE")
+        filler = _fill(data, 1 << 20)
+        served.kill("writer_process")
+        wait_for(lambda: served.logged("reads_only"))
+        assert read(channel, "BEFORE") == golden_id
+        found = wait_for(lambda: status(channel))
+        assert found.mode == admin.SERVICE_MODE_READ_ONLY
+        assert found.mode_reason == disk_space.advice_running(data)
+        wait_for(lambda: reason_of(channel, "DURING") == "READ_ONLY")
+        time.sleep(1.0)
+        assert len(served.logged("start_failed")) == 1, "it is not started again before there is space"
+        filler.unlink()
+        wait_for(lambda: refused(channel, "DURING") is None)
+        assert served.stop() == 0
     assert verify(data).is_equal
 
 
@@ -99,15 +130,6 @@ def test_a_service_does_not_start_on_a_disk_that_is_full(data: Path) -> None:
     assert process.wait(30) == 1
     assert _last_line(log_path) == f"mdm serve: {disk_space.advice(data)} (63 MiB are free, 64 MiB are needed)"
     assert [path.name for path in data.iterdir()] == ["filler"]
-
-
-def test_a_writer_started_again_on_a_full_disk_is_not_started_a_third_time(data: Path) -> None:
-    with running_server(data) as served:
-        _fill(data, 1 << 20)
-        served.kill("writer_process")
-        assert served.process.wait(30) == 1
-    assert _last_line(served.log_path) == f"mdm serve: {disk_space.advice(data)}"
-    assert served.log().count("start_failed") == 1
 
 
 def test_room_for_a_start_is_asked_of_the_disk_that_the_directory_will_lie_on(tmp_path: Path) -> None:
@@ -140,3 +162,9 @@ def test_the_cause_of_a_failed_store_is_named_without_a_value(
     error.__cause__ = cause
     assert disk_space.is_cause_of(error, tmp_path) is is_full
     assert disk_space.cause_of(error) == text
+
+
+def test_an_index_that_nearly_fills_its_map_refuses_writes(tmp_path: Path) -> None:
+    assert disk_space.WriteGuard(tmp_path, lambda: INDEX_MAP_SHARE_MAX).refusal() == ""
+    refusal = disk_space.WriteGuard(tmp_path, lambda: INDEX_MAP_SHARE_MAX + 0.01).refusal()
+    assert refusal == "the service's index is nearly full: 96% of the most that it can hold is in use"

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+
+import grpc
+import pytest
+
+from mdm.server.errors import status_of
+from mdm.server.logs import configure_logs, loggable_request_id
 
 LOGGING = """
 from mdm.server.logs import configure_logs, log_failure, logger
@@ -18,3 +25,33 @@ def test_a_log_that_cannot_be_written_ends_nothing() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run([sys.executable, "-c", LOGGING], stdout=subprocess.PIPE, stderr=full, check=False)
     assert len(done.stdout.strip()) == 12
+
+
+@pytest.mark.parametrize(
+    ("request_id", "logged"),
+    [
+        ("7b1c7d0a-2f4e-4a43-9d5c-0f7f5e1b2a3c", True),
+        ("4bf92f3577b34da6a3ce929d0e0e4736", True),
+        ("079187000123", False),
+        ("GD4797916123456", False),
+        ("BV006.26.106204", False),
+        ("Nguyễn Thị Hoa, patient", False),
+        ("0" * 41, False),
+    ],
+)
+def test_a_request_id_that_could_be_somebodys_number_is_not_logged(request_id: str, logged: bool) -> None:  # noqa: FBT001
+    metadata = (("mdm-actor", "clinic"), ("x-request-id", request_id))
+    assert loggable_request_id(metadata) == (request_id if logged else "")
+
+
+def test_a_call_that_fails_by_a_defect_is_logged_with_its_method_code_and_request_id(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    request_id = "7b1c7d0a-2f4e-4a43-9d5c-0f7f5e1b2a3c"
+    configure_logs("test")
+    status = status_of(ValueError("Nguyễn"), "LookupService/Lookup", (("x-request-id", request_id),))
+    line = json.loads(capfd.readouterr().err)
+    assert status.code is grpc.StatusCode.INTERNAL
+    assert (line["method"], line["code"], line["request_id"]) == ("LookupService/Lookup", "INTERNAL", request_id)
+    assert line["error_id"] in str(status.trailing_metadata)
+    assert "Nguyễn" not in str(line)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from mdm.domain.events import Cause, ConfigurationChanged, Event
 from mdm.errors import StoreError
 from mdm.store.generations import MARK_FILE, Generations, Start, boot_id
-from mdm.store.index import DATA_FILE, Index, IndexVersions
+from mdm.store.index import DATA_FILE, Index, IndexVersions, is_whole
 
 VERSIONS = IndexVersions("normaliser 1", "specification 1")
 BOOT, NEXT_BOOT = "boot-1", "boot-2"
@@ -169,3 +170,33 @@ def test_current_that_names_no_generation_counts_as_none(generations: Generation
 def test_the_boot_id_is_the_same_all_boot_long() -> None:
     assert boot_id() == boot_id()
     assert len(boot_id()) == 36
+
+
+def test_a_generation_that_is_distrusted_is_built_anew_whatever_copies_there_are(generations: Generations) -> None:
+    path = put_in_use(generations)
+    with Index.open(path) as index:
+        generations.checkpoint(index)
+    generations.mark_clean(path)
+    assert generations.usable(BOOT) is Start.USE
+    generations.distrust()
+    assert generations.usable(BOOT) is Start.REBUILD
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5], ids=["empty", "no second page", "cut in halves"])
+def test_a_generation_whose_file_was_cut_off_is_built_anew(generations: Generations, share: float) -> None:
+    path = put_in_use(generations)
+    fold(path, 300)
+    file = path / DATA_FILE
+    assert is_whole(path)
+    os.truncate(file, int(file.stat().st_size * share))
+    assert not is_whole(path)
+    assert generations.usable(BOOT) is Start.REBUILD
+
+
+@pytest.mark.parametrize("page", [0, 1])
+def test_a_page_that_says_where_the_state_begins_must_be_one(generations: Generations, page: int) -> None:
+    path = put_in_use(generations)
+    with (path / DATA_FILE).open("r+b") as file:
+        file.seek(page * 4096 + 16)
+        file.write(b"\0")
+    assert not is_whole(path)

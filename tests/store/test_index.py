@@ -12,7 +12,7 @@ import pytest
 from mdm.domain.events import Cause, Event, MatchReason, Outcome, RecordDeleted, RecordResolved, RecordUpserted, Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, golden_id
 from mdm.domain.state import Judgement, PotentialMatch
-from mdm.errors import IndexMismatchError, StoreError
+from mdm.errors import IndexDamagedError, IndexMismatchError, StoreError
 from mdm.limits import INDEX_READERS_MAX
 from mdm.store.comparison import differences
 from mdm.store.index import DATA_FILE, Index, IndexVersions
@@ -313,6 +313,19 @@ def test_a_full_index_is_an_error_of_the_store_and_commits_nothing(
             fill(txn, 20_000, [posting(1)])
         with index.read() as view:
             assert view.applied_seq == 0
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_a_damaged_page_is_told_from_other_failures(index: Index, tmp_path: Path, mode: str) -> None:
+    with index.write() as txn:
+        fill(txn, 200, [posting(1)])
+    (file,) = tmp_path.rglob(DATA_FILE)
+    with file.open("r+b") as pages:
+        for offset in range(2 * 4096, file.stat().st_size, 4096):
+            pages.seek(offset)
+            pages.write(b"\xff" * 4096)
+    with pytest.raises(IndexDamagedError), getattr(index, mode)() as view:
+        view.record(RecordNumber(77))
 
 
 def test_a_full_disk_is_an_error_of_the_store_and_the_committed_state_stays(index: Index, tmp_path: Path) -> None:

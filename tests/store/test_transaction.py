@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mdm.domain.changes import Changes, apply_noting
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, golden_id
 from mdm.domain.reviews import QueueState
 from mdm.domain.state import GoldenEntry, MemoryState, pair_of
-from mdm.store import layout
+from mdm.store import counts, layout
 from mdm.store.index import Index, IndexVersions
 from mdm.store.transaction import IndexTransaction
 from mdm.store.view import Databases, IndexView
@@ -179,6 +180,8 @@ def check(view: IndexView, state: MemoryState) -> None:
     assert dict(view.iter_judgements()) == {pair: each.verdict for pair, each in state.judgements.items()}
     assert {name.decode(): value.decode() for name, value in view.iter_entries("settings")} == state.settings
     assert len(list(view.iter_crosswalk())) == len(state.records)
+    assert view.counts() == counted(state)
+    assert view.oldest_review() == (state.reviews[min(state.reviews)] if state.reviews else None)
     for number, entry in state.records.items():
         row = view.crosswalk(source_key(number, entry.kind))
         assert row is not None
@@ -188,6 +191,14 @@ def check(view: IndexView, state: MemoryState) -> None:
     for each, golden in state.goldens.items():
         assert view.golden(each) == golden
         assert view.is_issued(each)
+
+
+def counted(state: MemoryState) -> dict[counts.Count, int]:
+    found = Counter(counts.of_record(entry) for entry in state.records.values())
+    found.update(counts.of_golden(each, entry) for each, entry in state.goldens.items())
+    found.update(counts.of_review(entry) for entry in state.reviews.values())
+    found.update(counts.of_judgement(entry) for entry in state.judgements.values())
+    return dict(found)
 
 
 def check_changes(view: IndexView, told: dict[int, Changes]) -> None:
@@ -278,6 +289,8 @@ READS: dict[str, Callable[[IndexView], object]] = {
     "live_count": each(lambda view: lambda kind: view.live_count("hospital", kind), EntityKind),
     "iter_goldens": every(lambda view: view.iter_goldens()),
     "issued_counts": lambda view: view.issued_counts(),
+    "counts": lambda view: view.counts(),
+    "oldest_review": lambda view: view.oldest_review(),
     "iter_potential_matches": every(lambda view: view.iter_potential_matches()),
     "iter_judgements": every(lambda view: view.iter_judgements()),
     "changes": each(lambda view: view.changes, SEQS),

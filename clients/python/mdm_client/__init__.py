@@ -11,10 +11,11 @@ Read in this order: `records` (what goes in), `results`, `relink_results` and `r
 (a copy that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and
 `stewardship_results` (judgements and reviews), `survivorship` and `survivorship_results` (which values are shown),
 `configuration` and `configuration_results` (which registries there are), `erasures` and `erasure_results`, `backups`,
-`explanations` and `explanation_results` (why and how), `health`; behind them `calls`, `wire_relations`, `wire_relink`,
-`wire_models`, `wire_stewardship`, `wire_survivorship`, `wire_configuration`, `wire_erasure` and `wire_explanations`
-(each call as a value), `streams`, `exports`, `channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire`
-(plain values to messages). `testing` is a server for your own tests.
+`explanations` and `explanation_results` (why and how), `health`, `admin` and `admin_results` (the state of the
+service); behind them `calls`, `wire_relations`, `wire_relink`, `wire_models`, `wire_stewardship`, `wire_survivorship`,
+`wire_configuration`, `wire_erasure`, `wire_explanations` and `wire_admin` (each call as a value), `streams`, `exports`,
+`channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain values to messages). `testing` is a
+server for your own tests.
 """
 
 from mdm_client.aio import AsyncClient

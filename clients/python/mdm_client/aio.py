@@ -11,6 +11,7 @@ import grpc
 
 from mdm.v1 import common_pb2
 from mdm_client import calls, exports, results, streams, wire_relations
+from mdm_client.admin import AsyncAdmin
 from mdm_client.backups import AsyncBackups
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import AsyncChanges
@@ -73,6 +74,7 @@ class AsyncClient:
         self.relink = AsyncRelink(self)
         self.stewardship = AsyncStewardship(self)
         self.models = AsyncModels(self)
+        self.admin = AsyncAdmin(self)
         self.survivorship = AsyncSurvivorship(self)
         self.configuration = AsyncConfiguration(self)
         self.erasures = AsyncErasures(self)

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from mdm.v1 import (
+    admin_service_pb2_grpc,
     backup_service_pb2_grpc,
     change_service_pb2_grpc,
     common_pb2,
@@ -26,6 +27,7 @@ from mdm.v1 import (
     survivorship_service_pb2_grpc,
 )
 from mdm_client import calls, exports, results, streams, wire_relations
+from mdm_client.admin import Admin
 from mdm_client.backups import Backups
 from mdm_client.calls import KEYS_MAX, RECORDS_MAX, Call
 from mdm_client.changes import Changes
@@ -63,6 +65,7 @@ STUBS = {
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
     "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
     "StewardshipService": stewardship_service_pb2_grpc.StewardshipServiceStub,
+    "AdminService": admin_service_pb2_grpc.AdminServiceStub,
 }
 
 
@@ -112,6 +115,7 @@ class Client:
         self.explain = Explanations(self)
         self.history = Histories(self)
         self.health = Health(self._channel)
+        self.admin = Admin(self)
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the service can be reached.

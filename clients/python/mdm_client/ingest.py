@@ -55,7 +55,7 @@ _RETRIED = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
     }
 )
-_RETRIED_EXHAUSTED = frozenset({"OVERLOADED", "STREAMS_EXHAUSTED"})
+_RETRIED_EXHAUSTED = frozenset({"OVERLOADED", "STREAMS_EXHAUSTED", "STORAGE_NEARLY_FULL"})
 
 
 @dataclass(frozen=True, slots=True)
