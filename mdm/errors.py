@@ -15,6 +15,7 @@
     │   ├── UnknownRecordError
     │   ├── UnknownRunError
     │   ├── UnknownModelError
+    │   ├── UnknownLoadError
     │   ├── UnknownReviewError
     │   └── UnknownJudgementError
     ├── ConflictError                         the request contradicts what is stored
@@ -24,6 +25,7 @@
     │   ├── PlanOutdatedError
     │   ├── ChurnExceededError
     │   ├── RelinkRunningError
+    │   ├── LoadRunningError
     │   ├── FeedResetError
     │   ├── DataRestoredError
     │   ├── BackupMismatchError
@@ -157,6 +159,12 @@ class UnknownModelError(NotFoundError):
     reason = "MODEL_NOT_FOUND"
 
 
+class UnknownLoadError(NotFoundError):
+    """No load has this id, or it began before loads were kept."""
+
+    reason = "LOAD_NOT_FOUND"
+
+
 class UnknownReviewError(NotFoundError):
     """A review that was never opened, or that closed because its cause disappeared or somebody answered it."""
 
@@ -209,6 +217,12 @@ class RelinkRunningError(ConflictError):
     """Only one re-linkage runs at a time."""
 
     reason = "RELINK_RUNNING"
+
+
+class LoadRunningError(ConflictError):
+    """Somebody is loading it right now."""
+
+    reason = "LOAD_RUNNING"
 
 
 class FeedResetError(ConflictError):

@@ -505,3 +505,12 @@ BACKUP_AWAY_S_MAX = 120.0
 
 CERTIFICATE_WARNING_DAYS = 14
 """Long enough to have a certificate renewed by people; automatic renewal is over well before."""
+
+LOAD_EXAMPLES_MAX = 5
+"""Records of each kind that a dry run of a revert shows: enough to recognise a shifted column."""
+
+PROFILE_SAMPLE_ROWS = 10_000
+"""Rows of which a dry run looks at lengths and shapes: shares within a hundredth, and they fit in memory."""
+
+PREVIEW_SAMPLE_RECORDS = 400
+"""New or changed records of which a dry run asks what would become of them: 2 s of a reader, shares within 5 points."""

@@ -2,8 +2,9 @@
 
 Read in this order: `application` (the commands and their exit codes), `connection` (how they reach the service),
 `output` (progress, summaries, errors), then one module for each group: `serve` with `settings` (where they come from)
-and `configuration` (config show, config reference), `health`, `status`, `doctor`, `load`, `absent` (what a full file
-lacks), `relink` with `relink_report` (its impact in words), `export` with `export_files`, `watch`, `query` (lookup,
+and `configuration` (config show, config reference), `health`, `status`, `doctor`, `load` and `loads` (list, show,
+revert) with `absent` (what a full file lacks), `load_preview` (what a load would do) and `load_words` (a dry run in
+words), `relink` with `relink_report` (its impact in words), `export` with `export_files`, `watch`, `query` (lookup,
 translate, match), `relations` (household, relations), `explain` (why, why-not, how), `history` (history, get), `synth`,
 `maintenance` (rebuild, verify), `upgrade`, `backup` (and restore), `steward` (acts of one), `review` (a steward's
 loop), `train` with `train_labels`, `model`, `survivorship`, `registry`, `erase`, `audit` with `audit_label` (its

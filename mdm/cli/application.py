@@ -21,7 +21,7 @@ from mdm.cli import (
     export,
     health,
     history,
-    load,
+    loads,
     maintenance,
     model,
     query,
@@ -70,7 +70,7 @@ def application() -> typer.Typer:
     app.command("health")(health.health)
     app.command("status")(status.status)
     app.command("doctor")(doctor.doctor)
-    app.command("load")(load.load)
+    app.add_typer(loads.app, name="load")
     app.add_typer(relink.app, name="relink")
     app.add_typer(export.app, name="export")
     app.command("lookup")(query.lookup)

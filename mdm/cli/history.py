@@ -116,6 +116,7 @@ def _line(entry: HistoryEntry, language: Language) -> str:
         entry.other_golden_id,
         entry.detail if entry.type in _OF_VALUES else "",
         f"run {entry.run_id}" if entry.run_id else "",
+        f"load {entry.load_id}" if entry.load_id else "",
         f"by {entry.actor}" if entry.actor else "",
         f"for {entry.purpose}" if entry.purpose else "",
         f"certificate {entry.authenticated}" if entry.authenticated else "",

@@ -12,12 +12,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from mdm.cli.absent import AbsentRecords, absent_records, check_is_whole, deletes, say_away
-from mdm.cli.output import ExitCode, Progress, connected, fail, note, progress, show
+from mdm.cli.load_words import profile_in_words
+from mdm.cli.output import ExitCode, Progress, connected, fail, note, progress, reached, show
 from mdm.cli.registry import configuration_for
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ _ROWS_COMPARED = 1024
 _INDEX = re.compile(r"\[\d+\]")
 _ROWS_REMEMBERED = 8192
 """Rows whose outcome may still come: more than the service lets be under way."""
+
+_FEED_CHARACTERS_NAMED = 47
+_DIGEST_CHARACTERS_NAMED = 16
+"""Of a load's name, which has at most 64 characters; 64 bits tell all files apart that a feed will ever have."""
+
+_WRITTEN = frozenset({"created", "linked", "review", "updated", "pending", "deleted", "confirmed"})
+"""Outcomes that a revert would take back."""
 
 _OUTCOMES = {
     "already_loaded": "stored by an earlier run of this load",
@@ -57,7 +65,12 @@ def load(
     resolve: Annotated[
         Literal["now", "later"], typer.Option(help="later stores records as pending for the next relink.")
     ] = "now",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the file holds; send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the file holds and what loading it would do; send nothing.")
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="With --dry-run: ask about every new or changed record, not a sample.")
+    ] = False,
     max_rejects: Annotated[
         float, typer.Option(min=0, max=100, help="Stop when more than this percentage of the rows is set aside.")
     ] = 1.0,
@@ -89,17 +102,19 @@ def load(
     Interrupted, it goes on where it stopped when run again with the same file. Without --full, records that the file
     lacks are left alone; with it, let nothing else write for that registry meanwhile. Exit code 3 when rows were set
     aside, 4 when too many were or when --full could delete nothing.
+
+    Every load has an id: see mdm load list --help, mdm load show --help and mdm load revert --help.
     """
     from mdm.feeds.mapping import RowMapper, read_column_names
     from mdm.feeds.reading import open_feed
     from mdm.feeds.rejects import RejectsFile
 
-    opened = open_feed(file)
     configuration = configuration_for(registries, server, is_service_needed=not dry_run or full)
     names = read_column_names(mapping, configuration.feed(feed)) if mapping else {}
     configuration.feed(feed)
     if full:
         check_is_whole(configuration, feed)
+    opened = open_feed(file)
     mapper = RowMapper(configuration, feed, opened.columns, names)
     if mapper.unknown_columns:
         note("unknown columns are ignored", columns=", ".join(mapper.unknown_columns))
@@ -107,14 +122,12 @@ def load(
         gates = _Gates(max_rejects / 100, max_deletes / 100 if full else None)
         job = _Load(feed, mapper, opened, rejects_file, gates)
         if dry_run:
-            result = job.profile(server)
+            result = job.profile(server, is_later=resolve == "later", is_exact=exact)
         else:
             identity = repr((sorted(names.items()), configuration.digest))
             result = job.send(server, file, identity, is_later=resolve == "later", allow_older=allow_older)
     show({"feed": feed, "file": file.name, **(result if as_json else _in_words(result))}, as_json=as_json)
-    if job.stopped:
-        fail(job.stopped, ExitCode.STOPPED_BY_GATE)
-    raise typer.Exit(ExitCode.DONE_WITH_REJECTS if rejects_file.count else ExitCode.DONE)
+    job.end()
 
 
 class _GateClosedError(Exception):
@@ -147,34 +160,63 @@ class _Load:
         self._rules: Counter[str] = Counter()
         self._issues: dict[str, Counter[str]] = {}
 
-    def profile(self, server: str) -> dict[str, Any]:
-        """Return what the file holds; for a whole feed, the service is asked what it would delete."""
+    def end(self) -> NoReturn:
+        """End the command with the exit code that says how the run went."""
+        if self.stopped:
+            fail(self.stopped, ExitCode.STOPPED_BY_GATE)
+        raise typer.Exit(ExitCode.DONE_WITH_REJECTS if self._rejects.count else ExitCode.DONE)
+
+    def profile(self, server: str, *, is_later: bool, is_exact: bool) -> dict[str, Any]:
+        """Return what the file holds and, where a service answers, what loading it would do."""
         import msgspec
 
-        from mdm.feeds.profile import profile_feed
+        from mdm.cli.load_preview import LoadPreview
+        from mdm.feeds.profile import Profiler
+        from mdm.linkage.normalise.record import normalise
 
-        found = profile_feed(self._file, self._mapper, self._rejects)
-        self._row_count = found.row_count
-        self._judge()
-        facts: dict[str, Any] = msgspec.to_builtins(found)
-        if self._gates.deletes_share_max is not None:
-            with connected(server) as client:
+        def issues(record: SourceRecord) -> list[tuple[str, str]]:
+            return [(_INDEX.sub("", issue.field), issue.rule) for issue in normalise(record).issues]
+
+        profiler = Profiler(self._file, self._mapper, self._rejects, issues)
+        is_needed = is_exact or self._gates.deletes_share_max is not None
+        with connected(server) if is_needed else reached(server) as client:
+            preview = LoadPreview(client, is_later=is_later, is_exact=is_exact) if client is not None else None
+            found = profiler.run(preview.look_at if preview is not None else None)
+            self._row_count = found.row_count
+            self._judge()
+            facts: dict[str, Any] = msgspec.to_builtins(found)
+            if preview is None:
+                note("no service answers: what loading it would do is not known", server=server)
+            else:
+                facts |= preview.facts()
+            if client is not None and self._gates.deletes_share_max is not None:
                 absent = absent_records(client, self._mapper, "")
-            self._judge_deletes(absent)
-            facts |= {"would_delete": len(absent.keys), "live_records": absent.live_count}
+                self._judge_deletes(absent)
+                facts |= {"would_delete": len(absent.keys), "live_records": absent.live_count}
         return facts | self._ending()
 
     def send(self, server: str, path: Path, identity: str, *, is_later: bool, allow_older: bool) -> dict[str, Any]:
         """Stream the file to the service and return the summary."""
         from mdm.feeds.reading import survey
         from mdm.processes import spare_the_collector
-        from mdm_client import Load
+        from mdm_client import Load, LoadCounts
 
         digest, line_count = survey(path)
-        load_id = hashlib.sha256(f"{self._feed}\0{digest}\0{identity}".encode()).hexdigest()[:40]
+        named = hashlib.sha256(f"{self._feed}\0{digest}\0{identity}".encode()).hexdigest()
+        name = f"{self._feed[:_FEED_CHARACTERS_NAMED]}-{named[:_DIGEST_CHARACTERS_NAMED]}"
         self._whole = self._file.row_count if self._file.row_count is not None else line_count - 1
         is_full = self._gates.deletes_share_max is not None
-        load = Load(load_id, self._feed, is_later, allow_older, is_continued=is_full, on_away=say_away)
+        load = Load(
+            name,
+            self._feed,
+            is_later,
+            allow_older,
+            is_continued=is_full,
+            on_away=say_away,
+            is_full=is_full,
+            content_digest=digest,
+            counts=lambda: LoadCounts(self._row_count, self._unchanged_count, self._rejects.count),
+        )
         spare_the_collector()
         started_s = time.monotonic()
         deleted: Counter[str] = Counter()
@@ -188,6 +230,7 @@ class _Load:
                     deleted = self._delete_absent(client, replace(load, is_continued=False), ingest.token, say)
             except _GateClosedError:
                 self._judge()
+                self._say_written(ingest)
             except KeyboardInterrupt:
                 fail("interrupted; run the same command again to go on from here", ExitCode.INTERRUPTED)
         seconds = time.monotonic() - started_s
@@ -195,7 +238,7 @@ class _Load:
         found["unchanged"] += self._unchanged_count
         counts = {outcome: count for outcome, count in sorted(found.items()) if count and outcome != "rejected"}
         return {
-            "load_id": load_id,
+            "load_id": ingest.load_id,
             "rows": self._row_count,
             "records": {"already_loaded": ingest.skipped_count} | counts if ingest.skipped_count else counts,
             "deleted": deleted["deleted"] + deleted["confirmed"],
@@ -248,10 +291,15 @@ class _Load:
         from mdm_client import Delete, Upsert
 
         for rows, unchanged in _ahead(compared, self._mapped()):
-            for row, ordinal, outcome in rows:
-                self._row_count += 1
+            self._row_count += len(rows)
+            for _, _, outcome in rows:
                 if isinstance(outcome, Reject):
                     self._add(outcome)
+            if self._is_over():
+                # Before any of these rows is sent: a small file that is poisoned writes nothing.
+                raise _GateClosedError
+            for row, ordinal, outcome in rows:
+                if isinstance(outcome, Reject):
                     continue
                 for number, operation in enumerate(outcome, start=ordinal):
                     if number in unchanged:
@@ -289,12 +337,12 @@ class _Load:
         issue = outcome.value_issues[0] if outcome.value_issues else None
         field, rule = (issue.field, issue.rule) if issue else ("record", "refused")
         self._add(Reject(line, field, rule, cells, is_record_known=True))
+        if self._is_over():
+            raise _GateClosedError
 
     def _add(self, reject: Any) -> None:
         self._rejects.add(reject)
         self._rules[f"{reject.field}: {reject.reason}"] += 1
-        if self._is_over():
-            raise _GateClosedError
 
     def _is_over(self) -> bool:
         from mdm.feeds.rejects import is_gate_closed
@@ -306,6 +354,15 @@ class _Load:
             self.stopped = (
                 f"{self._rejects.count:,} of {self._row_count:,} rows were set aside, more than --max-rejects "
                 f"{100 * self._gates.rejects_share_max:g} %; {self._rejects.path} lists them"
+            )
+
+    def _say_written(self, ingest: Any) -> None:
+        """Add to why the load was stopped what it had written by then, and how to take that back."""
+        written = sum(count for outcome, count in ingest.counts.items() if outcome.value in _WRITTEN)
+        if written or ingest.skipped_count:
+            self.stopped += (
+                f"; {written + ingest.skipped_count:,} records or more were written before: mend the file and load it "
+                f"again, or take them back with: mdm load revert {ingest.load_id}"
             )
 
     def _judge_deletes(self, absent: AbsentRecords) -> None:
@@ -405,7 +462,7 @@ class _Comparison:
 
 def _in_words(result: dict[str, Any]) -> dict[str, Any]:
     """Return a summary for a reader: without what only programs use."""
-    shown = {name: value for name, value in result.items() if name not in {"is_stopped", "stopped", "token", "load_id"}}
+    shown = {name: value for name, value in result.items() if name not in {"is_stopped", "stopped", "token"}}
     if "records" in shown:
         shown["records"] = {_OUTCOMES.get(name, name): count for name, count in shown["records"].items()}
     if "invalid_values" in shown:
@@ -413,4 +470,4 @@ def _in_words(result: dict[str, Any]) -> dict[str, Any]:
         shown["invalid_values"] = {f"{field} {rule}": count for field, rules in issues for rule, count in rules.items()}
     if not shown.get("deleted"):
         shown.pop("deleted", None)
-    return shown
+    return profile_in_words(shown) if "columns" in shown else shown

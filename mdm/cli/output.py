@@ -28,6 +28,10 @@ CONNECT_S_MAX = 5.0
 """A service on this machine or network answers at once; one that is starting may take a moment."""
 
 
+REACH_S_MAX = 1.0
+"""Where the command has something to say without a service, too."""
+
+
 class ExitCode(enum.IntEnum):
     """How a command ended, for scripts."""
 
@@ -133,17 +137,23 @@ def connected(server: str, actor: str = "mdm-cli", timeout_s: float = CONNECT_S_
 
     Encrypted, and in whose name, as the options of `connection` say; `actor` stands where they name nobody.
     """
-    # gRPC's own lines about a handshake that fails say less than the error.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    from mdm_client import Client, UnavailableError
+    from mdm_client import UnavailableError
 
-    said = chosen()
-    with Client(server, tls=said.tls, actor=said.actor or actor, purpose=said.purpose) as client:
+    with _client(server, actor) as client:
         try:
             client.wait_until_ready(timeout_s)
         except UnavailableError as error:
             fail(f"{error.message}{_advice(error.message, server)}")
         yield client
+
+
+def _client(server: str, actor: str) -> Client:
+    # gRPC's own lines about a handshake that fails say less than the error.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    from mdm_client import Client
+
+    said = chosen()
+    return Client(server, tls=said.tls, actor=said.actor or actor, purpose=said.purpose)
 
 
 def _advice(message: str, server: str) -> str:
@@ -154,6 +164,20 @@ def _advice(message: str, server: str) -> str:
     if "asks for a client certificate" in message:
         return ": --tls-certificate and --tls-key"
     return ""
+
+
+@contextmanager
+def reached(server: str) -> Iterator[Client | None]:
+    """Yield a client of a service that answers at once, None if none does; else as `connected`."""
+    from mdm_client import UnavailableError
+
+    with _client(server, "mdm-cli") as client:
+        try:
+            client.wait_until_ready(REACH_S_MAX)
+        except UnavailableError:
+            yield None
+        else:
+            yield client
 
 
 def _readable(value: Any) -> str:

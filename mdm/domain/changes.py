@@ -43,7 +43,7 @@ class ChangeKind(enum.StrEnum):
     SPLIT = "split"
     """Some members answer under `other` from now on."""
     RESTORED = "restored"
-    """Redirected to `other` before and answers for itself again."""
+    """Redirected to `other` before, or was retired if there is none, and answers for itself again."""
     VALUES_CHANGED = "values_changed"
     """A member came with other values."""
     POTENTIAL_MATCH_OPENED = "potential_match_opened"
@@ -260,7 +260,7 @@ def _of_answer(golden_id: GoldenId, before: GoldenEntry, after: GoldenEntry) -> 
         found.append(GoldenChange(golden_id, ChangeKind.ERASED))
     if after.is_retired and not before.is_retired:
         found.append(GoldenChange(golden_id, ChangeKind.RETIRED))
-    elif after.survivor is None and before.survivor is not None:
+    elif after.survivor is None and (before.survivor is not None or before.is_retired > after.is_retired):
         found.append(GoldenChange(golden_id, ChangeKind.RESTORED, before.survivor))
     elif after.survivor != before.survivor:
         found.append(GoldenChange(golden_id, ChangeKind.MERGED, after.survivor))

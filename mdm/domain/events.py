@@ -12,6 +12,7 @@ import enum
 import msgspec
 
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.load_events import LoadFact
 
 SCHEMA_VERSION = 1
 """Version of the facts below; stands on every event."""
@@ -64,6 +65,8 @@ class RegroupReason(enum.StrEnum):
     CLERK_CHOICE = "clerk_choice"
     REVERT = "revert"
     """A re-linkage was taken back where nothing had happened since."""
+    LOAD_REVERT = "load_revert"
+    """What a load had merged came apart when the load was taken back."""
 
 
 class RecordUpserted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordUpserted"):
@@ -77,24 +80,16 @@ class RecordUpserted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag
     """Keyed with the record's own key, so that it reveals nothing once the key is destroyed."""
     updated_at_us: int | None = None
     is_new_bearer: bool = False
+    is_returning: bool = False
+    """Whether its registry had withdrawn it. Events from before loads could be taken back never say so."""
+    former_payload_id: int = 0
+    """Of its version before; 0 for the first, and in events from before loads could be taken back."""
 
 
 class RecordDeleted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordDeleted"):
     """The registry withdrew the record; it leaves its golden record."""
 
     number: RecordNumber
-
-
-class RecordResolved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordResolved"):
-    """One record joined `golden_id`, which was minted for it if `is_minted`."""
-
-    number: RecordNumber
-    golden_id: GoldenId
-    is_minted: bool
-    outcome: Outcome
-    partner: RecordNumber | None = None
-    """The member whose evidence was strongest."""
-    match_weight_bits: float | None = None
 
 
 class PotentialMatchOpened(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="PotentialMatchOpened"):
@@ -108,6 +103,20 @@ class PotentialMatchOpened(msgspec.Struct, frozen=True, gc=False, array_like=Tru
     """Name of the veto or missing evidence; never a value."""
     run_id: str = ""
     """The re-linkage run that asked, if any."""
+
+
+class RecordResolved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordResolved"):
+    """One record joined `golden_id`, which was minted for it if `is_minted`."""
+
+    number: RecordNumber
+    golden_id: GoldenId
+    is_minted: bool
+    outcome: Outcome
+    partner: RecordNumber | None = None
+    """The member whose evidence was strongest."""
+    match_weight_bits: float | None = None
+    answered: tuple[PotentialMatchOpened, ...] = ()
+    """The open questions that it answers, as in `RecordsRegrouped`; none before loads could be taken back."""
 
 
 class Group(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -137,9 +146,10 @@ class RecordsRegrouped(msgspec.Struct, frozen=True, gc=False, array_like=True, t
     match_weight_bits: float | None = None
     run_id: str = ""
     former: tuple[Former, ...] = ()
-    """By a run or a steward: every golden ID that it touched, as it was. Records in none of them were pending."""
+    """Every golden ID that it touched, as it was. Records in none of them were pending. Merges of fragments from before
+    loads could be taken back have none."""
     answered: tuple[PotentialMatchOpened, ...] = ()
-    """By a run or a steward: the open questions that it answers: both records stand under one golden ID now."""
+    """The open questions that it answers: both records stand under one golden ID now. As `former`."""
 
 
 class AnchorMoved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="AnchorMoved"):
@@ -155,14 +165,24 @@ class GoldenIdRetired(msgspec.Struct, frozen=True, gc=False, array_like=True, ta
     golden_id: GoldenId
 
 
+class GoldenIdRevived(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="GoldenIdRevived"):
+    """A load that had retired the golden ID was taken back: it stands for the record again that it was retired with."""
+
+    golden_id: GoldenId
+    number: RecordNumber
+    is_redirect: bool = False
+    """Whether it leads to the record's golden ID, instead of being that."""
+
+
 class PotentialMatchClosed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="PotentialMatchClosed"):
     """The question no longer stands, because the evidence changed."""
 
     left: RecordNumber
     right: RecordNumber
     run_id: str = ""
-    """The re-linkage run that closed it, if any; the fields that follow then say what was asked."""
+    """The re-linkage run that closed it, if any."""
     reason: MatchReason | None = None
+    """What was asked, as in the fields that follow; None in events from before loads could be taken back."""
     match_weight_bits: float = 0.0
     detail: str = ""
 
@@ -189,6 +209,8 @@ class JudgementWithdrawn(msgspec.Struct, frozen=True, gc=False, array_like=True,
     left: RecordNumber
     right: RecordNumber
     reason_ids: tuple[int, ...] = ()
+    made_seq: int = 0
+    """Where the key changed its bearer: the judgement that ceased to bind, so that a reverted load can restore it."""
 
 
 class ValuePinned(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ValuePinned"):
@@ -206,6 +228,8 @@ class ValueUnpinned(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
     number: RecordNumber
     field: str
     reason_ids: tuple[int, ...] = ()
+    payload_id: int = 0
+    """Where the record left: the value that was fixed, so that a reverted load can restore it."""
 
 
 class ClerkChose(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ClerkChose"):
@@ -271,19 +295,6 @@ class RelinkCommitFinished(msgspec.Struct, frozen=True, gc=False, array_like=Tru
 
     run_id: str
     dropped_count: int
-
-
-class LoadProgressed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="LoadProgressed"):
-    """Rows up to `ordinal` (1-based) of a load are durable: a killed load resumes behind it."""
-
-    load_id: str
-    ordinal: int
-
-
-class LoadFinished(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="LoadFinished"):
-    """The load's last row is durable; the same load id starts from the beginning next time."""
-
-    load_id: str
 
 
 class Judge(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Judge"):
@@ -425,6 +436,7 @@ Fact = (
     | RecordsRegrouped
     | AnchorMoved
     | GoldenIdRetired
+    | GoldenIdRevived
     | PotentialMatchOpened
     | PotentialMatchClosed
     | JudgementMade
@@ -438,8 +450,7 @@ Fact = (
     | RelinkCommitStarted
     | RelinkProgressed
     | RelinkCommitFinished
-    | LoadProgressed
-    | LoadFinished
+    | LoadFact
     | OversizeFound
     | MergeProposed
     | ReviewClaimed
@@ -461,6 +472,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False, array_like=True):
     purpose: str = ""
     method: str = ""
     load_id: str = ""
+    """The load that it is part of, or that a revert takes back."""
     model: str = ""
     """Digest of the model in force when the decision was made."""
     epoch: str = ""

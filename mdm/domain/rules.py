@@ -60,7 +60,7 @@ def regroup(
         left: The record on one side of the deciding edge.
         right: The record on its other side.
         match_weight_bits: Weight of that edge.
-        run_id: The re-linkage run, if any; its event, and a steward's, also says what was before.
+        run_id: The re-linkage run, if any.
     """
     cluster_of = {number: index for index, cluster in enumerate(clusters) for number in cluster}
     golden_ids = {number: _golden_id_of(state, number) for number in sorted(cluster_of)}
@@ -92,9 +92,7 @@ def regroup(
         else:
             groups.append(ev.Group(mint(_kind_of(state, numbers[0])), is_minted=True, numbers=numbers))
     regrouped = ev.RecordsRegrouped(tuple(groups), reason, left, right, match_weight_bits, run_id)
-    if run_id or reason is ev.RegroupReason.JUDGEMENT:
-        regrouped = _with_former(state, regrouped, survivors)
-    facts.append(regrouped)
+    facts.append(_with_former(state, regrouped, survivors))
     return facts
 
 

@@ -1,4 +1,4 @@
-"""How events change settings, and what the state keeps for erasures: part of the fold in `state`, which calls it."""
+"""How events change settings, and what the state keeps for erasures and reverts: part of the fold in `state`."""
 
 from __future__ import annotations
 
@@ -93,6 +93,27 @@ def note_retired(state: IdentityState, seq: int, golden_id: GoldenId, entry: Gol
         survivor = msgspec.structs.replace(survivor, absorbed=rest, changed_seq=seq, retired_with=together)
         state.put_golden(entry.survivor, survivor)
     return (entry.survivor,)
+
+
+def revive(state: IdentityState, seq: int, fact: ev.GoldenIdRevived) -> None:
+    """Let a retired ID answer again, for the record that it was retired with: as its golden ID, or as a redirect."""
+    record = state.record(fact.number)
+    if record is None:
+        message = f"event revives a golden ID for record {fact.number}, which was never upserted"
+        raise AssertionError(message)
+    alive = {"anchor": fact.number, "is_retired": False, "retired_with": (), "changed_seq": seq}
+    if not fact.is_redirect:
+        left = state.golden(record.golden_id) if record.golden_id is not None else None
+        if record.golden_id is not None and left is not None:
+            rest = tuple(number for number in left.members if number != fact.number)
+            _change(state, record.golden_id, members=rest, changed_seq=seq)
+        _change(state, fact.golden_id, members=(fact.number,), **alive)
+        state.put_record(fact.number, msgspec.structs.replace(record, golden_id=fact.golden_id, changed_seq=seq))
+    elif record.golden_id is not None:
+        _change(state, fact.golden_id, survivor=record.golden_id, **alive)
+        survivor = state.golden(record.golden_id)
+        absorbed = survivor.absorbed if survivor is not None else ()
+        _change(state, record.golden_id, absorbed=tuple(sorted((*absorbed, fact.golden_id))), changed_seq=seq)
 
 
 def fold_erasure(state: IdentityState, seq: int, fact: ev.SubjectErased) -> None:

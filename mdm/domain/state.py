@@ -13,6 +13,8 @@ import msgspec
 from mdm.domain import events as ev
 from mdm.domain import settings_fold as fold
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
+from mdm.domain.load_events import LoadFact
+from mdm.domain.loads import fold_load
 from mdm.domain.review_fold import (
     close_answered_proposals,
     close_proposals,
@@ -135,11 +137,11 @@ class IdentityView(Protocol):
         """Return a setting.
 
         `configuration`; `epoch:<kind>`, the digest in force, and `epoch_seq:<kind>`, the seq of its activation;
-        `load:<load id>`; `relink:<run id>`, its progress; `relink_seq:<run id>`, the seqs of its header and its
-        trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all activations; `pin:<kind>`, the
-        digest in force if an operator chose it; `survivorship`, the digest in force; `survivorships`, the seqs of all
-        activations; `erasures`, the seqs of all erasures; `erasing`, of those whose derived copies are not purged yet;
-        `restores`, see `mdm.domain.restores`.
+        `load:<load id>`, and what `loads` keeps; `relink:<run id>`, its progress; `relink_seq:<run id>`, the seqs of
+        its header and its trailer; `model:<kind>`, the digest in force; `models:<kind>`, the seqs of all activations;
+        `pin:<kind>`, the digest in force if an operator chose it; `survivorship`, the digest in force; `survivorships`,
+        the seqs of all activations; `erasures`, the seqs of all erasures; `erasing`, of those whose derived copies are
+        not purged yet; `restores`, see `mdm.domain.restores`.
         """
 
 
@@ -243,6 +245,9 @@ class MemoryState:
 def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912  (one arm for each fact)
     """Fold one event into the state. Cost: O(members of the golden records it names)."""
     seq, fact = event.seq, event.fact
+    if isinstance(fact, LoadFact):
+        fold_load(state, event, fact)
+        return
     match fact:
         case ev.RecordUpserted():
             _upsert(state, seq, fact)
@@ -256,6 +261,8 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             _change_golden(state, seq, fact.golden_id, anchor=fact.number)
         case ev.GoldenIdRetired():
             _retire(state, seq, fact.golden_id)
+        case ev.GoldenIdRevived():
+            fold.revive(state, seq, fact)
         case ev.PotentialMatchOpened():
             match = PotentialMatch(seq, fact.reason, fact.match_weight_bits, fact.detail)
             _open_potential_match(state, pair_of(fact.left, fact.right), match, event.at_us)
@@ -282,10 +289,6 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
             fold.fold_epoch(state, seq, fact)
         case ev.RelinkCommitStarted() | ev.RelinkProgressed() | ev.RelinkCommitFinished():
             fold.fold_relink(state, seq, fact)
-        case ev.LoadProgressed():
-            state.put_setting(f"load:{fact.load_id}", str(fact.ordinal))
-        case ev.LoadFinished():
-            state.put_setting(f"load:{fact.load_id}", "0")
         case ev.SubjectErased():
             fold.fold_erasure(state, seq, fact)
         case ev.ErasureFinished():

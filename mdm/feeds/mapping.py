@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tomllib
 import unicodedata
 from array import array
@@ -85,6 +86,16 @@ def read_column_names(path: Path, feed: Feed) -> dict[str, str]:
     return table
 
 
+_PLAIN_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+
+
+def _found(columns: Sequence[str]) -> str:
+    """Name a file's columns, unless its first line may be a row of values instead of a header."""
+    if all(_PLAIN_NAME.match(column) for column in columns):
+        return ", ".join(columns)
+    return f"{len(columns)} columns of other names, or a file without a header"
+
+
 class RowMapper:
     """Turns the rows of one file into operations; remembers the record ids seen, in 16 to 32 bytes each."""
 
@@ -118,11 +129,12 @@ class RowMapper:
         if feed.record_id not in ours:
             raise FeedFileError(
                 feed_name,
-                f"no column {feed.record_id}; found {', '.join(columns)}. Name it with --mapping FILE, "
+                f"no column {feed.record_id}; found {_found(columns)}. Name it with --mapping FILE, "
                 f'where FILE holds: {feed.record_id} = "their column"',
             )
         self._positions = {column: position for position, column in enumerate(ours)}
         self.unknown_columns = tuple(sorted(set(ours) - feed.columns - {ENTITY_KIND_COLUMN}))
+        self.missing_columns = tuple(sorted(feed.columns.difference(ours)))
         self.record_count_max = len(feed.kinds)
         """Operations that one row yields at most."""
         self._feed = feed

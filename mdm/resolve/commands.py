@@ -17,6 +17,9 @@ from mdm.limits import REVIEW_LEASE_S
 from mdm.linkage.features import FieldIssue
 from mdm.store.index import IndexVersions
 
+REVERT_LOAD = "RevertLoad"
+"""Method in the cause of every event by which a load is taken back."""
+
 
 class WriteOutcome(enum.StrEnum):
     """What became of one written record."""
@@ -109,10 +112,35 @@ class Delete(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Delete
     ordinal: int = 0
 
 
-class FinishLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="FinishLoad"):
-    """The load's last row was acknowledged; a later run of the same load id starts from the beginning."""
+class BeginLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="BeginLoad"):
+    """Begin a load, or go on with the one of the same name that did not end."""
 
+    request: Request
+    name: str
+    feed: str
+    is_full: bool = False
+    is_deferred: bool = False
+    allow_older: bool = False
+    content_digest: str = ""
+
+
+class FinishLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="FinishLoad"):
+    """The load's last row was acknowledged; the same name starts from the beginning next time."""
+
+    request: Request
+    """Its cause names the load."""
+    row_count: int = 0
+    """As the caller states it; so are the two that follow."""
+    unchanged_count: int = 0
+    rejected_count: int = 0
+
+
+class RevertLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RevertLoad"):
+    """Take a load back; done step by step between writes."""
+
+    request: Request
     load_id: str
+    reason: str = ""
 
 
 class CommitRelink(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="CommitRelink"):
@@ -285,7 +313,9 @@ StewardCommand = Steward | ClaimReview | ReleaseReview | ResolveReview
 Command = (
     Upsert
     | Delete
+    | BeginLoad
     | FinishLoad
+    | RevertLoad
     | StartRelink
     | CommitRelink
     | CancelRelink
@@ -312,6 +342,15 @@ class WriteAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="W
     ordinal: int = 0
     match_weight_bits: float | None = None
     """Weight of the pair that decided; None when nothing came near or nothing was decided."""
+
+
+class LoadAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="LoadAnswer"):
+    """A load may go on."""
+
+    load_id: str
+    ordinal: int
+    """Its last durable ordinal, 0 if none."""
+    seq: int
 
 
 class RunAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RunAnswer"):
@@ -390,5 +429,5 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Refus
         return raised
 
 
-Accepted = WriteAnswer | RunAnswer | SwitchAnswer | EraseAnswer | StewardAnswer
+Accepted = WriteAnswer | LoadAnswer | RunAnswer | SwitchAnswer | EraseAnswer | StewardAnswer
 Answer = Accepted | Refusal

@@ -60,7 +60,7 @@ def hand_over(group: Group, cause: ev.Cause, number: RecordNumber) -> None:
     heir = next((member for member in members_of(golden) if member != number), None)
     for field, payload_id in entry.pins:
         value = group.batch.payload(payload_id)
-        group.add(cause, ev.ValueUnpinned(number, field))
+        group.add(cause, ev.ValueUnpinned(number, field, payload_id=payload_id))
         if heir is not None and value is not None and not any(name == field for name, _ in group.record(heir).pins):
             group.add(cause, ev.ValuePinned(heir, field, group.seal(heir, value)[0]))
 

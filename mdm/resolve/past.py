@@ -13,7 +13,7 @@ from mdm.domain.records import SourceRecord
 from mdm.domain.survivorship import Pin, golden_values
 from mdm.errors import GoldenIdNotYetIssuedError, InvalidInputError
 from mdm.linkage.completeness import completeness
-from mdm.resolve.payloads import decode_payload
+from mdm.resolve.payloads import decode_payload, stored_before
 from mdm.resolve.reading import Reading
 from mdm.resolve.survivorship import as_member, rules_in_force
 from mdm.resolve.views import GoldenMember, GoldenRecord, GoldenState
@@ -97,13 +97,8 @@ def record_at(reading: Reading, number: RecordNumber, last_payload_id: int) -> S
         number: The record.
         last_payload_id: Of the position, see `JournalReader.last_payload_id`.
     """
-    for plain in reading.journal.payloads_of(number, last_payload_id):
-        try:
-            return decode_payload(plain)
-        except msgspec.DecodeError:
-            # A steward's words about the record: text, which never begins as an array does.
-            continue
-    return None
+    plain = stored_before(reading.journal, number, last_payload_id)
+    return None if plain is None else decode_payload(plain)
 
 
 def past_golden_record(reading: Reading, requested: GoldenId, seq: int) -> PastGoldenRecord:
@@ -185,9 +180,9 @@ def _change(reading: Reading, found: _Standing, seq: int, change: GoldenChange) 
         case ChangeKind.CREATED:
             found.anchor = min(found.members, default=None)
         case ChangeKind.MERGED:
-            found.survivor = change.other
+            found.survivor, found.is_retired = change.other, False
         case ChangeKind.RESTORED:
-            found.survivor = None
+            found.survivor, found.is_retired = None, False
         case ChangeKind.ABSORBED if change.other is not None:
             found.absorbed.add(change.other)
         case ChangeKind.RETIRED:
@@ -196,7 +191,7 @@ def _change(reading: Reading, found: _Standing, seq: int, change: GoldenChange) 
             found.is_erased = True
         case ChangeKind.ANCHOR_MOVED:
             fact = _fact(reading, seq)
-            if isinstance(fact, ev.AnchorMoved):
+            if isinstance(fact, ev.AnchorMoved | ev.GoldenIdRevived):
                 found.anchor = fact.number
         case _:
             pass

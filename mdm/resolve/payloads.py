@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mdm.domain.keys import EntityKind
+from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.domain.records import SourceRecord
 from mdm.limits import CONTENT_DIGEST_BYTES
 from mdm.linkage.normalise.dates import parse_time
+from mdm.store.journal import JournalReader
 from mdm.store.layout import CrosswalkStatus
 from mdm.store.view import IndexView
 
@@ -27,6 +28,18 @@ def encode_payload(record: SourceRecord) -> bytes:
 def decode_payload(payload: bytes) -> SourceRecord:
     """Return the record of a payload."""
     return _decoder.decode(payload)
+
+
+def stored_before(journal: JournalReader, number: RecordNumber, last_payload_id: int) -> bytes | None:
+    """Return the payload of a record's last version up to a payload id; None without one, or where it was erased."""
+    for plain in journal.payloads_of(number, last_payload_id):
+        try:
+            decode_payload(plain)
+        except msgspec.DecodeError:
+            # A steward's words about the record: text, which never begins as an array does.
+            continue
+        return plain
+    return None
 
 
 def content_digest(payload: bytes) -> bytes:

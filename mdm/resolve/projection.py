@@ -218,7 +218,7 @@ def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> 
             for number in fact.numbers:
                 txn.purge(number)
         match fact:
-            case ev.RecordUpserted() | ev.RecordResolved() | ev.RecordDeleted():
+            case ev.RecordUpserted() | ev.RecordResolved() | ev.RecordDeleted() | ev.GoldenIdRevived():
                 touched[fact.number] = None
             case ev.RecordsRegrouped():
                 touched.update(dict.fromkeys(number for group in fact.groups for number in group.numbers))

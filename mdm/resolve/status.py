@@ -9,6 +9,7 @@ import time
 
 import msgspec
 
+from mdm.domain.loads import LAST_LOAD, load_of
 from mdm.domain.keys import EntityKind
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.reading import Reading
@@ -22,7 +23,8 @@ from mdm.store.layout import LAYOUT_VERSION
 from mdm.store.view import IndexView
 
 _KIND_OF_LETTER = {kind.letter: kind for kind in EntityKind}
-_LOAD = "load:"
+LOADS_SEARCHED_MAX = 200
+"""Loads that are looked through for the last of each feed: a month of nights."""
 
 
 class RecordCount(msgspec.Struct, frozen=True):
@@ -206,14 +208,17 @@ def _last_relink(directory: DataDirectory) -> RunState | None:
 
 
 def _last_loads(view: IndexView) -> tuple[LoadOutline, ...]:
-    """Return the loads that were cut off; the journal does not say yet which feed a load is of."""
-    prefix = _LOAD.encode()
-    unfinished = (
-        (key[len(prefix) :].decode(), int(value))
-        for key, value in view.iter_entries("settings")
-        if key.startswith(prefix) and value != b"0"
-    )
-    return tuple(LoadOutline("", load_id, ordinal, is_finished=False) for load_id, ordinal in unfinished)
+    """Return the last load of each feed among the last `LOADS_SEARCHED_MAX`, the newest first. Cost: 10 us a load."""
+    found: dict[str, LoadOutline] = {}
+    load_id = view.setting(LAST_LOAD)
+    for _ in range(LOADS_SEARCHED_MAX):
+        entry = load_of(view, load_id) if load_id else None
+        if entry is None:
+            break
+        ordinal = int(view.setting(f"load:{entry.load_id}") or 0)
+        found.setdefault(entry.feed, LoadOutline(entry.feed, entry.load_id, ordinal, is_finished=not entry.is_open))
+        load_id = entry.before
+    return tuple(found.values())
 
 
 def _time_of(journal: JournalReader, seq: int) -> int:

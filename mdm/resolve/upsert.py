@@ -29,8 +29,8 @@ from mdm.resolve.recall import Recall
 from mdm.resolve.renames import with_former_names
 
 
-class _Stored(msgspec.Struct):
-    """A record in the hands of the writer."""
+class Stored(msgspec.Struct):
+    """A record in the hands of the writer, its values stored."""
 
     number: RecordNumber
     engine: Engine
@@ -85,9 +85,11 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
             group.add(cause, fact)
         hand_over(group, cause, number)
         for other in entry.judged:
-            group.add(cause, ev.JudgementWithdrawn(*pair_of(number, other)))
+            standing = group.index.standing(pair_of(number, other))
+            made_seq = standing.seq if standing is not None else 0
+            group.add(cause, ev.JudgementWithdrawn(*pair_of(number, other), made_seq=made_seq))
     _store(group, command, number, payload, stated_us, cause, is_new_bearer=is_new_bearer)
-    stored = _Stored(number, engine, cause, description, is_new_bearer, _scores(group, command))
+    stored = Stored(number, engine, cause, description, is_new_bearer, _scores(group, command))
     if command.choice is not None:
         _note_choice(group, stored, command.choice)
     decision = resolve(group, stored)
@@ -142,18 +144,24 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
     if number is None or entry is None or entry.is_deleted:
         return WriteAnswer(WriteOutcome.ABSENT, group.last_seq)
     first_change = len(group.changes)
-    cause = group.engines[command.key.kind].stamped(command.request.cause)
+    withdraw(group, number, group.engines[command.key.kind].stamped(command.request.cause))
+    changes = golden_id_changes(group.changes[first_change:])
+    return WriteAnswer(WriteOutcome.DELETED, group.last_seq, None, changes)
+
+
+def withdraw(group: Group, number: RecordNumber, cause: ev.Cause) -> None:
+    """Draft the end of a live record."""
+    for other in group.record(number).potential_matches:
+        _close_question(group, cause, number, other)
     hand_over(group, cause, number)
     for fact in (*bequeathed(group.index, number), *departure(group.index, number)):
         group.add(cause, fact)
     group.add(cause, ev.RecordDeleted(number))
     group.index.drop_match_state(number)
     relation_state.forget(group.index, number)
-    changes = golden_id_changes(group.changes[first_change:])
-    return WriteAnswer(WriteOutcome.DELETED, group.last_seq, None, changes)
 
 
-def resolve(group: Group, stored: _Stored) -> Decision:
+def resolve(group: Group, stored: Stored) -> Decision:
     """Decide for a stored record and draft what follows."""
     index, number = group.index, stored.number
     considered = consider(
@@ -176,12 +184,12 @@ def resolve_stored(group: Group, number: RecordNumber, cause: ev.Cause) -> None:
         return
     engine = group.engines[entry.kind]
     description = describe(decode_payload(payload))
-    stored = _Stored(number, engine, engine.stamped(cause), description, is_new_bearer=False, proposal_scores={})
+    stored = Stored(number, engine, engine.stamped(cause), description, is_new_bearer=False, proposal_scores={})
     resolve(group, stored)
     group.index.put_match_state(number, description.encoded, description.keys)
 
 
-def _settle(group: Group, stored: _Stored, considered: Consideration) -> None:
+def _settle(group: Group, stored: Stored, considered: Consideration) -> None:
     index, number, decision = group.index, stored.number, considered.decision
     held_by, has_company, join = considered.held_by, considered.has_company, decision.join
     entry = group.record(number)
@@ -189,11 +197,11 @@ def _settle(group: Group, stored: _Stored, considered: Consideration) -> None:
         if held_by is None or has_company:
             _leave(group, stored, entry)
             minted = group.mint(entry.kind)
-            group.add(stored.cause, _resolved(number, minted, decision, is_minted=True))
+            group.add(stored.cause, _resolved(group, number, minted, decision, is_minted=True))
         return
     if held_by is None or (has_company and held_by not in join):
         _leave(group, stored, entry)
-        group.add(stored.cause, _resolved(number, join[0], decision, is_minted=False))
+        group.add(stored.cause, _resolved(group, number, join[0], decision, is_minted=False))
     fragments = dict.fromkeys((*join, group.golden_id_of(number)))
     if len(fragments) > 1:
         members: list[RecordNumber] = []
@@ -213,27 +221,35 @@ def _settle(group: Group, stored: _Stored, considered: Consideration) -> None:
             group.add(stored.cause, fact)
 
 
-def _resolved(number: RecordNumber, golden_id: GoldenId, decision: Decision, *, is_minted: bool) -> ev.RecordResolved:
+def _resolved(
+    group: Group, number: RecordNumber, golden_id: GoldenId, decision: Decision, *, is_minted: bool
+) -> ev.RecordResolved:
+    answered = tuple(
+        ev.PotentialMatchOpened(*pair, match.reason, match.match_weight_bits, match.detail)
+        for other in group.record(number).potential_matches
+        if group.golden_id_of(other) == golden_id
+        and (match := group.index.potential_match(pair := pair_of(number, other))) is not None
+    )
     return ev.RecordResolved(
-        number, golden_id, is_minted, decision.outcome, decision.partner, decision.match_weight_bits
+        number, golden_id, is_minted, decision.outcome, decision.partner, decision.match_weight_bits, answered
     )
 
 
-def _leave(group: Group, stored: _Stored, entry: RecordEntry) -> None:
+def _leave(group: Group, stored: Stored, entry: RecordEntry) -> None:
     if entry.golden_id is not None:
         hand_over(group, stored.cause, stored.number)
         for fact in departure(group.index, stored.number):
             group.add(stored.cause, fact)
 
 
-def _ask(group: Group, stored: _Stored, decision: Decision) -> None:
+def _ask(group: Group, stored: Stored, decision: Decision) -> None:
     """Open the questions that the decision leaves, and close those whose cause is gone."""
     number = stored.number
     entry = group.record(number)
     asked = {question.number: question for question in decision.questions}
     for other in entry.potential_matches:
         if other not in asked:
-            group.add(stored.cause, ev.PotentialMatchClosed(*pair_of(number, other)))
+            _close_question(group, stored.cause, number, other)
     for other, question in asked.items():
         pair = pair_of(number, other)
         known = group.index.potential_match(pair)
@@ -248,6 +264,14 @@ def _ask(group: Group, stored: _Stored, decision: Decision) -> None:
             )
 
 
+def _close_question(group: Group, cause: ev.Cause, number: RecordNumber, other: RecordNumber) -> None:
+    pair = pair_of(number, other)
+    asked = group.index.potential_match(pair)
+    if asked is not None:
+        fact = ev.PotentialMatchClosed(*pair, "", asked.reason, asked.match_weight_bits, asked.detail)
+        group.add(cause, fact)
+
+
 def _store(
     group: Group,
     command: Upsert,
@@ -259,10 +283,21 @@ def _store(
     is_new_bearer: bool,
 ) -> None:
     key = command.record.key
+    entry = group.index.record(number)
     payload_id, payload_hash = group.seal(number, payload)
     # Key and values first: the fold puts the record into the crosswalk under its key.
     group.index.put_raw(number, key, payload)
-    fact = ev.RecordUpserted(number, key.registry, key.kind, payload_id, payload_hash, stated_us, is_new_bearer)
+    fact = ev.RecordUpserted(
+        number,
+        key.registry,
+        key.kind,
+        payload_id,
+        payload_hash,
+        stated_us,
+        is_new_bearer,
+        is_returning=entry is not None and entry.is_deleted,
+        former_payload_id=entry.payload_id if entry is not None else 0,
+    )
     group.add(cause, fact)
     relation_state.note_version(group.index, fact, command.record, group.batch.at_us)
 
@@ -297,7 +332,7 @@ def _check_choice(group: Group, choice: ClerkChoice) -> None:
             raise UnknownGoldenIdError("the clerk's choice names a golden ID that was never issued")
 
 
-def _note_choice(group: Group, stored: _Stored, choice: ClerkChoice) -> None:
+def _note_choice(group: Group, stored: Stored, choice: ClerkChoice) -> None:
     def representative(golden_id: GoldenId) -> RecordNumber | None:
         golden = group.index.golden(golden_id)
         if golden is not None and golden.survivor is not None:

@@ -23,6 +23,7 @@ from mdm.resolve import upsert as use_case
 from mdm.resolve.checkpoints import CheckpointKeeper, CheckpointOutcome
 from mdm.resolve.commands import (
     Answer,
+    BeginLoad,
     CancelRelink,
     Command,
     CommitRelink,
@@ -32,6 +33,7 @@ from mdm.resolve.commands import (
     FinishLoad,
     Refusal,
     Request,
+    RevertLoad,
     RunAnswer,
     StartRelink,
     StewardAnswer,
@@ -42,13 +44,13 @@ from mdm.resolve.commands import (
     SwitchRules,
     Upsert,
     WriteAnswer,
-    WriteOutcome,
 )
 from mdm.resolve.configuring import activate_configuration, configuration_in_force, start_configuration
 from mdm.resolve.desk import Desk
 from mdm.resolve.engines import Engine, active_engines, default_engine, usable_model
 from mdm.resolve.erasure import Eraser, erase
 from mdm.resolve.group import Group
+from mdm.resolve.load_control import LoadControl
 from mdm.resolve.models import activate
 from mdm.resolve.population import PopulationWatch
 from mdm.resolve.projection import Progress, leave_clean, open_index
@@ -59,7 +61,7 @@ from mdm.store.index import Index
 from mdm.store.journal import Journal, StoredAnswer
 
 SYSTEM = ev.Cause(actor="service", method="start")
-Write = Upsert | Delete | FinishLoad | Erase
+Write = Upsert | Delete | BeginLoad | FinishLoad | RevertLoad | Erase
 """Commands that share a transaction."""
 
 _log = structlog.get_logger()
@@ -95,6 +97,7 @@ class Writer:
             self._engines = active_engines(view, journal.artefact)
             self._population = PopulationWatch(view)
         self._relink = RelinkControl(directory, journal, index)
+        self._loads = LoadControl(journal, index)
         self._eraser = Eraser(directory, journal, index, self._relink)
         self._desk = Desk(journal, index, self._configuration)
 
@@ -118,6 +121,20 @@ class Writer:
             if is_journalled:
                 raise IndexMismatchError("the index commit failed behind a journal commit") from error
             raise
+
+    @contextmanager
+    def _deciding(self) -> Iterator[Group]:
+        """As `_transaction`, with the engines in force, which follow the city's growth."""
+        with self._transaction(dict(self._engines)) as group:
+            self._population.follow(group, SYSTEM)
+            yield group
+        self._engines = group.engines
+        self._population.note(group)
+
+    @property
+    def loads(self) -> LoadControl:
+        """For whoever serves the streams, to say which loads are running."""
+        return self._loads
 
     @classmethod
     def open(
@@ -176,11 +193,6 @@ class Writer:
         sizes = self._index.sizes()
         return sizes.used_bytes / sizes.map_bytes
 
-    def load_ordinal(self, load_id: str) -> int:
-        """Return the last durable ordinal of a load that was cut off; 0 for one that is unknown or finished."""
-        with self._index.read() as view:
-            return int(view.setting(f"load:{load_id}") or 0)
-
     def background_step(self, is_wanted: Callable[[], bool] = _nobody_waits) -> bool:
         """Do at most 100 ms of what waits behind the commands; returns whether more is waiting.
 
@@ -192,6 +204,8 @@ class Writer:
             self._eraser.step()
         more = self._relink.step(self._engines, is_wanted)
         self._follow_engines()
+        if not more:
+            more = self._loads.step(self._deciding, is_wanted)
         if self._checkpoints.is_writing or not more:
             self._checkpoints.step(self._journal.last_seq)
         return more
@@ -287,19 +301,11 @@ class Writer:
         request = command.request
         guard = (request.cause.actor, type(command).__name__, request.request_id)
 
-        @contextmanager
-        def transaction() -> Iterator[Group]:
-            with self._transaction(dict(self._engines)) as group:
-                self._population.follow(group, SYSTEM)
-                yield group
-            self._engines = group.engines
-            self._population.note(group)
-
         try:
             known = self._first_answer(guard, request)
             if known is not None:
                 return msgspec.structs.replace(_steward_answers.decode(known.response), is_repeated=True)
-            return self._desk.execute(command, transaction)
+            return self._desk.execute(command, self._deciding)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001  (no act that breaks may end the writer)
@@ -321,7 +327,8 @@ class Writer:
     def _execute_group(self, commands: Sequence[Write]) -> list[Answer]:
         with self._transaction(dict(self._engines)) as group:
             answers = [self._answer_one(group, command) for command in commands]
-            _note_progress(group, commands)
+            uncounted = self._loads.note_progress(group, commands, answers)
+        self._loads.uncounted = uncounted
         self._engines = group.engines
         self._population.note(group)
         return answers
@@ -357,10 +364,12 @@ class Writer:
                 return self._write_once(group, command)
             case Erase():
                 return self._erase_once(group, command)
+            case BeginLoad():
+                return self._loads.begin(group, command)
             case FinishLoad():
-                if int(group.index.setting(f"load:{command.load_id}") or 0):
-                    group.add(ev.Cause(load_id=command.load_id), ev.LoadFinished(command.load_id))
-                return WriteAnswer(WriteOutcome.UNCHANGED, group.last_seq)
+                return self._loads.finish(group, command)
+            case RevertLoad():
+                return self._loads.revert(group, command)
 
     def _write_once(self, group: Group, command: Upsert | Delete) -> WriteAnswer:
         key = command.record.key if isinstance(command, Upsert) else command.key
@@ -409,19 +418,6 @@ class Writer:
     def _commit(self, group: Group) -> None:
         if group.drafts or group.batch.answers:
             self._journal.commit(group.batch)
-
-
-def _note_progress(group: Group, commands: Sequence[Write]) -> None:
-    """Remember how far each load came. Unchanged rows write nothing: progress is worth an event only beside others."""
-    progress: dict[str, Upsert | Delete] = {}
-    for command in commands:
-        if isinstance(command, FinishLoad):
-            progress.pop(command.load_id, None)
-        elif isinstance(command, Upsert | Delete) and command.ordinal:
-            progress[command.request.cause.load_id] = command
-    if group.drafts:
-        for load_id, command in progress.items():
-            group.add(command.request.cause, ev.LoadProgressed(load_id, command.ordinal))
 
 
 def _refusal(command: Command, error: Exception) -> Refusal:

@@ -20,7 +20,7 @@ _ANSWER_S_MAX = 1.0
 
 WRITING_SERVICES = frozenset(
     f"mdm.v1.{name}Service"
-    for name in ("Registry", "Configuration", "Relink", "Model", "Stewardship", "Survivorship", "Erasure")
+    for name in ("Registry", "Load", "Configuration", "Relink", "Model", "Stewardship", "Survivorship", "Erasure")
 )
 """Services with calls that write. Their calls that only read are answered all the same."""
 

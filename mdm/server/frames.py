@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from mdm.limits import FRAME_BYTES_MAX
-from mdm.resolve.commands import Answer, Command
+from mdm.resolve.commands import Answer, BeginLoad, Command
 
 RUN_DIRECTORY = "run"
 SOCKET_NAME = "writer.sock"
@@ -26,9 +26,10 @@ _LENGTH = struct.Struct(">I")
 class Claim(msgspec.Struct, frozen=True, array_like=True):
     """A stream's right to write for a load: until another stream asks for it, or the writer or connection ends."""
 
-    load_id: str
+    name: str
+    """Of the load."""
     call_id: int
-    """Of the `LoadOrdinalQuery` that it was taken by."""
+    """Of the `ClaimLoad` that it was taken by."""
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True, tag="Write"):
@@ -40,11 +41,18 @@ class Write(msgspec.Struct, frozen=True, array_like=True, tag="Write"):
     """For commands of a load."""
 
 
-class LoadOrdinalQuery(msgspec.Struct, frozen=True, array_like=True, tag="LoadOrdinalQuery"):
-    """Claims a load and asks for its last durable ordinal."""
+class ClaimLoad(msgspec.Struct, frozen=True, array_like=True, tag="ClaimLoad"):
+    """Claims a load and begins it, or goes on with it."""
 
     call_id: int
-    load_id: str
+    begin: BeginLoad
+
+
+class ReleaseLoad(msgspec.Struct, frozen=True, array_like=True, tag="ReleaseLoad"):
+    """Lets a claim go; there is no reply."""
+
+    call_id: int
+    claim: Claim
 
 
 class StateQuery(msgspec.Struct, frozen=True, array_like=True, tag="StateQuery"):
@@ -53,7 +61,7 @@ class StateQuery(msgspec.Struct, frozen=True, array_like=True, tag="StateQuery")
     call_id: int
 
 
-Task = Write | LoadOrdinalQuery
+Task = Write | ClaimLoad | ReleaseLoad
 """What waits for the writer's turn."""
 
 Question = Task | StateQuery
@@ -66,10 +74,11 @@ class Written(msgspec.Struct, frozen=True, array_like=True, tag="Written"):
     answers: tuple[Answer, ...]
 
 
-class LoadOrdinal(msgspec.Struct, frozen=True, array_like=True, tag="LoadOrdinal"):
-    """The last durable ordinal of a load, 0 if none."""
+class LoadClaimed(msgspec.Struct, frozen=True, array_like=True, tag="LoadClaimed"):
+    """The id of the load and its last durable ordinal, 0 if none."""
 
     call_id: int
+    load_id: str
     ordinal: int
 
 
@@ -108,7 +117,7 @@ class WriterState(msgspec.Struct, frozen=True, array_like=True, tag="WriterState
     """Why the last one was skipped or failed, empty if it was not."""
 
 
-Reply = Written | LoadOrdinal | Superseded | Failed | Refused | WriterState
+Reply = Written | LoadClaimed | Superseded | Failed | Refused | WriterState
 
 _encoder = msgspec.msgpack.Encoder()
 decode_question = msgspec.msgpack.Decoder(Question).decode

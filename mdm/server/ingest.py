@@ -31,7 +31,7 @@ from mdm.limits import (
 )
 from mdm.linkage.features import FieldIssue
 from mdm.linkage.normalise.record import normalise
-from mdm.resolve.commands import Answer, Delete, FinishLoad, Refusal, Request, Upsert, WriteAnswer
+from mdm.resolve.commands import Answer, BeginLoad, Delete, FinishLoad, Refusal, Request, Upsert, WriteAnswer
 from mdm.resolve.reader import Reader
 from mdm.server import frames, metrics
 from mdm.server.errors import InvalidRequestError
@@ -105,7 +105,20 @@ def ingest(
     if first is None or first.WhichOneof("part") != "header":
         raise InvalidInputError("header", "must be the first message of the stream")
     load = _load(reader, link, first.header, cause_of_header(first.header))
-    accepted = wire.IngestAccepted(durable_ordinal=load.resumed_ordinal, credit_operation_count=INGEST_WINDOW_RECORDS)
+    try:
+        yield from _responses(reader, link, load, requests)
+    finally:
+        link.release_load(load.claim)
+
+
+def _responses(
+    reader: Reader, link: WriterLink, load: _Load, requests: Iterator[wire.IngestRecordsRequest]
+) -> Iterator[wire.IngestRecordsResponse]:
+    accepted = wire.IngestAccepted(
+        durable_ordinal=load.resumed_ordinal,
+        credit_operation_count=INGEST_WINDOW_RECORDS,
+        load_id=load.request.cause.load_id,
+    )
     yield wire.IngestRecordsResponse(accepted=accepted)
     intake = _Intake(reader, link, load, requests)
     counts: collections.Counter[int] = collections.Counter()
@@ -133,7 +146,8 @@ def ingest(
     finally:
         intake.stop()
     if intake.is_complete:
-        link.write(FinishLoad(load.request.cause.load_id))
+        end = intake.end
+        link.write(FinishLoad(load.request, end.row_count, end.unchanged_record_count, end.rejected_row_count))
         yield wire.IngestRecordsResponse(summary=_summary(reader, counts, last_seq))
 
 
@@ -147,6 +161,7 @@ class _Intake:
         self, reader: Reader, link: WriterLink, load: _Load, requests: Iterator[wire.IngestRecordsRequest]
     ) -> None:
         self.is_complete = False
+        self.end = wire.IngestEnd()
         self._reader = reader
         self._link = link
         self._load = load
@@ -194,6 +209,7 @@ class _Intake:
             case "operations":
                 self._take_operations(request.operations.operations)
             case "end":
+                self.end = request.end
                 self.is_complete = True
             case _:
                 raise InvalidInputError("header", "must come once, before the operations")
@@ -233,15 +249,25 @@ class _Intake:
 
 def _load(reader: Reader, link: WriterLink, header: wire.IngestHeader, cause: Cause) -> _Load:
     feed = reader.feed(header.feed)
-    claim, resumed_ordinal = link.claim_load(header.load_id)
+    is_deferred = header.resolve == common.RESOLVE_TIME_LATER
+    begin = BeginLoad(
+        Request(cause),
+        header.load_id,
+        header.feed,
+        header.is_full,
+        is_deferred,
+        header.allow_older,
+        header.content_digest,
+    )
+    claim, begun = link.claim_load(begin)
     return _Load(
-        request=Request(cause),
+        request=Request(msgspec.structs.replace(cause, load_id=begun.load_id)),
         registry=header.feed.partition(".")[0],
         feed=feed,
-        is_deferred=header.resolve == common.RESOLVE_TIME_LATER,
+        is_deferred=is_deferred,
         allow_older=header.allow_older,
         claim=claim,
-        resumed_ordinal=resumed_ordinal,
+        resumed_ordinal=begun.ordinal,
     )
 
 

@@ -41,6 +41,7 @@ _BATCH_CALLS = frozenset(
     {
         *("TranslateKeys", "CompareModels", "ActivateModel", "RollbackModel", "CompareSurvivorshipRules"),
         "ActivateConfiguration",
+        "PreviewRevertLoad",
     }
 )
 # grpcio reports a call without a deadline as one of many years.

@@ -44,6 +44,7 @@ from mdm.server.explain_service import ExplainService
 from mdm.server.export_service import ExportService
 from mdm.server.golden_record_service import GoldenRecordService
 from mdm.server.interceptors import Gate
+from mdm.server.load_service import LoadService
 from mdm.server.logs import configure_logs, log_failure, logger
 from mdm.server.lookup_service import LookupService
 from mdm.server.match_service import MatchService
@@ -67,6 +68,7 @@ from mdm.v1.erasure_service_pb2_grpc import add_ErasureServiceServicer_to_server
 from mdm.v1.explain_service_pb2_grpc import add_ExplainServiceServicer_to_server
 from mdm.v1.export_service_pb2_grpc import add_ExportServiceServicer_to_server
 from mdm.v1.golden_record_service_pb2_grpc import add_GoldenRecordServiceServicer_to_server
+from mdm.v1.load_service_pb2_grpc import add_LoadServiceServicer_to_server
 from mdm.v1.lookup_service_pb2_grpc import add_LookupServiceServicer_to_server
 from mdm.v1.match_service_pb2_grpc import add_MatchServiceServicer_to_server
 from mdm.v1.model_service_pb2_grpc import add_ModelServiceServicer_to_server
@@ -79,7 +81,7 @@ SERVICES = tuple(
     f"mdm.v1.{name}Service"
     for name in (
         *("Registry", "Lookup", "Match", "GoldenRecord", "Export", "Relink", "Model", "Change"),
-        *("Explain", "Stewardship", "Survivorship", "Erasure", "Configuration", "Backup", "Admin"),
+        *("Explain", "Stewardship", "Survivorship", "Erasure", "Configuration", "Backup", "Admin", "Load"),
     )
 )
 ADMINISTRATION_WORKERS = 2
@@ -219,6 +221,7 @@ class _ReaderServer:
         add_ConfigurationServiceServicer_to_server(ConfigurationService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_BackupServiceServicer_to_server(BackupService(self._reader, self._options.data), registered)  # type: ignore[arg-type]
         add_AdminServiceServicer_to_server(AdminService(self._options.data, self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_LoadServiceServicer_to_server(LoadService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mdm.errors import MdmError, ReadOnlyError, StorageNearlyFullError, UnavailableError, WriterUnavailableError
 from mdm.limits import WRITER_ANSWER_S_MAX
-from mdm.resolve.commands import Accepted, Answer, Command, Refusal
+from mdm.resolve.commands import Accepted, Answer, BeginLoad, Command, LoadAnswer, Refusal
 from mdm.server import frames
 
 _GONE = "the writer is starting or gone; retry with the same request_id"
@@ -65,17 +65,24 @@ class WriterLink:
         """
         return accepted(answers_of(wait_for(self.send([command]), timeout_s))[0])
 
-    def claim_load(self, load_id: str) -> tuple[frames.Claim, int]:
-        """Claim a load for one stream; returns the claim and the load's last durable ordinal, 0 if none.
+    def claim_load(self, begin: BeginLoad) -> tuple[frames.Claim, LoadAnswer]:
+        """Claim a load for one stream and begin it, or go on with it; returns the claim and where it stands.
 
         Raises:
             WriterUnavailableError: No answer came.
+            MdmError: The writer refused it.
         """
         call_id = next(self._call_ids)
-        reply = wait_for(self._ask(frames.LoadOrdinalQuery(call_id, load_id)), WRITER_ANSWER_S_MAX)
-        if isinstance(reply, frames.Refused):
-            answers_of(reply)
-        return frames.Claim(load_id, call_id), reply.ordinal if isinstance(reply, frames.LoadOrdinal) else 0
+        reply = wait_for(self._ask(frames.ClaimLoad(call_id, begin)), WRITER_ANSWER_S_MAX)
+        if isinstance(reply, frames.LoadClaimed):
+            return frames.Claim(begin.name, call_id), LoadAnswer(reply.load_id, reply.ordinal, 0)
+        accepted(answers_of(reply)[0])
+        raise DefectError("")
+
+    def release_load(self, claim: frames.Claim) -> None:
+        """Let a claim go, so that the load no longer counts as running; a writer that is gone holds none."""
+        with contextlib.suppress(WriterUnavailableError):
+            self._tell(frames.ReleaseLoad(next(self._call_ids), claim))
 
     def close(self) -> None:
         """End the connection; later calls fail."""
@@ -87,16 +94,20 @@ class WriterLink:
 
     def _ask(self, question: frames.Question) -> Future[frames.Reply]:
         answer: Future[frames.Reply] = Future()
+        self._tell(question, answer)
+        return answer
+
+    def _tell(self, question: frames.Question, answer: Future[frames.Reply] | None = None) -> None:
         body = frames.encode(question)
         with self._lock:
             stream = self._connected()
-            self._waiting[question.call_id] = answer
+            if answer is not None:
+                self._waiting[question.call_id] = answer
             try:
                 stream.sendall(body)
             except OSError:
                 # The receiving thread sees the end too and fails whoever waits.
                 _shut(stream)
-        return answer
 
     def _connected(self) -> socket.socket:
         if self._is_closed:

@@ -33,7 +33,7 @@ from mdm.errors import (
 )
 from mdm.limits import GROUP_COMMIT_RECORDS_MAX, LOADS_CLAIMED_MAX
 from mdm.processes import spare_the_collector
-from mdm.resolve.commands import Answer, CancelRelink, Command
+from mdm.resolve.commands import Answer, CancelRelink, Command, LoadAnswer
 from mdm.resolve.writer import Writer
 from mdm.server import disk_space, frames, metrics
 from mdm.server.children import (
@@ -63,6 +63,7 @@ class _Connection:
 
     def __init__(self, stream: socket.socket) -> None:
         self.stream = stream
+        self.is_open = True
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0))
 
     def send(self, reply: frames.Reply) -> None:
@@ -72,6 +73,7 @@ class _Connection:
             self.close()
 
     def close(self) -> None:
+        self.is_open = False
         with contextlib.suppress(OSError):
             self.stream.shutdown(socket.SHUT_RDWR)
         self.stream.close()
@@ -98,7 +100,8 @@ class _WriterServer:
         self._error_id = ""
         self._held: collections.deque[_Asked] = collections.deque()
         self._claims: collections.OrderedDict[str, tuple[_Connection, int]] = collections.OrderedDict()
-        """By load id: who may write for it."""
+        """By a load's name: who may write for it."""
+        writer.loads.is_loading = self._is_loading
         self._is_stopping = False
 
     def stop(self, _signal: int, _frame: object) -> None:
@@ -176,15 +179,20 @@ class _WriterServer:
 
     def _answer(self, gathered: list[_Asked]) -> None:
         commands: list[Command] = []
-        held: list[tuple[_Connection, frames.Task]] = []
+        held: list[tuple[_Connection, frames.Write | frames.ClaimLoad]] = []
         now_s = time.perf_counter()
         for connection, question, asked_s in gathered:
             stages.note(stages.WRITER_QUEUE, now_s - asked_s)
+            if isinstance(question, frames.ReleaseLoad):
+                if self._may_write(connection, question.claim):
+                    self._claims.pop(question.claim.name, None)
+                continue
             if self._refusal and not _frees_room(question):
                 connection.send(frames.Refused(question.call_id, self._refusal))
                 continue
-            if isinstance(question, frames.LoadOrdinalQuery):
-                self._claim(question.load_id, connection, question.call_id)
+            if isinstance(question, frames.ClaimLoad):
+                self._claim(question.begin.name, connection, question.call_id)
+                commands.append(question.begin)
             elif not self._may_write(connection, question.claim):
                 connection.send(frames.Superseded(question.call_id))
                 continue
@@ -197,19 +205,23 @@ class _WriterServer:
             self._claims.clear()
         position = 0
         for connection, question in held:
-            match question:
-                case frames.Write(call_id=call_id, commands=own):
-                    if answers is None:
-                        connection.send(frames.Failed(call_id, self._error_id))
-                    else:
-                        connection.send(frames.Written(call_id, tuple(answers[position : position + len(own)])))
-                    position += len(own)
-                case frames.LoadOrdinalQuery(call_id=call_id, load_id=load_id):
-                    connection.send(frames.LoadOrdinal(call_id, self._writer.load_ordinal(load_id)))
+            size = len(question.commands) if isinstance(question, frames.Write) else 1
+            own = answers[position : position + size] if answers is not None else []
+            position += size
+            if not own and size:
+                connection.send(frames.Failed(question.call_id, self._error_id))
+            elif isinstance(question, frames.ClaimLoad) and isinstance(own[0], LoadAnswer):
+                connection.send(frames.LoadClaimed(question.call_id, own[0].load_id, own[0].ordinal))
+            else:
+                connection.send(frames.Written(question.call_id, tuple(own)))
 
-    def _claim(self, load_id: str, connection: _Connection, call_id: int) -> None:
-        self._claims[load_id] = (connection, call_id)
-        self._claims.move_to_end(load_id)
+    def _is_loading(self, name: str) -> bool:
+        connection, _ = self._claims.get(name, (None, 0))
+        return connection is not None and connection.is_open
+
+    def _claim(self, name: str, connection: _Connection, call_id: int) -> None:
+        self._claims[name] = (connection, call_id)
+        self._claims.move_to_end(name)
         if len(self._claims) > LOADS_CLAIMED_MAX:
             self._claims.popitem(last=False)
 
@@ -219,7 +231,7 @@ class _WriterServer:
         A load's progress is its last ordinal: a group executed behind a lost one would pass the lost one off as
         durable, and one that comes late would undo what a newer stream of the load has written.
         """
-        return claim is None or self._claims.get(claim.load_id) == (connection, claim.call_id)
+        return claim is None or self._claims.get(claim.name) == (connection, claim.call_id)
 
     def _execute(self, commands: list[Command]) -> list[Answer] | None:
         if not commands:
@@ -252,6 +264,7 @@ class _WriterServer:
                     connection.send(self._state(question.call_id))
                 else:
                     self._asked.put((connection, question, time.perf_counter()))
+            connection.is_open = False
         except OSError:
             connection.close()
         except Exception as error:  # noqa: BLE001 – a frame that cannot be read ends its connection alone

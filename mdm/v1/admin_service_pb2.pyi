@@ -548,13 +548,13 @@ class LastLoad(_message.Message):
     DURABLE_ORDINAL_FIELD_NUMBER: _builtins.int
     IS_FINISHED_FIELD_NUMBER: _builtins.int
     feed: _builtins.str
-    """Feed; empty for a load from before feeds were journalled."""
+    """Feed."""
     load_id: _builtins.str
     """Names the load."""
     durable_ordinal: _builtins.int
     """Rows of it that are durable; 0 once it is finished."""
     is_finished: _builtins.bool
-    """Whether its last row is durable."""
+    """Whether its last row is durable, or it was taken back."""
     def __init__(
         self,
         *,

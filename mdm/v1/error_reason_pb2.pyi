@@ -290,6 +290,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: an approval by the actor who proposed the merge.
     To mend it: have somebody else approve it.
     """
+    ERROR_REASON_LOAD_NOT_FOUND: _ErrorReason.ValueType  # 45
+    """There is no load of this id, or it began before the service kept loads.
+    Code: NOT_FOUND.
+    Example: a RevertLoad with the name of a file.
+    To mend it: take an id that ListLoads shows.
+    """
+    ERROR_REASON_LOAD_RUNNING: _ErrorReason.ValueType  # 46
+    """Somebody is loading it right now.
+    Code: FAILED_PRECONDITION.
+    Example: a RevertLoad beside the `mdm load` that it is about.
+    To mend it: interrupt the load first.
+    """
     ERROR_REASON_BACKUP_MISMATCH: _ErrorReason.ValueType  # 50
     """The earlier backup is no beginning of this journal: it is of another journal, of an epoch before a restore, or of a
     history that this journal does not have.
@@ -607,6 +619,18 @@ ERROR_REASON_SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 43
 Code: FAILED_PRECONDITION.
 Example: an approval by the actor who proposed the merge.
 To mend it: have somebody else approve it.
+"""
+ERROR_REASON_LOAD_NOT_FOUND: ErrorReason.ValueType  # 45
+"""There is no load of this id, or it began before the service kept loads.
+Code: NOT_FOUND.
+Example: a RevertLoad with the name of a file.
+To mend it: take an id that ListLoads shows.
+"""
+ERROR_REASON_LOAD_RUNNING: ErrorReason.ValueType  # 46
+"""Somebody is loading it right now.
+Code: FAILED_PRECONDITION.
+Example: a RevertLoad beside the `mdm load` that it is about.
+To mend it: interrupt the load first.
 """
 ERROR_REASON_BACKUP_MISMATCH: ErrorReason.ValueType  # 50
 """The earlier backup is no beginning of this journal: it is of another journal, of an epoch before a restore, or of a

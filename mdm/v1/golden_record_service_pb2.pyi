@@ -179,6 +179,8 @@ class _HistoryGroundEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_History
     """A registry, which sent other values or withdrew a record."""
     HISTORY_GROUND_OPERATOR: _HistoryGround.ValueType  # 7
     """An operator, who erased a person or firm."""
+    HISTORY_GROUND_LOAD_REVERT: _HistoryGround.ValueType  # 8
+    """A load was taken back."""
 
 class HistoryGround(_HistoryGround, metaclass=_HistoryGroundEnumTypeWrapper):
     """Who or what brought a change about."""
@@ -199,6 +201,8 @@ HISTORY_GROUND_REGISTRY: HistoryGround.ValueType  # 6
 """A registry, which sent other values or withdrew a record."""
 HISTORY_GROUND_OPERATOR: HistoryGround.ValueType  # 7
 """An operator, who erased a person or firm."""
+HISTORY_GROUND_LOAD_REVERT: HistoryGround.ValueType  # 8
+"""A load was taken back."""
 Global___HistoryGround: _TypeAlias = HistoryGround  # noqa: Y015
 
 @_typing.final

@@ -492,14 +492,20 @@ class IngestHeader(_message.Message):
     RESOLVE_FIELD_NUMBER: _builtins.int
     ALLOW_OLDER_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    IS_FULL_FIELD_NUMBER: _builtins.int
+    CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
     load_id: _builtins.str
-    """Name of the load, the same on every attempt: the server resumes by it."""
+    """Name of the load, the same on every attempt: the server resumes by it, until it has ended or was taken back."""
     feed: _builtins.str
     """Feed, for example `hospital.patients`; operations must be of its registry and kinds."""
     resolve: _common_pb2.ResolveTime.ValueType
     """When the records get their golden IDs."""
     allow_older: _builtins.bool
     """Whether records older by updated_at replace newer ones."""
+    is_full: _builtins.bool
+    """Whether the load stands for the whole feed, and ends with deletes of what it lacks; for the list of loads."""
+    content_digest: _builtins.str
+    """SHA-256 of the file in hexadecimal digits, for the list of loads; empty if there is none."""
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
         """Who asks and what for."""
@@ -512,10 +518,12 @@ class IngestHeader(_message.Message):
         resolve: _common_pb2.ResolveTime.ValueType = ...,
         allow_older: _builtins.bool = ...,
         caller: _common_pb2.Caller | None = ...,
+        is_full: _builtins.bool = ...,
+        content_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_older", b"allow_older", "caller", b"caller", "feed", b"feed", "load_id", b"load_id", "resolve", b"resolve"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_older", b"allow_older", "caller", b"caller", "content_digest", b"content_digest", "feed", b"feed", "is_full", b"is_full", "load_id", b"load_id", "resolve", b"resolve"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -583,16 +591,29 @@ Global___IngestOperation: _TypeAlias = IngestOperation  # noqa: Y015
 
 @_typing.final
 class IngestEnd(_message.Message):
-    """Says that the load is complete."""
+    """Says that the load is complete. What it counts stands in the list of loads."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    UNCHANGED_RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    REJECTED_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """Rows of the file."""
+    unchanged_record_count: _builtins.int
+    """Records that were stored as they are, and so were not sent."""
+    rejected_row_count: _builtins.int
+    """Rows set aside."""
     def __init__(
         self,
+        *,
+        row_count: _builtins.int = ...,
+        unchanged_record_count: _builtins.int = ...,
+        rejected_row_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rejected_row_count", b"rejected_row_count", "row_count", b"row_count", "unchanged_record_count", b"unchanged_record_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -644,19 +665,23 @@ class IngestAccepted(_message.Message):
 
     DURABLE_ORDINAL_FIELD_NUMBER: _builtins.int
     CREDIT_OPERATION_COUNT_FIELD_NUMBER: _builtins.int
+    LOAD_ID_FIELD_NUMBER: _builtins.int
     durable_ordinal: _builtins.int
     """Last ordinal of this load that is durable, 0 if none: the client goes on after it."""
     credit_operation_count: _builtins.int
     """Operations that may be sent before the first acknowledgement."""
+    load_id: _builtins.str
+    """Id under which the load is kept: the header's, or with a number behind it if a load of that name has ended before."""
     def __init__(
         self,
         *,
         durable_ordinal: _builtins.int = ...,
         credit_operation_count: _builtins.int = ...,
+        load_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_operation_count", b"credit_operation_count", "durable_ordinal", b"durable_ordinal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_operation_count", b"credit_operation_count", "durable_ordinal", b"durable_ordinal", "load_id", b"load_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

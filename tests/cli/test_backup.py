@@ -20,7 +20,8 @@ import grpc
 import pytest
 
 from mdm.domain import keys as domain_keys
-from mdm.domain.events import Cause, LoadFinished
+from mdm.domain.events import Cause
+from mdm.domain.load_events import LoadFinished
 from mdm.resolve.projection import verify
 from mdm.store.backup_check import check_backup
 from mdm.store.journal import Draft, Journal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mdm.domain import events as ev
+from mdm.domain import load_events as le
 from mdm.domain.changes import ChangeKind, Changes, GoldenChange, RecordChange, apply_noting
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, golden_id
 from mdm.domain.rules import departure, regroup
@@ -66,7 +67,7 @@ def test_a_record_that_waits_changes_nothing_and_one_that_is_resolved_creates(to
 
 
 def test_events_without_identity_change_nothing(town: Town) -> None:
-    assert town.tell(ev.LoadProgressed("load", 4), ev.ConfigurationChanged("digest"), ev.ClerkChose(ONE, TWO)) == []
+    assert town.tell(le.LoadProgressed("load", 4), ev.ConfigurationChanged("digest"), ev.ClerkChose(ONE, TWO)) == []
 
 
 def test_a_merge_redirects_and_an_unmerge_restores(town: Town) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mdm.domain import events as ev
+from mdm.domain import load_events as le
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, golden_id
 from mdm.domain.state import MemoryState, apply, pair_of
 
@@ -53,8 +54,8 @@ def folded(*facts: ev.Fact) -> MemoryState:
         ((ev.RelinkCommitStarted("r", "p", 9),), "relink:r", "0 done, 0 dropped, of 9"),
         ((ev.RelinkCommitStarted("r", "p", 9), ev.RelinkProgressed("r", 4, 1)), "relink:r", "4 done, 1 dropped, of 9"),
         ((ev.RelinkCommitStarted("r", "p", 9), ev.RelinkCommitFinished("r", 1)), "relink:r", "finished"),
-        ((ev.LoadProgressed("l", 7),), "load:l", "7"),
-        ((ev.LoadProgressed("l", 7), ev.LoadFinished("l")), "load:l", "0"),
+        ((le.LoadProgressed("l", 7),), "load:l", "7"),
+        ((le.LoadProgressed("l", 7), le.LoadFinished("l")), "load:l", "0"),
     ],
 )
 def test_settings_hold_the_last_that_was_said(facts: tuple[ev.Fact, ...], name: str, value: str | None) -> None:

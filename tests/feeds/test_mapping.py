@@ -258,6 +258,13 @@ def test_a_file_without_record_ids_says_what_it_found_and_how_to_name_it() -> No
         RowMapper(Configuration.load(), "hospital.patients", ("MA_BN", "HO_TEN"))
 
 
+def test_a_row_that_stands_in_a_header_s_place_is_not_shown() -> None:
+    with pytest.raises(FeedFileError) as caught:
+        RowMapper(Configuration.load(), "hospital.patients", ("BV001", "Lê Văn Ba", "1980-01-02"))
+    assert "found 3 columns of other names, or a file without a header" in str(caught.value)
+    assert not any(value in str(caught.value) for value in ("BV001", "Ba", "1980"))
+
+
 def test_unknown_columns_are_named_and_ignored() -> None:
     mapper = RowMapper(Configuration.load(), "hospital.patients", ("record_id", "colour", "operation"))
     assert mapper.unknown_columns == ("colour",)

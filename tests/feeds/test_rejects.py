@@ -5,10 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from mdm.config import Configuration
-from mdm.feeds.mapping import RowMapper
-from mdm.feeds.profile import profile_feed
-from mdm.feeds.reading import open_feed
 from mdm.feeds.rejects import Reject, RejectsFile, is_gate_closed
 
 
@@ -48,15 +44,3 @@ def test_without_rejects_no_file_is_made(tmp_path: Path) -> None:
 )
 def test_the_gate_closes_above_the_share(rows: int, rejects: int, share: float, is_closed: bool) -> None:  # noqa: FBT001 – a case table's column
     assert is_gate_closed(rows, rejects, share) is is_closed
-
-
-def test_a_profile_counts_what_a_file_holds(tmp_path: Path) -> None:
-    path = tmp_path / "feed.csv"
-    path.write_text("record_id,full_name,operation\n1,Lan,\n1,Lan,\n2,,delete\n,An,\n3\n", encoding="utf-8")
-    opened = open_feed(path)
-    mapper = RowMapper(Configuration.load(), "hospital.patients", opened.columns)
-    with RejectsFile(tmp_path / "rejects.csv") as rejects:
-        profile = profile_feed(opened, mapper, rejects)
-    assert (profile.row_count, profile.upsert_count, profile.delete_count, profile.rejected_count) == (5, 1, 1, 3)
-    assert profile.filled_share_by_column == {"record_id": 0.75, "full_name": 0.75, "operation": 0.25}
-    assert rejects.count == 3

@@ -24,19 +24,18 @@ from mdm.resolve.commands import (
     ClaimReview,
     ClerkChoice,
     Erase,
-    FinishLoad,
     Pin,
     ReleaseReview,
     Request,
     SwitchModel,
     Unpin,
-    Upsert,
     WithdrawJudgement,
 )
 from mdm.resolve.engines import Engine
 from mdm.resolve.group import Group
 from mdm.store.journal import Journal
 from mdm.store.view import IndexView
+from tests.resolve.loads import load, revert
 from tests.resolve.office import Office, business, citizen
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "journals"
@@ -84,6 +83,7 @@ def all_facts() -> set[str]:
 def live(office: Office) -> None:
     """Have every sort of fact happen."""
     _records(office)
+    _load_taken_back(office)
     _stewards(office)
     _reviews(office)
     _runs(office)
@@ -94,14 +94,7 @@ def live(office: Office) -> None:
 
 
 def _records(office: Office) -> None:
-    load = Request(ev.Cause(actor="loader", method="IngestRecords", load_id="load-1"))
-    office.execute(
-        *(
-            Upsert(load, citizen(f"L{at}", f"Vũ Ngọc {at}", personal_id=f"0791870009{at:02}"), ordinal=at)
-            for at in range(1, 4)
-        )
-    )
-    office.execute(FinishLoad("load-1"))
+    load(office, "load-1", [citizen(f"L{at}", f"Vũ Ngọc {at}", personal_id=f"0791870009{at:02}") for at in range(1, 4)])
     office.put_all(
         [
             business("B1", "Công ty TNHH Sao Mai", tax_code="0301234567"),
@@ -117,6 +110,18 @@ def _records(office: Office) -> None:
     assert shown is not None
     office.put(citizen("CHOSEN", "Nguyễn Thị Thúy", phone="", address=""), choice=ClerkChoice(shown, (shown,)))
     office.put(citizen("CHOSEN", "Phạm Quốc Cường", "1950-01-02", sex="M", personal_id=_OTHER_ID, phone="", address=""))
+
+
+def _load_taken_back(office: Office) -> None:
+    kept, gone = (
+        citizen("K1", "Bùi Thanh Tùng", "1958-08-08", sex="M", phone=""),
+        citizen("K2", "Âu Dương Phi", phone=""),
+    )
+    office.put_all([kept, gone])
+    poisoned = load(office, "load-2", [citizen("K1", "Tùng Bùi Thanh", "1985-05-05", sex="F"), citizen("K3"), gone.key])
+    revert(office, poisoned)
+    # As a restore writes it; a step of a revert of many rows.
+    _draft(office, ev.JournalRestored(0, 0, 0, 0, office.seq))
 
 
 def _stewards(office: Office) -> None:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -43,6 +44,7 @@ from mdm.resolve.commands import (
     WithdrawJudgement,
 )
 from mdm.resolve.relink_runs import WORK_DIRECTORY, Phase, new_run, read_state
+from tests.resolve.loads import load, revert
 from tests.resolve.office import Office, citizen
 
 EXAMPLES = int(os.environ.get("MDM_LIFE_EXAMPLES", "200"))
@@ -57,6 +59,12 @@ REFUSALS = frozenset({"JudgementContradictedError", "ActImpossibleError"})
 """What a random act may meet; nothing else."""
 
 keys = st.sampled_from(KEYS)
+operations = st.lists(
+    st.tuples(keys, st.sampled_from(NAMES), st.sampled_from(PHONES), st.sampled_from(IDS), st.booleans()),
+    min_size=1,
+    max_size=4,
+)
+"""Of a load: key, values, and whether it is a delete instead."""
 places = st.integers(0, 999)
 
 
@@ -82,6 +90,7 @@ class LifeMachine(RuleBasedStateMachine):
         self.retired: set[GoldenId] = set()
         self.committed: list[tuple[str, int, dict[GoldenId, tuple[object, ...]]]] = []
         """Runs with the position behind them and all golden IDs before them."""
+        self.loads: list[str] = []
 
     @initialize(lot=places)
     def this_life_has_relinkages_or_not(self, lot: int) -> None:
@@ -124,6 +133,48 @@ class LifeMachine(RuleBasedStateMachine):
         with self.office.writer._index.read() as view:
             self.stored = {key for key in self.stored if view.number_of(record(key).key) is not None}
 
+    # Loads.
+
+    def load(self, wanted: list[tuple[tuple[str, str], str, str, str, bool]]) -> str:
+        found = [
+            record(key).key if is_delete else record(key, name, phone, personal_id)
+            for key, name, phone, personal_id, is_delete in wanted
+        ]
+        self.stored |= {key for key, *_, is_delete in wanted if not is_delete}
+        return load(self.office, f"load {self.office.seq}", found, group=2)
+
+    @rule(wanted=operations)
+    def a_load_comes_and_goes_without_a_trace(self, wanted: list[tuple[tuple[str, str], str, str, str, bool]]) -> None:
+        before = self.everything()
+        pending = self.pending()
+        revert(self.office, self.load(wanted))
+        goldens, questions, judgements, pins, crosswalk = self.everything()
+        if pending:
+            # A pending record that was resolved by the load keeps a golden ID.
+            return
+        assert {identifier: goldens[identifier] for identifier in before[0]} == before[0]
+        assert all(goldens[identifier][-1] for identifier in goldens.keys() - before[0].keys())
+        assert (questions, judgements, crosswalk) == (before[1], before[2], before[4])
+        # Values that a steward fixed are sealed anew.
+        fixed = {number: [field for field, _ in each] for number, each in pins.items()}
+        assert {number: fixed[number] for number in before[3]} == {
+            number: [field for field, _ in each] for number, each in before[3].items()
+        }
+
+    @rule(wanted=operations)
+    def a_load_comes(self, wanted: list[tuple[tuple[str, str], str, str, str, bool]]) -> None:
+        self.loads.append(self.load(wanted))
+
+    @precondition(lambda self: self.loads)
+    @rule(place=places)
+    def a_load_is_taken_back(self, place: int) -> None:
+        effects = revert(self.office, self.loads[place % len(self.loads)])
+        assert "failed" not in effects
+
+    def pending(self) -> set[RecordNumber]:
+        with self.office.writer._index.read() as view:
+            return {number for number, entry in view.iter_records() if not entry.golden_id and not entry.is_deleted}
+
     @rule()
     def the_writer_is_killed(self) -> None:
         before = self.office.goldens(), self.office.crosswalk(), self.office.reviews()
@@ -150,7 +201,7 @@ class LifeMachine(RuleBasedStateMachine):
         assert (seen.made, seen.withdrawn) == (answer.made, answer.withdrawn)
         return answer
 
-    def everything(self) -> tuple[object, ...]:
+    def everything(self) -> tuple[Any, ...]:
         """All that an act and its undoing must leave alike, positions left out."""
         with self.office.writer._index.read() as view:
             questions = {
@@ -313,6 +364,8 @@ class LifeMachine(RuleBasedStateMachine):
         for event in self.office.writer._journal.events(self.folded_seq):
             apply(self.plain, event)
             self.folded_seq = event.seq
+            if isinstance(event.fact, ev.GoldenIdRevived):
+                self.retired.discard(event.fact.golden_id)
         with self.office.writer._index.read() as view:
             assert dict(view.iter_goldens()) == self.plain.goldens
             assert dict(view.iter_records()) == self.plain.records

@@ -8,9 +8,11 @@ import pytest
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import GoldenId, SourceKey
 from mdm.resolve.commands import (
+    BeginLoad,
     ClerkChoice,
     Delete,
     FinishLoad,
+    LoadAnswer,
     Refusal,
     Request,
     Upsert,
@@ -201,15 +203,21 @@ def test_a_clerk_cannot_choose_a_golden_id_that_was_never_issued(office: Office)
 
 
 def test_a_load_knows_how_far_it_came_until_it_is_finished(office: Office) -> None:
+    def ordinal_of(name: str) -> int:
+        (answer,) = office.execute(BeginLoad(Request(office.cause), name, "hospital.patients"))
+        assert isinstance(answer, LoadAnswer), answer
+        return answer.ordinal
+
+    assert ordinal_of("file-1") == 0
     request = Request(msgspec.structs.replace(office.cause, load_id="file-1"))
     office.execute(Upsert(request, citizen("H1"), ordinal=1), Upsert(request, citizen("H2"), ordinal=2))
-    assert office.writer.load_ordinal("file-1") == 2
+    assert ordinal_of("file-1") == 2
     office.close()
     office.reopen()
-    assert office.writer.load_ordinal("file-1") == 2
-    office.execute(Upsert(request, citizen("H3"), ordinal=3), FinishLoad("file-1"))
-    assert office.writer.load_ordinal("file-1") == 0
-    assert office.writer.load_ordinal("file-2") == 0
+    assert ordinal_of("file-1") == 2
+    office.execute(Upsert(request, citizen("H3"), ordinal=3), FinishLoad(request))
+    assert ordinal_of("file-1") == 0
+    assert ordinal_of("file-2") == 0
 
 
 def test_pending_records_have_no_golden_id_until_they_are_written_now(office: Office) -> None:

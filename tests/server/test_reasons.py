@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -12,11 +13,13 @@ from google.rpc import error_details_pb2
 from mdm.limits import BATCH_LOOKUP_KEYS_MAX, INGEST_WINDOW_RECORDS, REQUEST_UNARY_BYTES_MAX
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as golden
+from mdm.v1 import load_service_pb2 as load
 from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import match_service_pb2 as match
 from mdm.v1 import registry_service_pb2 as registry
 from mdm.v1 import relink_service_pb2 as relink
 from mdm.v1.golden_record_service_pb2_grpc import GoldenRecordServiceStub
+from mdm.v1.load_service_pb2_grpc import LoadServiceStub
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
@@ -51,6 +54,23 @@ def _upsert(channel: grpc.Channel, request_id: str, name: str) -> object:
 def _reused(channel: grpc.Channel) -> object:
     _upsert(channel, "reused-1", "Trần Văn Tâm")
     return _upsert(channel, "reused-1", "Trần Văn Tám")
+
+
+def _revert(channel: grpc.Channel, load_id: str) -> object:
+    return LoadServiceStub(channel).RevertLoad(
+        load.RevertLoadRequest(load_id=load_id, reason="poisoned"), timeout=DEADLINE_S
+    )
+
+
+def _revert_while_it_runs(channel: grpc.Channel) -> object:
+    messages: SimpleQueue[registry.IngestRecordsRequest | None] = SimpleQueue()
+    messages.put(header("running"))
+    stream = RegistryServiceStub(channel).IngestRecords(iter(messages.get, None))
+    try:
+        return _revert(channel, next(stream).accepted.load_id)
+    finally:
+        messages.put(None)
+        stream.cancel()
 
 
 def _too_many_unacknowledged(channel: grpc.Channel) -> object:
@@ -140,6 +160,8 @@ CASES: list[tuple[str, grpc.StatusCode, Provocation]] = [
         ),
     ),
     ("RELINK_RUN_NOT_FOUND", grpc.StatusCode.NOT_FOUND, _stale_digest),
+    ("LOAD_NOT_FOUND", grpc.StatusCode.NOT_FOUND, lambda c: _revert(c, "never loaded")),
+    ("LOAD_RUNNING", grpc.StatusCode.FAILED_PRECONDITION, _revert_while_it_runs),
     ("REQUEST_ID_REUSED", grpc.StatusCode.FAILED_PRECONDITION, _reused),
     ("LIMIT_EXCEEDED", grpc.StatusCode.RESOURCE_EXHAUSTED, _too_many_unacknowledged),
     (

@@ -13,7 +13,7 @@ import pytest
 
 from mdm.domain.events import Cause
 from mdm.errors import WriterUnavailableError
-from mdm.resolve.commands import Command, Request, Upsert
+from mdm.resolve.commands import BeginLoad, Command, Request, Upsert
 from mdm.server import frames
 from mdm.server.wire_records import source_record
 from mdm.server.writer_link import WriterLink, answers_of, wait_for
@@ -33,6 +33,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def link(served: RunningServer) -> Iterator[WriterLink]:
     with closing(WriterLink(served.data)) as opened:
         yield opened
+
+
+def claimed(link: WriterLink, name: str) -> tuple[frames.Claim, int]:
+    claim, begun = link.claim_load(BeginLoad(Request(Cause()), name, "hospital.patients"))
+    assert begun.load_id == name
+    return claim, begun.ordinal
 
 
 def group(load_id: str, first: int) -> list[Command]:
@@ -64,7 +70,7 @@ def sent_when_listening(link: WriterLink, commands: list[Command], claim: frames
 def test_a_message_behind_one_that_was_lost_with_the_writer_is_not_executed(
     served: RunningServer, link: WriterLink
 ) -> None:
-    claim, ordinal = link.claim_load("lost")
+    claim, ordinal = claimed(link, "lost")
     assert ordinal == 0
     assert count_of(link.send(group("lost", 1), claim)) == 4
     # A writer that stands still has taken nothing of what is sent to it when it is killed.
@@ -75,29 +81,29 @@ def test_a_message_behind_one_that_was_lost_with_the_writer_is_not_executed(
         count_of(lost)
     with pytest.raises(WriterUnavailableError, match="resume"):
         count_of(sent_when_listening(link, group("lost", 9), claim))
-    claim, ordinal = link.claim_load("lost")
+    claim, ordinal = claimed(link, "lost")
     assert ordinal == 4
     assert count_of(link.send(group("lost", 5), claim)) == 4
-    assert link.claim_load("lost")[1] == 8
+    assert claimed(link, "lost")[1] == 8
 
 
 def test_a_message_behind_one_that_was_lost_with_its_connection_is_not_executed(link: WriterLink) -> None:
-    claim, _ = link.claim_load("cut")
-    other = link.claim_load("beside")[0]
+    claim, _ = claimed(link, "cut")
+    other = claimed(link, "beside")[0]
     unreadable = Upsert(Request(Cause()), record=None)  # type: ignore[arg-type]
     with pytest.raises(WriterUnavailableError, match="gone"):
         count_of(link.send([unreadable], claim))
     for each in (claim, other):
         with pytest.raises(WriterUnavailableError, match="resume"):
-            count_of(link.send(group(each.load_id, 5), each))
-    assert link.claim_load("cut")[1] == 0
+            count_of(link.send(group(each.name, 5), each))
+    assert claimed(link, "cut")[1] == 0
 
 
 def test_a_stream_that_was_replaced_can_no_longer_write_for_its_load(served: RunningServer, link: WriterLink) -> None:
-    earlier, _ = link.claim_load("replaced")
+    earlier, _ = claimed(link, "replaced")
     assert count_of(link.send(group("replaced", 1), earlier)) == 4
     with closing(WriterLink(served.data)) as elsewhere:
-        later, ordinal = elsewhere.claim_load("replaced")
+        later, ordinal = claimed(elsewhere, "replaced")
         assert ordinal == 4
         with pytest.raises(WriterUnavailableError, match="replaced"):
             count_of(link.send(group("replaced", 1), earlier))
@@ -105,7 +111,7 @@ def test_a_stream_that_was_replaced_can_no_longer_write_for_its_load(served: Run
 
 
 def test_loads_beside_each_other_do_not_disturb_one_another(link: WriterLink) -> None:
-    claims = [link.claim_load(load_id)[0] for load_id in ("left", "right")]
-    sent = [link.send(group(claim.load_id, first), claim) for first in (1, 5) for claim in claims]
+    claims = [claimed(link, load_id)[0] for load_id in ("left", "right")]
+    sent = [link.send(group(claim.name, first), claim) for first in (1, 5) for claim in claims]
     assert [count_of(each) for each in sent] == [4] * 4
-    assert [link.claim_load(claim.load_id)[1] for claim in claims] == [8, 8]
+    assert [claimed(link, claim.name)[1] for claim in claims] == [8, 8]

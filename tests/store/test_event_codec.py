@@ -7,7 +7,8 @@ import contextlib
 import msgspec
 import pytest
 
-from mdm.domain.events import SCHEMA_VERSION, Cause, Event, LoadFinished
+from mdm.domain.events import SCHEMA_VERSION, Cause, Event
+from mdm.domain.load_events import LoadFinished
 from mdm.store.event_codec import decode_event, encode_body
 
 EVENT = Event(7, 8, SCHEMA_VERSION, Cause(actor="Nguyễn"), LoadFinished("a load"))

@@ -7,15 +7,15 @@
 
 Read in this order: `records` (what goes in), `results`, `relink_results` and `relations` (what comes out), `errors`,
 `client` (blocking), `aio` (asyncio), `tls` (encrypted connections), `gathering` (lookups that travel together),
-`ingest` (loads that resume), `digests` (for loads that send what changed), `changes` (the change feed) and `crosswalk`
-(a copy that follows it), `relink`, `models` and `model_results` (linkage models), `stewardship` and
-`stewardship_results` (judgements and reviews), `survivorship` and `survivorship_results` (which values are shown),
-`configuration` and `configuration_results` (which registries there are), `erasures` and `erasure_results`, `backups`,
-`explanations` and `explanation_results` (why and how), `health`, `admin` and `admin_results` (the state of the
-service); behind them `calls`, `wire_relations`, `wire_relink`, `wire_models`, `wire_stewardship`, `wire_survivorship`,
-`wire_configuration`, `wire_erasure`, `wire_explanations` and `wire_admin` (each call as a value), `streams`, `exports`,
-`channel` (deadlines, retries), `diagnosis` (why nothing answers), `wire` (plain values to messages). `testing` is a
-server for your own tests.
+`ingest` (loads that resume), `loads` and `load_results` (which there were, and taking one back), `digests` (for loads
+that send what changed), `changes` (the change feed) and `crosswalk` (a copy that follows it), `relink`, `models` and
+`model_results` (linkage models), `stewardship` and `stewardship_results` (judgements and reviews), `survivorship` and
+`survivorship_results` (which values are shown), `configuration` and `configuration_results` (which registries there
+are), `erasures` and `erasure_results`, `backups`, `explanations` and `explanation_results` (why and how), `health`,
+`admin` and `admin_results` (the state of the service); behind them `calls`, `wire_relations`, `wire_relink`,
+`wire_models`, `wire_loads`, `wire_stewardship`, `wire_survivorship`, `wire_configuration`, `wire_erasure`,
+`wire_explanations` and `wire_admin` (each call as a value), `streams`, `exports`, `channel` (deadlines, retries),
+`diagnosis` (why nothing answers), `wire` (plain values to messages). `testing` is a server for your own tests.
 """
 
 from mdm_client.aio import AsyncClient
@@ -44,7 +44,8 @@ from mdm_client.errors import (
 )
 from mdm_client.explanation_results import HistoryGround, ObstacleKind, PairJudgement
 from mdm_client.health import ServingStatus
-from mdm_client.ingest import Delete, Ingest, Load, Upsert
+from mdm_client.ingest import Delete, Ingest, Load, LoadCounts, Upsert
+from mdm_client.load_results import LoadRevertEffect, LoadStatus
 from mdm_client.model_results import PairBand
 from mdm_client.records import (
     Address,
@@ -105,6 +106,9 @@ __all__ = [
     "InvalidArgumentError",
     "KeyBatch",
     "Load",
+    "LoadCounts",
+    "LoadRevertEffect",
+    "LoadStatus",
     "MatchGrade",
     "MdmError",
     "NoHolderError",

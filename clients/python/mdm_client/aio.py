@@ -25,6 +25,7 @@ from mdm_client.explanations import AsyncExplanations, AsyncHistories
 from mdm_client.gathering import AsyncGatherings, IdentifierQuestion, KeyQuestion
 from mdm_client.health import AsyncHealth
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
+from mdm_client.loads import AsyncLoads
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
@@ -79,6 +80,7 @@ class AsyncClient:
         self.configuration = AsyncConfiguration(self)
         self.erasures = AsyncErasures(self)
         self.backups = AsyncBackups(self)
+        self.loads = AsyncLoads(self)
         self.changes = AsyncChanges(self)
         self.explain = AsyncExplanations(self)
         self.history = AsyncHistories(self)
@@ -265,13 +267,13 @@ class AsyncClient:
 
     async def preview(
         self,
-        record: SourceRecord,
+        record: SourceRecord | common_pb2.SourceRecord,
         *,
         candidate_count_max: int = 0,
         fresh: str = "",
         timeout_s: float | None = None,
     ) -> results.Preview:
-        """Return what an upsert would do; writes nothing."""
+        """Return what an upsert would do; writes nothing. Who builds messages anyway hands over the message."""
         return await self.send(calls.preview(record, candidate_count_max, fresh), timeout_s)
 
     async def golden_record(

@@ -138,10 +138,12 @@ def batch_compare(
     return Call("RegistryService", "BatchCompareRecords", request, decode, is_batch=True)
 
 
-def preview(record: SourceRecord, candidate_count_max: int, fresh: str) -> Call[results.Preview]:
+def preview(
+    record: SourceRecord | common_pb2.SourceRecord, candidate_count_max: int, fresh: str
+) -> Call[results.Preview]:
     """Ask what an upsert would do."""
     request = registry_service_pb2.PreviewRecordRequest(
-        record=wire.record_to_wire(record),
+        record=wire.record_to_wire(record) if isinstance(record, SourceRecord) else record,
         candidate_count_max=candidate_count_max,
         at_least_as_fresh=wire.token_to_wire(fresh),
     )

@@ -18,6 +18,7 @@ from mdm.v1 import (
     explain_service_pb2_grpc,
     export_service_pb2_grpc,
     golden_record_service_pb2_grpc,
+    load_service_pb2_grpc,
     lookup_service_pb2_grpc,
     match_service_pb2_grpc,
     model_service_pb2_grpc,
@@ -40,6 +41,7 @@ from mdm_client.explanations import Explanations, Histories
 from mdm_client.gathering import Gatherings, IdentifierQuestion, KeyQuestion
 from mdm_client.health import Health
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
+from mdm_client.loads import Loads
 from mdm_client.models import Models
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
@@ -62,6 +64,7 @@ STUBS = {
     "ConfigurationService": configuration_service_pb2_grpc.ConfigurationServiceStub,
     "ErasureService": erasure_service_pb2_grpc.ErasureServiceStub,
     "BackupService": backup_service_pb2_grpc.BackupServiceStub,
+    "LoadService": load_service_pb2_grpc.LoadServiceStub,
     "ChangeService": change_service_pb2_grpc.ChangeServiceStub,
     "ExplainService": explain_service_pb2_grpc.ExplainServiceStub,
     "StewardshipService": stewardship_service_pb2_grpc.StewardshipServiceStub,
@@ -111,6 +114,7 @@ class Client:
         self.configuration = Configuration(self)
         self.erasures = Erasures(self)
         self.backups = Backups(self)
+        self.loads = Loads(self)
         self.changes = Changes(self)
         self.explain = Explanations(self)
         self.history = Histories(self)
@@ -293,13 +297,13 @@ class Client:
 
     def preview(
         self,
-        record: SourceRecord,
+        record: SourceRecord | common_pb2.SourceRecord,
         *,
         candidate_count_max: int = 0,
         fresh: str = "",
         timeout_s: float | None = None,
     ) -> results.Preview:
-        """Return what an upsert would do; writes nothing."""
+        """Return what an upsert would do; writes nothing. Who builds messages anyway hands over the message."""
         return self.send(calls.preview(record, candidate_count_max, fresh), timeout_s)
 
     def golden_record(

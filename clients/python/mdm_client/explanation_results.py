@@ -38,6 +38,8 @@ class HistoryGround(StrEnum):
     """It sent other values, or withdrew the record."""
     OPERATOR = "operator"
     """Erased a person or firm."""
+    LOAD_REVERT = "load_revert"
+    """A load was taken back."""
 
 
 class ObstacleKind(StrEnum):

@@ -81,6 +81,16 @@ Operation = Upsert | Delete | SourceRecord
 
 
 @dataclass(frozen=True, slots=True)
+class LoadCounts:
+    """What only the caller can count, for the service's list of loads."""
+
+    row_count: int
+    unchanged_record_count: int = 0
+    """Records that need not be sent, because they are stored as they are."""
+    rejected_row_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What a load is. The same `load_id` with the same operations resumes where it broke off, in any process."""
 
@@ -94,6 +104,12 @@ class Load:
     """More operations follow in a later call under the same `load_id`: what is durable stays known to the service."""
     on_away: Callable[[float], None] | None = None
     """Told once in each outage of more than 3 s for how many more seconds the load is tried again."""
+    is_full: bool = False
+    """Whether it stands for the whole feed; for the service's list of loads, as are the two that follow."""
+    content_digest: str = ""
+    """SHA-256 of the file in hexadecimal digits."""
+    counts: Callable[[], LoadCounts] | None = None
+    """Asked when all operations are durable."""
 
 
 class IngestFlow:
@@ -111,6 +127,8 @@ class IngestFlow:
         """Operations that were durable before this process began."""
         self.token = ""
         """Position of the last write acknowledged."""
+        self.load_id = load.load_id
+        """Under which the service keeps the load; known once it accepts it."""
         self.is_finished = False
         self._caller = caller
         self._source = self._messages(operations)
@@ -134,6 +152,8 @@ class IngestFlow:
             resolve=common_pb2.RESOLVE_TIME_LATER if self.load.is_resolved_later else common_pb2.RESOLVE_TIME_NOW,
             allow_older=self.load.allow_older,
             caller=self._caller,
+            is_full=self.load.is_full,
+            content_digest=self.load.content_digest,
         )
         return registry_service_pb2.IngestRecordsRequest(header=header)
 
@@ -161,7 +181,7 @@ class IngestFlow:
             self.is_finished = True
         elif not self._is_end_sent:
             self._is_end_sent = True
-            return registry_service_pb2.IngestRecordsRequest(end=registry_service_pb2.IngestEnd())
+            return registry_service_pb2.IngestRecordsRequest(end=self._end())
         return None
 
     def receive(self, response: registry_service_pb2.IngestRecordsResponse) -> list[IngestOutcome]:
@@ -194,8 +214,17 @@ class IngestFlow:
         """Last ordinal that was durable when the connection was made."""
         return self._durable_before
 
+    def _end(self) -> registry_service_pb2.IngestEnd:
+        counts = self.load.counts() if self.load.counts is not None else LoadCounts(0)
+        return registry_service_pb2.IngestEnd(
+            row_count=counts.row_count,
+            unchanged_record_count=counts.unchanged_record_count,
+            rejected_row_count=counts.rejected_row_count,
+        )
+
     def _accept(self, accepted: registry_service_pb2.IngestAccepted) -> list[IngestOutcome]:
         self._credit = accepted.credit_operation_count
+        self.load_id = accepted.load_id or self.load.load_id
         self._durable_before = max(self._durable_before, accepted.durable_ordinal)
         outcomes = []
         while self._unacknowledged and self._unacknowledged[0].ordinal <= accepted.durable_ordinal:
@@ -312,6 +341,11 @@ class Ingest:
     def durable_ordinal(self) -> int:
         """Last ordinal that was durable when the service accepted the load; known once it takes operations."""
         return self._flow.durable_ordinal
+
+    @property
+    def load_id(self) -> str:
+        """Id under which the service keeps the load; known once it accepts it."""
+        return self._flow.load_id
 
     @property
     def token(self) -> str:

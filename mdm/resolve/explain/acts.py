@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mdm.domain import events as ev
+from mdm.domain.load_events import LoadFact
 from mdm.limits import ACT_EVENTS_EXAMINED_MAX
 from mdm.resolve.reasons import read_reason
 from mdm.store.journal import JournalReader
@@ -21,7 +22,7 @@ _Saying = (
 )
 """Facts that may hold a reason."""
 
-_NO_ACT = ev.RecordUpserted | ev.RecordDeleted | ev.RelinkProgressed | ev.LoadProgressed
+_NO_ACT = ev.RecordUpserted | ev.RecordDeleted | ev.RelinkProgressed | LoadFact
 """Facts that no act consists of: what stands beside one of them is none of a steward's."""
 
 

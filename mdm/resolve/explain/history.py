@@ -11,9 +11,11 @@ import msgspec
 from mdm.domain import events as ev
 from mdm.domain.changes import ChangeKind, Changes, GoldenChange
 from mdm.domain.keys import GoldenId, RecordNumber, SourceKey
+from mdm.domain.loads import load_of
 from mdm.domain.reviews import ReviewKind
 from mdm.domain.state import Pair
 from mdm.limits import HISTORY_RECORDS_SHOWN_MAX
+from mdm.resolve.commands import REVERT_LOAD
 from mdm.resolve.explain.acts import erasure_behind, is_inherited, reason_behind
 from mdm.resolve.explain.phrases import Sentence, by_ground, named, phrase, weighed, with_detail
 from mdm.resolve.matcher import STEWARD_BITS
@@ -47,6 +49,8 @@ class Ground(enum.StrEnum):
     """It sent other values, or withdrew the record."""
     OPERATOR = "operator"
     """Erased a person or firm."""
+    LOAD_REVERT = "load_revert"
+    """A load was taken back."""
 
 
 class Position(NamedTuple):
@@ -194,10 +198,15 @@ def _of_event(reading: Reading, golden_id: GoldenId, seq: int, changes: Changes)
     erasure = erasure_behind(reading.journal, event, erased_seq)
     if erasure is not None:
         reason = erasure.reason
+    if event.cause.method == REVERT_LOAD:
+        load = load_of(reading.view, event.cause.load_id)
+        reason = load.revert.reason if load is not None and load.revert is not None else ""
     for ordinal, change in enumerate(own, start=1):
         why = _why(event.fact, change.kind, is_act=reason is not None)
         why = why._replace(detail="inherited") if is_left else why
         why = why._replace(ground=Ground.OPERATOR) if erasure is not None else why
+        # A partner or weight would be of the evidence that the load brought.
+        why = _Why(Ground.LOAD_REVERT, detail=why.detail) if event.cause.method == REVERT_LOAD else why
         numbers = _numbers(change, changes, event.fact, own)
         partner = next((each for each in why.partners if each is not None and each not in numbers), None)
         entries.append(
@@ -249,6 +258,7 @@ _GROUNDS = {
     ev.RegroupReason.RELINK: Ground.RELINK,
     ev.RegroupReason.CLERK_CHOICE: Ground.CLERK,
     ev.RegroupReason.REVERT: Ground.REVERT,
+    ev.RegroupReason.LOAD_REVERT: Ground.LOAD_REVERT,
 }
 """Any other reason is a steward's act."""
 
@@ -294,7 +304,7 @@ def _why_apart(fact: ev.Fact, *, is_act: bool) -> _Why:
             return _Why(Ground.STEWARD, detail=fact.answer)
         case ev.SubjectErased():
             return _Why(Ground.OPERATOR)
-        case ev.AnchorMoved() | ev.GoldenIdRetired() | ev.PotentialMatchClosed():
+        case ev.AnchorMoved() | ev.GoldenIdRetired() | ev.GoldenIdRevived() | ev.PotentialMatchClosed():
             return _Why(Ground.STEWARD if is_act else Ground.DECISION)
         case _:
             # What was fixed or judged and is no act goes with the record that it was said of.
@@ -314,7 +324,10 @@ def _numbers(
 ) -> tuple[RecordNumber, ...]:
     golden_id, records = change.golden_id, changes.records
     match change.kind, fact:
-        case ChangeKind.ANCHOR_MOVED, ev.AnchorMoved(number=number):
+        case (
+            (ChangeKind.ANCHOR_MOVED | ChangeKind.RESTORED),
+            ev.AnchorMoved(number=number) | ev.GoldenIdRevived(number=number),
+        ):
             return (number,)
         case kind, (
             ev.PotentialMatchOpened(left=left, right=right)

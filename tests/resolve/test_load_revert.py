@@ -1,0 +1,259 @@
+"""A load taken back: records, golden IDs and questions as they were, except where something happened since."""
+
+from __future__ import annotations
+
+import pytest
+
+from mdm.domain import events as ev
+from mdm.domain.events import Verdict
+from mdm.domain.keys import EntityKind, SourceKey
+from mdm.domain.records import SourceRecord
+from mdm.resolve.commands import Erase, Pin, Refusal, Request, RevertLoad, WriteOutcome
+from tests.resolve.cities import city_records
+from tests.resolve.loads import begin, changed, entry_of, follow, load, revert
+from tests.resolve.office import Office, citizen
+
+CITIZENS, SEED = 150, 5
+
+
+def values(office: Office) -> dict[str, tuple[bytes | None, bool]]:
+    """What is stored under each key."""
+    with office.writer._index.read() as view:
+        return {
+            f"{view.key_of(number)}": (None if entry.is_deleted else view.raw(number), entry.is_deleted)
+            for number, entry in view.iter_records()
+        }
+
+
+def judgements(office: Office) -> dict[tuple[int, int], Verdict]:
+    with office.writer._index.read() as view:
+        return dict(view.iter_judgements())
+
+
+def swapped(records: list[SourceRecord]) -> list[SourceRecord]:
+    """Records of which each has the values of the next: rows shifted by one, which no rule for a row finds."""
+    return [
+        SourceRecord(one.key, other.attributes, one.updated_at)
+        for one, other in zip(records, [*records[1:], records[0]], strict=True)
+    ]
+
+
+def test_a_poisoned_load_of_a_city_leaves_no_trace_but_retired_ids(office: Office) -> None:
+    records = city_records(CITIZENS, SEED)
+    mine = [record for record in records if record.key.registry == "hospital"]
+    new = mine[::7]
+    office.put_all([record for record in records if record not in new])
+    known = [record for record in mine if record not in new]
+    kept = values(office)
+    before, crosswalk, questions = office.goldens(), office.crosswalk(), office.questions()
+
+    load_id = load(office, "night-4", [*swapped(known[:60]), *new, *(record.key for record in known[-20:])])
+    after = office.goldens()
+    assert after != before
+    outcomes = entry_of(office, load_id).outcomes
+    assert outcomes["deleted"] == 20
+    effects = revert(office, load_id)
+
+    assert effects["restored"] + effects["withdrawn"] + effects["returned"] == 60 + len(new) + 20
+    assert {effect for effect in effects if effect.startswith(("left", "failed"))} == set()
+    assert office.crosswalk() == crosswalk
+    assert {key: stored for key, stored in values(office).items() if not stored[1]} == kept
+    assert {identifier: office.goldens()[identifier] for identifier in before} == before
+    assert all(office.golden(identifier).is_retired for identifier in after.keys() - before.keys())
+    assert office.questions() == questions
+
+
+def test_what_a_load_created_goes_and_its_golden_id_is_never_given_again(office: Office) -> None:
+    one = citizen("A")
+    load_id = load(office, "night", [one])
+    issued = office.id_of(one)
+    assert revert(office, load_id) == {"withdrawn": 1, "retired": 1}
+    assert office.entry(one.key).is_deleted
+    assert office.answer(issued) is None
+    assert office.put(one).golden_id != issued
+    # Taking it back once more changes nothing, though the record is there again.
+    assert revert(office, load_id) == {"withdrawn": 1, "retired": 1}
+    assert not office.entry(one.key).is_deleted
+
+
+def test_a_record_that_a_load_deleted_comes_back_under_the_golden_id_that_it_had(office: Office) -> None:
+    alone, anchor, other = citizen("A", "Lý Quốc Cường", phone="0911222333"), citizen("B"), citizen("C")
+    office.put_all([alone, anchor, other])
+    before, identifier = office.goldens(), office.id_of(alone)
+    load_id = load(office, "night", [alone.key, anchor.key])
+    assert office.answer(identifier) is None
+    assert revert(office, load_id) == {"returned": 2, "revived": 1}
+    assert office.goldens() == before
+
+
+def test_merged_ids_that_were_retired_together_come_back_together(office: Office) -> None:
+    left, right = citizen("A"), citizen("B", "Lý Quốc Cường", phone="0911222333")
+    office.put_all([left, right])
+    office.same(left, right)
+    office.drop(left.key)
+    before = office.goldens()
+    load_id = load(office, "night", [right.key])
+    assert all(office.golden(identifier).is_retired for identifier in before)
+    assert revert(office, load_id) == {"returned": 1, "revived": 2}
+    assert office.goldens() == before
+
+
+def test_golden_records_that_a_load_merged_come_apart_with_whoever_came_since(office: Office) -> None:
+    first = citizen("A", personal_id="079187000123", phone="", address="")
+    second = citizen("B", "H. N. B. Trâm", insurance="7912345678", phone="", address="")
+    office.put_all([first, second])
+    ids = office.id_of(first), office.id_of(second)
+    bridge = citizen(
+        "C", registry="social_security", personal_id="079187000123", insurance="7912345678", phone="", address=""
+    )
+    load_id = load(office, "night", [bridge])
+    assert office.id_of(first) == office.id_of(second)
+    late = citizen("D", registry="household", personal_id="079187000123", phone="", address="")
+    office.put(late)
+
+    assert revert(office, load_id) == {"withdrawn": 1, "parted": 1}
+    assert (office.id_of(first), office.id_of(second), office.id_of(late)) == (*ids, ids[0])
+
+
+def test_what_a_steward_said_since_stands(office: Office) -> None:
+    first = citizen("A", personal_id="079187000123", phone="", address="")
+    second = citizen("B", "H. N. B. Trâm", insurance="7912345678", phone="", address="")
+    office.put_all([first, second])
+    bridge = citizen(
+        "C", registry="social_security", personal_id="079187000123", insurance="7912345678", phone="", address=""
+    )
+    load_id = load(office, "night", [bridge])
+    office.same(first, second)
+    assert revert(office, load_id) == {"withdrawn": 1, "left_judged": 1}
+    assert office.id_of(first) == office.id_of(second)
+
+
+def test_judgements_and_fixed_values_of_a_former_bearer_bind_again(office: Office) -> None:
+    one, other = citizen("A", personal_id="079187000123"), citizen("B", "Lý Quốc Cường", phone="0911222333")
+    office.put_all([one, other])
+    office.different(one, other)
+    identifier = office.id_of(one)
+    assert identifier is not None
+    office.steward(Pin(identifier, "full_name", "Huỳnh Ngọc Bảo Trâm (1987)"))
+    before, said = office.goldens(), judgements(office)
+    stranger = changed(citizen("A", "Đặng Hoàng Long", "1969-10-20", sex="M", personal_id="079069001234", phone=""))
+    load_id = load(office, "night", [stranger])
+    assert (judgements(office), office.answer(identifier)) == ({}, None)
+
+    assert revert(office, load_id) == {"restored": 1, "retired": 1, "revived": 1}
+    assert {each: office.goldens()[each] for each in before} == before
+    assert judgements(office) == said
+    assert [field for field, _ in office.entry(one.key).pins] == ["full_name"]
+
+
+@pytest.mark.parametrize("later", ["changed", "deleted", "deleted and back"])
+def test_a_record_that_was_written_since_is_left_and_counted(office: Office, later: str) -> None:
+    one = citizen("A")
+    office.put(one)
+    load_id = load(office, "night", [citizen("A", phone="0911222333"), citizen("B", "Lý Quốc Cường", phone="")])
+    if later == "changed":
+        office.put(citizen("A", phone="0909000111"))
+    else:
+        office.drop(one.key)
+        if later == "deleted and back":
+            office.put(citizen("A", phone="0911222333"))
+    stored = office.entry(one.key)
+    assert revert(office, load_id) == {"left_changed": 1, "withdrawn": 1, "retired": 1}
+    assert office.entry(one.key) == stored
+
+
+def test_a_record_that_came_twice_in_one_load_gets_its_values_of_before(office: Office) -> None:
+    one, gone, new = citizen("A"), citizen("B", "Lý Quốc Cường", phone=""), citizen("C", "Tô Thị Hạnh", phone="")
+    office.put_all([one, gone])
+    office.drop(gone.key)
+    before, kept = office.crosswalk(), office.stored(one.key)
+    twice: list[SourceRecord | SourceKey] = [
+        citizen("A", phone="0911222333"),
+        one.key,
+        citizen("A", phone="0909000111"),
+        new,
+        new.key,
+        new,
+    ]
+    load_id = load(office, "night", [*twice, gone, gone.key, gone], group=2)
+    revert(office, load_id)
+    assert (office.crosswalk(), office.stored(one.key)) == (before, kept)
+    assert (office.entry(new.key).is_deleted, office.entry(gone.key).is_deleted) == (True, True)
+
+
+def test_an_erased_record_stays_erased(office: Office) -> None:
+    one = citizen("A")
+    office.put(one)
+    load_id = load(office, "night", [citizen("A", phone="0911222333")])
+    office.execute(Erase(Request(office.cause), office.id_of(one), reason="asked for"))
+    assert revert(office, load_id) == {"left_erased": 1}
+
+
+def test_pending_records_are_pending_again(office: Office) -> None:
+    one, gone = citizen("A"), citizen("B")
+    office.put_all([one, gone], later=True)
+    load_id = load(office, "night", [citizen("A", phone="0911222333"), citizen("C"), gone.key], is_deferred=True)
+    assert revert(office, load_id) == {"restored": 1, "withdrawn": 1, "returned": 1}
+    assert (office.id_of(one), office.id_of(gone), office.stored(one.key)) == (None, None, one)
+
+
+def test_a_killed_revert_goes_on_to_the_same_end(office: Office) -> None:
+    records = [record for record in city_records(60, 3) if record.key.kind is EntityKind.CITIZEN]
+    office.put_all(records)
+    before = office.goldens()
+    load_id = load(office, "night", swapped(records))
+    office.execute(RevertLoad(Request(ev.Cause(actor="operator")), load_id, "shifted"))
+    kills = 0
+    while not (revert_entry := entry_of(office, load_id).revert) or not revert_entry.finished_seq:
+        office.writer.background_step(lambda: True)
+        office.kill()
+        office.reopen()
+        kills += 1
+    assert kills > 3
+    assert {each: office.goldens()[each] for each in before} == before
+    assert follow(office, load_id)["restored"] == len(records)
+
+
+def test_a_load_has_an_id_of_its_own_and_is_loaded_again_once_it_is_taken_back(office: Office) -> None:
+    one = citizen("A")
+    first = load(office, "file", [one], is_finished=False)
+    assert begin(office, "file") == begin(office, "file")
+    assert (first, begin(office, "file").ordinal) == ("file", 1)
+    revert(office, first)
+    again = begin(office, "file")
+    assert (again.load_id, again.ordinal) == ("file.2", 0)
+    assert load(office, "file", [one]) == "file.2"
+    assert load(office, "file", [one]) == "file.3"
+    assert entry_of(office, "file.3").outcomes == {"unchanged": 1}
+    assert entry_of(office, "file.3").before == "file.2"
+
+
+def test_a_load_that_is_running_is_not_taken_back(office: Office) -> None:
+    load_id = load(office, "file", [citizen("A")], is_finished=False)
+    office.writer.loads.is_loading = {"file"}.__contains__
+    assert office.refused(RevertLoad(Request(office.cause), load_id)) == "LoadRunningError"
+    assert office.refused(RevertLoad(Request(office.cause), "other")) == "UnknownLoadError"
+    office.writer.loads.is_loading = lambda _name: False
+    (answer,) = office.execute(RevertLoad(Request(office.cause), load_id))
+    assert not isinstance(answer, Refusal)
+
+
+def test_every_event_of_a_load_names_it(office: Office) -> None:
+    first = citizen("A", personal_id="079187000123", phone="", address="")
+    second = citizen("B", "H. N. B. Trâm", insurance="7912345678", phone="", address="")
+    judged = citizen("E", "Lý Quốc Cường", phone="0911222333")
+    office.put_all([first, second, judged])
+    office.different(first, judged)
+    before = office.seq
+    bridge = citizen(
+        "C", registry="social_security", personal_id="079187000123", insurance="7912345678", phone="", address=""
+    )
+    stranger = citizen("E", "Đặng Hoàng Long", "1969-10-20", sex="M", personal_id="079069001234", phone="")
+    load_id = load(office, "night", [bridge, stranger, citizen("D", phone="0905000000"), first.key])
+    events = [event for event in office.events() if event.seq > before]
+    kinds = {type(event.fact).__name__ for event in events}
+    assert {"RecordsRegrouped", "RecordDeleted", "JudgementWithdrawn", "GoldenIdRetired", "LoadFinished"} <= kinds
+    assert {event.cause.load_id for event in events} == {load_id}
+    assert {event.cause.actor for event in events} == {"loader"}
+    assert entry_of(office, load_id).row_count == 4
+    assert office.put(first).outcome is not WriteOutcome.UNCHANGED
