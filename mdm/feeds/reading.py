@@ -25,6 +25,10 @@ from mdm.limits import FEED_BATCH_ROWS, FEED_LINE_CHARACTERS_MAX, FEED_ROW_LINES
 
 _PARQUET_MAGIC = b"PAR1"
 _FOREIGN_MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
+_CUT_CHARACTERS_KEPT = 200
+"""Of a line that is too long: enough to find it by."""
+
+_OTHER_DELIMITERS = (";", "\t", "|")
 _FOREIGN_LINES_MIN = 10
 """Undecodable lines from which on the file, not the row, is taken to be at fault."""
 
@@ -118,6 +122,8 @@ class _Lines:
         self._taken: list[str] = []
         self.number = 0
         """Lines taken for good, those of the row at hand included."""
+        self.cut = ""
+        """How a line of the row at hand begins that is too long; empty if none is."""
 
     def __iter__(self) -> _Lines:
         return self
@@ -125,16 +131,27 @@ class _Lines:
     def __next__(self) -> str:
         if len(self._taken) == FEED_ROW_LINES_MAX:
             raise StopIteration
-        line = self._ahead.popleft() if self._ahead else self._file.readline(FEED_LINE_CHARACTERS_MAX)
+        line = self._ahead.popleft() if self._ahead else self._read()
         if not line:
             raise StopIteration
         self._taken.append(line)
         self.number += 1
         return line
 
+    def _read(self) -> str:
+        line = part = self._file.readline(FEED_LINE_CHARACTERS_MAX)
+        if len(line) < FEED_LINE_CHARACTERS_MAX:
+            return line
+        # No row of text: its end is looked for, and nothing of it is kept but how it begins.
+        while part and not part.endswith(("\n", "\r")):
+            part = self._file.readline(FEED_LINE_CHARACTERS_MAX)
+        self.cut = line[:_CUT_CHARACTERS_KEPT]
+        return "\n"
+
     def begin_row(self) -> int:
         """Forget the row before; returns the number of the line that follows."""
         self._taken.clear()
+        self.cut = ""
         return self.number + 1
 
     def give_up_first(self) -> str:
@@ -152,11 +169,15 @@ def _records(lines: _Lines) -> Iterator[Row | Reject]:
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error:
+        except csv.Error as error:
             # A quote that is not closed would swallow the rows after it: only its own line is lost.
-            yield Reject(line, "row", "its quotes do not pair up", (lines.give_up_first(),))
+            is_too_long = "field limit" in str(error)
+            reason = "holds a value that is too long to be one" if is_too_long else "its quotes do not pair up"
+            yield Reject(line, "row", reason, (lines.give_up_first(),))
             continue
-        if cells:
+        if lines.cut:
+            yield Reject(line, "row", f"is longer than {FEED_LINE_CHARACTERS_MAX:,} characters", (lines.cut,))
+        elif cells:
             yield Row(line, tuple(cells))
 
 
@@ -249,6 +270,10 @@ def _is_utf8(line: bytes) -> bool:
 
 def _checked_header(name: str, columns: tuple[str, ...]) -> tuple[str, ...]:
     stripped = tuple(column.strip() for column in columns)
+    if len(stripped) == 1 and (found := next((mark for mark in _OTHER_DELIMITERS if mark in stripped[0]), "")):
+        raise FeedFileError(
+            name, f"has one column, whose name holds {found!r}: save it with commas between the columns"
+        )
     twice = sorted({column for column in stripped if stripped.count(column) > 1})
     if twice:
         raise FeedFileError(name, f"has several columns named {', '.join(twice)}")

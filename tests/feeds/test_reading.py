@@ -60,6 +60,23 @@ def test_a_row_that_cannot_be_read_is_set_aside_and_the_rest_is_read(tmp_path: P
     assert others == [Row(4, ("3", "z")), Row(5, ("4", "w"))]
 
 
+def test_a_line_that_is_too_long_costs_itself_and_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    with path.open("wb") as file:
+        file.write(b"a,b\n1,x\n2,")
+        for _ in range(64):
+            file.write(b'y"' * (1 << 19))
+        file.write(b"\n3,z\n")
+    tracemalloc.start()
+    first, cut, last = open_feed(path).rows()
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (first, last) == (Row(2, ("1", "x")), Row(4, ("3", "z")))
+    assert isinstance(cut, Reject)
+    assert (cut.line, cut.reason, len(cut.row[0])) == (3, "is longer than 1,048,576 characters", 200)
+    assert peak_bytes < 16 << 20
+
+
 def test_a_quote_that_is_never_closed_costs_its_own_line_only(tmp_path: Path) -> None:
     count = 3 * FEED_ROW_LINES_MAX
     body = b'a,b\n0,"open\n' + b"".join(b"%d,x\n" % number for number in range(1, count))
