@@ -82,7 +82,7 @@ def issued_by(data: Path, load_id: str) -> set[str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("citizens", [200, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("citizens", [400, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(7200)])])
 def test_five_nights_with_a_poisoned_one_taken_back_end_as_without_it(tmp_path: Path, citizens: int) -> None:
     write_city(tmp_path / "city", citizens, SEED)
     nights = Nights(tmp_path / "city", SEED)
