@@ -9,8 +9,8 @@ import time
 
 import msgspec
 
-from mdm.domain.loads import LAST_LOAD, load_of
 from mdm.domain.keys import EntityKind
+from mdm.domain.loads import LAST_LOAD, load_of
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.reading import Reading
 from mdm.resolve.relink_runs import RunState, read_state, run_ids
