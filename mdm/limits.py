@@ -57,17 +57,13 @@ STREAM_WORKERS = 8
 """Threads of the streams' own pool in a reader; a stream beyond them is refused, so that lookups never starve."""
 
 WATCH_WORKERS = 64
-"""Threads of the watches' own pool in a reader, asleep nearly always: idle subscribers must not take the places of
-loads and exports. A city has some tens of systems that follow it."""
+"""Threads of a reader for watches, nearly always asleep; a city has some tens of systems that follow it."""
 
 UNARY_WORKERS = 8
-"""Threads of a reader for single calls that read for long, as many for calls that write and for reads that wait for a
-position: those wait for the writer, the first for the interpreter lock."""
+"""Threads of a reader for single calls that read for long, for calls that write, and for reads that wait, of each."""
 
 BATCH_WORKERS = 4
-"""Threads of a reader for batches, which would keep single calls waiting. Beside eight batches of 100 matches a single
-one took 60 to 70 ms when they shared eight threads, 40 with eight of their own and 10 with four, which answer an eighth
-fewer batches."""
+"""Threads of a reader for batches, which would keep single calls waiting."""
 
 QUEUE_CALLS_MAX = 256
 """Short reads in a reader, waiting or running, before new ones are shed; as many other reads, batches and writes. At 50
@@ -130,8 +126,7 @@ WAL_PAGES_MAX = 4096
 """16 MiB of WAL before the writer checkpoints it: a checkpoint costs two more syncs, so not after each group."""
 
 POSTING_KEY_BYTES = 9
-"""Width of a blocking or relation key in the index: one byte for the rule or relation type, eight of hash; a collision
-only adds a candidate."""
+"""Width of a blocking or relation key in the index: one byte for its sort, eight of hash; a collision does no harm."""
 
 INDEX_SPARE_READS = 32
 """Finished read transactions that a process keeps for reuse: one for each thread, with room."""
@@ -196,8 +191,7 @@ FEED_EVENTS_MAX = 500
 """Events in one message of the change feed: about 100 KiB, and all that a slow subscriber holds in memory."""
 
 FEED_RECORDS_MAX = 5_000
-"""Records in one message of the change feed: about 1 MiB. An event with more, an over-large cluster taken apart, goes
-on in the next message."""
+"""Records in one message of the change feed: about 1 MiB. An event with more goes on in the next one."""
 
 FEED_SCANNED_MAX = 5_000
 """Changes looked at in one read transaction of the change feed, those that its filters drop included: about 50 ms."""
@@ -363,8 +357,7 @@ REASON_CHARACTERS_MAX = 256
 """An operator's reason, as it stands in the journal."""
 
 FEED_CELL_CHARACTERS_MAX = 2048
-"""Four times the longest value that is kept, so the service still sees that it was too long; a row of 22 such cells is
-under 256 KiB."""
+"""Four times the longest value that is kept, so the service still sees that it was too long."""
 
 POPULATION_GROWTH_MAX = 2
 """Growth of a kind's golden records over its epoch's population before a new epoch: one bit of the prior."""
@@ -378,20 +371,16 @@ WRITE_FREE_DISK_BYTES_MIN = 128 * 1024 * 1024
 recover its journal and catch up. A second of the heaviest load takes 20 MiB, and the space is looked at more often."""
 
 WRITE_FREE_DISK_BYTES_AGAIN = 192 * 1024 * 1024
-"""Free space from which writes are taken again: so far above that a checkpoint which goes does not bring them back for
-a second only."""
+"""Free space from which writes are taken again: so far above that they stay."""
 
 INDEX_MAP_SHARE_MAX = 0.95
-"""Share of the index's map from which writes are refused: the rest of 256 GiB bears some millions of records more, so
-that what is read meanwhile has room."""
+"""Share of the index's map from which writes are refused: what is read meanwhile needs the rest."""
 
 READER_SILENT_S_MAX = 30.0
-"""How long a reader may be silent before it counts as hung. It looks each second whether it answers a call of its own.
-Callers have given up after a third of it; a loaded machine that delays all these calls so long serves nobody."""
+"""Silence after which a reader counts as hung: callers have given up after a third of it, on a loaded machine too."""
 
 WRITER_SILENT_S_MAX = 120.0
-"""How long the writer may be at one thing before it counts as hung: a sync of a disk in trouble takes tens of seconds,
-and to end a writer that would have come back costs every caller more than to wait."""
+"""Time at one thing after which the writer counts as hung: a sync of a disk in trouble takes tens of seconds."""
 
 WRITER_STALLED_S = 10.0
 """How long the writer may be at one thing before health says that writes are not served: as long as a caller waits."""
@@ -418,8 +407,7 @@ SLOW_CALL_S = 1.0
 """Duration from which a unary call is logged with its stages: a hundred times the usual one."""
 
 STAYS_MAX = 20
-"""Households over time kept of one record, as many as values of one kind: people move some ten times in a life, and the
-role in a household changes as often."""
+"""Households over time kept of one record: people move some ten times in a life, and their role changes as often."""
 
 HOUSEHOLD_RECORDS_MAX = 500
 """Records of one household that are read: a family has 3.5, a dormitory hundreds. Of more, nobody is found by name."""
@@ -437,8 +425,7 @@ SEARCH_BATCH_RECORDS = 4_096
 """Records decoded at a time while an audit compares some with all others: about 6 MiB."""
 
 GOLDEN_MEMBERS_EXPLAINED_MAX = 300
-"""Members of a golden record whose pairs are all judged for one explanation: 45,000 pairs, about a second of one
-reader's time; honest golden records have some twenty."""
+"""Members of a golden record whose pairs are all judged for one explanation: 45,000 pairs, about a second."""
 
 BRIDGES_SHOWN_MAX = 50
 """Bridge records of one explanation: more mean that the whole is a chain."""
@@ -447,18 +434,15 @@ HISTORY_RECORDS_SHOWN_MAX = 20
 """Records named of one entry of a history; a merge of large golden records moves hundreds."""
 
 ACT_EVENTS_EXAMINED_MAX = 100
-"""Events around one of a steward's act among which the one with the reason is sought; it is the next one or the one
-before, but for what a withdrawal had decided anew."""
+"""Events around one of a steward's act among which the one with the reason is sought; mostly it is the next."""
 
 PART_RECORDS_SHOWN_MAX = 20
 """Records named of each part that a bridge holds together; the rest is counted."""
 OVERSIZED_MEMBERS_MIN = 50
-"""Members from which a golden record is put before a steward: honest ones have some twenty, and a wrong one grows on.
-One that a steward accepted comes back when it has doubled."""
+"""Members from which a golden record is put before a steward, and once more when it has doubled: most have few."""
 
 TWO_PERSON_RECORDS_MIN = 20
-"""Records of a golden record that one person alone may not make by a merge, unless the registries file says otherwise:
-a wrong one then shows twenty visits under another's name, and taking it apart takes an hour."""
+"""Records of a golden record that one person alone may not make by a merge, unless the registries file says so."""
 
 REVIEW_LEASE_S = 900
 """How long a claim keeps a review from others: a steward who calls a registry to ask needs some minutes."""
@@ -494,8 +478,7 @@ BACKUP_TAIL_EVENTS = 5_000
 """Events behind what a backup has read so far that are read in one transaction, to end at one position: 50 ms, 5 MB."""
 
 BACKUP_ROUNDS_MAX = 20
-"""Times that a backup reads what came meanwhile before it takes the rest in one transaction, however much it is: each
-round is shorter than the one before unless writes come faster than the backup is read."""
+"""Times that a backup reads what came meanwhile before it takes the rest in one transaction, however much it is."""
 
 BACKUP_NICENESS = 10
 """Of the process that reads the journal for a backup, as of a re-linkage's: answers come first."""
