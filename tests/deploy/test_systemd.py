@@ -23,13 +23,15 @@ UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 STRANGER = 65534
 """The user `nobody`."""
 
-# As mdm.service has it: nothing can be written but the state directory, and the user owns nothing else. Reading stays
-# allowed everywhere, because the interpreter of a test may lie below a closed directory.
+# As mdm.service has it: nothing can be written but the state directory, /proc shows as much as the unit says, and the
+# user owns nothing else. Reading stays allowed everywhere, because the interpreter of a test may lie below a closed
+# directory.
 CONFINED = f"""
 set -e
 mount --bind "$1" "$1"
 mount -o remount,ro,bind /
-shift
+mount -t proc -o "$2" proc /proc
+shift 2
 exec setpriv --reuid={STRANGER} --regid={STRANGER} --clear-groups --no-new-privs \
   --bounding-set=-all,+dac_read_search --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search "$@"
 """
@@ -108,6 +110,13 @@ def can_confine() -> bool:
     return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 
+def view_of_proc() -> str:
+    """Return what systemd mounts /proc with for mdm.service."""
+    names = {"ProtectProc": "hidepid", "ProcSubset": "subset"}
+    said = [f"{option}={value}" for key, option in names.items() for value in lines(UNITS / "mdm.service", key)]
+    return ",".join(["nosuid", *said])
+
+
 @pytest.mark.skipif(not can_confine(), reason="only root can take the right to write away from a process's file system")
 def test_the_service_runs_as_anybody_with_all_but_its_state_read_only(open_folder: Path, project_root: Path) -> None:
     state = open_folder / "state"
@@ -126,7 +135,7 @@ def test_the_service_runs_as_anybody_with_all_but_its_state_read_only(open_folde
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": "/nowhere",
     }
-    confined = ["unshare", "--mount", "--propagation", "private", "bash", "-c", CONFINED, "-", str(state)]
+    confined = ["unshare", "--mount", "--propagation", "private", "bash", "-c", CONFINED, "-", str(state), view_of_proc()]
     mdm = [sys.executable, "-m", "mdm"]
     with subprocess.Popen(
         [*confined, *mdm, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
