@@ -86,7 +86,6 @@ def _read(path: Path, settings: dict[str, Setting]) -> dict[str, Any]:
         if key not in settings:
             raise ConfigurationError(f"{path}: {key}", f"is no setting{_nearest(key, settings)}")
         wanted = settings[key].type
-        # A whole number is a number, and true is none.
         given: type = type(value)
         # A whole number is a number too; true, to Python a whole number, is none.
         if given is not (str if wanted is Path else wanted) and (given, wanted) != (int, float):

@@ -134,3 +134,17 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("no directory", encoding="utf-8")
     with pytest.raises(ServerStartError, match="data"):
         EphemeralServer(tmp_path).start()
+
+
+def test_settings_of_another_service_do_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a machine that has a service: an admission desk's own tests must neither fail for it nor reach it.
+    for name, value in {
+        "MDM_SERVE_CONFIG": "/nowhere/serve.toml",
+        "MDM_SERVE_INSECURE": "true",
+        "MDM_SERVE_TLS_CLIENT_CA": "/nowhere/ca.crt",
+        "MDM_SERVER": "127.0.0.1:1",
+        "MDM_TLS_CA": "/nowhere/ca.crt",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with ephemeral_server() as server:
+        assert server.run("health") == "status  SERVING\n"

@@ -10,7 +10,7 @@
 
 Needs the server beside the client: `pip install 'hcm-mdm[server]'`. A start takes a second or two, so `mdm_server` is
 one server for all tests of a run (with pytest-xdist, one for each worker): give each test record ids of its own. A test
-that kills or restarts its server makes one by `ephemeral_server`.
+that kills or restarts its server makes one by `ephemeral_server`. Variables that begin with MDM_ do not reach it.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class EphemeralServer:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 – our own command
                 [sys.executable, "-c", _LAUNCH, str(os.getpid()), *command],
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -152,6 +153,7 @@ class EphemeralServer:
         command = [*map(str, arguments), "--server", self.address]
         result = subprocess.run(  # noqa: S603 – our own command
             [sys.executable, "-m", "mdm", *command],
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -186,6 +188,11 @@ def mdm_server() -> Iterator[EphemeralServer]:
     """One running server for all tests of a run."""
     with ephemeral_server() as server:
         yield server
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without settings for another service than this one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MDM_")}
 
 
 def _is_alive(pid: str) -> bool:
