@@ -110,6 +110,10 @@ def test_what_is_copied_is_not_ignored(project_root: Path) -> None:
         for source in step.text.split()[:-1]
     }
     assert copied == kept
+    # A link is copied as a link: what it leads to has to come too.
+    whole = [(project_root / source).resolve() for source in copied]
+    links = [path for folder in whole for path in folder.rglob("*") if path.is_symlink()]
+    assert [link for link in links if not any(link.resolve().is_relative_to(each) for each in whole)] == []
 
 
 @pytest.mark.long
@@ -123,8 +127,9 @@ def test_the_steps_of_the_build_give_a_service_that_stands_alone(tmp_path: Path,
             *paths, target = step.text.split()
             for path in paths:
                 origin, place = project_root / path, source / (path if target == "./" else target)
+                place.parent.mkdir(exist_ok=True)
                 if origin.is_dir():
-                    shutil.copytree(origin, place)
+                    shutil.copytree(origin, place, symlinks=True)
                 else:
                     shutil.copy(origin, place)
         elif step.stage == 0 and step.name == "RUN":
