@@ -60,6 +60,7 @@ class Certificates:
         self._lock = threading.Lock()
         self._stamp = _stamp(files)
         self._material = _read(files)
+        self._waiting_until: dt.datetime | None = None
         self._is_handed_over = True
         _publish(self._material)
 
@@ -74,12 +75,17 @@ class Certificates:
     def refresh(self) -> None:
         """Take up what was renewed on disk; costs as much as asking for the state of three files."""
         with self._lock:
-            if (stamp := _stamp(self._files)) == self._stamp:
+            now = dt.datetime.now(dt.UTC)
+            is_due = self._waiting_until is not None and now >= self._waiting_until
+            if (stamp := _stamp(self._files)) == self._stamp and not is_due:
                 return
-            # Also when it cannot be used: it is read again, and complained about, after the next change.
-            self._stamp = stamp
+            # Also when it cannot be used: it is read again, and complained about, after the next change, or once what
+            # was put there ahead of its time begins to be valid.
+            self._stamp, self._waiting_until = stamp, None
             try:
-                self._material = _valid(_read(self._files))
+                material = _read(self._files)
+                self._waiting_until = material.begins if material.begins > now else None
+                self._material = _valid(material)
             except (InvalidInputError, OSError) as error:
                 logger().warning("certificate_not_renewed", why=str(error))
                 return

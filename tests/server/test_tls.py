@@ -19,6 +19,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mdm.errors import InvalidInputError
+from mdm.server import metrics
 from mdm.server.options import ServeOptions, TlsFiles
 from mdm.server.tls import Certificates, check
 from mdm_client import (
@@ -304,6 +305,25 @@ def test_a_certificate_is_renewed_while_the_service_runs(
     assert log.count("certificate_renewed") == 1
     assert log.count("certificate_not_renewed") >= 3
     assert log.count("certificate_expires_soon") == 1
+
+
+def test_a_certificate_that_is_put_there_ahead_of_its_time_is_taken_up_when_it_begins(
+    tmp_path: Path, authority: Authority
+) -> None:
+    # As with a clock some seconds behind the authority's: else it would never be, and the old one would expire.
+    served = Authority(tmp_path).issue("served")
+    certificates = Certificates(TlsFiles(*served))
+    gauge = metrics.certificate_expires.labels("grpc")
+    before = gauge._value.get()
+    early = authority.issue("ahead", valid_days=(2 / 86_400, 20))
+    replace(early.certificate, served.certificate)
+    replace(early.key, served.key)
+    certificates.refresh()
+    until_s = time.monotonic() + 20
+    while gauge._value.get() == before and time.monotonic() < until_s:
+        time.sleep(0.1)
+        certificates.refresh()
+    assert gauge._value.get() - before == pytest.approx(19.5 * 86_400, abs=60)
 
 
 def test_files_of_a_client_that_cannot_be_used_are_named(folder: Path, authority: Authority, caller: Pair) -> None:
