@@ -79,5 +79,5 @@ def test_the_admission_desk_says_what_is_wrong_and_when_the_service_is_away(
     assert refused.returncode == 1
     assert refused.stderr.startswith("refused INVALID_FIELD\n  record.key.record_id: ")
     away = run_java(build, project_root, "AdmissionDesk", "127.0.0.1:1", "D2", "Trần Thị Bích", "1961")
-    assert (away.returncode, away.stderr) == (AWAY, "refused UNAVAILABLE\n")
+    assert (away.returncode, away.stderr) == (AWAY, "unanswered UNAVAILABLE\n")
     assert run_java(build, project_root, "AdmissionDesk").returncode == 2

@@ -108,8 +108,19 @@ def test_the_admission_desk_says_what_is_wrong_and_when_the_service_is_away(
     assert refused.returncode == 1
     assert refused.stderr.startswith("refused INVALID_FIELD\n  record.key.record_id: ")
     away = run_node(node_project, desk[0], "127.0.0.1:1", "D2", "Trần Thị Bích", "1961")
-    assert (away.returncode, away.stderr) == (AWAY, "refused UNAVAILABLE\n")
+    assert (away.returncode, away.stderr) == (AWAY, "unanswered UNAVAILABLE\n")
     assert run_node(node_project, desk[0]).returncode == 2
+
+
+def test_a_service_that_does_not_answer_in_time_has_not_refused(node_project: Path, server: EphemeralServer) -> None:
+    # Whether the write was done is not known: as "refused" the admission would be given up.
+    assert server._process is not None
+    os.killpg(server._process.pid, signal.SIGSTOP)
+    try:
+        late = run_node(node_project, "examples/admission_desk.mjs", server.address, "D3", "Trần Thị Bích", "1961")
+    finally:
+        os.killpg(server._process.pid, signal.SIGCONT)
+    assert (late.returncode, late.stderr) == (AWAY, "unanswered DEADLINE_EXCEEDED\n")
 
 
 @contextmanager

@@ -1,4 +1,6 @@
+import io.grpc.Status;
 import java.nio.file.Path;
+import java.util.Set;
 import vn.gov.hochiminhcity.mdm.client.MdmChannel;
 import vn.gov.hochiminhcity.mdm.client.MdmException;
 import vn.gov.hochiminhcity.mdm.v1.Attributes;
@@ -17,9 +19,13 @@ import vn.gov.hochiminhcity.mdm.v1.UpsertRecordRequest;
  * An admission desk: who is this, is he known already, and what is his golden ID from now on?
  *
  * <p>{@code AdmissionDesk SERVICE_CONFIG HOST:PORT RECORD_ID "FULL NAME" BIRTH_DATE [PHONE]}. Exit codes: 0 admitted, 1 the
- * service refused, 2 wrong usage, 75 the service is away: admit by hand, send it again later.
+ * service refused, 2 wrong usage, 75 the service did not answer: admit by hand, send it again later.
  */
 public final class AdmissionDesk {
+    /** What says nothing about the request: it may have been done, or nobody has looked at it yet. */
+    private static final Set<Status.Code> UNANSWERED =
+            Set.of(Status.Code.UNAVAILABLE, Status.Code.DEADLINE_EXCEEDED, Status.Code.RESOURCE_EXHAUSTED);
+
     private AdmissionDesk() {}
 
     public static void main(String[] arguments) throws Exception {
@@ -65,10 +71,11 @@ public final class AdmissionDesk {
             return 0;
         } catch (MdmException error) {
             // 4. By reason, never by text. What is wrong with the request is named field by field.
-            System.err.printf("refused %s%n", error.reason().isEmpty() ? error.code() : error.reason());
+            var isUnanswered = UNANSWERED.contains(error.code());
+            System.err.printf("%s %s%n", isUnanswered ? "unanswered" : "refused", error.reason().isEmpty() ? error.code() : error.reason());
             error.fieldViolations().forEach(each -> System.err.printf("  %s: %s%n", each.getField(), each.getDescription()));
             error.retryAfter().ifPresent(delay -> System.err.printf("  again in %d ms%n", delay.toMillis()));
-            return error.code() == io.grpc.Status.Code.UNAVAILABLE ? 75 : 1;
+            return isUnanswered ? 75 : 1;
         }
     }
 }

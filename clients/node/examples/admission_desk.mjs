@@ -2,7 +2,8 @@
 //
 //   node examples/admission_desk.mjs HOST:PORT RECORD_ID "FULL NAME" BIRTH_DATE [PHONE]
 //
-// Exit codes: 0 admitted, 1 the service refused, 2 wrong usage, 75 the service is away: admit by hand, send it again later.
+// Exit codes: 0 admitted, 1 the service refused, 2 wrong usage, 75 the service did not answer: admit by hand, send it
+// again later.
 
 import grpc from '@grpc/grpc-js';
 
@@ -13,6 +14,9 @@ if (birthDate === undefined) {
   console.error('usage: admission_desk.mjs HOST:PORT RECORD_ID "FULL NAME" BIRTH_DATE [PHONE]');
   process.exit(2);
 }
+
+// What says nothing about the request: it may have been done, or nobody has looked at it yet.
+const UNANSWERED = new Set([grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED, grpc.status.RESOURCE_EXHAUSTED]);
 
 const key = { registry: 'hospital', entityKind: 'ENTITY_KIND_CITIZEN', recordId };
 const attributes = { citizen: { fullName, birthDate, phones: phone ? [phone] : [] } };
@@ -35,10 +39,11 @@ try {
 } catch (error) {
   if (!(error instanceof MdmError)) throw error;
   // 4. By reason, never by text. What is wrong with the request is named field by field.
-  console.error(`refused ${error.reason || grpc.status[error.code]}`);
+  const isUnanswered = UNANSWERED.has(error.code);
+  console.error(`${isUnanswered ? 'unanswered' : 'refused'} ${error.reason || grpc.status[error.code]}`);
   for (const { field, description } of error.fieldViolations) console.error(`  ${field}: ${description}`);
   if (error.retryAfterMs !== undefined) console.error(`  again in ${error.retryAfterMs} ms`);
-  process.exitCode = error.code === grpc.status.UNAVAILABLE ? 75 : 1;
+  process.exitCode = isUnanswered ? 75 : 1;
 } finally {
   client.close();
 }
