@@ -114,7 +114,11 @@ def pod_faults(documents: Manifests, pod: dict[str, Any], owner: dict[str, Any])
             yield f"no claim {claim}"
     for container in spec["containers"]:
         commands = [["mdm", *container["args"]]]
-        commands += [container[probe]["exec"]["command"] for probe in container if probe.endswith("Probe")]
+        probes = [container[probe] for probe in container if probe.endswith("Probe")]
+        commands += [probe["exec"]["command"] for probe in probes if "exec" in probe]
+        pages = [probe["httpGet"]["port"] for probe in probes if "httpGet" in probe]
+        opened = {port["name"] for port in container.get("ports", [])}
+        yield from (f"a probe asks at {page}, which is no port" for page in pages if page not in opened)
         for command in commands:
             yield from faults(shlex.join(command))
         for variable in container["env"]:
@@ -161,6 +165,13 @@ def test_the_settings_of_the_pod_fit_its_volumes_and_ports(project_root: Path) -
     assert f"USER {user['runAsUser']}:{user['runAsGroup']}\n" == IMAGE_USER
 
 
+def test_a_probe_that_ends_the_pod_does_not_ask_whether_calls_are_served() -> None:
+    # While an index is built anew they are not, for longer than any probe waits: ended, it would begin again.
+    container = container_of(manifests())
+    assert "exec" not in container["livenessProbe"]
+    assert container["readinessProbe"]["exec"]["command"] == ["mdm", "health"]
+
+
 def container_of(documents: Manifests) -> dict[str, Any]:
     container: dict[str, Any] = documents["StatefulSet/mdm"]["spec"]["template"]["spec"]["containers"][0]
     return container
@@ -182,6 +193,10 @@ def container_of(documents: Manifests) -> dict[str, Any]:
         (
             lambda all_: container_of(all_)["env"][0].update(name="MDM_TLS_CE"),
             "StatefulSet/mdm: MDM_TLS_CE is no setting",
+        ),
+        (
+            lambda all_: container_of(all_)["livenessProbe"]["httpGet"].update(port="metric"),
+            "StatefulSet/mdm: a probe asks at metric, which is no port",
         ),
         (lambda all_: container_of(all_)["volumeMounts"][0].update(name="dat"), "StatefulSet/mdm: no volume dat"),
         (
