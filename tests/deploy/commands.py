@@ -8,6 +8,7 @@ from typing import Any
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from mdm.cli import loads
 from mdm.cli.application import application
 from mdm.cli.connection import SERVER_VARIABLE, options, reach_services
 from mdm.cli.settings import settings_of
@@ -29,6 +30,8 @@ def faults(line: str) -> list[str]:
     while isinstance(command, TyperGroup) and words and words[0] in command.commands:
         name = f"{name} {words[0]}"
         command = command.commands[words.pop(0)]
+    if isinstance(command, loads._LoadGroup):
+        command = command.commands[loads._FILE]
     if isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
         return [f"{name} has no command {words[0]}"]
     known = {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)}

@@ -12,6 +12,8 @@ from tests.deploy.commands import faults
         ("mdm serve --confg=/etc/mdm/serve.toml", ["mdm serve has no option --confg"]),
         ("mdm relink --max-churn 0.5 --json", []),
         ("mdm relink plan --json", []),
+        ("mdm load %i /srv/feeds/%i.csv --jsn", ["mdm load has no option --jsn"]),
+        ("mdm load revert LOAD_ID --dry-run", []),
         ("mdm lod x", ["mdm has no command lod"]),
         ("mdm health --tls-ca ca.crt", []),
         ("/bin/sh -c mdm", ["/bin/sh is not mdm"]),

@@ -135,7 +135,18 @@ def test_the_service_runs_as_anybody_with_all_but_its_state_read_only(open_folde
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": "/nowhere",
     }
-    confined = ["unshare", "--mount", "--propagation", "private", "bash", "-c", CONFINED, "-", str(state), view_of_proc()]
+    confined = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "bash",
+        "-c",
+        CONFINED,
+        "-",
+        str(state),
+        view_of_proc(),
+    ]
     mdm = [sys.executable, "-m", "mdm"]
     with subprocess.Popen(
         [*confined, *mdm, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
