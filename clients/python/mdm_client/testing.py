@@ -83,7 +83,7 @@ class EphemeralServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the service and return once it answers; nothing happens if it runs.
+        """Start the service and return once it answers; nothing happens if it runs. It ends with the calling thread.
 
         Raises:
             ServerStartError: It ended before, or did not answer within START_S_MAX.
