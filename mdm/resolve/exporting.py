@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
+from mdm.errors import ExportExpiredError
 from mdm.resolve.configuring import configuration_in_force
 from mdm.resolve.opened import Opened
 from mdm.resolve.survivorship import RulesInForce, rules_in_force
@@ -15,6 +18,8 @@ from mdm.store.export_copies import ExportCopies
 from mdm.store.export_ledger import ExportEntry
 from mdm.store.journal import JournalReader
 from mdm.store.view import IndexView
+
+_Chunk = TypeVar("_Chunk")
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -25,6 +30,18 @@ class Exported(msgspec.Struct, frozen=True):
     view: IndexView
     journal: JournalReader
     rules: RulesInForce
+    is_kept: Callable[[], bool]
+
+    def while_kept(self, chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
+        """Yield chunks of this state until an erasure takes it away: nothing that was erased goes out afterwards.
+
+        Raises:
+            ExportExpiredError: It is gone.
+        """
+        for chunk in chunks:
+            if not self.is_kept():
+                raise ExportExpiredError("an erasure took away the state that the export was reading: begin it again")
+            yield chunk
 
 
 class Exporter:
@@ -44,11 +61,14 @@ class Exporter:
 
         Raises:
             ExportExpiredError: The state is no longer kept.
+            StorageNearlyFullError: The disk has no room for a copy.
+            UnavailableError: An erasure replaced the index meanwhile.
         """
         opened = self._opened()
         with self._copies.reading(opened.index, copy_name) as (name, view):
             configuration = configuration_in_force(view, opened.journal)
-            yield Exported(name, view, opened.journal, rules_in_force(view, opened.journal, configuration))
+            rules = rules_in_force(view, opened.journal, configuration)
+            yield Exported(name, view, opened.journal, rules, partial(self._copies.is_kept, name))
 
     def note(self, entry: ExportEntry) -> None:
         """Note in the ledger that an export was handed out."""

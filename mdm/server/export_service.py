@@ -58,7 +58,7 @@ class ExportService(ExportServiceServicer):
             entry = self._noted(request, common.Caller(), context, exported, at, "crosswalk")
             yield wire.ExportCrosswalkResponse(header=self._header(exported), resume_token=at.encode())
             rows = iter(()) if at.are_rows_done else crosswalk_chunks(exported.view, wanted, at.after)
-            for part in rows:
+            for part in exported.while_kept(rows):
                 at = msgspec.structs.replace(
                     at,
                     after=part.last,
@@ -77,7 +77,7 @@ class ExportService(ExportServiceServicer):
             self._note_end(entry, at.row_count)
             # Of the kinds asked for, whatever the registries.
             ids = lineage_chunks(exported.view, ExportFilter(kinds=wanted.kinds), at.lineage_after.decode())
-            for lineage in ids if request.include_lineage else ():
+            for lineage in exported.while_kept(ids) if request.include_lineage else ():
                 at = msgspec.structs.replace(
                     at,
                     lineage_after=lineage[-1].golden_id.encode(),
@@ -102,7 +102,7 @@ class ExportService(ExportServiceServicer):
             entry = self._noted(request, request.caller, context, exported, at, "golden-records")
             yield wire.ExportGoldenRecordsResponse(header=self._header(exported), resume_token=at.encode())
             found = golden_chunks(exported.view, exported.journal, exported.rules, wanted, at.after.decode())
-            for rows in found:
+            for rows in exported.while_kept(found):
                 at = msgspec.structs.replace(
                     at,
                     after=rows[-1].golden_id.encode(),
@@ -121,7 +121,8 @@ class ExportService(ExportServiceServicer):
         with self._exporting(request, context) as (exported, begun_at):
             at = begun_at
             yield wire.ExportLineageResponse(header=self._header(exported), resume_token=at.encode())
-            for rows in lineage_chunks(exported.view, _filter(request), at.after.decode()):
+            found = lineage_chunks(exported.view, _filter(request), at.after.decode())
+            for rows in exported.while_kept(found):
                 at = msgspec.structs.replace(at, after=rows[-1].golden_id.encode(), row_count=at.row_count + len(rows))
                 yield wire.ExportLineageResponse(chunk=_lineage_chunk(rows), resume_token=at.encode())
             yield wire.ExportLineageResponse(trailer=wire.LineageTrailer(golden_id_count=at.row_count))

@@ -17,11 +17,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from mdm.errors import ExportExpiredError
-from mdm.limits import EXPORT_COPIES_IDLE_MAX, EXPORT_DONE_KEPT_S, EXPORT_KEPT_S
+from mdm.errors import ExportExpiredError, IndexMismatchError, StorageNearlyFullError, StoreError, UnavailableError
+from mdm.limits import (
+    EXPORT_COPIES_IDLE_MAX,
+    EXPORT_DONE_KEPT_S,
+    EXPORT_KEPT_S,
+)
 from mdm.store.index import Index
 from mdm.store.view import IndexView
 
@@ -30,6 +35,9 @@ _LEASE = "lease"
 _CUT = "cut"
 """Its time says when a stream was last cut."""
 _NAME = re.compile(r"export-\d{20}-[0-9a-f]{16}")
+_AT_ONCE_S = float("-inf")
+_FREE_DISK_BYTES_MIN = 512 * 1024 * 1024
+"""Free space that a copy must leave: an export is refused long before writes would be."""
 
 
 class _Shared(msgspec.Struct):
@@ -37,6 +45,14 @@ class _Shared(msgspec.Struct):
 
     index: Index
     reader_count: int = 1
+
+
+class _Taken(NamedTuple):
+    """A copy that is open here and locked against removal."""
+
+    path: Path
+    lease: int
+    state: Index
 
 
 class ExportCopies:
@@ -58,27 +74,30 @@ class ExportCopies:
 
         Raises:
             ExportExpiredError: The named copy is no longer kept.
+            StorageNearlyFullError: The disk has no room for another copy.
+            UnavailableError: An erasure replaced the index while it was copied; it can be copied again in a second.
         """
-        path, lease = self._resumed(name) if name else self._begun(index)
+        taken = self._resumed(name) if name else self._begun(index)
         is_done = False
         try:
-            shared = self._opened(path)
-            try:
-                with shared.read() as view:
-                    yield path.name, view
-                is_done = True
-            finally:
-                self._closed(path)
+            with taken.state.read() as view:
+                yield taken.path.name, view
+            is_done = True
         finally:
+            self._closed(taken.path)
             # A cut stream may come back. Of one that was sent to its end at most the trailer was lost, unless another
             # that shares the copy was cut: the mark of a cut stays.
             with contextlib.suppress(FileNotFoundError):
                 if not is_done:
-                    (path / _CUT).touch()
-                elif not (path / _CUT).exists():
+                    (taken.path / _CUT).touch()
+                elif not (taken.path / _CUT).exists():
                     moment = time.time() - EXPORT_KEPT_S + EXPORT_DONE_KEPT_S
-                    os.utime(path / _LEASE, (moment, moment))
-            os.close(lease)
+                    os.utime(taken.path / _LEASE, (moment, moment))
+            os.close(taken.lease)
+
+    def is_kept(self, name: str) -> bool:
+        """Return whether a copy is still there: an erasure takes away even those that are read. Cost: 2 µs."""
+        return (self._data / name / _LEASE).exists()
 
     def sweep(self, idle_max: int = EXPORT_COPIES_IDLE_MAX) -> None:
         """Remove the copies whose time is over, and of those that nobody reads all but the latest few."""
@@ -88,30 +107,34 @@ class ExportCopies:
                 os.utime(self._data / name / _LEASE)
         idle: list[tuple[float, Path]] = []
         for path in self._data.glob("export-*"):
-            is_ours = _NAME.fullmatch(path.name) is not None
-            age_s = self._idle_s(path)
-            if age_s is None:
-                continue
-            if not is_ours or age_s > EXPORT_KEPT_S:
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                idle.append((age_s, path))
+            is_whole = _NAME.fullmatch(path.name) is not None
+            idle_s = _swept(path, EXPORT_KEPT_S if is_whole else EXPORT_DONE_KEPT_S)
+            if idle_s is not None and is_whole:
+                idle.append((idle_s, path))
         for _, path in sorted(idle)[idle_max:]:
-            shutil.rmtree(path, ignore_errors=True)
+            _swept(path, _AT_ONCE_S)
 
-    def _begun(self, index: Index) -> tuple[Path, int]:
+    def _begun(self, index: Index) -> _Taken:
         with index.read() as view:
             seq = view.applied_seq
         for path in self._data.glob(f"export-{seq:020d}-*"):
-            lease = self._leased(path)
-            if lease is not None and (path / "index").is_dir():
-                return path, lease
-            if lease is not None:
-                os.close(lease)
+            taken = self._taken(path)
+            if taken is not None:
+                return taken
         self.sweep(EXPORT_COPIES_IDLE_MAX - 1)
-        return self._copied(index)
+        made = self._copied(index)
+        if not index.is_in_place:
+            # An erasure removes what it replaces, then all copies: this one may have come too late for that.
+            self._closed(made.path)
+            shutil.rmtree(made.path, ignore_errors=True)
+            os.close(made.lease)
+            raise _replaced()
+        return made
 
-    def _copied(self, index: Index) -> tuple[Path, int]:
+    def _copied(self, index: Index) -> _Taken:
+        room = os.statvfs(self._data)
+        if room.f_bavail * room.f_frsize < index.sizes().file_bytes + _FREE_DISK_BYTES_MIN:
+            raise StorageNearlyFullError("the disk has no room for the copy of the index that an export reads")
         # Its seq is known once it is made; until then nobody finds it.
         making = self._data / f"export-making-{secrets.token_hex(8)}"
         making.mkdir(mode=0o700)
@@ -123,18 +146,31 @@ class ExportCopies:
                 seq = view.applied_seq
             path = self._data / f"export-{seq:020d}-{secrets.token_hex(8)}"
             making.rename(path)
-        except BaseException:
+            return _Taken(path, lease, self._opened(path))
+        except BaseException as error:
             os.close(lease)
+            is_gone = not making.exists()
             shutil.rmtree(making, ignore_errors=True)
+            if is_gone and isinstance(error, StoreError | OSError):
+                raise _replaced() from error
             raise
-        return path, lease
 
-    def _resumed(self, name: str) -> tuple[Path, int]:
-        path = self._data / name
-        lease = self._leased(path) if _NAME.fullmatch(name) else None
-        if lease is None:
+    def _resumed(self, name: str) -> _Taken:
+        taken = self._taken(self._data / name) if _NAME.fullmatch(name) else None
+        if taken is None:
             raise ExportExpiredError("the state that the export was reading is no longer kept: begin the export again")
-        return path, lease
+        return taken
+
+    def _taken(self, path: Path) -> _Taken | None:
+        """Return a copy, open and locked against removal; None if it is gone, or another release made it."""
+        lease = self._leased(path)
+        if lease is None:
+            return None
+        try:
+            return _Taken(path, lease, self._opened(path))
+        except IndexMismatchError:
+            os.close(lease)
+            return None
 
     def _leased(self, path: Path) -> int | None:
         """Return the lease of a copy, locked against removal; None if it is gone."""
@@ -148,29 +184,6 @@ class ExportCopies:
             return lease
         os.close(lease)
         return None
-
-    def _idle_s(self, path: Path) -> float | None:
-        """Return for how many seconds nobody has read a copy; None if somebody does."""
-        try:
-            lease = os.open(path / _LEASE, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            # Left by a killed process, or being made at this very moment.
-            return self._age_s(path)
-        try:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            marks = [path / name for name in (_LEASE, _CUT)]
-            return time.time() - max(mark.stat().st_mtime for mark in marks if mark.exists())
-        except BlockingIOError:
-            return None
-        finally:
-            os.close(lease)
-
-    def _age_s(self, path: Path) -> float | None:
-        try:
-            age_s = time.time() - path.stat().st_mtime
-        except FileNotFoundError:
-            return None
-        return age_s if age_s > EXPORT_DONE_KEPT_S else None
 
     def _opened(self, path: Path) -> Index:
         with self._lock:
@@ -186,3 +199,33 @@ class ExportCopies:
             shared.reader_count -= 1
             if not shared.reader_count:
                 self._open.pop(path.name).index.close()
+
+
+def _swept(path: Path, kept_s: float) -> float | None:
+    """Remove a copy that nobody has read for longer than `kept_s`; return the seconds of one that stays unread."""
+    try:
+        lease = os.open(path / _LEASE, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # Left by a killed process, or being made or removed at this very moment.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > EXPORT_DONE_KEPT_S:
+                shutil.rmtree(path, ignore_errors=True)
+        return None
+    try:
+        fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        marks = [path / name for name in (_LEASE, _CUT)]
+        idle_s = time.time() - max((mark.stat().st_mtime for mark in marks if mark.exists()), default=0.0)
+        if idle_s <= kept_s:
+            return idle_s
+        # Under the lock: whoever comes for it meanwhile waits, and then finds none instead of half a copy.
+        shutil.rmtree(path, ignore_errors=True)
+    except (BlockingIOError, FileNotFoundError):
+        # Somebody reads it, or an erasure takes it away.
+        pass
+    finally:
+        os.close(lease)
+    return None
+
+
+def _replaced() -> UnavailableError:
+    return UnavailableError("the index was written anew while an export copied it: try again in a second")

@@ -245,6 +245,11 @@ class Index:
             fresh.sync()
         sync_directory(path)
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file that is open still exists: what replaces an index removes the one before. Cost: 2 µs."""
+        return Path(self._environment.path(), DATA_FILE).exists()
+
     def move_to(self, path: Path) -> None:
         """Go on with the index in another directory, as if this had been opened on it; no view may be open."""
         opened = Index.open(path)

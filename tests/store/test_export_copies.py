@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mdm.errors import ExportExpiredError
+from mdm.errors import ExportExpiredError, StorageNearlyFullError, UnavailableError
 from mdm.limits import EXPORT_COPIES_IDLE_MAX, EXPORT_DONE_KEPT_S, EXPORT_KEPT_S
 from mdm.store.export_copies import ExportCopies
-from mdm.store.index import Index
+from mdm.store.index import DATA_FILE, Index
 
 
 @pytest.fixture
@@ -136,12 +138,82 @@ def test_what_a_killed_process_left_goes(data: Path) -> None:
     assert names(data) == []
 
 
-def test_an_export_goes_on_reading_what_an_erasure_removed_and_cannot_come_back(data: Path, index: Index) -> None:
+def test_an_export_learns_that_an_erasure_took_its_copy_away_and_cannot_come_back(data: Path, index: Index) -> None:
     copies = ExportCopies(data)
     with copies.reading(index) as (name, view):
-        for path in sorted((data / name).rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        (data / name).rmdir()
+        assert copies.is_kept(name)
+        shutil.rmtree(data / name)
+        assert not copies.is_kept(name)
         assert view.applied_seq == 0
     with pytest.raises(ExportExpiredError), copies.reading(index, name):
         pass
+
+
+def test_an_export_that_comes_back_while_its_copy_is_removed_waits_and_finds_none(
+    data: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = ExportCopies(data)
+    name = cut(copies, index)
+    aged(data, name, EXPORT_KEPT_S + 1)
+    comes_back = ThreadPoolExecutor(1)
+    answers: list[Future[None]] = []
+    removed = shutil.rmtree
+
+    def resumed() -> None:
+        with ExportCopies(data).reading(index, name):
+            pass
+
+    def slowly(path: Path, *, ignore_errors: bool) -> None:
+        answers.append(comes_back.submit(resumed))
+        with pytest.raises(TimeoutError):
+            answers[0].result(0.2)
+        removed(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr("mdm.store.export_copies.shutil.rmtree", slowly)
+    copies.sweep()
+    with pytest.raises(ExportExpiredError):
+        answers[0].result(10)
+    comes_back.shutdown()
+
+
+def test_a_copy_of_an_index_that_an_erasure_replaced_meanwhile_is_not_kept(data: Path, index: Index) -> None:
+    (Path(index._environment.path()) / DATA_FILE).unlink()
+    with pytest.raises(UnavailableError), ExportCopies(data).reading(index):
+        pass
+    assert names(data) == []
+
+
+def test_a_copy_that_an_erasure_takes_away_in_the_making_can_be_made_again(
+    data: Path, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Index.copy
+
+    def copied(self: Index, path: Path) -> None:
+        copy(self, path)
+        shutil.rmtree(path.parent)
+
+    monkeypatch.setattr(Index, "copy", copied)
+    with pytest.raises(UnavailableError), ExportCopies(data).reading(index):
+        pass
+    monkeypatch.undo()
+    with ExportCopies(data).reading(index) as (_, view):
+        assert view.applied_seq == 0
+
+
+def test_a_copy_of_another_layout_is_passed_over(data: Path, index: Index) -> None:
+    name = cut(ExportCopies(data), index)
+    with Index.open(data / name / "index") as copy, copy._environment.begin(write=True) as txn:
+        txn.put(b"layout", b"\0\0\0\1", db=copy._databases.meta)
+    with pytest.raises(ExportExpiredError), ExportCopies(data).reading(index, name):
+        pass
+    with ExportCopies(data).reading(index) as (other, _):
+        assert other != name
+
+
+def test_no_copy_is_made_that_would_fill_the_disk(data: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = os.statvfs(data)
+    free = room.f_bavail * room.f_frsize
+    monkeypatch.setattr("mdm.store.export_copies._FREE_DISK_BYTES_MIN", 2 * free)
+    with pytest.raises(StorageNearlyFullError), ExportCopies(data).reading(index):
+        pass
+    assert names(data) == []
