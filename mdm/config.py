@@ -208,7 +208,7 @@ def _faults(raw: dict[str, Any]) -> list[Fault]:
     found += faults_of(raw.get("stewardship", {}), Stewardship, "stewardship")
     for name, section in sections.items():
         found += registry_faults(name, section)
-    if not raw:
+    if not sections and "stewardship" not in raw:
         found.append(Fault("registries", "must declare at least one registry"))
     return found
 

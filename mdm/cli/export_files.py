@@ -82,6 +82,8 @@ class TableFile:
                 with self._partial.open("rb") as file:
                     os.fsync(file.fileno())
                     self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                # What an earlier export left describes another file.
+                _manifest_of(self._path).unlink(missing_ok=True)
                 self._partial.replace(self._path)
         finally:
             self._partial.unlink(missing_ok=True)
@@ -99,7 +101,10 @@ class TableFile:
 
 def write_manifest(file: Path, manifest: dict[str, Any]) -> None:
     """Write what stands beside a file; it comes last, so that where it stands the files that it describes are whole."""
-    note = file.with_name(f"{file.name}.manifest.json")
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(note)
+    partial.replace(_manifest_of(file))
+
+
+def _manifest_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}.manifest.json")

@@ -56,7 +56,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 class Condition(_Strict, frozen=True):
     """Holds for rows whose column has one of these values and none of those, and is of this form and not of that one.
 
-    Spaces around a cell count for nothing; letters count as written.
+    Spaces around a cell and its Unicode form count for nothing; letter case counts.
     """
 
     column: str

@@ -51,19 +51,27 @@ class CompiledCondition:
 
     def __init__(self, declared: Condition) -> None:
         self.column = declared.column
-        self._one_of, self._none_of = frozenset(declared.one_of), frozenset(declared.none_of)
-        self._pattern = re.compile(declared.pattern) if declared.pattern else None
-        self._not_pattern = re.compile(declared.not_pattern) if declared.not_pattern else None
+        self._one_of, self._none_of = (
+            frozenset(_composed(value.strip()) for value in each) for each in (declared.one_of, declared.none_of)
+        )
+        self._pattern, self._not_pattern = (
+            re.compile(_composed(each)) if each else None for each in (declared.pattern, declared.not_pattern)
+        )
 
     def holds(self, value: str) -> bool:
         """Return whether a row with this cell fulfils it."""
-        value = value.strip()
+        value = _composed(value.strip())
         return (
             (not self._one_of or value in self._one_of)
             and value not in self._none_of
             and (self._pattern is None or self._pattern.fullmatch(value) is not None)
             and (self._not_pattern is None or self._not_pattern.fullmatch(value) is None)
         )
+
+
+def _composed(text: str) -> str:
+    # Of two files that look alike one may write an accented letter as two characters.
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def compiled(declared: Condition | None) -> CompiledCondition | None:

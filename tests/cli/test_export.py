@@ -145,3 +145,15 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path, suffix: str) -> No
     assert rows(path) == []
     if suffix == ".parquet":
         assert pq.read_schema(path).names == ["a", "b"]
+
+
+def test_a_manifest_goes_before_the_file_that_it_describes_is_replaced(tmp_path: Path) -> None:
+    file, manifest = tmp_path / "c.csv", tmp_path / "c.csv.manifest.json"
+    file.write_text("of yesterday", encoding="utf-8")
+    manifest.write_text("{}", encoding="utf-8")
+    with pytest.raises(ConnectionError), TableFile(file, ("record_id",)):
+        raise ConnectionError
+    assert manifest.exists(), "nothing came, so both stay"
+    with TableFile(file, ("record_id",)):
+        assert manifest.exists()
+    assert not manifest.exists(), "a kill before the new manifest leaves a file without one"

@@ -161,3 +161,9 @@ def test_a_key_of_a_section_that_is_not_there_has_no_line() -> None:
 def test_a_declaration_survives_its_stored_form() -> None:
     declared = parse_declaration(LAND.encode())
     assert msgspec.json.decode(msgspec.json.encode(declared), type=Declaration) == declared
+
+
+@pytest.mark.parametrize("text", ["", "[registries]\n"])
+def test_a_file_that_declares_nothing_is_at_fault(text: str) -> None:
+    assert found(text) == [("registries", "must declare at least one registry")]
+    assert found(text + "[stewardship]\ntwo_person_records_min = 3\n") == []

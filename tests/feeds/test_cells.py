@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import unicodedata
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from mdm.config import Configuration, parse_declaration
+from mdm.declarations.sections import Condition
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import Address, AddressKind, Assurance, Identifier, IdentifierType, Relation, RelationType
+from mdm.feeds.cells import CompiledCondition
 from mdm.feeds.mapping import DeleteOperation, RowMapper, UpsertOperation
 from mdm.feeds.reading import Row
 from mdm.feeds.rejects import Reject
@@ -173,3 +177,16 @@ def test_a_relation_can_depend_on_the_row(payee: str, count: int) -> None:
 
 def test_every_column_that_a_condition_reads_is_a_column_of_the_feed() -> None:
     assert {"payee", "proof", "house", "unit", "day"} <= CONFIGURATION.feed("budget.payees").columns
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("condition", ['pattern = "công ty .*"', 'one_of = ["công ty Mai "]'])
+def test_a_condition_holds_whichever_way_an_accented_letter_is_written(
+    condition: str, form: Literal["NFC", "NFD"]
+) -> None:
+    pairs: list[tuple[Literal["NFC", "NFD"], Literal["NFC", "NFD"]]] = [(form, "NFC"), ("NFC", form)]
+    for declared, cell in pairs:
+        condition_of = unicodedata.normalize(declared, f'column = "payee"\n{condition}')
+        holds = CompiledCondition(msgspec.toml.decode(condition_of, type=Condition)).holds
+        assert holds(unicodedata.normalize(cell, " công ty Mai"))
+        assert not holds("cong ty Mai")
