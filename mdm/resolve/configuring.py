@@ -15,11 +15,13 @@ from mdm.config import Configuration, Difference
 from mdm.declarations.sections import Declaration
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind
+from mdm.domain.loads import load_of, reverting
 from mdm.domain.state import IdentityView
 from mdm.domain.survivorship_rules import SurvivorshipRules
-from mdm.errors import ConfigurationError, RegistryInUseError
+from mdm.errors import ConfigurationError, RegistryInUseError, UnknownRegistryError
 from mdm.resolve.commands import SwitchConfiguration
 from mdm.resolve.group import Group
+from mdm.store import layout
 from mdm.store.journal import JournalReader, artefact_digest
 from mdm.store.view import IndexView
 
@@ -94,7 +96,8 @@ def check_change(view: IndexView, journal: JournalReader, before: Configuration,
     """Pass if nothing stored or in force needs what a configuration takes away.
 
     Raises:
-        RegistryInUseError: Live records are stored of a registry or kind that would be gone.
+        RegistryInUseError: Live records are stored of a registry or kind that would be gone, or will be, because a load
+            of it is being taken back.
         ConfigurationError: The rules of survivorship in force name one.
     """
     gone = [
@@ -107,6 +110,10 @@ def check_change(view: IndexView, journal: JournalReader, before: Configuration,
         count = view.live_count(registry, kind)
         if count:
             raise RegistryInUseError(f"registry {registry} has {count} {kind} records, which would be left without it")
+    returning = {entry.feed.partition(".")[0] for each in reverting(view) if (entry := load_of(view, each)) is not None}
+    for registry, _ in gone:
+        if registry in returning:
+            raise RegistryInUseError(f"a load of registry {registry} is being taken back: try again when that is over")
     body = journal.artefact(view.setting("survivorship") or "")
     rules = SurvivorshipRules.parse(body) if gone and body else None
     for registry, kind in gone:
@@ -116,6 +123,20 @@ def check_change(view: IndexView, journal: JournalReader, before: Configuration,
                     f"registries.{registry}",
                     f"is named by the survivorship rules in force, {kind}.trust.{field}: change those first",
                 )
+
+
+def check_return(view: IndexView, configuration: Configuration, registry: str) -> None:
+    """Pass if deleted records of a registry may come back: each kind that it ever had is declared.
+
+    Raises:
+        UnknownRegistryError: One was taken away since.
+    """
+    for kind in EntityKind:
+        is_known = any(True for _ in view.iter_crosswalk(layout.source_key_prefix(registry, kind)))
+        if is_known and not configuration.holds(registry, kind):
+            raise UnknownRegistryError(
+                "load_id", f"is of registry {registry}, which has no {kind} records any more: declare it again first"
+            )
 
 
 def activate_configuration(

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 
 import structlog
 
+from mdm.config import Configuration
 from mdm.domain import events as ev
 from mdm.domain import load_events as le
 from mdm.domain.loads import LoadEntry, fresh_load_id, load_named, load_of, reverting
@@ -26,6 +27,7 @@ from mdm.resolve.commands import (
     Upsert,
     WriteAnswer,
 )
+from mdm.resolve.configuring import check_return
 from mdm.resolve.group import Group
 from mdm.resolve.load_acts import Act, acts_backwards
 from mdm.resolve.load_revert import Effect, Scope, take_back
@@ -93,12 +95,13 @@ class LoadControl:
             group.add(command.request.cause, fact)
         return LoadAnswer(load_id, 0, group.last_seq)
 
-    def revert(self, group: Group, command: RevertLoad) -> LoadAnswer:
+    def revert(self, group: Group, command: RevertLoad, configuration: Configuration) -> LoadAnswer:
         """Begin to take a load back; one that is taken back stays as it is.
 
         Raises:
             UnknownLoadError: No such load.
             LoadRunningError: Somebody is loading it now.
+            UnknownRegistryError: Its registry was taken away since, or a kind of it: what comes back would be orphaned.
         """
         entry = load_of(group.index, command.load_id)
         if entry is None:
@@ -106,6 +109,7 @@ class LoadControl:
         if entry.revert is None:
             if entry.is_open and self.is_loading(entry.name):
                 raise LoadRunningError("this load is running; interrupt it first")
+            check_return(group.index, configuration, entry.feed.partition(".")[0])
             cause = _named(command.request.cause, entry.load_id)
             fact = le.LoadRevertStarted(entry.load_id, self._journal.take_payload_id(), command.reason)
             group.add(cause, fact)

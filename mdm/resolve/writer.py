@@ -369,7 +369,7 @@ class Writer:
             case FinishLoad():
                 return self._loads.finish(group, command)
             case RevertLoad():
-                return self._loads.revert(group, command)
+                return self._loads.revert(group, command, self._configuration)
 
     def _write_once(self, group: Group, command: Upsert | Delete) -> WriteAnswer:
         key = command.record.key if isinstance(command, Upsert) else command.key

@@ -17,9 +17,9 @@ from tests.resolve.office import Office
 REVERT_S_MAX = 60.0
 
 
-def begin(office: Office, name: str, *, is_deferred: bool = False) -> LoadAnswer:
+def begin(office: Office, name: str, *, is_deferred: bool = False, feed: str = "hospital.patients") -> LoadAnswer:
     cause = ev.Cause(actor="loader", purpose="nightly", method="IngestRecords")
-    (answer,) = office.execute(BeginLoad(Request(cause), name, "hospital.patients", is_deferred=is_deferred))
+    (answer,) = office.execute(BeginLoad(Request(cause), name, feed, is_deferred=is_deferred))
     assert isinstance(answer, LoadAnswer), answer
     return answer
 
@@ -32,9 +32,10 @@ def load(
     is_finished: bool = True,
     is_deferred: bool = False,
     group: int = 8,
+    feed: str = "hospital.patients",
 ) -> str:
     """Load records, and delete those whose key is given; returns the load's id."""
-    begun = begin(office, name, is_deferred=is_deferred)
+    begun = begin(office, name, is_deferred=is_deferred, feed=feed)
     request = Request(ev.Cause(actor="loader", purpose="nightly", method="IngestRecords", load_id=begun.load_id))
     commands = [
         Upsert(request, each, is_deferred=is_deferred, ordinal=ordinal)

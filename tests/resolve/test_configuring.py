@@ -12,11 +12,12 @@ from mdm.declarations.sections import Declaration
 from mdm.domain import events as ev
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.errors import RegistryInUseError
-from mdm.resolve.commands import Answer, Refusal, Request, SwitchAnswer, SwitchConfiguration, WriteAnswer
+from mdm.resolve.commands import Answer, Refusal, Request, RevertLoad, SwitchAnswer, SwitchConfiguration, WriteAnswer
 from mdm.resolve.configuring import ChangeType, changes_between, last_activation
 from mdm.resolve.writer import Writer
 from mdm.store.data_directory import DataDirectory
 from tests.declarations.examples import LAND
+from tests.resolve.loads import follow, load, revert
 from tests.resolve.office import CONFIGURATION, Office, citizen
 
 LAND_OFFICE = parse_declaration(LAND.encode())
@@ -98,6 +99,28 @@ def test_a_registry_whose_records_are_deleted_can_go(office: Office) -> None:
     office.drop(SourceKey("land", EntityKind.CITIZEN, "L1"))
     assert isinstance(switch(office, Declaration(CONFIGURATION.registries), whole=True), SwitchAnswer)
     assert in_force(office) == CONFIGURATION
+
+
+def test_a_load_is_not_taken_back_into_a_registry_that_is_gone(office: Office) -> None:
+    switch(office, LAND_OFFICE)
+    land_citizen(office)
+    load_id = load(office, "gone", [SourceKey("land", EntityKind.CITIZEN, "L1")], feed="land.holders")
+    assert isinstance(switch(office, Declaration(CONFIGURATION.registries), whole=True), SwitchAnswer)
+    assert office.refused(RevertLoad(Request(OPERATOR), load_id)) == "UnknownRegistryError"
+    switch(office, LAND_OFFICE)
+    assert revert(office, load_id)["returned"] == 1
+
+
+def test_a_registry_cannot_go_while_a_load_of_it_is_taken_back(office: Office) -> None:
+    switch(office, LAND_OFFICE)
+    land_citizen(office)
+    load_id = load(office, "gone", [SourceKey("land", EntityKind.CITIZEN, "L1")], feed="land.holders")
+    office.execute(RevertLoad(Request(OPERATOR), load_id))
+    assert switch(office, Declaration(CONFIGURATION.registries), whole=True) == Refusal(
+        "RegistryInUseError", ("a load of registry land is being taken back: try again when that is over",)
+    )
+    assert follow(office, load_id)["returned"] == 1
+    assert "land" in in_force(office).registries
 
 
 def test_a_registry_that_the_rules_of_survivorship_name_cannot_go(office: Office) -> None:
