@@ -188,7 +188,9 @@ class RowMapper:
         """Return the rows that fulfil the condition of no record."""
         if self._conditions is None:
             return frozenset()
-        columns = [(self._column(cells, count, each.column), each.holds) for each in self._conditions]
+        # A column that the file lacks says of no row what it is: not even that it is not of some form.
+        known = [each for each in self._conditions if each.column in self._positions]
+        columns = [(self._column(cells, count, each.column), each.holds) for each in known]
         return frozenset(place for place in range(count) if not any(holds(column[place]) for column, holds in columns))
 
     def _refused(self, row: Row, record_id: str, operation: str, kind: str, *, is_orphan: bool) -> Reject | None:

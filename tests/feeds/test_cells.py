@@ -190,3 +190,12 @@ def test_a_condition_holds_whichever_way_an_accented_letter_is_written(
         holds = CompiledCondition(msgspec.toml.decode(condition_of, type=Condition)).holds
         assert holds(unicodedata.normalize(cell, " công ty Mai"))
         assert not holds("cong ty Mai")
+
+
+def test_rows_of_a_file_without_the_column_of_the_conditions_are_set_aside_but_for_deletes() -> None:
+    mapper = RowMapper(CONFIGURATION, "budget.payees", ("record_id", "operation"))
+    unsaid, deleted = mapper.batch([Row(2, ("1", "")), Row(3, ("2", "delete"))])
+    assert isinstance(unsaid, Reject)
+    assert unsaid.field == "when"
+    assert isinstance(deleted, tuple)
+    assert len(deleted) == 2
