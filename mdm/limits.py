@@ -475,7 +475,8 @@ BACKUP_MESSAGE_BYTES = 512 * 1024
 """Rows in one message of a backup, 1 to 20 ms of reading; a read transaction of the journal lasts no longer."""
 
 BACKUP_TAIL_EVENTS = 5_000
-"""Events behind what a backup has read so far that are read in one transaction, to end at one position: 50 ms, 5 MB."""
+"""Rows of a table behind what a backup has read so far that are read in one transaction, to end at one position: 50 ms,
+5 MB."""
 
 BACKUP_ROUNDS_MAX = 20
 """Times that a backup reads what came meanwhile before it takes the rest in one transaction, however much it is."""

@@ -10,6 +10,7 @@ import enum
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import sub
 from pathlib import Path
 from typing import Any, Self
 
@@ -175,7 +176,8 @@ class JournalExtract:
         for _ in range(BACKUP_ROUNDS_MAX):
             with _told():
                 wanted = extent_of(self._connection)
-            if wanted.seq - reached.seq <= BACKUP_TAIL_EVENTS:
+            # Of every table, because a base may have all events and nothing of what belongs to them.
+            if max(map(sub, msgspec.structs.astuple(wanted), msgspec.structs.astuple(reached))) <= BACKUP_TAIL_EVENTS:
                 break
             for table, rows in self._between(reached, wanted):
                 yield table, self._noted(table, rows)

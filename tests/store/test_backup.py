@@ -22,6 +22,7 @@ from mdm.store import journal_rows, restoring
 from mdm.store.backup_check import check_backup, check_rows
 from mdm.store.backup_file import BackupWriter
 from mdm.store.journal import Journal
+from mdm.store.journal_rows import Extent, Row, Table
 from tests.store.backups import Transfer, back_up, begun, quiet, tables_of
 
 CITIZEN = EntityKind.CITIZEN
@@ -172,6 +173,32 @@ def test_a_stream_that_broke_off_is_gone_on_with_from_what_arrived(author: Autho
         for _ in transfer:
             pass
         transfer.publish()
+    assert tables_of(tmp_path / "backup") == tables_of(author.path)
+
+
+def test_a_base_with_all_events_and_nothing_else_is_not_gone_on_with_in_one_transaction(
+    author: Author, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_rows, "BACKUP_MESSAGE_BYTES", 500)
+    monkeypatch.setattr(journal_rows, "BACKUP_TAIL_EVENTS", 10)
+    with BackupWriter(tmp_path / "backup") as writer:
+        for table, _ in Transfer(author.path, writer):
+            if table is not Table.EVENTS:
+                break
+        transfer = Transfer(author.path, writer)
+        in_one = transfer.extract._tail
+        counts: list[int] = []
+
+        def tail(reached: Extent) -> Iterator[tuple[Table, list[Row]]]:
+            for table, rows in in_one(reached):
+                counts.append(len(rows))
+                yield table, rows
+
+        monkeypatch.setattr(transfer.extract, "_tail", tail)
+        for _ in transfer:
+            pass
+        transfer.publish()
+    assert sum(counts) <= 10
     assert tables_of(tmp_path / "backup") == tables_of(author.path)
 
 
