@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cli.test_settings import effective
 from tests.deploy.commands import VARIABLES, faults
-
-yaml: Any = pytest.importorskip("yaml", reason="PyYAML, of the development tools, is not installed")
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 API_VERSIONS = {

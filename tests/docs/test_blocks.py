@@ -123,6 +123,7 @@ def test_the_rules_of_golden_ids_are_asserted_not_only_run() -> None:
         ("```console\n$ echo said\n$ exit 4\nsaid\n```\n", "exit code 4"),
         ("```toml\nkey = \n```\n", "x.md:1"),
         ("```json\n{'key': 1}\n```\n", "x.md:1"),
+        ("```yaml\nkey: [1\n```\n", "x.md:1"),
         ("```\nwhat is this\n```\n", "needs a language"),
         ("<!-- where RUN is: echo 7 -->\n```sh\necho 7\n```\n", "has no word RUN"),
         ("<!-- then: test -f rules.toml -->\n```toml\nkey = 1\n```\n", "exit code 1"),
