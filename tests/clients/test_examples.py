@@ -13,9 +13,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from mdm_client import CitizenAttributes, EntityKind, SourceKey, SourceRecord
@@ -132,6 +134,21 @@ def test_what_the_service_refuses_is_shown_and_holds_nothing_up(
     assert re.fullmatch(r"2 conflict (C-\S+|-) stale", sent[1])
     assert re.fullmatch(r"3 sent C-\S+ created", sent[2])
     assert run(desk, queue, "show").stdout == "1 conflict INVALID_FIELD\n2 conflict stale\n"
+
+
+def test_what_something_in_between_answers_is_no_refusal(examples: Path, tmp_path: Path) -> None:
+    # As a balancer that leads elsewhere: taken for the service's word, it would cost every admission in the queue.
+    desk, queue = examples / "admission_desk.py", tmp_path / "desk.sqlite"
+    elsewhere = grpc.server(ThreadPoolExecutor(1))
+    port = elsewhere.add_insecure_port("127.0.0.1:0")
+    elsewhere.start()
+    run(desk, queue, "admit", "E4", "Ngô Thị Ba", "1963")
+    sent = run(desk, "--server", f"127.0.0.1:{port}", queue, "send")
+    elsewhere.stop(None).wait()
+    assert sent.returncode == AWAY
+    # gRPC says something of its own before.
+    assert sent.stderr.splitlines()[-1] == "the service does not answer (UNIMPLEMENTED); 1 stay queued"
+    assert run(desk, queue, "show").stdout == "1 queued\n"
 
 
 @pytest.fixture(scope="module")

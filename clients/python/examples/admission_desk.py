@@ -97,8 +97,8 @@ class Queue:
         """Send what is queued, in order, and yield each admission when its fate is noted.
 
         Raises:
-            UnavailableError, DeadlineExceededError, ResourceExhaustedError: The service is away; what it has not
-                answered stays queued.
+            ServiceError: The service is away, or something in between answers; what it has not answered itself stays
+                queued.
         """
         for admission in self.admissions("queued"):
             try:
@@ -106,6 +106,9 @@ class Queue:
             except (UnavailableError, DeadlineExceededError, ResourceExhaustedError):
                 raise
             except ServiceError as error:
+                if not error.reason:
+                    # Not the service's word, but that of something in between.
+                    raise
                 state, golden_id, detail = "conflict", "", error.reason
             else:
                 # Somebody wrote a newer state of this patient meanwhile: a person has to look.
@@ -138,7 +141,7 @@ def main() -> int:
                         print(f"{sent.number} {sent.state} {sent.golden_id or '-'} {sent.detail}", flush=True)
                 except ServiceError as error:
                     left = len(queue.admissions("queued"))
-                    print(f"the service is away ({error.code.name}); {left} stay queued", file=sys.stderr)
+                    print(f"the service does not answer ({error.code.name}); {left} stay queued", file=sys.stderr)
                     return AWAY
         case _:
             for state in ("queued", "conflict"):
