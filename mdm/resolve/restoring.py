@@ -107,8 +107,11 @@ def _unfinished_commits(journal: Journal, until: int) -> list[tuple[str, int]]:
 def _erase_again(group: Group, fact: ev.SubjectErased) -> bool:
     """Erase what is there of a subject whose values were destroyed later; returns whether anything was."""
     index = group.index
-    numbers = tuple(each for each in fact.numbers if (entry := index.record(each)) is not None and not entry.is_erased)
-    passed_on = tuple(each for each in fact.passed_on if index.record(each[0]) is not None)
+    # A record whose key had not passed to its next bearer yet is wholly the subject's.
+    whole = (number for number, until in fact.passed_on if (it := index.record(number)) and it.payload_id <= until)
+    named = {*fact.numbers, *whole}
+    numbers = tuple(sorted(each for each in named if (entry := index.record(each)) and not entry.is_erased))
+    passed_on = tuple(each for each in fact.passed_on if each[0] not in named and index.record(each[0]) is not None)
     if not numbers and not passed_on:
         return False
     # The records may lie in other golden records than when they were erased.

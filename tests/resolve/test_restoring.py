@@ -22,7 +22,7 @@ from mdm.store.index import Index
 from mdm.store.journal import Journal
 from mdm.store.journal_rows import Table
 from tests.resolve.cities import city_records
-from tests.resolve.erasing import OTHERS, PERSON, holding, search
+from tests.resolve.erasing import OTHERS, PERSON, erased, holding, id_of, search
 from tests.resolve.office import Office, citizen
 from tests.store.backups import back_up, quiet, tables_of
 
@@ -171,6 +171,27 @@ def test_what_was_erased_later_is_erased_in_what_is_restored_to_before(tmp_path:
     assert office.put(citizen("NEW", "Lâm Thị Mới", "1990-01-01")).golden_id
     office.close()
     assert verify(data).is_equal
+
+
+def test_a_record_that_passed_on_later_is_erased_with_whom_it_belonged_to(tmp_path: Path) -> None:
+    office = Office(tmp_path / "served")
+    office.put_all([*PERSON, *OTHERS])
+    until = office.writer._journal.last_seq
+    golden_id = id_of(office)
+    office.drop(PERSON[0].key)
+    office.put(citizen(PERSON[0].key.record_id, "Hoàng Văn Khác", "1955-05-05", phone="0911222333", sex="M"))
+    erased(office, golden_id)
+    office.close()
+    back_up(tmp_path / "served" / JOURNAL, tmp_path / "backup")
+    assert restored(tmp_path / "backup", tmp_path / "data", until).erased_again_count == 1
+    office = Office(tmp_path / "data")
+    with office.writer._index.read() as view:
+        entries = [entry for number in range(1, 4) if (entry := view.record(number)) is not None]  # type: ignore[arg-type]
+        assert [(entry.is_erased, entry.golden_id) for entry in entries] == [(True, None)] * 3
+        golden = view.golden(golden_id)
+        assert golden is not None
+        assert (golden.is_retired, golden.is_erased, golden.members) == (True, True, ())
+    office.close()
 
 
 def test_a_commit_without_its_plan_is_ended(tmp_path: Path) -> None:
