@@ -9,6 +9,7 @@ import msgspec
 
 from mdm.domain import load_events as ev
 from mdm.domain.load_events import LoadFact
+from mdm.domain.restores import restores_of
 
 if TYPE_CHECKING:
     from mdm.domain.events import Event
@@ -90,8 +91,12 @@ def load_named(state: IdentityView, name: str) -> LoadEntry | None:
 
 
 def fresh_load_id(state: IdentityView, name: str) -> str:
-    """Return an id for another load of this name: the name itself, or with a number behind it."""
-    load_id, count = name, 1
+    """Return an id for another load of this name: the name itself, or with a number behind it.
+
+    After a restore the numbers begin at its epoch, because lower ones may have been given to loads that are lost.
+    """
+    restores = restores_of(state)
+    load_id, count = name, restores[-1].epoch if restores else 1
     while load_of(state, load_id) is not None:
         count += 1
         load_id = f"{name}.{count}"

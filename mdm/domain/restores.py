@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from mdm.domain.state import IdentityView
 from mdm.errors import DataRestoredError, UnknownGoldenIdError
+
+if TYPE_CHECKING:
+    from mdm.domain.state import IdentityView
 
 FIRST_EPOCH = 1
 """Of a journal that was never restored."""

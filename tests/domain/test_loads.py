@@ -56,6 +56,14 @@ def test_a_load_adds_up_and_the_same_name_gets_another_id() -> None:
     assert (named.load_id, named.before, town.state.setting("load:a")) == ("a.2", "a", "0")
 
 
+def test_after_a_restore_no_load_gets_an_id_that_a_lost_one_may_have_had() -> None:
+    town = Town()
+    town.tell(le.LoadStarted("a", "a", "hospital.patients"), ev.JournalRestored(1_800_000_000, 1, 0, 0, 1))
+    assert fresh_load_id(town.state, "a") == "a.1800000001"
+    town.tell(le.LoadStarted("a.1800000001", "a", "hospital.patients"))
+    assert fresh_load_id(town.state, "a") == "a.1800000002"
+
+
 def test_loads_of_before_they_were_kept_fold_to_their_resume_point_alone() -> None:
     town = Town()
     town.tell(le.LoadProgressed("old", 7))
