@@ -148,6 +148,7 @@ class RegistryService(RegistryServiceServicer):
         """Stream a load in."""
 
         def cause(header: wire.IngestHeader) -> Cause:
+            await_freshness(self._reader, header, context)
             return cause_of(context, header.caller, "IngestRecords", header.load_id)
 
         return ingest(self._reader, self._link, request_iterator, cause)

@@ -494,6 +494,7 @@ class IngestHeader(_message.Message):
     CALLER_FIELD_NUMBER: _builtins.int
     IS_FULL_FIELD_NUMBER: _builtins.int
     CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
+    AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
     load_id: _builtins.str
     """Name of the load, the same on every attempt: the server resumes by it, until it has ended or was taken back."""
     feed: _builtins.str
@@ -510,6 +511,12 @@ class IngestHeader(_message.Message):
     def caller(self) -> _common_pb2.Caller:
         """Who asks and what for."""
 
+    @_builtins.property
+    def at_least_as_fresh(self) -> _common_pb2.JournalToken:
+        """Token of the last acknowledgement that this caller got in an earlier stream of the load; unset in the first. Fails
+        with DATA_RESTORED where a restore may have lost what was acknowledged: the load then begins at its first operation.
+        """
+
     def __init__(
         self,
         *,
@@ -520,10 +527,11 @@ class IngestHeader(_message.Message):
         caller: _common_pb2.Caller | None = ...,
         is_full: _builtins.bool = ...,
         content_digest: _builtins.str = ...,
+        at_least_as_fresh: _common_pb2.JournalToken | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_older", b"allow_older", "caller", b"caller", "content_digest", b"content_digest", "feed", b"feed", "is_full", b"is_full", "load_id", b"load_id", "resolve", b"resolve"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_older", b"allow_older", "at_least_as_fresh", b"at_least_as_fresh", "caller", b"caller", "content_digest", b"content_digest", "feed", b"feed", "is_full", b"is_full", "load_id", b"load_id", "resolve", b"resolve"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

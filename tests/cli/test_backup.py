@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ from mdm_client import (
     DataRestoredError,
     EntityKind,
     FailedPreconditionError,
+    Load,
     NotFoundError,
     SourceKey,
     SourceRecord,
@@ -178,6 +180,30 @@ def test_what_a_restored_service_answers_and_refuses(mdm: Run, tmp_path: Path) -
     beyond = mdm("restore", file, "--data", tmp_path / "beyond", "--to-seq", 1_000_000)
     assert (beyond.returncode, "to_seq: must be at most" in beyond.stderr) == (1, True)
     assert int(str(done["epoch"])) > 1
+
+
+def test_a_load_that_a_restore_came_into_says_so_and_begins_anew(mdm: Run, tmp_path: Path) -> None:
+    file, load = tmp_path / "mdm.backup", Load("night", "hospital.patients")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    given = [
+        SourceRecord(SourceKey("hospital", CITIZEN, f"N{each}"), CitizenAttributes(full_name=f"Lê Văn Số {each * 7919}"))
+        for each in range(300)
+    ]
+    ids = [each.key.record_id for each in given]
+    with Client(address) as client:
+        with running_server(tmp_path / "data", listen=address):
+            report(mdm("backup", file, "--json", "--server", address))
+            outcomes = iter(client.ingest(given, load))
+            assert [next(outcomes).ordinal for _ in range(3)] == [1, 2, 3]
+        report(mdm("restore", file, "--data", tmp_path / "again", "--json"))
+        with running_server(tmp_path / "again", listen=address):
+            # What was acknowledged is lost, and nobody would send it again.
+            with pytest.raises(DataRestoredError):
+                list(outcomes)
+            assert client.batch_lookup("hospital", CITIZEN, ids[:1]).golden_ids == [""]
+            list(client.ingest(given, load))
+            assert "" not in client.batch_lookup("hospital", CITIZEN, ids).golden_ids
 
 
 def test_an_erased_person_leaves_the_next_backup(mdm: Run, server: RunningServer, tmp_path: Path) -> None:

@@ -457,6 +457,7 @@ class AsyncIngest:
 
         Raises:
             UnavailableError: The service stayed away for longer than the load's `give_up_s`.
+            DataRestoredError: The service was restored meanwhile; begin the load again with its first operation.
             ServiceError: The service refused the load.
         """
         retry = Retry(self.flow.load.give_up_s, on_away=self.flow.load.on_away)

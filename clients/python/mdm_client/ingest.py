@@ -154,6 +154,8 @@ class IngestFlow:
             caller=self._caller,
             is_full=self.load.is_full,
             content_digest=self.load.content_digest,
+            # A restore may have lost what was acknowledged, and it is not kept here to be sent again.
+            at_least_as_fresh=common_pb2.JournalToken(value=self.token) if self.token else None,
         )
         return registry_service_pb2.IngestRecordsRequest(header=header)
 
@@ -357,6 +359,7 @@ class Ingest:
 
         Raises:
             UnavailableError: The service stayed away for longer than the load's `give_up_s`.
+            DataRestoredError: The service was restored meanwhile; begin the load again with its first operation.
             ServiceError: The service refused the load.
         """
         load = self._flow.load
