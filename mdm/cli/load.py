@@ -312,7 +312,7 @@ class _Load:
                     if isinstance(operation, UpsertOperation):
                         yield Upsert(record_message(operation.record), number)
                     else:
-                        yield Delete(client_key(operation.key), number)
+                        yield Delete(client_key(operation.key), number, operation.updated_at)
             if self._under_way_count == 0:
                 say(self._feed, self._row_count, max(self._whole, self._row_count))
 

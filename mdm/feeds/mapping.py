@@ -56,6 +56,8 @@ class DeleteOperation(msgspec.Struct, frozen=True, gc=False):
     """Withdraw a record."""
 
     key: SourceKey
+    updated_at: str = ""
+    """Of the row, as the registry wrote it: a record that is newer stays."""
 
 
 Operation = UpsertOperation | DeleteOperation
@@ -216,12 +218,13 @@ class RowMapper:
     ) -> Iterator[tuple[Operation, ...]]:
         """Yield the operations of the rows that are taken, in order."""
         by_kind = {}
+        updated_at = self._column(cells, len(record_ids), self._feed.updated_at)
         for kind, builders in self._builders.items():
             places = [place for place in taken if stated[place][1] in {"", kind.value} and stated[place][0] != "delete"]
             # A row that fulfils no condition is about no such record: one from before is withdrawn.
             found: dict[int, Operation] = {}
             if builders[0].condition is not None:
-                found = {place: DeleteOperation(SourceKey(self.registry, kind, record_ids[place])) for place in places}
+                found = {place: self._withdrawn(kind, record_ids[place], updated_at[place]) for place in places}
             for builder in builders:
                 found |= self._built(builder, kind, places, cells, record_ids)
             by_kind[kind] = found
@@ -229,9 +232,12 @@ class RowMapper:
             operation, stated_kind = stated[place]
             kinds = (EntityKind(stated_kind),) if stated_kind else tuple(self._builders)
             if operation == "delete":
-                yield tuple(DeleteOperation(SourceKey(self.registry, kind, record_ids[place])) for kind in kinds)
+                yield tuple(self._withdrawn(kind, record_ids[place], updated_at[place]) for kind in kinds)
             else:
                 yield tuple(by_kind[kind][place] for kind in kinds)
+
+    def _withdrawn(self, kind: EntityKind, record_id: str, updated_at: str) -> Operation:
+        return DeleteOperation(SourceKey(self.registry, kind, record_id), updated_at)
 
     def _built(
         self,
@@ -312,8 +318,8 @@ class _RecordBuilder:
         if self._required:
             stated = column(self._required)
             return [
-                operation if text.strip() else DeleteOperation(key)
-                for operation, key, text in zip(found, keys, stated, strict=True)
+                operation if text.strip() else DeleteOperation(key, updated)
+                for operation, key, text, updated in zip(found, keys, stated, updated_at, strict=True)
             ]
         return found
 

@@ -110,6 +110,9 @@ class Delete(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Delete
     request: Request
     key: SourceKey
     ordinal: int = 0
+    updated_at: str = ""
+    """When the source last changed what asks for it; a record that is newer stays. Empty for whatever is stored."""
+    allow_older: bool = False
 
 
 class BeginLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="BeginLoad"):

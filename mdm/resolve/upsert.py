@@ -133,16 +133,22 @@ def unwritten_outcome(
     if stored == payload:
         has_work = entry.golden_id is None if is_asked_for is None else is_asked_for
         return None if has_work else WriteOutcome.UNCHANGED
-    is_older = stated_us is not None and entry.updated_at_us is not None and stated_us < entry.updated_at_us
-    return WriteOutcome.STALE if is_older and not allow_older else None
+    return WriteOutcome.STALE if is_older(stated_us, entry) and not allow_older else None
+
+
+def is_older(stated_us: int | None, entry: RecordEntry) -> bool:
+    """Return whether a source's time lies before that of the stored record, where both state one."""
+    return stated_us is not None and entry.updated_at_us is not None and stated_us < entry.updated_at_us
 
 
 def delete(group: Group, command: Delete) -> WriteAnswer:
-    """Withdraw the record: it leaves its golden record, an emptied ID is retired."""
+    """Withdraw the record, unless it is newer: it leaves its golden record, an emptied ID is retired."""
     number = group.index.number_of(command.key)
     entry = group.index.record(number) if number is not None else None
     if number is None or entry is None or entry.is_deleted:
         return WriteAnswer(WriteOutcome.ABSENT, group.last_seq)
+    if is_older(updated_at_us(command.updated_at), entry) and not command.allow_older:
+        return WriteAnswer(WriteOutcome.STALE, group.last_seq, entry.golden_id)
     first_change = len(group.changes)
     withdraw(group, number, group.engines[command.key.kind].stamped(command.request.cause))
     changes = golden_id_changes(group.changes[first_change:])

@@ -278,7 +278,7 @@ def _command(reader: Reader, load: _Load, operation: wire.IngestOperation) -> Up
     if operation.WhichOneof("operation") == "delete":
         key = source_key(operation.delete)
         _check_feed(load, key.registry, key.kind)
-        return Delete(load.request, key, operation.ordinal)
+        return Delete(load.request, key, operation.ordinal, operation.updated_at, load.allow_older)
     record = source_record(operation.upsert)
     _check_feed(load, record.key.registry, record.key.kind)
     return Upsert(

@@ -570,8 +570,13 @@ class IngestOperation(_message.Message):
     ORDINAL_FIELD_NUMBER: _builtins.int
     UPSERT_FIELD_NUMBER: _builtins.int
     DELETE_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
     ordinal: _builtins.int
     """The client's number for it: at least 1 and larger than all before it in the load, gaps allowed."""
+    updated_at: _builtins.str
+    """Of a delete: when the source last changed the row that asks for it, as the source wrote it. A stored record that is
+    newer stays, unless the load allows older rows. Empty asks for the delete whatever is stored.
+    """
     @_builtins.property
     def upsert(self) -> _common_pb2.SourceRecord:
         """Store the record."""
@@ -586,10 +591,11 @@ class IngestOperation(_message.Message):
         ordinal: _builtins.int = ...,
         upsert: _common_pb2.SourceRecord | None = ...,
         delete: _common_pb2.SourceKey | None = ...,
+        updated_at: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "operation", b"operation", "upsert", b"upsert"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "operation", b"operation", "ordinal", b"ordinal", "upsert", b"upsert"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "operation", b"operation", "ordinal", b"ordinal", "updated_at", b"updated_at", "upsert", b"upsert"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["upsert", "delete"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015

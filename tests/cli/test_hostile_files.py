@@ -77,6 +77,7 @@ GOOD = "{}1,Lê Văn Ba,1980-01-02,,,"
 LATER = "{}2,Hà Thị Tư,1970-05-06,,,"
 NEWER = "{}1,Lê Văn Ba,1980-01-02,,,2021-01-01"
 OLDER = "{}1,Lê Văn Ba,1980-01-02,12 Lê Lợi,,2020-01-01"
+OLDER_DELETE = "{}1,,,,delete,2020-01-01"
 BOTH = rows(GOOD, LATER)
 
 CASES = [
@@ -132,6 +133,16 @@ CASES = [
         DONE,
         "1",
         {"records": {"updated": 1}},
+        options=("--allow-older",),
+        before=NEWER,
+    ),
+    Case("an older delete", rows(OLDER_DELETE), DONE, "1", {"records": {"stale": 1}}, before=NEWER),
+    Case(
+        "an older delete that may take a newer record away",
+        rows(OLDER_DELETE),
+        DONE,
+        "",
+        {"records": {"deleted": 1}},
         options=("--allow-older",),
         before=NEWER,
     ),

@@ -79,6 +79,20 @@ def test_an_older_row_is_stale_unless_it_is_allowed(office: Office) -> None:
     assert office.seq > seq
 
 
+def test_an_older_delete_is_stale_unless_it_is_allowed(office: Office) -> None:
+    stored = citizen("H1", updated_at="2025-02-01")
+    golden_id = office.put(stored).golden_id
+    older = Delete(Request(office.cause), stored.key, updated_at="2025-01-01")
+    seq = office.seq
+    (answer,) = office.execute(older)
+    assert isinstance(answer, WriteAnswer)
+    assert (answer.outcome, answer.golden_id, office.seq) == (WriteOutcome.STALE, golden_id, seq)
+    assert office.id_of(stored) == golden_id
+    (answer,) = office.execute(msgspec.structs.replace(older, allow_older=True))
+    assert isinstance(answer, WriteAnswer)
+    assert answer.outcome is WriteOutcome.DELETED
+
+
 def test_an_undated_row_is_never_stale(office: Office) -> None:
     office.put(citizen("H1", phone="0903000001", updated_at="2025-02-01"))
     assert office.put(citizen("H1", phone="0903000002")).outcome is WriteOutcome.UPDATED

@@ -75,6 +75,8 @@ class Delete:
 
     key: SourceKey
     ordinal: int = 0
+    updated_at: str = ""
+    """When the source last changed the row that asks for it: a stored record that is newer stays."""
 
 
 Operation = Upsert | Delete | SourceRecord
@@ -423,8 +425,9 @@ def _receive(call: Any, inbox: SimpleQueue[Any]) -> None:
 
 def _message(operation: Operation, ordinal: int) -> registry_service_pb2.IngestOperation:
     match operation:
-        case Delete(key=key):
-            return registry_service_pb2.IngestOperation(ordinal=ordinal, delete=wire.key_to_wire(key))
+        case Delete(key=key, updated_at=updated_at):
+            key_message = wire.key_to_wire(key)
+            return registry_service_pb2.IngestOperation(ordinal=ordinal, delete=key_message, updated_at=updated_at)
         case Upsert(record=record) | (SourceRecord() as record):
             message = wire.record_to_wire(record) if isinstance(record, SourceRecord) else record
             return registry_service_pb2.IngestOperation(ordinal=ordinal, upsert=message)
