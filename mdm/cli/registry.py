@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -236,3 +237,8 @@ def _show_change(change: RegistryChange) -> None:
         print("  golden records with these records may show other values at once")
     if change.is_mapping_changed and stored:
         print("  stored records follow when the registry's feeds are loaded again, whole")
+    if stored and any(
+        re.search(r"\.feeds\.[^.]+\.record_id$" if each.after else r"\.feeds\.[^.]+(\.record_id)?$", each.path)
+        for each in change.differences
+    ):
+        print("  records of a feed that goes, or whose record_id changes, stay under their ids until they are deleted")

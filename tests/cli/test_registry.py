@@ -99,6 +99,31 @@ def test_a_registry_is_added_loaded_and_shown_without_a_file_on_the_client(
     assert mdm("registry", "show", "lands", *at(server)).returncode == 2
 
 
+def test_a_change_that_leaves_records_under_their_ids_is_warned_of(
+    mdm: Run, server: RunningServer, land: Path, tmp_path: Path
+) -> None:
+    mdm("registry", "add", land, *at(server))
+    feed = tmp_path / "holders.csv"
+    feed.write_text("record_id,holder_type,holder_name\nSTAYS,1,Hồ Lan\n", encoding="utf-8")
+    mdm("load", "land.holders", feed, *at(server))
+    warned = "records of a feed that goes, or whose record_id changes, stay under their ids until they are deleted"
+    feed_header = "[registries.land.feeds.holders]\n"
+    for change, is_warned in [
+        ((feed_header, f'{feed_header}record_id = "plot"\n'), True),
+        (("feeds.holders", "feeds.owners"), True),
+        (("trust_rank = 5", "trust_rank = 6"), False),
+    ]:
+        text = (
+            LAND
+            if feed_header in LAND
+            else LAND.replace("[[registries.land.feeds", f"{feed_header}[[registries.land.feeds", 1)
+        )
+        land.write_text(text.replace(*change), encoding="utf-8")
+        dry = mdm("registry", "add", land, "--dry-run", *at(server))
+        assert dry.returncode == 0, dry.stderr
+        assert (warned in dry.stdout) is is_warned, dry.stdout
+
+
 def test_taking_away_what_has_records_is_refused_in_a_line(mdm: Run, server: RunningServer, land: Path) -> None:
     mdm("registry", "add", land, *at(server))
     only = land.with_name("only.toml")
