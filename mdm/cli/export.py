@@ -9,6 +9,7 @@ import typer
 
 from mdm.cli.export_files import Columns, TableFile, check_paths, write_manifest
 from mdm.cli.output import connected, progress, show
+from mdm.limits import LINEAGE_CHUNK_ROWS
 
 if TYPE_CHECKING:
     from mdm_client.records import EntityKind
@@ -85,7 +86,8 @@ def crosswalk(
     }
     if lineage is not None:
         with TableFile(lineage, LINEAGE) as ids:
-            ids.write(_lineage_columns(exported.lineage))
+            for start in range(0, len(exported.lineage), LINEAGE_CHUNK_ROWS):
+                ids.write(_lineage_columns(exported.lineage[start : start + LINEAGE_CHUNK_ROWS]))
         manifest["lineage"] = {"file": lineage.name, "rows": ids.row_count, "sha256": ids.sha256}
     write_manifest(file, manifest)
     show(manifest, as_json=as_json)
