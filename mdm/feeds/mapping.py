@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import tomllib
 import unicodedata
 from array import array
@@ -38,7 +37,7 @@ from mdm.feeds.cells import (
     together,
     with_keys,
 )
-from mdm.feeds.reading import Row
+from mdm.feeds.reading import Row, has_plain_names
 from mdm.feeds.rejects import Reject
 from mdm.limits import FEED_CELL_CHARACTERS_MAX
 
@@ -88,12 +87,9 @@ def read_column_names(path: Path, feed: Feed) -> dict[str, str]:
     return table
 
 
-_PLAIN_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
-
-
 def _found(columns: Sequence[str]) -> str:
     """Name a file's columns, unless its first line may be a row of values instead of a header."""
-    if all(_PLAIN_NAME.match(column) for column in columns):
+    if has_plain_names(columns):
         return ", ".join(columns)
     return f"{len(columns)} columns of other names, or a file without a header"
 

@@ -9,8 +9,9 @@ import codecs
 import contextlib
 import csv
 import hashlib
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -27,6 +28,8 @@ _PARQUET_MAGIC = b"PAR1"
 _FOREIGN_MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", codecs.BOM_UTF32_BE: "UTF-32"}
 _CUT_CHARACTERS_KEPT = 200
 """Of a line that is too long: enough to find it by."""
+
+_PLAIN_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 
 _OTHER_DELIMITERS = (";", "\t", "|")
 _FOREIGN_LINES_MIN = 10
@@ -276,5 +279,11 @@ def _checked_header(name: str, columns: tuple[str, ...]) -> tuple[str, ...]:
         )
     twice = sorted({column for column in stripped if stripped.count(column) > 1})
     if twice:
-        raise FeedFileError(name, f"has several columns named {', '.join(twice)}")
+        named = f"named {', '.join(twice)}" if has_plain_names(stripped) else "of one name, or no header"
+        raise FeedFileError(name, f"has several columns {named}")
     return stripped
+
+
+def has_plain_names(columns: Sequence[str]) -> bool:
+    """Return whether these can only be names of columns: a file without a header has a person's values there."""
+    return all(map(_PLAIN_NAME.match, columns))

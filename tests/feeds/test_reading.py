@@ -93,6 +93,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(tmp_path: Path) ->
         (b"record_id,h\xf4 t\xean\n1,Lan\n", "header that is not UTF-8"),
         (b"record_id,full_name\n" + b"1,H\xf4 Lan\n" * 50, "is not UTF-8: 50 of its first"),
         (b"a,a\n1,2\n", "several columns named a"),
+        ("Lê Văn Ba,Lê Văn Ba,1980-01-02\n".encode(), "feed.csv: has several columns of one name, or no header"),
         (b'"a', "no header"),
     ],
 )
