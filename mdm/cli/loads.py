@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from mdm.cli.load import load
 from mdm.cli.output import ExitCode, connected, fail, progress, show
+from mdm.limits import DEADLINE_BATCH_S_MAX
 
 if TYPE_CHECKING:
     from mdm_client import Client
@@ -131,14 +132,15 @@ def revert_load(
     if not dry_run and not reason.strip():
         fail("--reason must say why", ExitCode.USAGE)
     with connected(server) as client:
-        found = client.loads.preview_revert(load_id)
         if dry_run:
+            found = client.loads.preview_revert(load_id, timeout_s=DEADLINE_BATCH_S_MAX)
             show(_preview(found, as_json=as_json), as_json=as_json)
             return
-        if not yes and found.load.revert is None:
-            show(_preview(found, as_json=False), as_json=False)
+        if not yes and client.loads.get(load_id).revert is None:
             if not sys.stdin.isatty():
                 fail("nobody can be asked here: add --yes", ExitCode.USAGE)
+            found = client.loads.preview_revert(load_id, timeout_s=DEADLINE_BATCH_S_MAX)
+            show(_preview(found, as_json=False), as_json=False)
             typer.confirm("Take it back?", abort=True)
         client.loads.revert(load_id, reason)
         try:

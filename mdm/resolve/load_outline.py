@@ -72,8 +72,15 @@ def loads_page(view: IndexView, feed: str, size: int, before_seq: int | None) ->
     return found, None
 
 
-def outline(entry: LoadEntry, reading: Callable[[], AbstractContextManager[Reading]]) -> RevertOutline:
+def outline(
+    entry: LoadEntry, reading: Callable[[], AbstractContextManager[Reading]], look_up: Callable[[], object]
+) -> RevertOutline:
     """Return what taking a load back would do; of one that is being taken back, what is left to do.
+
+    Args:
+        entry: The load.
+        reading: Opens the index.
+        look_up: Called every now and then; raises where nobody waits for the answer any more.
 
     Cost: 5 µs for each event of the load's stretch of the journal, and 50 µs for each operation that wrote something.
     """
@@ -82,9 +89,11 @@ def outline(entry: LoadEntry, reading: Callable[[], AbstractContextManager[Readi
         acts = acts_backwards(now.journal, entry.load_id, entry.seq, behind_seq)
     found = _Outline(entry)
     while batch := list(itertools.islice(acts, _ACTS_OF_ONE_VIEW)):
+        look_up()
         with reading() as now:
             for act in batch:
-                found.look_at(now, act)
+                if act is not None:
+                    found.look_at(now, act)
     with reading() as now:
         found.count_golden_ids(now.view)
         return RevertOutline(+found.outcomes, tuple(found.examples), now.view.applied_seq)

@@ -8,10 +8,11 @@ import grpc
 
 from mdm.domain.loads import LoadEntry
 from mdm.errors import InvalidInputError
+from mdm.limits import DEADLINE_BATCH_S_MAX
 from mdm.resolve.commands import REVERT_LOAD, Request, RevertLoad
 from mdm.resolve.load_outline import known_load, loads_page, outline
 from mdm.resolve.reader import Reader
-from mdm.server.calls import cause_of, epoch_of, token_at, write
+from mdm.server.calls import cause_of, epoch_of, remaining_s, token_at, write
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_loads import effects_message, example_message, load_message
 from mdm.server.writer_link import WriterLink
@@ -51,9 +52,8 @@ class LoadService(LoadServiceServicer):
         self, request: wire.PreviewRevertLoadRequest, context: grpc.ServicerContext
     ) -> wire.PreviewRevertLoadResponse:
         """Say what taking a load back would do."""
-        del context
         entry = self._known(request.load_id)
-        found = outline(entry, self._reader.reading)
+        found = outline(entry, self._reader.reading, lambda: remaining_s(context, DEADLINE_BATCH_S_MAX))
         return wire.PreviewRevertLoadResponse(
             load=load_message(entry, self._token),
             effects=effects_message(found.outcomes),

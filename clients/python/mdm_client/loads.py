@@ -36,9 +36,9 @@ class Loads:
         """Return one load."""
         return self._client.send(wire_loads.get_load(load_id))
 
-    def preview_revert(self, load_id: str) -> LoadRevertPreview:
+    def preview_revert(self, load_id: str, *, timeout_s: float | None = None) -> LoadRevertPreview:
         """Return what taking a load back would do; changes nothing."""
-        return self._client.send(wire_loads.preview_revert(load_id))
+        return self._client.send(wire_loads.preview_revert(load_id), timeout_s)
 
     def revert(self, load_id: str, reason: str) -> LoadRecord:
         """Begin to take a load back; it goes on by itself, and `watch` follows it. Done already, it stays as it is.
@@ -78,9 +78,9 @@ class AsyncLoads:
         """Return one load."""
         return await self._client.send(wire_loads.get_load(load_id))
 
-    async def preview_revert(self, load_id: str) -> LoadRevertPreview:
+    async def preview_revert(self, load_id: str, *, timeout_s: float | None = None) -> LoadRevertPreview:
         """Return what taking a load back would do; changes nothing."""
-        return await self._client.send(wire_loads.preview_revert(load_id))
+        return await self._client.send(wire_loads.preview_revert(load_id), timeout_s)
 
     async def revert(self, load_id: str, reason: str) -> LoadRecord:
         """Begin to take a load back; it goes on by itself, and `watch` follows it. Done already, it stays as it is.
