@@ -51,7 +51,7 @@ class LoadRevertStarted(msgspec.Struct, frozen=True, gc=False, array_like=True, 
 
     load_id: str
     payload_id: int
-    """Given to nothing: what has a higher one was written since, by this revert or beside it."""
+    """The next one free: what has it or a higher one was written since, by this revert or beside it."""
     reason: str
     """Why, in the operator's words; no personal data."""
 

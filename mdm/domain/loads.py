@@ -32,7 +32,7 @@ class RevertEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     purpose: str
     reason: str
     payload_id: int
-    """Everything sealed since has a higher one."""
+    """Everything sealed since has this one or a higher one."""
     behind_seq: int
     """What the load did from here on is taken back."""
     outcomes: dict[str, int] = {}
@@ -93,11 +93,12 @@ def load_named(state: IdentityView, name: str) -> LoadEntry | None:
 def fresh_load_id(state: IdentityView, name: str) -> str:
     """Return an id for another load of this name: the name itself, or with a number behind it.
 
-    After a restore the numbers begin at its epoch, because lower ones may have been given to loads that are lost.
+    After a restore the numbers begin at its epoch, because lower ones may have been given to loads that are lost. One
+    that a release without `LoadStarted` left open keeps its id to itself: what it wrote could not be taken back.
     """
     restores = restores_of(state)
     load_id, count = name, restores[-1].epoch if restores else 1
-    while load_of(state, load_id) is not None:
+    while load_of(state, load_id) is not None or int(state.setting(f"load:{load_id}") or 0):
         count += 1
         load_id = f"{name}.{count}"
     return load_id

@@ -57,8 +57,11 @@ class Act(msgspec.Struct, frozen=True):
         return None
 
 
-def acts_backwards(journal: JournalReader, load_id: str, first_seq: int, behind_seq: int) -> Iterator[Act]:
+def acts_backwards(journal: JournalReader, load_id: str, first_seq: int, behind_seq: int) -> Iterator[Act | None]:
     """Yield what a load did at positions in [`first_seq`, `behind_seq`), the latest first.
+
+    Also yields None wherever a chunk of the journal holds nothing of it: a load that was broken off and gone on with
+    hours later is looked for so long that others want their turn meanwhile.
 
     Args:
         journal: Holds the load's events.
@@ -73,8 +76,11 @@ def acts_backwards(journal: JournalReader, load_id: str, first_seq: int, behind_
         low = max(first_seq, behind_seq - size)
         events = [event for event in journal.events(low - 1, behind_seq - 1) if event.cause.load_id == load_id]
         mark = low
-        if low > first_seq:
-            # The operations of a group end with the load's progress: what stands before the first one may be cut.
+        if not events:
+            yield None
+        elif low > first_seq and events[0].seq == low:
+            # The events of an operation are neighbours, and those of a group end with the load's progress: what stands
+            # before the first one may be cut.
             marks = (event.seq for event in events if isinstance(event.fact, le.LoadProgressed))
             found = next(marks, None)
             if found is None:

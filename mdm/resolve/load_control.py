@@ -189,13 +189,16 @@ class LoadControl:
 
         revert.taken = []
         found: Counter[Effect] = Counter()
-        is_finished = False
+        has_looked = is_finished = False
         with transaction() as group:
-            while not is_finished and (not revert.taken or (revert.single_count == 0 and not is_over())):
-                act = next(revert.acts, None)
-                if act is None:
+            while not is_finished and (not has_looked or (revert.single_count == 0 and not is_over())):
+                has_looked = True
+                try:
+                    act = next(revert.acts)
+                except StopIteration:
                     is_finished = True
-                else:
+                    break
+                if act is not None:
                     revert.taken.append(act)
                     found += take_back(group, self._journal, act, revert.scope, revert.cause)
             if revert.taken:
@@ -217,7 +220,7 @@ class _Revert:
         self.load_id = entry.load_id
         self.scope = Scope(entry.revert.seq, entry.revert.payload_id)
         self.cause = ev.Cause(entry.revert.actor, entry.revert.purpose, REVERT_LOAD, entry.load_id)
-        self.acts: Iterator[Act] = acts_backwards(journal, entry.load_id, entry.seq, entry.revert.behind_seq)
+        self.acts: Iterator[Act | None] = acts_backwards(journal, entry.load_id, entry.seq, entry.revert.behind_seq)
         self.taken: list[Act] = []
         """Those of the step in hand."""
         self.single_count = 0

@@ -62,7 +62,7 @@ class Scope(NamedTuple):
     seq: int
     """Of the revert's first event."""
     payload_id: int
-    """What has a higher one was sealed since the revert began."""
+    """What has this one or a higher one was sealed since the revert began."""
 
 
 class Fate(NamedTuple):
@@ -81,7 +81,7 @@ def fate_of(view: IndexView, journal: JournalReader, act: Act, scope: Scope) -> 
     if isinstance(core, ev.RecordUpserted):
         # Of a record that the load wrote more than once, this revert has stored the version again.
         is_as_left = entry.payload_id == core.payload_id or (
-            entry.payload_id > scope.payload_id and view.raw(number) == journal.payload(core.payload_id)
+            entry.payload_id >= scope.payload_id and view.raw(number) == journal.payload(core.payload_id)
         )
         if entry.is_deleted or not is_as_left:
             return Fate(Effect.LEFT_CHANGED)
@@ -93,13 +93,17 @@ def fate_of(view: IndexView, journal: JournalReader, act: Act, scope: Scope) -> 
         return Fate(Effect.LEFT_ERASED) if values is None else Fate(Effect.RESTORED, values)
     if not entry.is_deleted:
         return Fate(Effect.LEFT_CHANGED)
-    last_payload_id = entry.payload_id
-    if entry.changed_seq != act.seq:
+    if entry.changed_seq == act.seq:
+        values = stored_before(journal, number, entry.payload_id)
+    else:
         # A steward's word about it changes it too, and so does this revert where the load brought it back later.
         last_payload_id = journal.last_payload_id(act.seq)
+        values = stored_before(journal, number, last_payload_id)
         if entry.payload_id > last_payload_id and entry.changed_seq < scope.seq:
             return Fate(Effect.LEFT_CHANGED)
-    values = stored_before(journal, number, last_payload_id)
+        # What the load did not bring back, somebody else has, and withdrew it again, beside this revert.
+        if entry.payload_id >= scope.payload_id and stored_before(journal, number, scope.payload_id - 1) == values:
+            return Fate(Effect.LEFT_CHANGED)
     return Fate(Effect.LEFT_ERASED) if values is None else Fate(Effect.RETURNED, values)
 
 

@@ -179,6 +179,10 @@ class Writer:
             elif isinstance(command, StewardCommand):
                 answers += [*self._execute_or_split(waiting), self._steward(command)]
                 waiting = []
+            elif isinstance(command, BeginLoad | RevertLoad):
+                # The end of a group says how far its loads have come, and both go by that.
+                answers += self._execute_or_split(waiting)
+                waiting = [command]
             else:
                 waiting.append(command)
         return answers + self._execute_or_split(waiting)

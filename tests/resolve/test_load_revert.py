@@ -5,10 +5,22 @@ from __future__ import annotations
 import pytest
 
 from mdm.domain import events as ev
+from mdm.domain import load_events as le
 from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import SourceRecord
-from mdm.resolve.commands import Erase, Pin, Refusal, Request, RevertLoad, WriteOutcome
+from mdm.resolve import load_acts
+from mdm.resolve.commands import (
+    BeginLoad,
+    Erase,
+    LoadAnswer,
+    Pin,
+    Refusal,
+    Request,
+    RevertLoad,
+    Upsert,
+    WriteOutcome,
+)
 from tests.resolve.cities import city_records
 from tests.resolve.loads import begin, changed, entry_of, follow, load, revert
 from tests.resolve.office import Office, citizen
@@ -181,6 +193,42 @@ def test_a_record_that_came_twice_in_one_load_gets_its_values_of_before(office: 
     assert (office.entry(new.key).is_deleted, office.entry(gone.key).is_deleted) == (True, True)
 
 
+def test_a_record_that_came_twice_is_taken_back_after_a_restart_too(office: Office) -> None:
+    one = citizen("A")
+    office.put(one)
+    load_id = load(office, "night", [citizen("A", phone="0911222333"), citizen("A", phone="0909000111")])
+    office.execute(RevertLoad(Request(office.cause), load_id, "shifted"))
+    office.kill()
+    office.reopen()
+    assert follow(office, load_id) == {"restored": 2}
+    assert office.stored(one.key) == one
+
+
+def test_what_somebody_brought_back_and_withdrew_beside_the_revert_stays_withdrawn(office: Office) -> None:
+    one = citizen("A")
+    office.put(one)
+    load_id = load(office, "night", [one.key])
+    office.execute(RevertLoad(Request(office.cause), load_id, "cut off"))
+    office.put(citizen("A", phone="0911222333"))
+    office.drop(one.key)
+    assert follow(office, load_id) == {"left_changed": 1}
+    assert office.entry(one.key).is_deleted
+
+
+def test_a_load_that_was_broken_off_for_long_is_found_whole_and_a_chunk_at_a_time(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = citizen("A"), citizen("B", "Lý Quốc Cường", phone="0911222333")
+    load_id = load(office, "night", [one], is_finished=False)
+    office.put_all(city_records(50, SEED))
+    load(office, "night", [one, two])
+    monkeypatch.setattr(load_acts, "JOURNAL_CHUNK_EVENTS", 8)
+    entry = entry_of(office, load_id)
+    found = list(load_acts.acts_backwards(office.writer._journal, load_id, entry.seq, entry.last_seq + 1))
+    assert found.count(None) > 3
+    assert revert(office, load_id)["withdrawn"] == 2
+
+
 def test_an_erased_record_stays_erased(office: Office) -> None:
     one = citizen("A")
     office.put(one)
@@ -226,6 +274,27 @@ def test_a_load_has_an_id_of_its_own_and_is_loaded_again_once_it_is_taken_back(o
     assert load(office, "file", [one]) == "file.3"
     assert entry_of(office, "file.3").outcomes == {"unchanged": 1}
     assert entry_of(office, "file.3").before == "file.2"
+
+
+def test_who_goes_on_or_takes_back_knows_what_was_written_just_before(office: Office) -> None:
+    request = Request(ev.Cause(actor="loader", load_id=begin(office, "file").load_id))
+    again = BeginLoad(Request(office.cause), "file", "hospital.patients")
+    _, begun = office.execute(Upsert(request, citizen("A"), ordinal=1), again)
+    assert isinstance(begun, LoadAnswer)
+    assert begun.ordinal == 1
+    late = citizen("B", "Lý Quốc Cường", phone="")
+    office.execute(Upsert(request, late, ordinal=2), RevertLoad(Request(office.cause), "file", "shifted"))
+    assert follow(office, "file") == {"withdrawn": 2, "retired": 2}
+
+
+def test_a_load_that_an_earlier_release_began_is_not_passed_off_as_this_ones(office: Office) -> None:
+    one, two = citizen("A"), citizen("B", "Lý Quốc Cường", phone="")
+    cause = ev.Cause(actor="loader", load_id="file")
+    with office.writer._transaction({}) as group:
+        group.add(cause, le.LoadProgressed("file", 1))
+    assert (begin(office, "file").load_id, begin(office, "file").ordinal) == ("file.2", 0)
+    assert load(office, "file", [one, two]) == "file.2"
+    assert load(office, "file", [one, two]) == "file.3"
 
 
 def test_a_load_that_is_running_is_not_taken_back(office: Office) -> None:
