@@ -87,11 +87,7 @@ class AsyncClient:
         self.health = AsyncHealth(self._channel)
 
     async def wait_until_ready(self, timeout_s: float) -> None:
-        """Return once the service can be reached.
-
-        Raises:
-            UnavailableError: It could not be, in time; says why, also that one side speaks TLS and the other does not.
-        """
+        """Return once the service can be reached; raises as the blocking one does."""
         try:
             await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
         except TimeoutError:
