@@ -131,7 +131,10 @@ class ExportService(ExportServiceServicer):
     def _exporting(self, request: _Request, context: grpc.ServicerContext) -> Iterator[tuple[Exported, ExportPosition]]:
         """Yield the state to read and where to go on in it."""
         check_registries(self._reader, request.registries)
-        at = resumed(request.resume_token, request) if request.resume_token else begun(request)
+        caller = common.Caller() if isinstance(request, wire.ExportCrosswalkRequest) else request.caller
+        actor = cause_of(context, caller, "Export").actor
+        token = request.resume_token
+        at = resumed(token, request, actor) if token else begun(request, actor)
         if not request.resume_token:
             await_freshness(self._reader, request, context)
         with self._reader.exporter.reading(at.copy_name) as exported:

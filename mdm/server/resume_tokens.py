@@ -19,7 +19,7 @@ class ExportPosition(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     asked: bytes
-    """Digest of what was asked."""
+    """Digest of what was asked, and by whom."""
     copy_name: str
     export_id: str
     after: bytes = b""
@@ -38,32 +38,33 @@ class ExportPosition(msgspec.Struct, frozen=True, array_like=True):
         return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode("ascii")
 
 
-def begun(request: Message) -> ExportPosition:
+def begun(request: Message, actor: str) -> ExportPosition:
     """Return the beginning of an export, its state and id yet to be set."""
-    return ExportPosition(_VERSION, _digest(request), "", "")
+    return ExportPosition(_VERSION, _digest(request, actor), "", "")
 
 
-def resumed(text: str, request: Message) -> ExportPosition:
+def resumed(text: str, request: Message, actor: str) -> ExportPosition:
     """Return the position that a text holds.
 
     Raises:
-        InvalidTokenError: It is none, or one of an export that asked for something else.
+        InvalidTokenError: It is none, or of an export of something else, or of another actor: the ledger names one.
     """
     try:
         position = msgspec.msgpack.decode(base64.urlsafe_b64decode(text.encode("ascii")), type=ExportPosition)
     except (ValueError, msgspec.DecodeError):
         raise InvalidTokenError(_FIELD, "must be the resume token of a message that came, unchanged") from None
-    if position.version != _VERSION or position.asked != _digest(request):
-        raise InvalidTokenError(_FIELD, "must be of an export that asked for the same: registries, kind, fields")
+    if position.version != _VERSION or position.asked != _digest(request, actor):
+        raise InvalidTokenError(
+            _FIELD, "must be of an export that asked for the same (registries, kind, fields) by the same actor"
+        )
     return position
 
 
-def _digest(request: Message) -> bytes:
+def _digest(request: Message, actor: str) -> bytes:
     asked = type(request)()
     asked.CopyFrom(request)
     for name in (_FIELD, "at_least_as_fresh", "caller"):
         if name in asked.DESCRIPTOR.fields_by_name:
             asked.ClearField(name)
-    return hashlib.blake2b(
-        asked.DESCRIPTOR.full_name.encode() + asked.SerializeToString(deterministic=True), digest_size=8
-    ).digest()
+    what = (asked.DESCRIPTOR.full_name.encode(), actor.encode(), asked.SerializeToString(deterministic=True))
+    return hashlib.blake2b(b"\0".join(what), digest_size=8).digest()

@@ -150,6 +150,17 @@ def test_a_resume_token_of_another_question_is_refused(channel: grpc.Channel) ->
     assert info_of(caught.value).reason == "INVALID_TOKEN"
 
 
+def test_an_export_goes_on_for_the_actor_that_began_it_alone(channel: grpc.Channel) -> None:
+    request = wire.ExportGoldenRecordsRequest(caller=common.Caller(actor="an-agency"))
+    request.resume_token = messages(channel, "ExportGoldenRecords", request, 2)[-1].resume_token
+    request.caller.actor = "somebody-else"
+    with pytest.raises(grpc.RpcError) as caught:
+        messages(channel, "ExportGoldenRecords", request)
+    assert info_of(caught.value).reason == "INVALID_TOKEN"
+    request.caller.CopyFrom(common.Caller(actor="an-agency", purpose="decree 12"))
+    assert messages(channel, "ExportGoldenRecords", request)[-1].WhichOneof("part") == "trailer"
+
+
 def rows_of(found: list[Any]) -> dict[str, list[tuple[str, str, str, str, int]]]:
     rows: dict[str, list[tuple[str, str, str, str, int]]] = {}
     for chunk in (message.chunk for message in found if message.WhichOneof("part") == "chunk"):
