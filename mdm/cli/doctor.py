@@ -74,7 +74,7 @@ def _service(server: str) -> list[Finding]:
     from mdm.cli.output import connected
     from mdm.resolve.doctor import Finding
 
-    with connected(server) as client:
+    with connected(server, heeds_health=False) as client:
         found = client.admin.status()
     is_serving = found.mode == "serving"
     todo = "" if is_serving else "see docs/incidents.md"

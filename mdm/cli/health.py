@@ -25,7 +25,7 @@ def health(
     """
     from mdm_client import NotFoundError, ServingStatus
 
-    with connected(server, timeout_s=timeout_s) as client:
+    with connected(server, timeout_s=timeout_s, heeds_health=False) as client:
         try:
             status = client.health.check(service, timeout_s=timeout_s)
         except NotFoundError:

@@ -132,14 +132,17 @@ def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
 
 
 @contextmanager
-def connected(server: str, actor: str = "mdm-cli", timeout_s: float = CONNECT_S_MAX) -> Iterator[Client]:
+def connected(
+    server: str, actor: str = "mdm-cli", timeout_s: float = CONNECT_S_MAX, *, heeds_health: bool = True
+) -> Iterator[Client]:
     """Yield a client of a service that answers within `timeout_s`; otherwise end the command and say what to do.
 
     Encrypted, and in whose name, as the options of `connection` say; `actor` stands where they name nobody.
+    `heeds_health` is that of `mdm_client.Client`: False for commands that ask how the service is.
     """
     from mdm_client import UnavailableError
 
-    with _client(server, actor) as client:
+    with _client(server, actor, heeds_health=heeds_health) as client:
         try:
             client.wait_until_ready(timeout_s)
         except UnavailableError as error:
@@ -147,18 +150,21 @@ def connected(server: str, actor: str = "mdm-cli", timeout_s: float = CONNECT_S_
         yield client
 
 
-def _client(server: str, actor: str) -> Client:
+def _client(server: str, actor: str, *, heeds_health: bool = True) -> Client:
     # gRPC's own lines about a handshake that fails say less than the error.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from mdm_client import Client
 
     said = chosen()
-    return Client(server, tls=said.tls, actor=said.actor or actor, purpose=said.purpose)
+    name = said.actor or actor
+    return Client(server, tls=said.tls, actor=name, purpose=said.purpose, heeds_health=heeds_health)
 
 
 def _advice(message: str, server: str) -> str:
     if message == f"no service answers at {server}":
         return f"; start one with: mdm serve --data DIR --listen {server}"
+    if message.startswith(f"no service answers at {server}, though something"):
+        return f"; if it is a service that starts, this says how far it is: mdm status --server {server}"
     if "speaks TLS: " in message:
         return " with --tls-ca or MDM_TLS_CA"
     if "asks for a client certificate" in message:

@@ -40,7 +40,7 @@ def status(
     may stand in a script. What needs attention although all is served is printed as `attention` and changes no exit
     code. Counts come from the index, so the answer takes a millisecond whatever the size of the city.
     """
-    with connected(server) as client:
+    with connected(server, heeds_health=False) as client:
         while True:
             found = client.admin.status()
             if as_json:

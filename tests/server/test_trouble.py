@@ -6,10 +6,13 @@ kernel lets no file grow.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from mdm.limits import SLOW_CALL_S
 from mdm.resolve.projection import verify
 from mdm.store.index import DATA_FILE
 from mdm.v1 import admin_service_pb2 as admin
+from mdm_client import AsyncClient, ServingStatus
 from tests.server.records import info_of, trailing_of
 from tests.server.trouble import (
     NOT_SERVING,
@@ -231,10 +235,30 @@ def test_while_the_index_is_built_health_says_so_and_the_status_how_far_it_is(
         }
         assert health_of(channel, (*READ_SERVICES, *WRITE_SERVICES)) == {NOT_SERVING}
         assert reason_of(channel, "BUILD-2") == "UNAVAILABLE"
+        _check_commands_say_so(served.address)
     finally:
         os.kill(writer, signal.SIGCONT)
     wait_for(lambda: read(channel, "BUILD-1") == golden_id, 60)
     wait_for(lambda: health_of(channel, (*READ_SERVICES, *WRITE_SERVICES)) == {SERVING})
+
+
+def _check_commands_say_so(address: str) -> None:
+    said = {}
+    for command in (["health"], ["status"], ["lookup", "hospital", "citizen", "BUILD-1"]):
+        line = [sys.executable, "-m", "mdm", *command, "--server", address]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        said[command[0]] = done.stdout + done.stderr
+    assert said["health"] == "status  NOT_SERVING\n"
+    assert said["status"].startswith("service    starting")
+    assert said["lookup"].endswith(f"this says how far it is: mdm status --server {address}\n")
+    asked = asyncio.run(_health_as_asyncio(address))
+    assert asked is ServingStatus.NOT_SERVING
+
+
+async def _health_as_asyncio(address: str) -> ServingStatus:
+    async with AsyncClient(address, heeds_health=False) as client:
+        return await client.health.check()
 
 
 def _building(served: RunningServer) -> int:

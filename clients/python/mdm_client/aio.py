@@ -54,20 +54,12 @@ class AsyncClient:
         actor: str = "",
         purpose: str = "",
         is_gathering: bool = True,
+        heeds_health: bool = True,
     ) -> None:
-        """Prepare a connection; it opens with the first call.
-
-        Args:
-            target: `HOST:PORT`.
-            tls: Files of an encrypted connection, or gRPC's own credentials; without it nothing is encrypted.
-            timeouts: Default deadlines.
-            actor: The person or system that writes, by an official name that is no personal data.
-            purpose: Purpose or legal basis of the access.
-            is_gathering: Whether lookups of several callers at a time travel together; one that is alone never waits.
-        """
+        """Prepare a connection; it opens with the first call. The arguments are those of `Client`."""
         self.target = target
         self._tls = tls
-        self._channel = open_async_channel(target, self._tls)
+        self._channel = open_async_channel(target, self._tls, heeds_health=heeds_health)
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}

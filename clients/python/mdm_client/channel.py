@@ -48,7 +48,7 @@ def service_config() -> str:
     return files("mdm_client").joinpath("service_config.json").read_text(encoding="utf-8")
 
 
-def channel_options(tls: Security = None) -> list[tuple[str, str | int]]:
+def channel_options(tls: Security = None, *, heeds_health: bool = True) -> list[tuple[str, str | int]]:
     """Return the options of every channel."""
     options: list[tuple[str, str | int]] = [
         ("grpc.service_config", service_config()),
@@ -58,23 +58,27 @@ def channel_options(tls: Security = None) -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MS_MAX),
     ]
+    if not heeds_health:
+        options.append(("grpc.inhibit_health_checking", 1))
     if isinstance(tls, Tls) and tls.server_name:
         options.append(("grpc.ssl_target_name_override", tls.server_name))
     return options
 
 
-def open_channel(target: str, tls: Security) -> grpc.Channel:
+def open_channel(target: str, tls: Security, *, heeds_health: bool) -> grpc.Channel:
     """Return a blocking channel; raises TlsFileError."""
+    options = channel_options(tls, heeds_health=heeds_health)
     if tls is None:
-        return grpc.insecure_channel(target, channel_options())
-    return grpc.secure_channel(target, _credentials(tls), channel_options(tls))
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, _credentials(tls), options)
 
 
-def open_async_channel(target: str, tls: Security) -> grpc.aio.Channel:
+def open_async_channel(target: str, tls: Security, *, heeds_health: bool) -> grpc.aio.Channel:
     """Return an asyncio channel; raises TlsFileError."""
+    options = channel_options(tls, heeds_health=heeds_health)
     if tls is None:
-        return grpc.aio.insecure_channel(target, channel_options())
-    return grpc.aio.secure_channel(target, _credentials(tls), channel_options(tls))
+        return grpc.aio.insecure_channel(target, options)
+    return grpc.aio.secure_channel(target, _credentials(tls), options)
 
 
 def _credentials(tls: Tls | grpc.ChannelCredentials) -> grpc.ChannelCredentials:

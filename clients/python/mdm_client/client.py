@@ -89,6 +89,7 @@ class Client:
         actor: str = "",
         purpose: str = "",
         is_gathering: bool = True,
+        heeds_health: bool = True,
     ) -> None:
         """Prepare a connection; it opens with the first call.
 
@@ -99,10 +100,12 @@ class Client:
             actor: The person or system that writes, by an official name that is no personal data.
             purpose: Purpose or legal basis of the access.
             is_gathering: Whether lookups of several callers at a time travel together; one that is alone never waits.
+            heeds_health: Whether a server that answers no lookups counts as away. False to ask a service that may be
+                starting or in trouble how it is: `health` and `admin` then reach it too.
         """
         self.target = target
         self._tls = tls
-        self._channel = open_channel(target, self._tls)
+        self._channel = open_channel(target, self._tls, heeds_health=heeds_health)
         self._timeouts = timeouts or Timeouts()
         self._caller = common_pb2.Caller(actor=actor, purpose=purpose)
         self._stubs: dict[str, Any] = {name: stub(self._channel) for name, stub in STUBS.items()}

@@ -31,7 +31,10 @@ class ServingStatus(enum.IntEnum):
 
 
 class Health:
-    """Asks the service how it is; reached as `client.health`."""
+    """Asks the service how it is; reached as `client.health`.
+
+    A client that heeds health, as by default, finds a service that answers no lookups unavailable instead.
+    """
 
     def __init__(self, channel: grpc.Channel) -> None:
         """Ask over a channel."""
