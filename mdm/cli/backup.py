@@ -185,6 +185,8 @@ def restore(
 
     if check == (data is not None):
         fail("give either --data DIR or --check", ExitCode.USAGE)
+    if check and to_seq is not None:
+        fail("--to-seq is for a restore; --check proves the whole backup", ExitCode.USAGE)
     if data is None:
         from mdm.store.backup_check import check_backup
 

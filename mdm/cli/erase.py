@@ -124,11 +124,18 @@ def _exports(found: SubjectErasure, *, as_json: bool) -> Any:
             | {"registries": list(each.registries), "actor": each.actor, "purpose": each.purpose}
             for each in found.exports
         ]
-    return {
+    backups = [each for each in found.exports if each.kind == "backup"]
+    # The latest come first. A backup every quarter of an hour would hide everything else.
+    shown = [each for each in found.exports if each.kind != "backup"] + backups[:1]
+    lines = {
         f"{each.made_at:%Y-%m-%d %H:%M:%S} UTC": f"{each.kind} of {', '.join(each.registries) or 'all registries'}, "
         f"{each.row_count:,} rows" + (f", by {each.actor}" if each.actor else "")
-        for each in found.exports
+        for each in shown
     }
+    if len(backups) > 1:
+        since = f"{backups[-1].made_at:%Y-%m-%d %H:%M:%S} UTC"
+        lines["earlier backups"] = f"{len(backups) - 1:,}, the first at {since}; --json lists each"
+    return lines
 
 
 def _list(server: str, *, as_json: bool) -> None:

@@ -95,8 +95,9 @@ class BackupWriter:
         Raises:
             BackupFileError: Another process makes a backup at `path`, or none can be made there.
         """
-        self._path = path
-        self.partial = path.with_name(f".{path.name}.partial")
+        # A link stays one: what it names is replaced, on the disk where that lies.
+        self._path = path.resolve()
+        self.partial = self._path.with_name(f".{self._path.name}.partial")
         self._connection: apsw.Connection | None = None
         self._base_seq = 0
         self._journal_id: bytes | None = None

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -187,7 +188,9 @@ def test_a_load_that_a_restore_came_into_says_so_and_begins_anew(mdm: Run, tmp_p
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     given = [
-        SourceRecord(SourceKey("hospital", CITIZEN, f"N{each}"), CitizenAttributes(full_name=f"Lê Số {each * 7919}"))
+        SourceRecord(
+            SourceKey("hospital", CITIZEN, f"N{each}"), CitizenAttributes(full_name=f"Lê Văn Số {each * 7919}")
+        )
         for each in range(300)
     ]
     ids = [each.key.record_id for each in given]
@@ -210,7 +213,11 @@ def test_an_erased_person_leaves_the_next_backup(mdm: Run, server: RunningServer
     file = tmp_path / "mdm.backup"
     with Client(server.address) as client:
         golden = put(client, "ERASED-B1", "Vương Thị Xuyến")
-        mdm("backup", file, *at(server))
+        for _ in range(2):
+            mdm("backup", file, *at(server))
+        assert re.search(
+            r"earlier backups: [\d,]+, the first at 20", mdm("erase", golden, "--dry-run", *at(server)).stdout
+        )
         shown = report(mdm("erase", golden, "--dry-run", "--json", *at(server)))
         exports = shown["exports"]
         assert isinstance(exports, list)
@@ -336,6 +343,7 @@ USAGE = [
     (("backup", "no/such/directory/file"), 2, "no directory"),
     (("restore", "missing.backup", "--check"), 2, "does not exist"),
     (("restore", "text", "--check", "--data", "d"), 2, "either --data DIR or --check"),
+    (("restore", "text", "--check", "--to-seq", "3"), 2, "--to-seq is for a restore"),
     (("restore", "text", "--check"), 1, "no backup"),
     (("restore", "text", "--data", "d"), 1, "no backup"),
     (("backup", "text"), 1, "no backup"),

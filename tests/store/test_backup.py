@@ -342,6 +342,17 @@ def test_a_full_disk_is_named_and_leaves_the_earlier_backup(author: Author, smal
     assert [each.name for each in small_disk.iterdir()] == ["backup"]
 
 
+def test_a_link_stays_a_link_and_what_it_names_is_brought_up_to_date(author: Author, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "backup").symlink_to(tmp_path / "disk" / "backup")
+    for _ in range(2):
+        author.write()
+        back_up(author.path, tmp_path / "backup")
+        assert (tmp_path / "backup").is_symlink()
+        assert check_backup(tmp_path / "disk" / "backup", quiet).token == author.journal.token()
+    assert [each.name for each in (tmp_path / "disk").iterdir()] == ["backup"]
+
+
 def test_two_backups_at_one_place_never_meet(author: Author, tmp_path: Path) -> None:
     with BackupWriter(tmp_path / "backup") as writer:
         transfer = Transfer(author.path, writer)
