@@ -441,13 +441,7 @@ class AsyncIngest:
         self.flow = flow
 
     async def __aiter__(self) -> AsyncIterator[results.IngestOutcome]:
-        """Send everything; yield each outcome as it arrives.
-
-        Raises:
-            UnavailableError: The service stayed away for longer than the load's `give_up_s`.
-            DataRestoredError: The service was restored meanwhile; begin the load again with its first operation.
-            ServiceError: The service refused the load.
-        """
+        """Send everything; yield each outcome as it arrives. Raises what an iteration over `Ingest` does."""
         retry = Retry(self.flow.load.give_up_s, on_away=self.flow.load.on_away)
         while not self.flow.is_finished:
             try:
