@@ -13,7 +13,7 @@ from mdm.config import Configuration
 from mdm.domain import events as ev
 from mdm.domain import load_events as le
 from mdm.domain.loads import LoadEntry, fresh_load_id, load_named, load_of, reverting
-from mdm.errors import LoadRunningError, StoreError, UnknownLoadError
+from mdm.errors import ConflictError, LoadRunningError, StoreError, UnknownLoadError
 from mdm.limits import RELINK_STEP_MIN_S, RELINK_STEP_S
 from mdm.resolve.commands import (
     REVERT_LOAD,
@@ -61,11 +61,18 @@ class LoadControl:
         """Whether a revert may wait to be taken up."""
 
     def begin(self, group: Group, command: BeginLoad) -> LoadAnswer:
-        """Begin a load, or go on with the one of the same name that did not end."""
+        """Begin a load, or go on with the one of the same name that did not end.
+
+        Raises:
+            ConflictError: Another of its feed is being taken back: what it finds unchanged may not stay so.
+        """
         entry = load_named(group.index, command.name)
         if entry is not None and entry.is_open:
             load_id = entry.load_id
         else:
+            others = (load_of(group.index, each) for each in reverting(group.index))
+            if any(other is not None and other.feed == command.feed for other in others):
+                raise ConflictError("a load of this feed is being taken back; load again when that is done")
             load_id = fresh_load_id(group.index, command.name)
             fact = le.LoadStarted(
                 load_id,

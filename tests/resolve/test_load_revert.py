@@ -297,6 +297,15 @@ def test_a_load_that_an_earlier_release_began_is_not_passed_off_as_this_ones(off
     assert load(office, "file", [one, two]) == "file.3"
 
 
+def test_no_load_of_a_feed_begins_while_another_is_taken_back(office: Office) -> None:
+    load_id = load(office, "file", [citizen("A")])
+    office.execute(RevertLoad(Request(office.cause), load_id, "shifted"))
+    assert office.refused(BeginLoad(Request(office.cause), "file", "hospital.patients")) == "ConflictError"
+    assert not isinstance(*office.execute(BeginLoad(Request(office.cause), "other", "household.residents")), Refusal)
+    follow(office, load_id)
+    assert begin(office, "file").load_id == "file.2"
+
+
 def test_a_load_that_is_running_is_not_taken_back(office: Office) -> None:
     load_id = load(office, "file", [citizen("A")], is_finished=False)
     office.writer.loads.is_loading = {"file"}.__contains__
