@@ -31,7 +31,6 @@ from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationT
 from mdm_client.relations import GoldenRelation, Households, RelationDirection
 from mdm_client.relink import AsyncRelink
 from mdm_client.stewardship import AsyncStewardship
-from mdm_client.streams import KeyBatch
 from mdm_client.survivorship import AsyncSurvivorship
 
 _Result = TypeVar("_Result")
@@ -126,7 +125,7 @@ class AsyncClient:
             )
         return answer
 
-    async def stream_lookup(self, batches: Iterable[KeyBatch]) -> AsyncIterator[results.BatchLookup]:
+    async def stream_lookup(self, batches: Iterable[streams.KeyBatch]) -> AsyncIterator[results.BatchLookup]:
         """Yield the answer to each batch, in order; `ordinal` counts them from 0. For keys without end."""
         requests = (streams.lookup_request(ordinal, batch) for ordinal, batch in enumerate(batches))
         async for response in self.receive("LookupService", "StreamLookup", requests):
