@@ -126,8 +126,9 @@ def revert_load(
       mdm load revert hospital.patients-3fa9c1d2e4b50617 --reason "columns shifted" --yes
 
     It goes on by itself, in short steps between other writes, also if this command is interrupted or the service
-    restarts; run it again to watch. The same file can be loaded again afterwards. --dry-run shows a few records of each
-    kind, which is personal data.
+    restarts; run it again to watch. Meanwhile no load of the feed begins; afterwards load the latest right file again.
+    Of several poisoned loads take back the latest first. --dry-run shows a few records of each kind, which is personal
+    data.
     """
     if not dry_run and not reason.strip():
         fail("--reason must say why", ExitCode.USAGE)
