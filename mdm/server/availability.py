@@ -28,10 +28,26 @@ WRITING_SERVICES = frozenset(
 class Availability:
     """Keeps health as the writer is. The whole service, by the empty name, serves as long as reads are answered."""
 
-    def __init__(self, data: Path, link: WriterLink, servicer: health.HealthServicer, names: tuple[str, ...]) -> None:
-        """Say that nothing is served until `look` is called."""
+    def __init__(
+        self,
+        data: Path,
+        asking: WriterLink,
+        writing: WriterLink,
+        servicer: health.HealthServicer,
+        names: tuple[str, ...],
+    ) -> None:
+        """Say that nothing is served until `look` is called.
+
+        Args:
+            data: The service's directory.
+            asking: To ask the writer by: of its own, so that no question waits behind what a load sends.
+            writing: What writes go through; it is told why there is no writer.
+            servicer: Answers about health.
+            names: The services that it answers about.
+        """
         self._data = data
-        self._link = link
+        self._asking = asking
+        self._writing = writing
         self._servicer = servicer
         self._names = names
         self._are_writes_served: bool | None = None
@@ -42,9 +58,9 @@ class Availability:
     def look(self) -> None:
         """Ask the writer how it stands and set health by it; called about once a second. Cost: 0.1 ms."""
         with self._lock:
-            writer = self._link.state(_ANSWER_S_MAX)
+            writer = self._asking.state(_ANSWER_S_MAX)
             state = service_state.read_state(self._data)
-            self._link.note_absence(state.reason if state is not None and state.mode is Mode.READ_ONLY else "")
+            self._writing.note_absence(state.reason if state is not None and state.mode is Mode.READ_ONLY else "")
             self._set(are_writes_served=why_not_written(writer) == "")
 
     def _set(self, *, are_writes_served: bool) -> None:

@@ -137,7 +137,8 @@ class _ReaderServer:
         self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
-        self._availability = Availability(options.data, link, self._health, SERVICES)
+        self._asking = WriterLink(options.data)
+        self._availability = Availability(options.data, self._asking, link, self._health, SERVICES)
         self._self_check = SelfCheck(options.data, options.name)
         self._is_damaged = False
         self._shown_s = float("-inf")
@@ -174,6 +175,7 @@ class _ReaderServer:
         drained.wait(self._options.grace_s + 1)
         metrics.publish()
         self._link.close()
+        self._asking.close()
         logger().info("reader_drained")
 
     def _refresh(self) -> None:
@@ -220,7 +222,7 @@ class _ReaderServer:
         add_ErasureServiceServicer_to_server(ErasureService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_ConfigurationServiceServicer_to_server(ConfigurationService(self._reader, self._link), registered)  # type: ignore[arg-type]
         add_BackupServiceServicer_to_server(BackupService(self._reader, self._options.data), registered)  # type: ignore[arg-type]
-        add_AdminServiceServicer_to_server(AdminService(self._options.data, self._reader, self._link), registered)  # type: ignore[arg-type]
+        add_AdminServiceServicer_to_server(AdminService(self._options.data, self._reader, self._asking), registered)  # type: ignore[arg-type]
         add_LoadServiceServicer_to_server(LoadService(self._reader, self._link), registered)  # type: ignore[arg-type]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._options.is_reflecting:

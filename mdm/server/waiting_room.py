@@ -25,7 +25,7 @@ def wait_openly(server: grpc.Server, data: Path, services: tuple[str, ...]) -> N
     """Answer by a bound server that nothing is served yet, until the supervisor lets this process go on."""
     link = WriterLink(data)
     servicer = health.HealthServicer()
-    Availability(data, link, servicer, services)
+    Availability(data, link, link, servicer, services)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     add_AdminServiceServicer_to_server(AdminService(data, None, link), server)
     server.add_generic_rpc_handlers((_NotYet(),))

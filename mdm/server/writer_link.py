@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import struct
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -16,6 +17,8 @@ from mdm.limits import WRITER_ANSWER_S_MAX
 from mdm.resolve.commands import Accepted, Answer, BeginLoad, Command, LoadAnswer, Refusal
 from mdm.server import frames
 
+# A writer that hangs takes nothing in: whoever sends must not wait for its end, and keep all others waiting behind.
+_SEND_TIMEOUT_S = 5
 _GONE = "the writer is starting or gone; retry with the same request_id"
 
 
@@ -52,7 +55,7 @@ class WriterLink:
 
         Raises:
             WriterUnavailableError: No writer listens.
-        ReadOnlyError: None will for some time.
+            ReadOnlyError: None will for some time.
         """
         return self._ask(frames.Write(next(self._call_ids), tuple(commands), claim))
 
@@ -114,6 +117,7 @@ class WriterLink:
             raise WriterUnavailableError(_GONE)
         if self._stream is None:
             stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0))
             try:
                 with frames.socket_path(self._data) as path:
                     stream.connect(path)

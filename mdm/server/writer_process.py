@@ -184,11 +184,13 @@ class _WriterServer:
         for connection, question, asked_s in gathered:
             stages.note(stages.WRITER_QUEUE, now_s - asked_s)
             if isinstance(question, frames.ReleaseLoad):
-                if self._may_write(connection, question.claim):
-                    self._claims.pop(question.claim.name, None)
+                self._release(connection, question.claim)
                 continue
             if self._refusal and not _frees_room(question):
                 connection.send(frames.Refused(question.call_id, self._refusal))
+                if isinstance(question, frames.Write) and question.claim is not None:
+                    # What the load has sent behind this must not be executed when there is room again.
+                    self._release(connection, question.claim)
                 continue
             if isinstance(question, frames.ClaimLoad):
                 self._claim(question.begin.name, connection, question.call_id)
@@ -224,6 +226,10 @@ class _WriterServer:
         self._claims.move_to_end(name)
         if len(self._claims) > LOADS_CLAIMED_MAX:
             self._claims.popitem(last=False)
+
+    def _release(self, connection: _Connection, claim: frames.Claim) -> None:
+        if self._may_write(connection, claim):
+            self._claims.pop(claim.name, None)
 
     def _may_write(self, connection: _Connection, claim: frames.Claim | None) -> bool:
         """Return whether all that was sent under the claim before has been executed.

@@ -7,12 +7,13 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import grpc
 import pytest
 
-from mdm.errors import JournalFailedError, StoreError
+from mdm.errors import JournalFailedError, StorageNearlyFullError, StoreError, WriterUnavailableError
 from mdm.limits import (
     FREE_DISK_BYTES_MIN,
     INDEX_MAP_SHARE_MAX,
@@ -22,9 +23,15 @@ from mdm.limits import (
 from mdm.resolve.projection import verify
 from mdm.server import disk_space
 from mdm.server.options import ServeOptions
+from mdm.server.writer_link import WriterLink
 from mdm.v1 import admin_service_pb2 as admin
+from mdm.v1 import erasure_service_pb2 as erasure
+from mdm.v1 import export_service_pb2 as export
+from mdm.v1.erasure_service_pb2_grpc import ErasureServiceStub
+from mdm.v1.export_service_pb2_grpc import ExportServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
-from tests.server.records import details_of, header, info_of, trailing_of
+from tests.server.claims import claimed, count_of, group
+from tests.server.records import details_of, header, info_of, key, trailing_of
 from tests.server.trouble import (
     NOT_SERVING,
     READ_SERVICES,
@@ -99,6 +106,46 @@ def test_writes_are_refused_before_a_disk_is_full_and_come_back_with_the_space(d
         wait_for(lambda: refused(channel, "DURING") is None)
         wait_for(lambda: health_of(channel, WRITE_SERVICES) == {SERVING})
         assert [len(served.logged(event)) for event in ("writes_refused", "writes_taken", "store_failed")] == [1, 1, 0]
+        assert served.stop() == 0
+    assert verify(data).is_equal
+
+
+@pytest.mark.crash
+def test_what_a_load_sent_behind_a_message_that_found_no_room_is_not_executed(data: Path) -> None:
+    with running_server(data) as served, closing(WriterLink(served.data)) as link:
+        claim, _ = claimed(link, "no-room")
+        assert count_of(link.send(group("no-room", 1), claim)) == 4
+        filler = _fill(data, WRITE_FREE_DISK_BYTES_MIN - (1 << 20))
+        wait_for(lambda: served.logged("writes_refused"))
+        with pytest.raises(StorageNearlyFullError):
+            count_of(link.send(group("no-room", 5), claim))
+        filler.unlink()
+        wait_for(lambda: served.logged("writes_taken"))
+        with pytest.raises(WriterUnavailableError, match="resume"):
+            count_of(link.send(group("no-room", 9), claim))
+        claim, ordinal = claimed(link, "no-room")
+        assert ordinal == 4, "what found no room is sent again"
+        assert count_of(link.send(group("no-room", 5), claim)) == 4
+
+
+@pytest.mark.crash
+def test_what_would_take_the_last_room_waits_or_is_refused_and_leaves_nothing(data: Path) -> None:
+    with running_server(data) as served, served.channel() as channel:
+        write(channel, "ERASED")
+        filler = _fill(data, WRITE_FREE_DISK_BYTES_AGAIN - (1 << 20))
+        generations = {path.name for path in (data / "index").iterdir()}
+        with pytest.raises(grpc.RpcError) as caught:
+            list(ExportServiceStub(channel).ExportCrosswalk(export.ExportCrosswalkRequest(), timeout=5))
+        assert info_of(caught.value).reason == "STORAGE_NEARLY_FULL"
+        assert not list(data.glob("export-*"))
+        erasing = erasure.EraseSubjectRequest(key=key("ERASED"), reason="request 1")
+        ErasureServiceStub(channel).EraseSubject(erasing, timeout=5)
+        wait_for(lambda: served.logged("erasures_wait"))
+        assert {path.name for path in (data / "index").iterdir()} == generations
+        write(channel, "BESIDE")
+        filler.unlink()
+        wait_for(lambda: served.logged("erasures_finished"))
+        assert list(ExportServiceStub(channel).ExportCrosswalk(export.ExportCrosswalkRequest(), timeout=5))
         assert served.stop() == 0
     assert verify(data).is_equal
 
