@@ -19,7 +19,7 @@ from mdm.domain.keys import EntityKind, SourceKey, kind_of, parse_golden_id
 from mdm.domain.relations import Direction
 from mdm.domain.restores import never_issued
 from mdm.errors import ConflictError, UnknownRecordError
-from mdm.limits import PAGE_SIZE_MAX
+from mdm.limits import PAGE_SIZE_MAX, WRITE_FREE_DISK_BYTES_AGAIN
 from mdm.resolve.commands import Erase, EraseAnswer
 from mdm.resolve.group import Group
 from mdm.resolve.relations import RelationFilter, RelationList
@@ -152,6 +152,7 @@ class Eraser:
         if self._renewal is None:
             self._begin()
         elif self._renewal.has_failed:
+            self._renewal.close()
             self._renewal = None
             self._not_before_s = time.monotonic() + _RETRY_S
         elif not (self._renewal.is_running or self._relink.is_committing) and self._journal.empty_wal():
@@ -167,8 +168,14 @@ class Eraser:
         with self._index.read() as view:
             self._seqs = tuple(int(seq) for seq in (view.setting("erasing") or "").split())
         # What a commit writes meanwhile would have to be folded twice.
-        if self._seqs and not self._relink.is_committing and time.monotonic() >= self._not_before_s:
-            self._renewal = Renewal.start(self._directory)
+        if not self._seqs or self._relink.is_committing or time.monotonic() < self._not_before_s:
+            return
+        needed = self._index.sizes().used_bytes + WRITE_FREE_DISK_BYTES_AGAIN
+        if self._directory.generations.free_bytes() < needed:
+            self._not_before_s = time.monotonic() + _RETRY_S
+            _log.error("erasures_wait", cause=f"no room: {needed >> 20} MiB are needed", next_try_s=_RETRY_S)
+            return
+        self._renewal = Renewal.start(self._directory)
 
     def _finish(self, renewal: Renewal) -> None:
         started_s = time.monotonic()

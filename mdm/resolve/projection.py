@@ -143,13 +143,13 @@ def rebuild(data: Path, progress: Progress | None = None) -> RebuildReport:
 def rebuild_generation(directory: DataDirectory, journal: JournalReader, progress: Progress | None = None) -> Path:
     """Build and swap in a new generation of a data directory whose lock is held."""
     generations = directory.generations
-    path = generations.new()
-    generations.mark_open(path, boot_id())
-    with Index.open(path, versions=index_versions(journal)) as index:
-        build(index, journal, progress)
-        index.sync()
-    generations.mark_clean(path)
-    generations.swap(path)
+    with generations.making() as path:
+        generations.mark_open(path, boot_id())
+        with Index.open(path, versions=index_versions(journal)) as index:
+            build(index, journal, progress)
+            index.sync()
+        generations.mark_clean(path)
+        generations.swap(path)
     return path
 
 

@@ -7,6 +7,7 @@ into that from the journal when the writer takes it over.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +64,8 @@ class Renewal:
         generations.remove_others()
 
     def close(self) -> None:
-        """End the process; what it leaves is removed at the next start."""
+        """End the process and remove what it leaves: half an index may be all that fills the disk."""
         if self.is_running:
             self._process.kill()
         self._process.wait()
+        shutil.rmtree(self._path, ignore_errors=True)

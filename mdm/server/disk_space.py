@@ -19,6 +19,7 @@ from mdm.limits import (
     WRITE_FREE_DISK_BYTES_AGAIN,
     WRITE_FREE_DISK_BYTES_MIN,
 )
+from mdm.store import files
 
 _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 # How SQLite and LMDB say it; only the store may import them.
@@ -32,8 +33,7 @@ def free_bytes(data: Path) -> int:
     found = data.absolute()
     while not found.exists():
         found = found.parent
-    free = os.statvfs(found)
-    return free.f_bavail * free.f_frsize
+    return files.free_bytes(found)
 
 
 def is_short(data: Path) -> bool:

@@ -24,6 +24,10 @@ RECORDS, GOLDENS, REVIEWS, JUDGEMENTS = "records", "goldens", "reviews", "judgem
 verdict."""
 
 
+RECORD_STATES = ("live", "pending", "deleted")
+"""What a record can count as."""
+
+
 def of_record(entry: RecordEntry) -> Count:
     """Return what a record counts as: deleted, live (it has a golden ID) or pending."""
     state = "deleted" if entry.is_deleted else "live" if entry.golden_id is not None else "pending"

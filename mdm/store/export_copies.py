@@ -22,11 +22,8 @@ from typing import NamedTuple
 import msgspec
 
 from mdm.errors import ExportExpiredError, IndexMismatchError, StorageNearlyFullError, StoreError, UnavailableError
-from mdm.limits import (
-    EXPORT_COPIES_IDLE_MAX,
-    EXPORT_DONE_KEPT_S,
-    EXPORT_KEPT_S,
-)
+from mdm.limits import EXPORT_COPIES_IDLE_MAX, EXPORT_DONE_KEPT_S, EXPORT_KEPT_S, WRITE_FREE_DISK_BYTES_AGAIN
+from mdm.store.files import free_bytes
 from mdm.store.index import Index
 from mdm.store.view import IndexView
 
@@ -36,8 +33,6 @@ _CUT = "cut"
 """Its time says when a stream was last cut."""
 _NAME = re.compile(r"export-\d{20}-[0-9a-f]{16}")
 _AT_ONCE_S = float("-inf")
-_FREE_DISK_BYTES_MIN = 512 * 1024 * 1024
-"""Free space that a copy must leave: an export is refused long before writes would be."""
 
 
 class _Shared(msgspec.Struct):
@@ -132,9 +127,13 @@ class ExportCopies:
         return made
 
     def _copied(self, index: Index) -> _Taken:
-        room = os.statvfs(self._data)
-        if room.f_bavail * room.f_frsize < index.sizes().file_bytes + _FREE_DISK_BYTES_MIN:
-            raise StorageNearlyFullError("the disk has no room for the copy of the index that an export reads")
+        file_bytes = index.sizes().file_bytes
+        if free_bytes(self._data) < file_bytes + WRITE_FREE_DISK_BYTES_AGAIN:
+            # It would take the room that the journal needs, faster than anybody looks.
+            raise StorageNearlyFullError(
+                f"an export reads a copy of the index, for which {file_bytes >> 20} MiB of the service's disk "
+                f"have to be free beside the {WRITE_FREE_DISK_BYTES_AGAIN >> 20} MiB that writes need"
+            )
         # Its seq is known once it is made; until then nobody finds it.
         making = self._data / f"export-making-{secrets.token_hex(8)}"
         making.mkdir(mode=0o700)

@@ -8,12 +8,13 @@ in which it is open, or "clean". A generation marked by another boot is never op
 from __future__ import annotations
 
 import enum
-import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from mdm.store.files import replace_file, sync_directory, sync_file
+from mdm.store.files import free_bytes, replace_file, sync_directory, sync_file
 from mdm.store.index import DATA_FILE, Index, is_whole
 
 CURRENT_FILE = "CURRENT"
@@ -69,6 +70,20 @@ class Generations:
         path.mkdir(mode=0o700)
         return path
 
+    @contextmanager
+    def making(self) -> Iterator[Path]:
+        """Yield the directory of the next generation; nothing is left of one that fails, nor of earlier ones.
+
+        What is half made fills a disk, and with that would keep the service from starting again.
+        """
+        self.remove_others()
+        path = self.new()
+        try:
+            yield path
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
     def swap(self, path: Path) -> None:
         """Put a generation in use, in one step; sync its index and mark it first."""
         replace_file(self._root / CURRENT_FILE, path.name + "\n")
@@ -104,8 +119,7 @@ class Generations:
 
     def free_bytes(self) -> int:
         """Return the free space of the disk that the generations lie on."""
-        disk = os.statvfs(self._root)
-        return disk.f_bavail * disk.f_frsize
+        return free_bytes(self._root)
 
     def distrust(self) -> None:
         """See to it that the next start builds the index from the journal: not even copies of it are used."""
@@ -161,11 +175,11 @@ class Generations:
         checkpoint = self.latest_checkpoint()
         if checkpoint is None:
             raise FileNotFoundError("no checkpoint to restore")
-        path = self.new()
-        shutil.copyfile(checkpoint / DATA_FILE, path / DATA_FILE)
-        sync_file(path / DATA_FILE)
-        self.mark_clean(path)
-        self.swap(path)
+        with self.making() as path:
+            shutil.copyfile(checkpoint / DATA_FILE, path / DATA_FILE)
+            sync_file(path / DATA_FILE)
+            self.mark_clean(path)
+            self.swap(path)
         return path
 
     def _mark(self, path: Path) -> str | None:

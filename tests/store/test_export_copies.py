@@ -213,7 +213,7 @@ def test_a_copy_of_another_layout_is_passed_over(data: Path, index: Index) -> No
 def test_no_copy_is_made_that_would_fill_the_disk(data: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     room = os.statvfs(data)
     free = room.f_bavail * room.f_frsize
-    monkeypatch.setattr("mdm.store.export_copies._FREE_DISK_BYTES_MIN", 2 * free)
+    monkeypatch.setattr("mdm.store.export_copies.WRITE_FREE_DISK_BYTES_AGAIN", 2 * free)
     with pytest.raises(StorageNearlyFullError), ExportCopies(data).reading(index):
         pass
     assert names(data) == []

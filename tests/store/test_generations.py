@@ -200,3 +200,20 @@ def test_a_page_that_says_where_the_state_begins_must_be_one(generations: Genera
         file.seek(page * 4096 + 16)
         file.write(b"\0")
     assert not is_whole(path)
+
+
+def test_nothing_is_left_of_a_generation_that_could_not_be_made_nor_of_earlier_ones(
+    generations: Generations, tmp_path: Path
+) -> None:
+    path = put_in_use(generations)
+    (generations.new() / DATA_FILE).touch()
+
+    def fail() -> None:
+        with generations.making() as making:
+            assert list(making.iterdir()) == []
+            raise OSError(making.name)
+
+    with pytest.raises(OSError, match="gen-000002"):
+        fail()
+    assert [each for each in tmp_path.iterdir() if each.is_dir()] == [path]
+    assert generations.current() == path
