@@ -63,10 +63,8 @@ def _port(listen: str) -> Finding:
 
     try:
         reserve_port(*parse_address(listen, "--listen"), "--listen").close()
-    except PortInUseError:
-        return Finding(
-            "port", "warn", f"{listen} is in use", "well if the service itself runs; else --listen another one"
-        )
+    except PortInUseError as error:
+        return Finding("port", "warn", error.rule, "well if the service itself runs; else --listen another one")
     return Finding("port", "ok", f"{listen} is free")
 
 
@@ -74,8 +72,12 @@ def _service(server: str) -> list[Finding]:
     from mdm.cli.output import connected
     from mdm.resolve.doctor import Finding
 
-    with connected(server, heeds_health=False) as client:
-        found = client.admin.status()
+    try:
+        with connected(server, heeds_health=False) as client:
+            found = client.admin.status()
+    except typer.Exit:
+        # It is said on standard error; what else was found is to be shown all the same.
+        return [Finding("service", "fail", f"none answers at {server}", "start it, or name another --server")]
     is_serving = found.mode == "serving"
     todo = "" if is_serving else "see docs/incidents.md"
     service = Finding("service", "ok" if is_serving else "fail", found.mode_reason or found.mode.value, todo)

@@ -32,6 +32,7 @@ BEAT_S = 1.0
 _GO_ON = b"1"
 _WAIT_OPENLY = b"w"
 _TESTIMONY_S = 0.2
+_KILL_S = 1.0
 _SAID_BYTES_MAX = 256
 _KILLED = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 
@@ -172,10 +173,12 @@ class Child:
             time.sleep(_TESTIMONY_S)
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once; one that the kernel holds, as in a read of a dying disk, ends when that lets it go."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self.silent_s = 0.0
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_KILL_S)
 
     def stop(self) -> None:
         """Ask it to drain and end."""

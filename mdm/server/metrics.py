@@ -18,6 +18,7 @@ from mdm.domain.reviews import QueueState
 from mdm.resolve.relink_runs import Phase
 from mdm.resolve.status import StoreStatus
 from mdm.server.service_state import ServiceState, memory_bytes
+from mdm.store.counts import RECORD_STATES
 
 METRICS_DIRECTORY = "metrics"
 ENVIRONMENT_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -206,8 +207,11 @@ def forget_process(pid: int, directory: Path) -> None:
 def show_store(status: StoreStatus) -> None:
     """Publish what the state counts; every few seconds is enough."""
     lag_events.set(status.lag_events_count)
-    for record in status.records:
-        records.labels(record.registry, record.kind.value, record.state).set(record.count)
+    found = {(each.registry, each.kind.value, each.state): each.count for each in status.records}
+    for registry, kind in {(each.registry, each.kind.value) for each in status.records}:
+        # A state that nothing is in any more has no count, and its figure would stay as it was.
+        for state in RECORD_STATES:
+            records.labels(registry, kind, state).set(found.get((registry, kind, state), 0))
     for golden in status.goldens:
         counts = {"active": golden.active_count, "redirected": golden.redirected_count, "retired": golden.retired_count}
         for state, count in counts.items():

@@ -61,9 +61,9 @@ class Progress(msgspec.Struct, frozen=True):
     total_count: int
 
 
-def write_state(data: Path, state: ServiceState) -> None:
-    """Publish the state; a disk that takes no more costs nothing but its being known."""
-    _replace(data / RUN_DIRECTORY / _STATE_FILE, msgspec.json.encode(state))
+def write_state(data: Path, state: ServiceState) -> bool:
+    """Publish the state; returns whether the disk took it."""
+    return _replace(data / RUN_DIRECTORY / _STATE_FILE, msgspec.json.encode(state))
 
 
 def read_state(data: Path) -> ServiceState | None:
@@ -112,11 +112,14 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def _replace(path: Path, body: bytes) -> None:
+def _replace(path: Path, body: bytes) -> bool:
     temporary = path.with_name(f"{path.name}.part")
-    with contextlib.suppress(OSError):
+    try:
         temporary.write_bytes(body)
         temporary.replace(path)
+    except OSError:
+        return False
+    return True
 
 
 def _read(path: Path, kind: type[_Stored]) -> _Stored | None:

@@ -100,6 +100,7 @@ class _Supervisor:
         self._crashed_s: collections.deque[float] = collections.deque(maxlen=_CRASHES_SUSPECT)
         self._degradation = Degradation(options.retry_s)
         self._is_for_space = False
+        self._failure = ""
         self._started_us = now_us()
         self._published: ServiceState | None = None
         self._tended_s = time.monotonic()
@@ -108,6 +109,7 @@ class _Supervisor:
         run = options.data / RUN_DIRECTORY
         run.mkdir(mode=0o700, exist_ok=True)
         write_progress(options.data, None)
+        read_failure(options.data)
         self._metrics_directory = metrics.prepare(run)
         os.environ[metrics.ENVIRONMENT_VARIABLE] = str(self._metrics_directory)
         self._metrics_address = "off"
@@ -182,6 +184,9 @@ class _Supervisor:
             return f"{child.name} did not begin to serve" if child.is_stuck else ""
         logger().warning("child_ended", child=child.name, pid=pid, status=status)
         metrics.forget_process(pid, self._metrics_directory)
+        if child is self._writer:
+            # Of each death, so that a later one is not put down to the cause of this one.
+            self._failure = read_failure(self._options.data)
         is_full = self._is_for_want_of_space(status)
         if is_full and not self._is_announced:
             return disk_space.advice(self._options.data)
@@ -202,12 +207,15 @@ class _Supervisor:
 
     def _read_only(self, status: int, *, is_full: bool) -> None:
         """Go on with reads alone; the writer is tried again later, or when there is space."""
-        cause = read_failure(self._options.data) or f"exit status {status}"
+        cause = self._failure or f"exit status {status}"
         reason = disk_space.advice_running(self._options.data) if is_full else f"the writer failed: {cause}"
         delay_s = self._degradation.begin(reason)
-        self._is_for_space = is_full
-        self._writer.rest(0.0 if is_full else delay_s)
-        logger().critical("reads_only", reason=reason, next_try_s=0.0 if is_full else delay_s)
+        # A quota is full without the disk being so: nothing tells of its end but another try.
+        self._is_for_space = is_full and disk_space.is_short(self._options.data)
+        if self._is_for_space:
+            delay_s = 0.0
+        self._writer.rest(delay_s)
+        logger().critical("reads_only", reason=reason, next_try_s=delay_s)
 
     def _start(self, child: Child) -> None:
         if child is self._writer and self._degradation.reason and self._is_for_space:
@@ -216,8 +224,9 @@ class _Supervisor:
             self._is_for_space = False
         if child.start_if_due():
             logger().info("child_started", child=child.name, pid=child.pid, restarts=child.restart_count)
-            if self._figures is not None and child.restart_count > 0:
-                self._figures.restarts.labels(child.name).inc()
+            if self._figures is not None:
+                # From 0 on: to Prometheus an increase from nothing to 1 is none.
+                self._figures.restarts.labels(child.name).inc(int(child.restart_count > 0))
         # Readers need the index that the writer makes ready; until then they load their modules.
         if child is self._writer or self._is_index_ready:
             child.release()
@@ -293,9 +302,8 @@ class _Supervisor:
                 ),
             ),
         )
-        if state != self._published:
+        if state != self._published and write_state(self._options.data, state):
             self._published = state
-            write_state(self._options.data, state)
         if self._figures is not None and self._tended_s >= self._shown_s + BEAT_S:
             self._shown_s = self._tended_s
             self._figures.show(state, disk_space.free_bytes(self._options.data))

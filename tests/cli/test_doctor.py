@@ -25,3 +25,11 @@ def test_what_fails_is_said_with_what_to_do_and_an_exit_code(mdm: Run, tmp_path:
     assert shown.returncode == 1
     assert "FAIL  directory" in shown.stdout
     assert "name another directory" in shown.stdout
+
+
+def test_a_service_that_does_not_answer_is_one_finding_among_the_others(mdm: Run) -> None:
+    shown = mdm("doctor", "--listen", "127.0.0.1:0", "--server", "127.0.0.1:1", "--json")
+    found = {each["what"]: each for each in json.loads(shown.stdout)}
+    assert shown.returncode == 1
+    assert found["service"]["verdict"] == "fail"
+    assert found["python"]["verdict"] == "ok"

@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from mdm import stages
+from mdm.v1 import common_pb2 as common
 from mdm.v1 import match_service_pb2 as match
 from mdm.v1 import registry_service_pb2 as registry
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
@@ -117,3 +118,20 @@ def test_every_stage_of_a_write_and_a_match_is_measured(page: str) -> None:
 
 def test_no_label_holds_a_value_of_a_record(page: str) -> None:
     assert not {value for value in ("MONITORED", "Ngọc", "079187000123") if value in page}
+
+
+def test_a_figure_goes_back_to_nothing(server: RunningServer, channel: grpc.Channel) -> None:
+    stub = RegistryServiceStub(channel)
+    waiting = citizen("MONITORED-PENDING", "Vũ Ngọc Lan", registry_name="company")
+    stub.UpsertRecord(registry.UpsertRecordRequest(record=waiting, resolve=common.RESOLVE_TIME_LATER), timeout=5)
+    figure = 'mdm_records{kind="citizen",registry="company",state="pending"}'
+    _await_figure(server, f"{figure} 1.0")
+    stub.DeleteRecord(registry.DeleteRecordRequest(key=waiting.key), timeout=5)
+    _await_figure(server, f"{figure} 0.0")
+
+
+def _await_figure(server: RunningServer, line: str) -> None:
+    until_s = time.monotonic() + 20
+    while line not in (text := _scrape(server)).splitlines():
+        assert time.monotonic() < until_s, text
+        time.sleep(0.2)
