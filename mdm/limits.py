@@ -182,7 +182,8 @@ RESTARTS_WINDOW_S = 60.0
 """Window of RESTARTS_MAX: long enough that a writer which rebuilds before failing is seen to fail."""
 
 START_S_MAX = 3600.0
-"""A child may take this long until it serves: a writer that rebuilds the index of ten million records needs it."""
+"""A child may take this long until it serves or says that its start came further: the last step of an index of tens of
+millions of records says nothing until it is done."""
 
 CROSSWALK_CHUNK_ROWS = 5_000
 """Rows of one export message: about 300 KiB."""

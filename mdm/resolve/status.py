@@ -167,7 +167,7 @@ def store_status(reading: Reading, directory: DataDirectory, sizes: IndexSizes, 
         sum(count for facets, count in found.items() if facets[0] == counts.JUDGEMENTS),
         tuple(_engine_in_force(view, journal, engine) for engine in reading.engines.values()),
         _last_relink(directory),
-        _last_loads(view),
+        last_loads(view),
     )
 
 
@@ -207,7 +207,7 @@ def _last_relink(directory: DataDirectory) -> RunState | None:
     return read_state(directory.relinks, found[-1]) if found else None
 
 
-def _last_loads(view: IndexView) -> tuple[LoadOutline, ...]:
+def last_loads(view: IndexView) -> tuple[LoadOutline, ...]:
     """Return the last load of each feed among the last `LOADS_SEARCHED_MAX`, the newest first. Cost: 10 us a load."""
     found: dict[str, LoadOutline] = {}
     load_id = view.setting(LAST_LOAD)

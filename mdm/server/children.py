@@ -31,6 +31,7 @@ BEAT_S = 1.0
 """How often a child that serves says so."""
 _GO_ON = b"1"
 _WAIT_OPENLY = b"w"
+_PROGRESS = b"p"
 _TESTIMONY_S = 0.2
 _KILL_S = 1.0
 _SAID_BYTES_MAX = 256
@@ -55,7 +56,7 @@ class Child:
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         self._ready_fd = -1
-        self._started_s = 0.0
+        self._started_s = self._heard_s = 0.0
         self._not_before_s = 0.0
         self._failures: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
         self._is_ready = False
@@ -81,7 +82,9 @@ class Child:
         if self._process is not None:
             with contextlib.suppress(BlockingIOError):
                 said = os.read(self._ready_fd, _SAID_BYTES_MAX)
-        self._is_ready = self._is_ready or bool(said)
+        if said:
+            self._heard_s = time.monotonic()
+        self._is_ready = self._is_ready or bool(said.strip(_PROGRESS))
         self.silent_s = 0.0 if said or not self._is_ready else self.silent_s + elapsed_s
 
     @property
@@ -93,9 +96,9 @@ class Child:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it runs without serving for longer than any start takes."""
+        """Whether it runs without serving or coming any further for longer than any step of a start takes."""
         is_starting = self._process is not None and not self._is_held and not self.is_ready
-        return is_starting and time.monotonic() - self._started_s > START_S_MAX
+        return is_starting and time.monotonic() - max(self._started_s, self._heard_s) > START_S_MAX
 
     def start_if_due(self) -> bool:
         """Start it unless it runs or its backoff has not passed; returns whether it was started.
@@ -216,6 +219,11 @@ def live_as_child(options: ChildOptions, wait_openly: Callable[[], None] = lambd
         wait_openly()
 
 
+def tell_progress(options: ChildOptions) -> None:
+    """Tell the supervisor that the start of this process came further; an index of tens of millions takes hours."""
+    _say(options, _PROGRESS)
+
+
 def tell_ready(options: ChildOptions) -> None:
     """Tell the supervisor that this process serves."""
     os.set_blocking(options.ready_fd, False)
@@ -224,6 +232,11 @@ def tell_ready(options: ChildOptions) -> None:
 
 def beat(options: ChildOptions) -> None:
     """Tell the supervisor that this process still turns round; called about every `BEAT_S` once it serves."""
+    _say(options, b".")
+
+
+def _say(options: ChildOptions, word: bytes) -> None:
+    os.set_blocking(options.ready_fd, False)
     # Full when the supervisor is stopped: it then has enough to read.
     with contextlib.suppress(BlockingIOError):
-        os.write(options.ready_fd, b".")
+        os.write(options.ready_fd, word)

@@ -43,6 +43,7 @@ from mdm.server.children import (
     EXIT_INDEX_DAMAGED,
     beat,
     live_as_child,
+    tell_progress,
     tell_ready,
 )
 from mdm.server.logs import configure_logs, log_failure, logger, new_error_id, places
@@ -327,7 +328,7 @@ def _open(options: ChildOptions) -> Writer:
     try:
         disk_space.require(options.data)
         named = Configuration.load(options.registries) if options.registries else None
-        return Writer.open(DataDirectory.open(options.data), named, _Progress(options.data))
+        return Writer.open(DataDirectory.open(options.data), named, _Progress(options))
     except (MdmError, OSError) as error:
         is_full = disk_space.is_cause_of(error, options.data)
         cause = "disk full" if is_full else disk_space.cause_of(error)
@@ -349,15 +350,16 @@ def _open(options: ChildOptions) -> Writer:
 class _Progress:
     """Says how far a start has come, in the log and to whoever asks the readers."""
 
-    def __init__(self, data: Path) -> None:
-        self._data = data
+    def __init__(self, options: ChildOptions) -> None:
+        self._options = options
         self._said_s = self._logged_s = 0.0
 
     def __call__(self, stage: str, done: int, whole: int) -> None:
         now_s = time.monotonic()
         if now_s - self._said_s >= BEAT_S:
             self._said_s = now_s
-            write_progress(self._data, Progress(stage, done, whole))
+            write_progress(self._options.data, Progress(stage, done, whole))
+            tell_progress(self._options)
         if now_s - self._logged_s >= _LOG_PROGRESS_S:
             self._logged_s = now_s
             logger().info("index_building", stage=stage, done=done, whole=whole)

@@ -1,4 +1,4 @@
-"""A child process that serves and never ends by itself, for tests of its supervisor."""
+"""A child process that serves, or starts for ever, and never ends by itself, for tests of its supervisor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from mdm.server.children import live_as_child, tell_ready
+from mdm.server.children import live_as_child, tell_progress, tell_ready
 from mdm.server.options import decode_child_options
 
 
@@ -20,5 +20,8 @@ if __name__ == "__main__":
     options = decode_child_options(sys.argv[1])
     live_as_child(options)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while options.name == "starting":
+        tell_progress(options)
+        time.sleep(0.05)
     tell_ready(options)
     hang_for_ever()
