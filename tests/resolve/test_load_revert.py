@@ -301,7 +301,8 @@ def test_no_load_of_a_feed_begins_while_another_is_taken_back(office: Office) ->
     load_id = load(office, "file", [citizen("A")])
     office.execute(RevertLoad(Request(office.cause), load_id, "shifted"))
     assert office.refused(BeginLoad(Request(office.cause), "file", "hospital.patients")) == "ConflictError"
-    assert not isinstance(*office.execute(BeginLoad(Request(office.cause), "other", "household.residents")), Refusal)
+    (other,) = office.execute(BeginLoad(Request(office.cause), "other", "household.residents"))
+    assert not isinstance(other, Refusal)
     follow(office, load_id)
     assert begin(office, "file").load_id == "file.2"
 
