@@ -120,7 +120,8 @@ def chosen() -> Connection:
     """Return what the command line or the environment says of the connection.
 
     Raises:
-        ConfigurationError: A certificate without its key, or a key without its certificate.
+        ConfigurationError: A certificate without its key, a key without its certificate, or the name in a certificate
+            where nothing would be encrypted.
     """
     from mdm_client import Tls
 
@@ -129,5 +130,8 @@ def chosen() -> Connection:
     if (certificate is None) != (key is None):
         raise ConfigurationError("--tls-key", "goes with --tls-certificate: name both or neither")
     is_encrypted = ca is not None or certificate is not None
-    tls = Tls(ca, certificate, key, said.get("tls_server_name", "")) if is_encrypted else None
+    server_name = said.get("tls_server_name", "")
+    if server_name and not is_encrypted:
+        raise ConfigurationError("--tls-server-name", "goes with --tls-ca: without it nothing is encrypted")
+    tls = Tls(ca, certificate, key, server_name) if is_encrypted else None
     return Connection(tls, said.get("actor", ""), said.get("purpose", ""))

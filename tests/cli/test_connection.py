@@ -77,6 +77,11 @@ def test_options_reach_an_encrypted_service(
         2,
         "mdm: --tls-key: goes with --tls-certificate: name both or neither\n",
     )
+    unencrypted = mdm("health", *where, "--tls-server-name", "mdm.example")
+    assert (unencrypted.returncode, unencrypted.stderr) == (
+        2,
+        "mdm: --tls-server-name: goes with --tls-ca: without it nothing is encrypted\n",
+    )
     missing = mdm("health", *where, "--tls-ca", "none.crt")
     assert (missing.returncode, missing.stderr) == (1, "mdm: none.crt cannot be read: No such file or directory\n")
 
