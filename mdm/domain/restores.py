@@ -49,7 +49,7 @@ def restores_of(state: IdentityView) -> list[Restore]:
 def new_epoch(former: int, now_us: int) -> int:
     """Return the epoch that a restore begins: its second, or the next number if the clock went back.
 
-    So restoring one backup twice gives two epochs.
+    So restoring one backup twice gives two epochs, unless the clock lies before its former epoch both times.
     """
     return max(former + 1, now_us // 1_000_000, _EPOCH_MIN)
 
