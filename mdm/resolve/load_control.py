@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
+import msgspec
 import structlog
 
 from mdm.config import Configuration
@@ -226,7 +227,8 @@ class _Revert:
             raise TypeError(entry.load_id)
         self.load_id = entry.load_id
         self.scope = Scope(entry.revert.seq, entry.revert.payload_id)
-        self.cause = ev.Cause(entry.revert.actor, entry.revert.purpose, REVERT_LOAD, entry.load_id)
+        begun = next(journal.events(entry.revert.seq - 1, entry.revert.seq))
+        self.cause = msgspec.structs.replace(begun.cause, method=REVERT_LOAD)
         self.acts: Iterator[Act | None] = acts_backwards(journal, entry.load_id, entry.seq, entry.revert.behind_seq)
         self.taken: list[Act] = []
         """Those of the step in hand."""
@@ -243,4 +245,4 @@ def _counts(found: Counter[str]) -> le.Counts:
 
 
 def _named(cause: ev.Cause, load_id: str) -> ev.Cause:
-    return ev.Cause(cause.actor, cause.purpose, cause.method, load_id)
+    return msgspec.structs.replace(cause, load_id=load_id)

@@ -317,6 +317,23 @@ def test_a_load_that_is_running_is_not_taken_back(office: Office) -> None:
     assert not isinstance(answer, Refusal)
 
 
+def test_whoever_proved_who_they_are_is_recorded_from_the_first_event_to_the_last(office: Office) -> None:
+    loader = ev.Cause(actor="loader", authenticated="CN=his-1")
+    office.execute(BeginLoad(Request(loader), "file", "hospital.patients"))
+    begun = office.seq
+    load_id = load(office, "file", [citizen("A")])
+    office.execute(RevertLoad(Request(ev.Cause(actor="operator", authenticated="CN=ops")), load_id, "shifted"))
+    office.kill()
+    office.reopen()
+    follow(office, load_id)
+    started, *_ = (event for event in office.events() if event.seq == begun)
+    taken_back = [event.cause for event in office.events() if isinstance(event.fact, ev.RecordDeleted)]
+    assert started.cause.authenticated == "CN=his-1"
+    assert [(cause.actor, cause.authenticated, cause.load_id) for cause in taken_back] == [
+        ("operator", "CN=ops", "file")
+    ]
+
+
 def test_every_event_of_a_load_names_it(office: Office) -> None:
     first = citizen("A", personal_id="079187000123", phone="", address="")
     second = citizen("B", "H. N. B. Trâm", insurance="7912345678", phone="", address="")
