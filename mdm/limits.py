@@ -364,8 +364,7 @@ POPULATION_GROWTH_MAX = 2
 """Growth of a kind's golden records over its epoch's population before a new epoch: one bit of the prior."""
 
 FREE_DISK_BYTES_MIN = 64 * 1024 * 1024
-"""Free space without which a service does not start: the WAL's 16 MiB twice over, as much for the index, and the
-mapped files of all processes, whose missing pages are a signal and no error."""
+"""Free space without which a service does not start: WAL, index and the mapped files of all processes."""
 
 WRITE_FREE_DISK_BYTES_MIN = 128 * 1024 * 1024
 """Free space below which writes are refused: twice what a start needs, so that a writer that is killed now can start,
