@@ -168,6 +168,7 @@ def test_a_probe_that_ends_the_pod_does_not_ask_whether_calls_are_served() -> No
     # While an index is built anew they are not, for longer than any probe waits: ended, it would begin again.
     container = container_of(manifests())
     assert "exec" not in container["livenessProbe"]
+    assert "startupProbe" not in container, "one ends the pod, too, and a rebuild takes as long as the city is large"
     assert container["readinessProbe"]["exec"]["command"] == ["mdm", "health"]
 
 
