@@ -19,7 +19,7 @@ _LOAD_FACTS = get_args(le.LoadFact)
 _Following = (
     ev.RecordResolved | ev.RecordsRegrouped | ev.PotentialMatchOpened | ev.PotentialMatchClosed | ev.OversizeFound
 )
-"""Facts that only come behind the storing of a record; what stands before one of them is of the same operation."""
+"""Facts that come behind the storing of a record; what stands before one of them is of the same operation."""
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -100,6 +100,10 @@ def _acts(events: Iterable[ev.Event]) -> Iterator[Act]:
         if isinstance(fact, _LOAD_FACTS):
             continue
         if isinstance(fact, ev.RecordUpserted | ev.RecordDeleted):
+            if isinstance(fact, ev.RecordDeleted):
+                # Questions about a record are closed before it is withdrawn.
+                before = _before_closings(own, fact.number)
+                own, leading = own[:before], [*own[before:], *leading]
             if core is not None:
                 yield _act(core, own)
             core, own, leading = event, [*leading, event], []
@@ -110,6 +114,16 @@ def _acts(events: Iterable[ev.Event]) -> Iterator[Act]:
             leading.append(event)
     if core is not None:
         yield _act(core, [*own, *leading])
+
+
+def _before_closings(events: list[ev.Event], number: RecordNumber) -> int:
+    """Return how many events there are without the closed questions about a record at their end."""
+    count = len(events)
+    while count and isinstance(fact := events[count - 1].fact, ev.PotentialMatchClosed):
+        if number not in {fact.left, fact.right}:
+            break
+        count -= 1
+    return count
 
 
 def _act(core: ev.Event, events: list[ev.Event]) -> Act:

@@ -98,6 +98,19 @@ def test_a_record_that_a_load_deleted_comes_back_under_the_golden_id_that_it_had
     assert office.goldens() == before
 
 
+def test_questions_about_a_record_that_a_load_deleted_are_asked_again(office: Office) -> None:
+    records = city_records(CITIZENS, SEED)
+    office.put_all(records)
+    questions = office.questions()
+    asked = {record_id for pair in questions for record_id in pair}
+    keys = [record.key for record in records if record.key.record_id in asked][:6]
+    for deleted in ([keys[0]], keys):
+        load_id = load(office, "night", deleted)
+        assert len(office.questions()) < len(questions)
+        revert(office, load_id)
+        assert office.questions() == questions
+
+
 def test_merged_ids_that_were_retired_together_come_back_together(office: Office) -> None:
     left, right = citizen("A"), citizen("B", "Lý Quốc Cường", phone="0911222333")
     office.put_all([left, right])
