@@ -26,7 +26,7 @@ _DIGEST_CHARACTERS = 12
 def status(
     server: Annotated[str, typer.Option(help="HOST:PORT of the service.")] = _DEFAULT_SERVER,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object for each look.")] = False,
-    watch: Annotated[float, typer.Option(metavar="SECONDS", help="Look again every so many seconds.")] = 0.0,
+    watch: Annotated[float, typer.Option(metavar="SECONDS", min=0.0, help="Look again every so many seconds.")] = 0.0,
 ) -> None:
     """Show how the service stands: positions, sizes, counts, what decides, processes.
 

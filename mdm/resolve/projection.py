@@ -6,6 +6,7 @@ never by changing an event.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +16,8 @@ import msgspec
 
 from mdm.domain import events as ev
 from mdm.domain.keys import RecordNumber
-from mdm.errors import IndexMismatchError
-from mdm.limits import DESCRIBED_TOGETHER, PROJECTION_CHUNK_EVENTS
+from mdm.errors import IndexMismatchError, StoreError
+from mdm.limits import DESCRIBED_TOGETHER, FREE_DISK_BYTES_MIN, PROJECTION_CHUNK_EVENTS
 from mdm.resolve import relation_state
 from mdm.resolve.describing import Payloads, match_states
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
@@ -141,13 +142,26 @@ def rebuild(data: Path, progress: Progress | None = None) -> RebuildReport:
 
 
 def rebuild_generation(directory: DataDirectory, journal: JournalReader, progress: Progress | None = None) -> Path:
-    """Build and swap in a new generation of a data directory whose lock is held."""
+    """Build and swap in a new generation of a data directory whose lock is held.
+
+    Raises:
+        StoreError: It cannot be written; nothing of it is left.
+    """
     generations = directory.generations
     with generations.making() as path:
         generations.mark_open(path, boot_id())
         with Index.open(path, versions=index_versions(journal)) as index:
-            build(index, journal, progress)
-            index.sync()
+            try:
+                build(index, journal, progress)
+                index.sync()
+            except StoreError as error:
+                if generations.free_bytes() >= FREE_DISK_BYTES_MIN:
+                    raise
+                # LMDB calls it an I/O error; and what filled the disk is gone before anybody else can look.
+                full = OSError(errno.ENOSPC, error.__class__.__name__)
+                raise StoreError(
+                    "there is no room for a new index: free space on its disk; the old one stays"
+                ) from full
         generations.mark_clean(path)
         generations.swap(path)
     return path

@@ -302,7 +302,8 @@ def _patiently(opening: Callable[[], Reader]) -> Reader:
     while True:
         try:
             return opening()
-        except UnavailableError:
+        except (UnavailableError, IndexMismatchError):
+            # The second also where the writer has put another index in use since its name was read.
             if time.monotonic() > until_s:
                 raise
             time.sleep(0.1)

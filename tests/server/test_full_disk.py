@@ -20,7 +20,7 @@ from mdm.limits import (
     WRITE_FREE_DISK_BYTES_AGAIN,
     WRITE_FREE_DISK_BYTES_MIN,
 )
-from mdm.resolve.projection import verify
+from mdm.resolve.projection import rebuild, verify
 from mdm.server import disk_space
 from mdm.server.options import ServeOptions
 from mdm.server.writer_link import WriterLink
@@ -30,6 +30,8 @@ from mdm.v1 import export_service_pb2 as export
 from mdm.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from mdm.v1.export_service_pb2_grpc import ExportServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tests.resolve.cities import city_records
+from tests.resolve.office import Office
 from tests.server.claims import claimed, count_of, group
 from tests.server.records import details_of, header, info_of, key, trailing_of
 from tests.server.trouble import (
@@ -168,6 +170,20 @@ def test_a_writer_that_cannot_start_for_want_of_space_leaves_reads_and_starts_wi
         wait_for(lambda: refused(channel, "DURING") is None)
         assert served.stop() == 0
     assert verify(data).is_equal
+
+
+def test_an_index_for_which_there_is_no_room_is_said_to_have_none_and_leaves_the_old_one(data: Path) -> None:
+    office = Office(data)
+    office.put_all(city_records(60, 5))
+    office.close()
+    generations = {path.name for path in (data / "index").iterdir()}
+    filler = _fill(data, 96 * 1024)
+    with pytest.raises(StoreError, match="no room for a new index") as caught:
+        rebuild(data)
+    assert {path.name for path in (data / "index").iterdir()} == generations
+    filler.unlink()
+    assert disk_space.is_cause_of(caught.value, data), "it is known for what it was though there is room again"
+    rebuild(data)
 
 
 def test_a_service_does_not_start_on_a_disk_that_is_full(data: Path) -> None:
