@@ -301,8 +301,8 @@ class _Restoring:
         if self._home is None or is_judged_since or not self._goes_home(self._home, stored):
             resolve(group, stored)
         else:
-            self._restore_anchors()
             self._restore_pins()
+        self._restore_anchors()
         group.index.put_match_state(number, description.encoded, description.keys)
 
     @property

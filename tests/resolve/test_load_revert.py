@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from mdm.domain import events as ev
@@ -73,6 +75,20 @@ def test_a_poisoned_load_of_a_city_leaves_no_trace_but_retired_ids(office: Offic
     assert {identifier: office.goldens()[identifier] for identifier in before} == before
     assert all(office.golden(identifier).is_retired for identifier in after.keys() - before.keys())
     assert office.questions() == questions
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_whom_a_steward_joined_their_ids_stand_for_the_same_records_again(office: Office, seed: int) -> None:
+    dice = random.Random(seed)
+    known = [record for record in city_records(70, 100 + seed) if record.key.kind is EntityKind.CITIZEN]
+    office.put_all(known)
+    for _ in range(4):
+        office.same(*dice.sample(known, 2))
+    before = office.goldens()
+    poisoned = dice.sample(known, 50)
+    load_id = load(office, "night-4", [*swapped(poisoned[:35]), *(record.key for record in poisoned[35:])])
+    revert(office, load_id)
+    assert {identifier: office.goldens()[identifier] for identifier in before} == before
 
 
 def test_what_a_load_created_goes_and_its_golden_id_is_never_given_again(office: Office) -> None:
