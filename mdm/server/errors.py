@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from mdm import errors
-from mdm.server.logs import log_failure, loggable_request_id
+from mdm.server.logs import log_failure, loggable_request_id, logger, new_error_id
 from mdm.server.writer_link import DefectError
 
 DOMAIN = "mdm.hochiminhcity.gov.vn"
@@ -159,6 +159,10 @@ def status_of(error: BaseException, method: str, metadata: Iterable[tuple[str, s
     """
     match error:
         case DefectError(error_id=error_id):
+            # The writer's line says why; this one says of which call.
+            error_id = error_id or new_error_id()
+            request_id = loggable_request_id(metadata)
+            logger().error("call_failed", error_id=error_id, method=method, code="INTERNAL", request_id=request_id)
             return internal_status(error_id)
         case errors.StoreError():
             if isinstance(error, errors.IndexDamagedError):

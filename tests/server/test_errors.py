@@ -65,7 +65,7 @@ def test_each_documented_reason_has_a_class_that_carries_it(documented_codes: di
     assert set(documented_codes) - carried == {"INTERNAL"}
 
 
-@pytest.mark.parametrize("error", [ValueError(CANARY), KeyError(CANARY), DefectError("abc123")])
+@pytest.mark.parametrize("error", [ValueError(CANARY), KeyError(CANARY), DefectError("abc123"), DefectError("")])
 def test_a_foreign_error_reaches_the_caller_as_an_error_id_alone(
     error: Exception, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,7 +76,10 @@ def test_a_foreign_error_reaches_the_caller_as_an_error_id_alone(
     assert (status.code, info.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert info.metadata["error_id"]
     assert CANARY not in f"{status}{rich}"
-    assert CANARY not in "".join(capfd.readouterr())
+    logged = "".join(capfd.readouterr())
+    assert CANARY not in logged
+    assert info.metadata["error_id"] in logged
+    assert "LookupService/Lookup" in logged
 
 
 def test_a_store_error_keeps_its_text_with_its_paths_to_itself() -> None:
