@@ -147,7 +147,8 @@ def test_what_would_take_the_last_room_waits_or_is_refused_and_leaves_nothing(da
         write(channel, "BESIDE")
         filler.unlink()
         wait_for(lambda: served.logged("erasures_finished"))
-        assert list(ExportServiceStub(channel).ExportCrosswalk(export.ExportCrosswalkRequest(), timeout=5))
+        # A reader follows the index that was written anew within a second.
+        wait_for(lambda: list(ExportServiceStub(channel).ExportCrosswalk(export.ExportCrosswalkRequest(), timeout=5)))
         assert served.stop() == 0
     assert verify(data).is_equal
 
