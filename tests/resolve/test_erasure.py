@@ -310,6 +310,19 @@ def test_a_renewal_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest
     office.close()
 
 
+def test_golden_records_chosen_by_another_registry_may_hold_the_subject(office: Office) -> None:
+    golden_id = office.put(citizen("P1")).golden_id
+    assert golden_id is not None
+    exports = [
+        ExportEntry(name, 5, office.seq, what, ("land",), ("citizen",), 3)
+        for name, what in (("values", "golden-records"), ("keys", "crosswalk"))
+    ]
+    with office.writer._index.read() as view:
+        outline = erasure.outline_of(view, erasure.subject_named(view, golden_id, None), exports)
+    # Whoever had a record of the land register then was exported with the values of all records.
+    assert [export.export_id for export in outline.exports] == ["values"]
+
+
 def test_a_dry_run_counts_and_a_changed_count_erases_nothing(office: Office) -> None:
     office.put_all(PERSON)
     golden_id = id_of(office)
