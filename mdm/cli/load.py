@@ -109,12 +109,12 @@ def load(
     from mdm.feeds.reading import open_feed
     from mdm.feeds.rejects import RejectsFile
 
+    opened = open_feed(file)
     configuration = configuration_for(registries, server, is_service_needed=not dry_run or full)
     names = read_column_names(mapping, configuration.feed(feed)) if mapping else {}
     configuration.feed(feed)
     if full:
         check_is_whole(configuration, feed)
-    opened = open_feed(file)
     mapper = RowMapper(configuration, feed, opened.columns, names)
     if mapper.unknown_columns:
         note("unknown columns are ignored", columns=", ".join(mapper.unknown_columns))

@@ -150,11 +150,16 @@ def test_a_file_with_other_names_loads_through_a_mapping(mdm: Run, server: Runni
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["load", "hospital.visits", "x.csv"], 2, "must be one of"),
+        (["load", "hospital.visits", __file__, "--dry-run", "--server", "127.0.0.1:1"], 2, "must be one of"),
         (["load", "hospital.patients", "nowhere.csv"], 1, "nowhere.csv: cannot be read"),
         (["load", "hospital.patients"], 2, "Missing argument"),
         (["load", "hospital.patients", "x.csv", "--resolve", "never"], 2, "never"),
-        (["load", "hospital.patients", "x.csv", "--mapping", "no.toml"], 2, "no.toml"),
+        (
+            ["load", "hospital.patients", __file__, "--mapping", "no.toml", "--dry-run", "--server", "127.0.0.1:1"],
+            2,
+            "no.toml",
+        ),
+        (["load", "hospital.patients", __file__, "--server", "127.0.0.1:1"], 1, "no service answers"),
         (["lookup", "hospital", "citizen"], 2, "give a golden ID"),
         (["lookup", "hospital", "ship", "1"], 2, "citizen or business"),
         (["match", "--full-name", "A", "--tax-code", "1"], 2, "not both"),
