@@ -187,12 +187,12 @@ def token_of(text: str) -> str:
     [
         "?",
         token_of("members:5"),
-        token_of("relations:1:2:3"),
-        token_of("relations:1:2:3:4:5"),
-        token_of("relations:1:2:3:x"),
-        token_of("relations:1:2:-3:4"),
-        token_of(f"relations:1:2:{1 << 63}:0"),
-        token_of("relations:1:2:3:٤"),
+        token_of("relations:1:1:2:3"),
+        token_of("relations:1:1:2:3:4:5"),
+        token_of("relations:1:1:2:3:x"),
+        token_of("relations:1:1:2:-3:4"),
+        token_of(f"relations:1:1:2:{1 << 63}:0"),
+        token_of("relations:1:1:2:3:٤"),
     ],
 )
 def test_a_page_token_of_another_making_is_refused(stub: GoldenRecordServiceStub, family: Family, token: str) -> None:
@@ -204,7 +204,7 @@ def test_a_page_token_of_another_making_is_refused(stub: GoldenRecordServiceStub
 
 def test_the_furthest_token_there_can_be_is_behind_everything(stub: GoldenRecordServiceStub, family: Family) -> None:
     request = golden.ListRelationsRequest(
-        golden_id=family.mother, page_token=token_of(f"relations:1:0:{(1 << 63) - 1}:0")
+        golden_id=family.mother, page_token=token_of(f"relations:1:1:0:{(1 << 63) - 1}:0")
     )
     types = {relation.type for relation in stub.ListRelations(request, timeout=DEADLINE_S).relations}
     assert types == {common.RELATION_TYPE_MOTHER}
