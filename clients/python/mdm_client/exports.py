@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _Chunk = TypeVar("_Chunk")
 
 
-class ExportProgress(Generic[_Chunk]):
+class ExportProgress(ABC, Generic[_Chunk]):
     """What an export has brought so far."""
 
     method = ""
@@ -51,13 +52,13 @@ class ExportProgress(Generic[_Chunk]):
             return None
         return self.take(part, response)
 
+    @abstractmethod
     def take(self, part: str, response: Any) -> _Chunk | None:
         """Take rows in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_whole(self, trailer: Any) -> bool:
         """Return whether as much came as the trailer says."""
-        raise NotImplementedError
 
     def check_complete(self) -> None:
         """Pass if the trailer came and counts what was received.
