@@ -132,7 +132,8 @@ class RowMapper:
             )
         self._positions = {column: position for position, column in enumerate(ours)}
         self.unknown_columns = tuple(sorted(set(ours) - feed.columns - {ENTITY_KIND_COLUMN}))
-        self.missing_columns = tuple(sorted(feed.columns.difference(ours)))
+        # Without the column of operations every row is an upsert: few files have it.
+        self.missing_columns = tuple(sorted(feed.columns.difference(ours, (feed.operation,))))
         self.record_count_max = len(feed.kinds)
         """Operations that one row yields at most."""
         self._feed = feed

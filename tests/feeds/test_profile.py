@@ -40,6 +40,7 @@ def test_a_profile_counts_what_a_file_holds(tmp_path: Path) -> None:
     assert found.filled_share_by_column == {"record_id": 0.75, "full_name": 0.75, "operation": 0.25, "MA_KHOA": 1.0}
     assert found.unknown_columns == ("MA_KHOA",)
     assert {"birth_date", "personal_id", "updated_at"} <= set(found.missing_columns)
+    assert "operation" not in found.missing_columns
     assert found.invalid_values == {"birth_date": {"is no date": 1}}
     assert found.columns["MA_KHOA"].distinct_count == 2
     assert len(seen) == 2
