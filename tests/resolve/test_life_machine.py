@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -446,7 +447,8 @@ class LifeMachine(RuleBasedStateMachine):
         assert {(entry.left, entry.right) for entry in reviews.values()} == set(questions)
 
 
-TestLife = LifeMachine.TestCase
+# A limit that ends a life between kill and reopening looks like a journal that fails; 0.25 s each on a quiet machine.
+TestLife = pytest.mark.timeout(max(600, 2 * EXAMPLES))(LifeMachine.TestCase)
 TestLife.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
