@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
 import prometheus_client as prometheus
@@ -15,10 +16,12 @@ from prometheus_client import multiprocess
 
 from mdm import stages
 from mdm.domain.reviews import QueueState
-from mdm.resolve.relink_runs import Phase
-from mdm.resolve.status import StoreStatus
 from mdm.server.service_state import ServiceState, memory_bytes
 from mdm.store.counts import RECORD_STATES
+
+if TYPE_CHECKING:
+    # Only a reader tells of the store; the supervisor needs none of what matching loads.
+    from mdm.resolve.status import StoreStatus
 
 METRICS_DIRECTORY = "metrics"
 ENVIRONMENT_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -229,5 +232,5 @@ def show_store(status: StoreStatus) -> None:
     journal_bytes.labels("wal").set(status.journal.wal_bytes)
     last_event.set(status.journal.last_event_us / 1e6)
     if status.last_relink is not None:
-        for phase in Phase:
+        for phase in type(status.last_relink.phase):
             relink_phase.labels(phase.value).set(int(phase is status.last_relink.phase))

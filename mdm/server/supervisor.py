@@ -17,7 +17,7 @@ import msgspec
 from mdm.config import Configuration
 from mdm.errors import InvalidInputError, MdmError
 from mdm.limits import INDEX_RENEWALS_MAX, READER_SILENT_S_MAX, RESTARTS_WINDOW_S, WRITER_SILENT_S_MAX
-from mdm.server import disk_space, metrics, tls
+from mdm.server import disk_space, metrics
 from mdm.server.children import BACKOFF_S_MAX, BEAT_S, EXIT_DISK_FULL, EXIT_INDEX_DAMAGED, Child
 from mdm.server.degradation import Degradation
 from mdm.server.frames import RUN_DIRECTORY
@@ -68,6 +68,9 @@ def serve(options: ServeOptions) -> int:
             raise InvalidInputError(
                 "--insecure", "contradicts --tls-certificate; the metrics page has --expose-metrics"
             )
+        # Here, for gRPC and cryptography take a fifth of a start that seldom needs them.
+        from mdm.server import tls  # noqa: PLC0415
+
         tls.check(options.tls)
     elif not options.is_insecure:
         require_loopback(

@@ -21,7 +21,6 @@ from mdm.limits import INDEX_MAP_BYTES, INDEX_READERS_MAX, INDEX_SPARE_READS
 from mdm.store import layout
 from mdm.store.files import sync_directory, sync_file
 from mdm.store.layout import LAYOUT_VERSION
-from mdm.store.posting import post_all
 from mdm.store.transaction import IndexTransaction
 from mdm.store.view import DUPLICATED, Databases, IndexView
 
@@ -192,6 +191,9 @@ class Index:
         Raises:
             StoreError: LMDB, or a working file beside it, could not be written.
         """
+        # Here, for numpy is a third of what a process loads that only opens an index.
+        from mdm.store.posting import post_all  # noqa: PLC0415
+
         databases, scratch = self._databases, Path(self._environment.path())
         try:
             post_all(self._environment, databases.posting_keys, databases.postings, bytes, scratch)
