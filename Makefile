@@ -17,7 +17,7 @@ demo: $(VENV)/.installed ## Build a small city, load it, link it and tell what w
 	$(BIN)/mdm demo $(DEMO)
 
 test: $(VENV)/.installed ## Run the tests, as many files at a time as there are cores.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(TEST)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TEST)
 
 check: lint test ## Everything that must hold before a commit: lint, then test.
 
