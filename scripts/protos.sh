@@ -56,16 +56,7 @@ install_compilers() { # the parts that are missing, where that is allowed
   [[ -x /usr/bin/grpc_java_plugin ]] || missing+=(protobuf-compiler-grpc-java-plugin)
   [[ -e /usr/share/java/protobuf.jar ]] || missing+=(libprotobuf-java)
   [[ -e /usr/share/java/grpc-stub.jar ]] || missing+=(libgrpc-java)
-  [[ ${#missing[@]} -eq 0 ]] && return 0
-  if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    echo "protos: SKIPPED Java and C#: missing ${missing[*]}, and only root with apt can install them" >&2
-    return 1
-  fi
-  if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >"$scratch/apt.log" 2>&1; then
-    echo "protos: SKIPPED Java and C#: apt could not install ${missing[*]}" >&2
-    tail -3 "$scratch/apt.log" >&2
-    return 1
-  fi
+  scripts/install_packages.sh "protos: SKIPPED Java and C#" "${missing[@]}"
 }
 
 languages() { # DIR

@@ -13,15 +13,4 @@ packages+=([geronimo-annotation-1.3-spec]=libgeronimo-annotation-1.3-spec-java)
 for jar in "${!packages[@]}"; do
     [[ -e /usr/share/java/$jar.jar ]] || missing+=("${packages[$jar]}")
 done
-[[ ${#missing[@]} -eq 0 ]] && exit 0
-if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    echo "java: missing ${missing[*]}, and only root with apt can install them" >&2
-    exit 1
-fi
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
-    echo "java: apt could not install ${missing[*]}" >&2
-    tail -3 "$log" >&2
-    exit 1
-fi
+exec "$(dirname "$0")/../../scripts/install_packages.sh" java "${missing[@]}"

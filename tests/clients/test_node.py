@@ -10,16 +10,17 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mdm_client import CitizenAttributes, EntityKind, SourceKey, SourceRecord
 from mdm_client.testing import EphemeralServer, ephemeral_server
+from tests.clients.programs import AWAY, check_a_desk_admits_once, check_a_desk_says_what_is_wrong
 from tests.clients.tokens import unserved_tokens
 
 NODE_MAJOR_MIN = 18
-AWAY = 75
 NO_NETWORK = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED")
 
 
@@ -86,30 +87,12 @@ def test_the_node_client_passes_its_tests_against_a_real_service(node_project: P
     assert counts == {"pass": "14", "fail": "0", "skipped": "0"}
 
 
-def test_the_admission_desk_admits_a_patient_once(node_project: Path, server: EphemeralServer) -> None:
-    desk = ("examples/admission_desk.mjs", server.address, "D1", "Trần Thị Bích", "02/03/1961", "0903765432")
-    first = run_node(node_project, *desk)
-    assert first.returncode == 0, first.stderr
-    assert first.stdout.splitlines()[0].endswith("WRITE_OUTCOME_CREATED")
-    again = run_node(node_project, *desk).stdout.splitlines()
-    golden_id = first.stdout.split()[1]
-    assert again[0].startswith(f"candidate {golden_id} MATCH_GRADE_CERTAIN")
-    assert again[1:] == [
-        f"admitted {golden_id} WRITE_OUTCOME_UNCHANGED",
-        f"looked up {golden_id} RECORD_STATUS_FOUND",
-    ]
-
-
-def test_the_admission_desk_says_what_is_wrong_and_when_the_service_is_away(
+def test_the_admission_desk_admits_a_patient_once_and_says_what_is_wrong(
     node_project: Path, server: EphemeralServer
 ) -> None:
-    desk = ("examples/admission_desk.mjs", server.address)
-    refused = run_node(node_project, *desk, "", "Trần Thị Bích", "1961")
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("refused INVALID_FIELD\n  record.key.record_id: ")
-    away = run_node(node_project, desk[0], "127.0.0.1:1", "D2", "Trần Thị Bích", "1961")
-    assert (away.returncode, away.stderr) == (AWAY, "unanswered UNAVAILABLE\n")
-    assert run_node(node_project, desk[0]).returncode == 2
+    desk = partial(run_node, node_project, "examples/admission_desk.mjs")
+    check_a_desk_admits_once(desk, server.address)
+    check_a_desk_says_what_is_wrong(desk, server.address)
 
 
 def test_a_service_that_does_not_answer_in_time_has_not_refused(node_project: Path, server: EphemeralServer) -> None:
