@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 # Generates and compiles the Go client with its example and test into a directory, from Debian's Go packages.
-# Usage: clients/go/build.sh DIR [DESCRIPTORS]; then: DIR/bin/admission_desk …
-# DESCRIPTORS, written by scripts/plain_descriptors.py, is for a protoc older than 22, which can't read the files.
+# Usage: clients/go/build.sh DIR DESCRIPTORS; then: DIR/bin/admission_desk …
+# DESCRIPTORS is written by scripts/plain_descriptors.py: generated from the files themselves, the code would import a
+# package for the rules, and Debian's protoc can't read them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-out=${1:?usage: clients/go/build.sh DIR [DESCRIPTORS]}
-descriptors=${2:-}
+out=${1:?usage: clients/go/build.sh DIR DESCRIPTORS}
+descriptors=${2:?usage: clients/go/build.sh DIR DESCRIPTORS}
 
 project=$out/src/hochiminhcity.gov.vn/mdm
 mkdir -p "$project"
 cp -r clients/go/. "$project"
 mapfile -t protos < <(cd protos && ls mdm/v1/*.proto)
-input=(-I protos)
-[[ -n $descriptors ]] && input=(--descriptor_set_in="$descriptors")
-protoc "${input[@]}" --go_out="$out/src" --go-grpc_out="$out/src" "${protos[@]}"
+protoc --descriptor_set_in="$descriptors" --go_out="$out/src" --go-grpc_out="$out/src" "${protos[@]}"
 
 export GO111MODULE=off GOPATH=$out:/usr/share/gocode GOFLAGS=
 go vet hochiminhcity.gov.vn/mdm/...
