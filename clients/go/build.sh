@@ -4,9 +4,9 @@
 # DESCRIPTORS is written by scripts/plain_descriptors.py: generated from the files themselves, the code would import a
 # package for the rules, and Debian's protoc can't read them.
 set -euo pipefail
+out=$(realpath -m "${1:?usage: clients/go/build.sh DIR DESCRIPTORS}")
+descriptors=$(realpath "${2:?usage: clients/go/build.sh DIR DESCRIPTORS}")
 cd "$(dirname "$0")/../.."
-out=${1:?usage: clients/go/build.sh DIR DESCRIPTORS}
-descriptors=${2:?usage: clients/go/build.sh DIR DESCRIPTORS}
 
 project=$out/src/hochiminhcity.gov.vn/mdm
 mkdir -p "$project"
