@@ -10,6 +10,9 @@ if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
     echo "$who: missing $*, and only root with apt can install them" >&2
     exit 1
 fi
+# Tests of several clients may want theirs at once, and apt does not wait for another.
+exec 9<"$0"
+flock 9
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "$@"; } >"$log" 2>&1; then

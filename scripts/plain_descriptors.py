@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the interface as a descriptor set without its rules, for compilers that are too old for them, and for Go.
 
-protoc before 22 does not know debug_redact, and its Java generator refuses options that it can't read; Go would import a
-package for them. Neither matters to a client: the service checks the rules. The details of errors, google/rpc, are in it
-too.
+protoc before 22 does not know debug_redact, and its Java generator refuses options that it can't read; Go would import
+a package for them. Neither matters to a client: the service checks the rules. The details of errors, google/rpc, are in
+it too.
 
 Usage: scripts/plain_descriptors.py TARGET. Needs the project's environment.
 """

@@ -15,6 +15,5 @@ mapfile -t protos < <(cd protos && ls mdm/v1/*.proto)
 protoc --descriptor_set_in="$descriptors" --go_out="$out/src" --go-grpc_out="$out/src" "${protos[@]}"
 
 export GO111MODULE=off GOPATH=$out:/usr/share/gocode GOFLAGS=
-go vet hochiminhcity.gov.vn/mdm/...
 go build -o "$out/bin/" hochiminhcity.gov.vn/mdm/examples/...
 go test -c -o "$out/bin/client.test" hochiminhcity.gov.vn/mdm

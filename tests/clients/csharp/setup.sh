@@ -13,11 +13,11 @@ command -v mcs >/dev/null || missing+=(mono-mcs)
 
 debian=/etc/apt/sources.list.d/debian.sources
 [[ -e $debian ]] || debian=/etc/apt/sources.list
-# apt reads the form from the name. Lists of its own: the machine's stay as they are.
+# apt reads the form from the name. Lists and cache of its own: the machine's stay as they are.
 sources=$PWD/$(basename "$debian")
 sed -E 's/^Types:.*/Types: deb-src/; s/^deb /deb-src /' "$debian" >"$sources"
-mkdir -p lists/partial
-apt=(-o Dir::Etc::sourcelist="$sources" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$PWD/lists")
+mkdir -p lists/partial cache/archives/partial
+apt=(-o Dir::Cache="$PWD/cache" -o Dir::Etc::sourcelist="$sources" -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$PWD/lists")
 version=$(dpkg-query --show --showformat '${source:Version}' protobuf-compiler)
 if ! { apt-get "${apt[@]}" update -qq && apt-get "${apt[@]}" source -qq --download-only "protobuf=$version"; } >apt.log 2>&1; then
     echo "csharp: apt could not get the source of protoc $version" >&2
