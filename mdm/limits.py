@@ -491,7 +491,7 @@ CERTIFICATE_WARNING_DAYS = 14
 """Long enough to have a certificate renewed by people; automatic renewal is over well before."""
 
 LOAD_EXAMPLES_MAX = 5
-"""Records of each kind that a dry run of a revert shows: enough to recognise a shifted column."""
+"""Records of each kind that a dry run of a revert shows: enough to see a shifted column. Also later loads named."""
 
 PROFILE_SAMPLE_ROWS = 10_000
 """Rows of which a dry run looks at lengths and shapes: shares within a hundredth, and they fit in memory."""

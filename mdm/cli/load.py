@@ -120,7 +120,7 @@ def load(
         note("unknown columns are ignored", columns=", ".join(mapper.unknown_columns))
     with RejectsFile(rejects or Path(f"{feed}.rejects.csv")) as rejects_file:
         gates = _Gates(max_rejects / 100, max_deletes / 100 if full else None)
-        job = _Load(feed, mapper, opened, rejects_file, gates)
+        job = _Load(feed, mapper, opened, rejects_file, gates, configuration.registry_digest(mapper.registry))
         if dry_run:
             result = job.profile(server, is_later=resolve == "later", is_exact=exact)
         else:
@@ -145,15 +145,18 @@ class _Gates:
 class _Load:
     """One run over one file. `stopped` says which gate stopped it, if one did."""
 
-    def __init__(self, feed: str, mapper: Any, file: Any, rejects: Any, gates: _Gates) -> None:
+    def __init__(self, feed: str, mapper: Any, file: Any, rejects: Any, gates: _Gates, registry_digest: str) -> None:
         self.stopped = ""
         self._feed = feed
         self._mapper = mapper
         self._file = file
         self._rejects = rejects
         self._gates = gates
+        self._registry_digest = registry_digest
         self._row_count = 0
         self._unchanged_count = 0
+        self._refused_delete_count = 0
+        self._is_registry_changed = False
         self._under_way_count = 0
         self._whole = 0
         self._sent: deque[tuple[int, Any]] = deque(maxlen=_ROWS_REMEMBERED)
@@ -215,7 +218,10 @@ class _Load:
             on_away=say_away,
             is_full=is_full,
             content_digest=digest,
-            counts=lambda: LoadCounts(self._row_count, self._unchanged_count, self._rejects.count),
+            counts=lambda: LoadCounts(
+                self._row_count, self._unchanged_count, self._rejects.count, self._refused_delete_count
+            ),
+            registry_digest=self._registry_digest,
         )
         spare_the_collector()
         started_s = time.monotonic()
@@ -233,6 +239,9 @@ class _Load:
                 self._say_written(ingest)
             except KeyboardInterrupt:
                 fail("interrupted; run the same command again to go on from here", ExitCode.INTERRUPTED)
+        is_registry_changed = ingest.is_registry_changed or self._is_registry_changed
+        if is_registry_changed:
+            note("the registry was declared anew meanwhile; all rows were read by the former declaration: load again")
         seconds = time.monotonic() - started_s
         found = Counter({str(outcome): count for outcome, count in ingest.counts.items()})
         found["unchanged"] += self._unchanged_count
@@ -247,6 +256,7 @@ class _Load:
             "invalid_values": {field: dict(sorted(rules.items())) for field, rules in sorted(self._issues.items())},
             "seconds": round(seconds, 2),
             "records_per_s": round((sum(counts.values()) + deleted.total()) / seconds, 1) if seconds else 0.0,
+            "is_registry_changed": is_registry_changed,
             "token": ingest.token,
             "unknown_columns": list(self._mapper.unknown_columns),
         } | self._ending()
@@ -272,12 +282,14 @@ class _Load:
         absent = absent_records(client, self._mapper, fresh)
         self._judge_deletes(absent)
         keys = [] if self.stopped else absent.keys
+        self._refused_delete_count = len(absent.keys) - len(keys)
         last = self._row_count * self._mapper.record_count_max
         found: Counter[str] = Counter()
         ingest = client.ingest(deletes(keys, last, lambda: ingest.durable_ordinal), load)
         for outcome in ingest:
             found[outcome.outcome.value] += 1
             say("deletes", found.total(), len(keys))
+        self._is_registry_changed = ingest.is_registry_changed
         return found
 
     def _operations(
@@ -463,6 +475,8 @@ class _Comparison:
 def _in_words(result: dict[str, Any]) -> dict[str, Any]:
     """Return a summary for a reader: without what only programs use."""
     shown = {name: value for name, value in result.items() if name not in {"is_stopped", "stopped", "token"}}
+    if not shown.get("is_registry_changed"):
+        shown.pop("is_registry_changed", None)
     if "records" in shown:
         shown["records"] = {_OUTCOMES.get(name, name): count for name, count in shown["records"].items()}
     if "invalid_values" in shown:

@@ -31,6 +31,7 @@ _EFFECTS = {
     "left_judged_count": "merges that stay, for a steward said so",
     "retired_golden_id_count": "golden IDs retired, for they held nothing else",
     "revived_golden_id_count": "golden IDs that answer again, for the load had retired them",
+    "asked_count": "questions to stewards, about somebody who came while the load hid a record",
 }
 
 _LoadId = Annotated[str, typer.Argument(metavar="LOAD_ID", help="As `mdm load` and `mdm load list` print it.")]
@@ -86,9 +87,9 @@ def list_loads(
     for each in found:
         counts = ", ".join(f"{count:,} {outcome}" for outcome, count in each.outcome_counts.items())
         full = " --full" if each.is_full else ""
-        print(
-            f"{each.started_at:%Y-%m-%d %H:%M} UTC  {each.load_id}{full}  {each.status}  {counts or 'nothing written'}"
-        )
+        refused = f" without its {each.refused_delete_count:,} deletes" if each.refused_delete_count else ""
+        stands = f"{each.status}{refused}  {counts or 'nothing written'}"
+        print(f"{each.started_at:%Y-%m-%d %H:%M} UTC  {each.load_id}{full}  {stands}")
 
 
 @app.command("show")
@@ -109,6 +110,9 @@ def revert_load(
     load_id: _LoadId,
     reason: Annotated[str, typer.Option(help="Why; stands in the journal. No personal data.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be taken back, change nothing.")] = False,
+    keep_later: Annotated[
+        bool, typer.Option("--keep-later", help="Later loads of the same records are right: what they wrote stays.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     server: _Server = _DEFAULT_SERVER,
     as_json: _AsJson = False,
@@ -127,8 +131,9 @@ def revert_load(
 
     It goes on by itself, in short steps between other writes, also if this command is interrupted or the service
     restarts; run it again to watch. Meanwhile no load of the feed begins; afterwards load the latest right file again.
-    Of several poisoned loads take back the latest first. --dry-run shows a few records of each kind, which is personal
-    data.
+    Of several poisoned loads take back the latest first: while a later one stands that may have written the same
+    records, this one is refused, unless --keep-later says that it is right. --dry-run shows a few records of each kind,
+    which is personal data. Exit code 3 when records were left because a defect stood in the way.
     """
     if not dry_run and not reason.strip():
         fail("--reason must say why", ExitCode.USAGE)
@@ -143,12 +148,15 @@ def revert_load(
             found = client.loads.preview_revert(load_id, timeout_s=DEADLINE_BATCH_S_MAX)
             show(_preview(found, as_json=False), as_json=False)
             typer.confirm("Take it back?", abort=True)
-        client.loads.revert(load_id, reason)
+        client.loads.revert(load_id, reason, keep_later=keep_later)
         try:
             done = _watched(client, load_id)
         except KeyboardInterrupt:
             fail("interrupted; taking it back goes on, run the same command again to watch", ExitCode.INTERRUPTED)
     show(_facts(done) if as_json else _in_words(done), as_json=as_json)
+    failed_count = done.revert.effects.failed_record_count if done.revert is not None else 0
+    if failed_count:
+        fail(f"{failed_count:,} records stay as the load left them; see the server's log", ExitCode.DONE_WITH_REJECTS)
 
 
 def _watched(client: Client, load_id: str) -> LoadRecord:

@@ -39,6 +39,7 @@ class ExitCode(enum.IntEnum):
     FAILED = 1
     USAGE = 2
     DONE_WITH_REJECTS = 3
+    """Or with anything else left out."""
     STOPPED_BY_GATE = 4
     INTERRUPTED = 130
 

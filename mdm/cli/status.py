@@ -82,7 +82,8 @@ def _lines(found: ServiceStatus) -> Iterator[str]:
     if relink is not None:
         yield f"re-linkage {relink.run_id} {relink.phase}, started {_ago(relink.started_at)}"
     for load in found.last_loads:
-        end = "finished" if load.is_finished else f"cut off behind row {load.durable_ordinal:,}"
+        end = load.status.value if load.is_finished else f"cut off behind row {load.durable_ordinal:,}"
+        end += f" without its {load.refused_delete_count:,} deletes" if load.refused_delete_count else ""
         yield f"load       {load.feed or load.load_id[:_DIGEST_CHARACTERS]} {end}"
     for process in found.processes:
         state = f"pid {process.pid}, {_size(process.memory_bytes)}" if process.pid else "not running"

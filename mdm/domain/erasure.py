@@ -68,5 +68,5 @@ def farewell(state: IdentityView, number: RecordNumber) -> list[ev.Fact]:
     facts: list[ev.Fact] = [ev.JudgementWithdrawn(*pair_of(number, other)) for other in entry.judged]
     facts += [ev.ValueUnpinned(number, field) for field, _ in entry.pins]
     if not entry.is_deleted:
-        facts += [*departure(state, number), ev.RecordDeleted(number)]
+        facts += [*departure(state, number), ev.RecordDeleted(number, entry.since_seq)]
     return facts

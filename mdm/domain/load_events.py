@@ -22,6 +22,8 @@ class LoadStarted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="L
     allow_older: bool = False
     content_digest: str = ""
     """Of the file, as the caller states it; empty if it did not."""
+    registry_digest: str = ""
+    """Of the declaration by which the caller reads the rows; empty if it states none, and in earlier releases."""
 
 
 class LoadProgressed(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="LoadProgressed"):
@@ -44,6 +46,10 @@ class LoadFinished(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="
     unchanged_count: int = 0
     """Records that were stored as they are and did not travel."""
     rejected_count: int = 0
+    refused_delete_count: int = 0
+    """Records that the file lacked and a gate of the caller's kept."""
+    registry_digest: str = ""
+    """Of the declaration in force at the end; empty in earlier releases."""
 
 
 class LoadRevertStarted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="LoadRevertStarted"):
@@ -51,7 +57,7 @@ class LoadRevertStarted(msgspec.Struct, frozen=True, gc=False, array_like=True, 
 
     load_id: str
     payload_id: int
-    """The next one free: what has it or a higher one was written since, by this revert or beside it."""
+    """The next one free: what has it or a higher one was written since, by this revert or beside it. Nobody asks."""
     reason: str
     """Why, in the operator's words; no personal data."""
 

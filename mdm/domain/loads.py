@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 LAST_LOAD = "load_last"
 """Setting: id of the load that began last; each names the one before it."""
 
+_UNWRITTEN = frozenset({"unchanged", "stale", "absent", "rejected"})
+"""Outcomes of operations that wrote nothing."""
+
 REVERTING = "reverting"
 """Setting: ids of the loads that are being taken back, in the order in which that was asked for."""
 
@@ -32,7 +36,7 @@ class RevertEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     purpose: str
     reason: str
     payload_id: int
-    """Everything sealed since has this one or a higher one."""
+    """As in its first event."""
     behind_seq: int
     """What the load did from here on is taken back."""
     outcomes: dict[str, int] = {}
@@ -67,11 +71,22 @@ class LoadEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     unchanged_count: int = 0
     rejected_count: int = 0
     revert: RevertEntry | None = None
+    refused_delete_count: int = 0
+    """Records that its file lacked and a gate of its caller's kept."""
+    registry_digest: str = ""
+    """Of the declaration by which its caller read the rows, if stated."""
+    is_registry_changed: bool = False
+    """Whether another declaration was in force at its end."""
 
     @property
     def is_open(self) -> bool:
         """Whether the same name goes on with it."""
         return not self.finished_seq and self.revert is None
+
+    @property
+    def has_written(self) -> bool:
+        """Whether it may have changed a record."""
+        return not _UNWRITTEN.issuperset(self.outcomes)
 
 
 _encode = msgspec.json.Encoder().encode
@@ -88,6 +103,14 @@ def load_named(state: IdentityView, name: str) -> LoadEntry | None:
     """Return the last load of this name."""
     load_id = state.setting(f"load_of:{name}")
     return load_of(state, load_id) if load_id else None
+
+
+def loads_since(state: IdentityView, entry: LoadEntry) -> Iterator[LoadEntry]:
+    """Yield the loads that began after this one, the last first. Cost: 5 µs each."""
+    later = load_of(state, state.setting(LAST_LOAD) or "")
+    while later is not None and later.seq > entry.seq:
+        yield later
+        later = load_of(state, later.before)
 
 
 def fresh_load_id(state: IdentityView, name: str) -> str:
@@ -119,6 +142,8 @@ def fold_load(state: IdentityState, event: Event, fact: LoadFact) -> None:
             _change(state, fact.load_id, fact.outcomes, last_seq=event.seq)
         case ev.LoadFinished():
             state.put_setting(f"load:{fact.load_id}", "0")
+            entry = load_of(state, fact.load_id)
+            read_by = entry.registry_digest if entry is not None else ""
             _change(
                 state,
                 fact.load_id,
@@ -129,6 +154,8 @@ def fold_load(state: IdentityState, event: Event, fact: LoadFact) -> None:
                 row_count=fact.row_count,
                 unchanged_count=fact.unchanged_count,
                 rejected_count=fact.rejected_count,
+                refused_delete_count=fact.refused_delete_count,
+                is_registry_changed=bool(read_by and fact.registry_digest) and read_by != fact.registry_digest,
             )
         case ev.LoadRevertStarted():
             entry, cause = _known(state, fact.load_id), event.cause
@@ -160,6 +187,7 @@ def _start(state: IdentityState, event: Event, fact: ev.LoadStarted) -> None:
         fact.content_digest,
         state.setting(LAST_LOAD) or "",
         event.seq,
+        registry_digest=fact.registry_digest,
     )
     _put(state, entry)
     state.put_setting(f"load_of:{fact.name}", fact.load_id)

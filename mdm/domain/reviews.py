@@ -26,6 +26,7 @@ class ReviewKind(enum.StrEnum):
     REFUSED_EDGE = "refused_edge"
     IDENTIFIER_CONFLICT = "identifier_conflict"
     RELINK_LEFTOVER = "relink_leftover"
+    LOAD_REVERT = "load_revert"
     OVERSIZED = "oversized"
     """One golden record has more members than a bearer's records usually number."""
     PROPOSAL = "proposal"
@@ -37,6 +38,7 @@ HARM: dict[ReviewKind, int] = {
     ReviewKind.THIN_EVIDENCE: 10,
     ReviewKind.AMBIGUOUS: 20,
     ReviewKind.RELINK_LEFTOVER: 20,
+    ReviewKind.LOAD_REVERT: 20,
     ReviewKind.REFUSED_EDGE: 30,
     ReviewKind.VETO: 30,
     ReviewKind.IDENTIFIER_CONFLICT: 40,

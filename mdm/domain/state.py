@@ -56,6 +56,8 @@ class RecordEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     withdrawn_from: GoldenId | None = None
     """Of a deleted record: the golden record that it belonged to until then."""
     is_erased: bool = False
+    since_seq: int = 0
+    """The event that brought this version or absence; what a reverted load gave back is since when it first was."""
 
 
 class GoldenEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -252,7 +254,7 @@ def apply(state: IdentityState, event: ev.Event) -> None:  # noqa: C901, PLR0912
         case ev.RecordUpserted():
             _upsert(state, seq, fact)
         case ev.RecordDeleted():
-            _delete(state, seq, fact.number)
+            _delete(state, seq, fact)
         case ev.RecordResolved():
             _resolve(state, seq, fact)
         case ev.RecordsRegrouped():
@@ -323,7 +325,9 @@ def _change_golden(state: IdentityState, seq: int, golden_id: GoldenId, **change
 def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
     old = state.record(fact.number)
     if old is None:
-        entry = RecordEntry(fact.registry, fact.kind, fact.payload_id, fact.payload_hash, seq, fact.updated_at_us)
+        entry = RecordEntry(
+            fact.registry, fact.kind, fact.payload_id, fact.payload_hash, seq, fact.updated_at_us, since_seq=seq
+        )
     else:
         fold.note_returned(state, fact, old)
         entry = msgspec.structs.replace(
@@ -334,6 +338,7 @@ def _upsert(state: IdentityState, seq: int, fact: ev.RecordUpserted) -> None:
             updated_at_us=fact.updated_at_us,
             is_deleted=False,
             withdrawn_from=None,
+            since_seq=fact.restored_seq or seq,
         )
         if fact.is_new_bearer:
             # What was said of the former bearer says nothing of the new one.
@@ -350,7 +355,8 @@ def _leave(state: IdentityState, seq: int, number: RecordNumber, entry: RecordEn
         put_golden(state, entry.golden_id, msgspec.structs.replace(golden, members=members, changed_seq=seq))
 
 
-def _delete(state: IdentityState, seq: int, number: RecordNumber) -> None:
+def _delete(state: IdentityState, seq: int, fact: ev.RecordDeleted) -> None:
+    number = fact.number
     entry = _known_record(state, number)
     _leave(state, seq, number, entry)
     fold.note_withdrawn(state, number, entry)
@@ -365,6 +371,7 @@ def _delete(state: IdentityState, seq: int, number: RecordNumber) -> None:
         chosen=None,
         rejected=(),
         withdrawn_from=entry.golden_id,
+        since_seq=fact.restored_seq or seq,
     )
     state.put_record(number, deleted)
 

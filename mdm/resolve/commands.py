@@ -125,6 +125,8 @@ class BeginLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Beg
     is_deferred: bool = False
     allow_older: bool = False
     content_digest: str = ""
+    registry_digest: str = ""
+    """Of the declaration by which the caller reads the rows."""
 
 
 class FinishLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="FinishLoad"):
@@ -136,6 +138,7 @@ class FinishLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Fi
     """As the caller states it; so are the two that follow."""
     unchanged_count: int = 0
     rejected_count: int = 0
+    refused_delete_count: int = 0
 
 
 class RevertLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RevertLoad"):
@@ -144,6 +147,8 @@ class RevertLoad(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Re
     request: Request
     load_id: str
     reason: str = ""
+    keeps_later: bool = False
+    """Whether later loads of the same records stand, and what they wrote stays."""
 
 
 class CommitRelink(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="CommitRelink"):
@@ -354,6 +359,8 @@ class LoadAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Lo
     ordinal: int
     """Its last durable ordinal, 0 if none."""
     seq: int
+    is_registry_changed: bool = False
+    """At its end: whether another declaration is in force than the one that its rows were read by."""
 
 
 class RunAnswer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RunAnswer"):

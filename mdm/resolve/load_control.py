@@ -13,9 +13,10 @@ import structlog
 from mdm.config import Configuration
 from mdm.domain import events as ev
 from mdm.domain import load_events as le
-from mdm.domain.loads import LoadEntry, fresh_load_id, load_named, load_of, reverting
+from mdm.domain.loads import LoadEntry, fresh_load_id, load_named, load_of, loads_since, reverting
+from mdm.domain.state import IdentityView
 from mdm.errors import ConflictError, LoadRunningError, StoreError, UnknownLoadError
-from mdm.limits import RELINK_STEP_MIN_S, RELINK_STEP_S
+from mdm.limits import LOAD_EXAMPLES_MAX, RELINK_STEP_MIN_S, RELINK_STEP_S
 from mdm.resolve.commands import (
     REVERT_LOAD,
     Answer,
@@ -31,7 +32,7 @@ from mdm.resolve.commands import (
 from mdm.resolve.configuring import check_return
 from mdm.resolve.group import Group
 from mdm.resolve.load_acts import Act, acts_backwards
-from mdm.resolve.load_revert import Effect, Scope, take_back
+from mdm.resolve.load_revert import Effect, take_back
 from mdm.store.index import Index
 from mdm.store.journal import Journal
 
@@ -65,11 +66,14 @@ class LoadControl:
         """Begin a load, or go on with the one of the same name that did not end.
 
         Raises:
-            ConflictError: Another of its feed is being taken back: what it finds unchanged may not stay so.
+            ConflictError: Another of its feed is being taken back: what it finds unchanged may not stay so. Or it began
+                with rows that were read by another declaration: a load is read whole by one.
         """
         entry = load_named(group.index, command.name)
         if entry is not None and entry.is_open:
             load_id = entry.load_id
+            if command.registry_digest and entry.registry_digest not in {"", command.registry_digest}:
+                raise ConflictError("this load began under other registries; load under another name")
         else:
             others = (load_of(group.index, each) for each in reverting(group.index))
             if any(other is not None and other.feed == command.feed for other in others):
@@ -83,12 +87,13 @@ class LoadControl:
                 command.is_deferred,
                 command.allow_older,
                 command.content_digest,
+                command.registry_digest,
             )
             group.add(_named(command.request.cause, load_id), fact)
         self.uncounted.pop(load_id, None)
         return LoadAnswer(load_id, int(group.index.setting(f"load:{load_id}") or 0), group.last_seq)
 
-    def finish(self, group: Group, command: FinishLoad) -> LoadAnswer:
+    def finish(self, group: Group, command: FinishLoad, configuration: Configuration) -> LoadAnswer:
         """End a load; one that ended, or is taken back, stays as it is."""
         load_id = command.request.cause.load_id
         entry = load_of(group.index, load_id)
@@ -99,9 +104,14 @@ class LoadControl:
                 command.row_count,
                 command.unchanged_count,
                 command.rejected_count,
+                command.refused_delete_count,
+                configuration.registry_digest(entry.feed.partition(".")[0]),
             )
             group.add(command.request.cause, fact)
-        return LoadAnswer(load_id, 0, group.last_seq)
+            entry = load_of(group.index, load_id)
+        return LoadAnswer(
+            load_id, 0, group.last_seq, is_registry_changed=entry is not None and entry.is_registry_changed
+        )
 
     def revert(self, group: Group, command: RevertLoad, configuration: Configuration) -> LoadAnswer:
         """Begin to take a load back; one that is taken back stays as it is.
@@ -109,6 +119,7 @@ class LoadControl:
         Raises:
             UnknownLoadError: No such load.
             LoadRunningError: Somebody is loading it now.
+            ConflictError: Later loads may have written its records over, and stand; names them.
             UnknownRegistryError: Its registry was taken away since, or a kind of it: what comes back would be orphaned.
         """
         entry = load_of(group.index, command.load_id)
@@ -118,6 +129,8 @@ class LoadControl:
             if entry.is_open and self.is_loading(entry.name):
                 raise LoadRunningError("this load is running; interrupt it first")
             check_return(group.index, configuration, entry.feed.partition(".")[0])
+            if not command.keeps_later:
+                _check_order(group.index, configuration, entry)
             cause = _named(command.request.cause, entry.load_id)
             fact = le.LoadRevertStarted(entry.load_id, self._journal.take_payload_id(), command.reason)
             group.add(cause, fact)
@@ -208,7 +221,7 @@ class LoadControl:
                     break
                 if act is not None:
                     revert.taken.append(act)
-                    found += take_back(group, self._journal, act, revert.scope, revert.cause)
+                    found += take_back(group, self._journal, act, revert.cause)
             if revert.taken:
                 group.add(revert.cause, revert.progressed(revert.taken[-1], found))
             if is_finished:
@@ -226,7 +239,6 @@ class _Revert:
         if entry.revert is None:
             raise TypeError(entry.load_id)
         self.load_id = entry.load_id
-        self.scope = Scope(entry.revert.seq, entry.revert.payload_id)
         begun = next(journal.events(entry.revert.seq - 1, entry.revert.seq))
         self.cause = msgspec.structs.replace(begun.cause, method=REVERT_LOAD)
         self.acts: Iterator[Act | None] = acts_backwards(journal, entry.load_id, entry.seq, entry.revert.behind_seq)
@@ -238,6 +250,35 @@ class _Revert:
     def progressed(self, act: Act, found: Counter[Effect]) -> le.LoadRevertProgressed:
         counts = Counter({effect.value: count for effect, count in found.items()})
         return le.LoadRevertProgressed(self.load_id, act.first_seq, _counts(counts))
+
+
+def _check_order(view: IdentityView, configuration: Configuration, entry: LoadEntry) -> None:
+    """Pass if no later load that may have written the same records stands.
+
+    Taken back after this one, it would bring back what this one had brought.
+    """
+    later = loads_since(view, entry)
+    over = [
+        each.load_id
+        for each in later
+        if each.revert is None and each.has_written and _overlap(configuration, entry, each)
+    ]
+    if over:
+        shown = ", ".join(over[:LOAD_EXAMPLES_MAX]) + (", …" if len(over) > LOAD_EXAMPLES_MAX else "")
+        raise ConflictError(
+            f"later loads stand that may have written its records over: {shown}; take back those that are wrong too, "
+            "the latest first, then this one with keep_later, and what the others wrote stays"
+        )
+
+
+def _overlap(configuration: Configuration, one: LoadEntry, other: LoadEntry) -> bool:
+    """Return whether two feeds may hold the same records."""
+    (registry, _, name), (other_registry, _, other_name) = one.feed.partition("."), other.feed.partition(".")
+    declared = configuration.registries.get(registry)
+    feeds = declared.feeds if declared is not None else {}
+    if registry != other_registry:
+        return False
+    return not {name, other_name} <= feeds.keys() or not feeds[name].kinds.isdisjoint(feeds[other_name].kinds)
 
 
 def _counts(found: Counter[str]) -> le.Counts:

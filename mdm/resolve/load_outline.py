@@ -15,14 +15,12 @@ from mdm.domain.loads import LAST_LOAD, LoadEntry, load_of
 from mdm.errors import UnknownLoadError
 from mdm.limits import LOAD_EXAMPLES_MAX
 from mdm.resolve.load_acts import Act, acts_backwards
-from mdm.resolve.load_revert import Effect, Fate, Scope, fate_of, parts_of
+from mdm.resolve.load_revert import Effect, Fate, fate_of, parts_of
 from mdm.resolve.reading import Reading
 from mdm.store.view import IndexView
 
 _ACTS_OF_ONE_VIEW = 1000
 """So that no long transaction keeps old pages of the index alive: 50 ms."""
-
-_NEVER = 1 << 62
 
 
 class LoadExample(msgspec.Struct, frozen=True):
@@ -87,7 +85,7 @@ def outline(
     behind_seq = entry.last_seq + 1 if entry.revert is None else entry.revert.behind_seq
     with reading() as now:
         acts = acts_backwards(now.journal, entry.load_id, entry.seq, behind_seq)
-    found = _Outline(entry)
+    found = _Outline()
     while batch := list(itertools.islice(acts, _ACTS_OF_ONE_VIEW)):
         look_up()
         with reading() as now:
@@ -100,15 +98,15 @@ def outline(
 
 
 class _Outline:
-    def __init__(self, entry: LoadEntry) -> None:
-        revert = entry.revert
-        self._scope = Scope(revert.seq, revert.payload_id) if revert is not None else Scope(_NEVER, _NEVER)
+    def __init__(self) -> None:
         self.outcomes: Counter[Effect] = Counter()
         self.examples: list[LoadExample] = []
         self._shown: Counter[Effect] = Counter()
         self._leaving: set[RecordNumber] = set()
         """Records that would not stay where they are."""
         self._minted: set[GoldenId] = set()
+        self._parted: set[GoldenId] = set()
+        """Golden IDs that merges by the load made one, and that come apart."""
         self._effects: dict[RecordNumber, Effect] = {}
         """Of each record's operations looked at the earliest one's."""
 
@@ -120,6 +118,8 @@ class _Outline:
             elif isinstance(event.fact, ev.RecordsRegrouped):
                 clusters, is_judged = parts_of(view, now.journal, event)
                 self.outcomes[Effect.PARTED] += bool(clusters)
+                if clusters:
+                    self._parted.update(each.golden_id for each in event.fact.former)
                 self.outcomes[Effect.LEFT_JUDGED] += is_judged
         fate = self._fate_of(now, act)
         self._effects[act.number] = fate.effect
@@ -141,7 +141,7 @@ class _Outline:
     def _fate_of(self, now: Reading, act: Act) -> Fate:
         after = self._effects.get(act.number)
         if after is None:
-            return fate_of(now.view, now.journal, act, self._scope)
+            return fate_of(now.view, now.journal, act)
         if after not in {Effect.WITHDRAWN, Effect.RESTORED, Effect.RETURNED}:
             return Fate(after)
         # By then the revert has taken back what the load did to the record later.
@@ -152,8 +152,17 @@ class _Outline:
     def count_golden_ids(self, view: IndexView) -> None:
         for golden_id in self._minted:
             golden = view.golden(golden_id)
-            if golden is not None and golden.members and self._leaving.issuperset(golden.members):
-                self.outcomes[Effect.RETIRED] += 1
+            if golden is None or golden.is_retired:
+                continue
+            if golden_id in self._parted:
+                # It answers for itself again, and only then do its records leave.
+                others = (view.golden(each) for each in golden.absorbed if each in self._parted)
+                elsewhere = {number for other in others if other is not None for number in other.merged_members}
+                members = golden.merged_members or tuple(set(golden.members) - elsewhere)
+            else:
+                surviving = view.golden(golden.survivor) if golden.survivor else golden
+                members = surviving.members if surviving is not None else ()
+            self.outcomes[Effect.RETIRED] += bool(members) and self._leaving.issuperset(members)
 
 
 def _example(view: IndexView, act: Act, effect: Effect) -> LoadExample:

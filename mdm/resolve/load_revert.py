@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,9 +20,11 @@ from mdm.domain.rules import departure, regroup
 from mdm.domain.state import Pair, pair_of
 from mdm.linkage.evidence import contradiction
 from mdm.resolve import relation_state
+from mdm.resolve.commands import REVERT_LOAD
 from mdm.resolve.fixed_values import hand_over
 from mdm.resolve.group import Group
-from mdm.resolve.load_acts import Act
+from mdm.resolve.load_acts import Act, event_at
+from mdm.resolve.load_newcomers import ask_about_newcomers
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload, stored_before, updated_at_us
 from mdm.resolve.recall import Recall
@@ -54,15 +56,8 @@ class Effect(enum.StrEnum):
     """A golden ID that held nothing but what the load brought is retired for good."""
     REVIVED = "revived"
     """A golden ID that the load had retired answers for its record again."""
-
-
-class Scope(NamedTuple):
-    """What a revert must know to tell the load's doing from its own and from others'."""
-
-    seq: int
-    """Of the revert's first event."""
-    payload_id: int
-    """What has this one or a higher one was sealed since the revert began."""
+    ASKED = "asked"
+    """A question is put about somebody who came while the record was away, or had other values."""
 
 
 class Fate(NamedTuple):
@@ -72,52 +67,37 @@ class Fate(NamedTuple):
     values: bytes = b""
 
 
-def fate_of(view: IndexView, journal: JournalReader, act: Act, scope: Scope) -> Fate:
-    """Return what becomes of the record of an act. Cost: 30 µs, and as much for each version that it had before."""
+def fate_of(view: IndexView, journal: JournalReader, act: Act) -> Fate:
+    """Return what becomes of the record of an act. Cost: 30 µs."""
     number, core = act.number, act.core
     entry = view.record(number)
     if entry is None or entry.is_erased:
         return Fate(Effect.LEFT_ERASED)
+    # What a revert gave back, this one or another, is since when it first was: nobody else has written it meanwhile.
+    if entry.since_seq != act.seq:
+        return Fate(Effect.LEFT_CHANGED)
     if isinstance(core, ev.RecordUpserted):
-        # Of a record that the load wrote more than once, this revert has stored the version again.
-        is_as_left = entry.payload_id == core.payload_id or (
-            entry.payload_id >= scope.payload_id and view.raw(number) == journal.payload(core.payload_id)
-        )
-        if entry.is_deleted or not is_as_left:
-            return Fate(Effect.LEFT_CHANGED)
-        if core.is_returning:
-            return Fate(Effect.WITHDRAWN)
-        if not core.former_payload_id:
+        if core.is_returning or not core.former_payload_id:
             return Fate(Effect.WITHDRAWN)
         values = journal.payload(core.former_payload_id)
         return Fate(Effect.LEFT_ERASED) if values is None else Fate(Effect.RESTORED, values)
-    if not entry.is_deleted:
-        return Fate(Effect.LEFT_CHANGED)
-    if entry.changed_seq == act.seq:
-        values = stored_before(journal, number, entry.payload_id)
-    else:
-        # A steward's word about it changes it too, and so does this revert where the load brought it back later.
-        last_payload_id = journal.last_payload_id(act.seq)
-        values = stored_before(journal, number, last_payload_id)
-        if entry.payload_id > last_payload_id and entry.changed_seq < scope.seq:
-            return Fate(Effect.LEFT_CHANGED)
-        # What the load did not bring back, somebody else has, and withdrew it again, beside this revert.
-        if entry.payload_id >= scope.payload_id and stored_before(journal, number, scope.payload_id - 1) == values:
-            return Fate(Effect.LEFT_CHANGED)
+    # A steward's word about it changes it too.
+    is_last = entry.changed_seq == act.seq
+    values = stored_before(journal, number, entry.payload_id if is_last else journal.last_payload_id(act.seq))
     return Fate(Effect.LEFT_ERASED) if values is None else Fate(Effect.RETURNED, values)
 
 
-def take_back(group: Group, journal: JournalReader, act: Act, scope: Scope, cause: ev.Cause) -> Counter[Effect]:
+def take_back(group: Group, journal: JournalReader, act: Act, cause: ev.Cause) -> Counter[Effect]:
     """Draft what takes an act back; returns what that does. Cost: as for writing the record."""
     found: Counter[Effect] = Counter()
     first_draft = len(group.drafts)
-    fate = fate_of(group.index, journal, act, scope)
+    fate = fate_of(group.index, journal, act)
     for event in reversed(act.events):
         if isinstance(event.fact, ev.RecordsRegrouped):
             found.update(_part(group, journal, event, cause))
     match fate.effect:
         case Effect.WITHDRAWN:
-            withdraw(group, act.number, _stamped(group, act.number, cause))
+            withdraw(group, act.number, _stamped(group, act.number, cause), restored_seq=act.core.former_seq)
         case Effect.RESTORED | Effect.RETURNED:
             _Restoring(group, journal, act, cause).restore(fate.values)
         case Effect.LEFT_CHANGED if found[Effect.PARTED] and group.golden_id_of(act.number) is not None:
@@ -125,7 +105,9 @@ def take_back(group: Group, journal: JournalReader, act: Act, scope: Scope, caus
             resolve_stored(group, act.number, cause)
         case _:
             pass
-    _restore_questions(group, act, scope, cause)
+    _restore_questions(group, journal, act, cause)
+    if fate.values:
+        found[Effect.ASKED] += ask_about_newcomers(group, journal, act, _stamped(group, act.number, cause))
     found[fate.effect] += 1
     facts = [event.fact for event in group.drafts[first_draft:]]
     found[Effect.RETIRED] += sum(isinstance(fact, ev.GoldenIdRetired) for fact in facts)
@@ -133,11 +115,8 @@ def take_back(group: Group, journal: JournalReader, act: Act, scope: Scope, caus
     return found
 
 
-def _restore_questions(group: Group, act: Act, scope: Scope, cause: ev.Cause) -> None:
-    """Close the questions that an act asked and put those again that it closed, as they were.
-
-    One that it only asked in other words stays in these.
-    """
+def _restore_questions(group: Group, journal: JournalReader, act: Act, cause: ev.Cause) -> None:
+    """Close the questions that an act asked and put those again that it closed or asked in other words."""
     index = group.index
     closed: dict[Pair, ev.PotentialMatchOpened] = {}
     for event in reversed(act.events):
@@ -147,11 +126,13 @@ def _restore_questions(group: Group, act: Act, scope: Scope, cause: ev.Cause) ->
                 if asked is None:
                     continue
                 known = (asked.reason, asked.match_weight_bits, asked.detail)
-                # What the load closed later this revert has put again just now.
-                is_same = asked.review == event.seq or (
-                    asked.review > scope.seq and known == (fact.reason, fact.match_weight_bits, fact.detail)
-                )
-                if is_same:
+                is_known = known == (fact.reason, fact.match_weight_bits, fact.detail)
+                if fact.former is not None and is_known:
+                    group.add(_stamped(group, left, cause), ev.PotentialMatchOpened(left, right, *fact.former))
+                elif asked.review == event.seq or (
+                    # What a load closed later its revert has put again.
+                    is_known and event_at(journal, asked.review, group.drafts).cause.method == REVERT_LOAD
+                ):
                     group.add(_stamped(group, left, cause), ev.PotentialMatchClosed(left, right, "", *known))
             case ev.PotentialMatchClosed(left=left, right=right, reason=ev.MatchReason() as reason) as fact:
                 closed[left, right] = ev.PotentialMatchOpened(left, right, reason, fact.match_weight_bits, fact.detail)
@@ -166,7 +147,9 @@ def _restore_questions(group: Group, act: Act, scope: Scope, cause: ev.Cause) ->
             group.add(_stamped(group, pair[0], cause), fact)
 
 
-def parts_of(view: IndexView, journal: JournalReader, event: ev.Event) -> tuple[list[tuple[RecordNumber, ...]], bool]:
+def parts_of(
+    view: IndexView, journal: JournalReader, event: ev.Event, drafts: Sequence[ev.Event] = ()
+) -> tuple[list[tuple[RecordNumber, ...]], bool]:
     """Return the clusters that a merge comes apart into, none if it can't, and whether stewards keep any together.
 
     Members of before go where they were, later ones to whom their evidence led; who was said to be the same stays so.
@@ -185,7 +168,8 @@ def parts_of(view: IndexView, journal: JournalReader, event: ev.Event) -> tuple[
     ties = _Ties(golden.members)
     for place in range(len(merge.former)):
         ties.join([number for number in golden.members if home.get(number) == place])
-    for one, other in _met_since(view, journal, surviving, event.seq):
+    since = (event_at(journal, seq, drafts) for seq in view.iter_golden_seqs(surviving, event.seq))
+    for one, other in _met_in(since):
         if home.get(one) is None or home.get(other) is None:
             ties.join([one, other])
     apart = ties.count_of(home)
@@ -204,12 +188,10 @@ def parts_of(view: IndexView, journal: JournalReader, event: ev.Event) -> tuple[
     return clusters if len(clusters) > 1 else [], apart > len(clusters)
 
 
-def _met_since(
-    view: IndexView, journal: JournalReader, golden_id: GoldenId, seq: int
-) -> list[tuple[RecordNumber, RecordNumber]]:
+def _met_in(events: Iterable[ev.Event]) -> list[tuple[RecordNumber, RecordNumber]]:
     found: list[tuple[RecordNumber, RecordNumber]] = []
-    for each in view.iter_golden_seqs(golden_id, seq):
-        match next(journal.events(each - 1, each)).fact:
+    for event in events:
+        match event.fact:
             case ev.RecordResolved(number=number, partner=int() as partner):
                 found.append((number, partner))
             case ev.RecordsRegrouped(left=int() as left, right=int() as right, former=former):
@@ -252,7 +234,7 @@ class _Ties:
 
 def _part(group: Group, journal: JournalReader, event: ev.Event, cause: ev.Cause) -> Counter[Effect]:
     merge = event.fact
-    clusters, is_judged = parts_of(group.index, journal, event)
+    clusters, is_judged = parts_of(group.index, journal, event, group.drafts)
     found = Counter({Effect.LEFT_JUDGED: 1} if is_judged else {})
     if not clusters or not isinstance(merge, ev.RecordsRegrouped):
         return found
@@ -326,6 +308,8 @@ class _Restoring:
             is_new_bearer,
             entry.is_deleted,
             entry.payload_id,
+            entry.since_seq,
+            self._act.core.former_seq,
         )
         group.add(self._cause, fact)
         relation_state.note_version(group.index, fact, record, group.batch.at_us)
@@ -381,15 +365,38 @@ class _Restoring:
                 self._group.add(self._cause, ev.AnchorMoved(event.fact.golden_id, self._number))
 
     def _restore_pins(self) -> None:
-        """Fix the values again that ended with the golden record; others went to a member that stayed."""
+        """Fix the values again that stewards had fixed, and take them from the member that they were handed over to.
+
+        What a steward has fixed anew or let go since stays so.
+        """
         group, number = self._group, self._number
-        handed_over = {event.fact.field for event in self._act.events if isinstance(event.fact, ev.ValuePinned)}
-        for event in self._act.events:
-            fact = event.fact
-            if isinstance(fact, ev.ValueUnpinned) and fact.number == number and fact.field not in handed_over:
-                value = self._journal.payload(fact.payload_id)
-                if value is not None and not any(field == fact.field for field, _ in group.record(number).pins):
-                    group.add(self._cause, ev.ValuePinned(number, fact.field, group.seal(number, value)[0]))
+        facts = [event.fact for event in self._act.events]
+        heirs = {fact.field: fact.number for fact in facts if isinstance(fact, ev.ValuePinned)}
+        for fact in facts:
+            if not isinstance(fact, ev.ValueUnpinned) or fact.number != number:
+                continue
+            value, heir = self._journal.payload(fact.payload_id), heirs.get(fact.field)
+            has_passed_on = heir is not None and fact.field not in dict(group.record(heir).pins)
+            if value is None or has_passed_on or self._is_spoken_of_since(fact.field):
+                continue
+            if heir is not None and group.golden_id_of(heir) == group.golden_id_of(number):
+                group.add(self._cause, ev.ValueUnpinned(heir, fact.field))
+            group.add(self._cause, ev.ValuePinned(number, fact.field, group.seal(number, value)[0]))
+
+    def _is_spoken_of_since(self, field: str) -> bool:
+        """Return whether somebody fixed a value of the field, or let it go, in the golden record since the act."""
+        index, home = self._group.index, self._group.golden_id_of(self._number)
+        if field in dict(self._group.record(self._number).pins) or home is None:
+            return True
+        since = (
+            event_at(self._journal, seq, self._group.drafts) for seq in index.iter_golden_seqs(home, self._act.last_seq)
+        )
+        return any(
+            isinstance(event.fact, ev.ValuePinned | ev.ValueUnpinned)
+            and event.fact.field == field
+            and not event.cause.load_id
+            for event in since
+        )
 
     def _restore_judgements(self) -> None:
         """Let what was said of the record bind again, and what others inherited of it end."""

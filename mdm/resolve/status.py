@@ -10,7 +10,7 @@ import time
 import msgspec
 
 from mdm.domain.keys import EntityKind
-from mdm.domain.loads import LAST_LOAD, load_of
+from mdm.domain.loads import LAST_LOAD, LoadEntry, load_of
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.reading import Reading
 from mdm.resolve.relink_runs import RunState, read_state, run_ids
@@ -69,10 +69,8 @@ class EngineInForce(msgspec.Struct, frozen=True):
 class LoadOutline(msgspec.Struct, frozen=True):
     """The last load of a feed."""
 
-    feed: str
-    load_id: str
+    entry: LoadEntry
     durable_ordinal: int
-    is_finished: bool
 
 
 class JournalStatus(msgspec.Struct, frozen=True):
@@ -216,7 +214,7 @@ def last_loads(view: IndexView) -> tuple[LoadOutline, ...]:
         if entry is None:
             break
         ordinal = int(view.setting(f"load:{entry.load_id}") or 0)
-        found.setdefault(entry.feed, LoadOutline(entry.feed, entry.load_id, ordinal, is_finished=not entry.is_open))
+        found.setdefault(entry.feed, LoadOutline(entry, ordinal))
         load_id = entry.before
     return tuple(found.values())
 

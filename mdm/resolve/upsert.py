@@ -155,14 +155,15 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
     return WriteAnswer(WriteOutcome.DELETED, group.last_seq, None, changes)
 
 
-def withdraw(group: Group, number: RecordNumber, cause: ev.Cause) -> None:
-    """Draft the end of a live record."""
-    for other in group.record(number).potential_matches:
+def withdraw(group: Group, number: RecordNumber, cause: ev.Cause, *, restored_seq: int = 0) -> None:
+    """Draft the end of a live record; a revert names the withdrawal that it gives back."""
+    entry = group.record(number)
+    for other in entry.potential_matches:
         _close_question(group, cause, number, other)
     hand_over(group, cause, number)
     for fact in (*bequeathed(group.index, number), *departure(group.index, number)):
         group.add(cause, fact)
-    group.add(cause, ev.RecordDeleted(number))
+    group.add(cause, ev.RecordDeleted(number, entry.since_seq, restored_seq))
     group.index.drop_match_state(number)
     relation_state.forget(group.index, number)
 
@@ -264,10 +265,12 @@ def _ask(group: Group, stored: Stored, decision: Decision) -> None:
             question.match_weight_bits,
         )
         if not stands and group.golden_id_of(other) != group.golden_id_of(number):
-            group.add(
-                stored.cause,
-                ev.PotentialMatchOpened(*pair, question.reason, question.match_weight_bits, question.detail),
+            former = (known.reason, known.match_weight_bits, known.detail) if known is not None else None
+            left, right = pair
+            fact = ev.PotentialMatchOpened(
+                left, right, question.reason, question.match_weight_bits, question.detail, former=former
             )
+            group.add(stored.cause, fact)
 
 
 def _close_question(group: Group, cause: ev.Cause, number: RecordNumber, other: RecordNumber) -> None:
@@ -303,6 +306,7 @@ def _store(
         is_new_bearer,
         is_returning=entry is not None and entry.is_deleted,
         former_payload_id=entry.payload_id if entry is not None else 0,
+        former_seq=entry.since_seq if entry is not None else 0,
     )
     group.add(cause, fact)
     relation_state.note_version(group.index, fact, command.record, group.batch.at_us)

@@ -31,6 +31,7 @@ from mdm.resolve.commands import (
     Erase,
     EraseAnswer,
     FinishLoad,
+    LoadAnswer,
     Refusal,
     Request,
     RevertLoad,
@@ -68,6 +69,7 @@ _log = structlog.get_logger()
 _answers = msgspec.msgpack.Decoder(WriteAnswer)
 _run_ids = msgspec.msgpack.Decoder(str)
 _erase_answers = msgspec.msgpack.Decoder(EraseAnswer)
+_load_answers = msgspec.msgpack.Decoder(LoadAnswer)
 _switch_answers = msgspec.msgpack.Decoder(SwitchAnswer)
 _steward_answers = msgspec.msgpack.Decoder(StewardAnswer)
 
@@ -362,6 +364,18 @@ class Writer:
             group.batch.answer(*guard, content, msgspec.msgpack.encode(answer))
         return answer
 
+    def _revert_once(self, group: Group, command: RevertLoad) -> LoadAnswer:
+        request = command.request
+        guard = (request.cause.actor, type(command).__name__, request.request_id)
+        known = self._first_answer(guard, request, group)
+        if known is not None:
+            return _load_answers.decode(known.response)
+        answer = self._loads.revert(group, command, self._configuration)
+        if request.request_id:
+            content = self._journal.fingerprint(request.content_hash)
+            group.batch.answer(*guard, content, msgspec.msgpack.encode(answer))
+        return answer
+
     def _execute_one(self, group: Group, command: Write) -> Answer:
         match command:
             case Upsert() | Delete():
@@ -371,9 +385,9 @@ class Writer:
             case BeginLoad():
                 return self._loads.begin(group, command)
             case FinishLoad():
-                return self._loads.finish(group, command)
+                return self._loads.finish(group, command, self._configuration)
             case RevertLoad():
-                return self._loads.revert(group, command, self._configuration)
+                return self._revert_once(group, command)
 
     def _write_once(self, group: Group, command: Upsert | Delete) -> WriteAnswer:
         key = command.record.key if isinstance(command, Upsert) else command.key

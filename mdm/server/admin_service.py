@@ -18,6 +18,7 @@ from mdm.server.availability import why_not_written
 from mdm.server.frames import WriterState
 from mdm.server.service_state import Mode, ServiceState, memory_bytes
 from mdm.server.wire_answers import timestamp
+from mdm.server.wire_loads import load_status
 from mdm.server.wire_records import kind_number
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import admin_service_pb2 as wire
@@ -198,10 +199,12 @@ def _put_runs(response: wire.GetStatusResponse, store: StoreStatus) -> None:
         )
     response.last_loads.extend(
         wire.LastLoad(
-            feed=each.feed,
-            load_id=each.load_id,
+            feed=each.entry.feed,
+            load_id=each.entry.load_id,
             durable_ordinal=each.durable_ordinal,
-            is_finished=each.is_finished,
+            is_finished=not each.entry.is_open,
+            status=load_status(each.entry),
+            refused_delete_count=each.entry.refused_delete_count,
         )
         for each in store.last_loads
     )

@@ -31,7 +31,17 @@ from mdm.limits import (
 )
 from mdm.linkage.features import FieldIssue
 from mdm.linkage.normalise.record import normalise
-from mdm.resolve.commands import Answer, BeginLoad, Delete, FinishLoad, Refusal, Request, Upsert, WriteAnswer
+from mdm.resolve.commands import (
+    Answer,
+    BeginLoad,
+    Delete,
+    FinishLoad,
+    LoadAnswer,
+    Refusal,
+    Request,
+    Upsert,
+    WriteAnswer,
+)
 from mdm.resolve.reader import Reader
 from mdm.server import frames, metrics
 from mdm.server.errors import InvalidRequestError
@@ -147,8 +157,11 @@ def _responses(
         intake.stop()
     if intake.is_complete:
         end = intake.end
-        link.write(FinishLoad(load.request, end.row_count, end.unchanged_record_count, end.rejected_row_count))
-        yield wire.IngestRecordsResponse(summary=_summary(reader, counts, last_seq))
+        counts_stated = (end.row_count, end.unchanged_record_count, end.rejected_row_count, end.refused_delete_count)
+        ended = link.write(FinishLoad(load.request, *counts_stated))
+        summary = _summary(reader, counts, last_seq)
+        summary.is_registry_changed = isinstance(ended, LoadAnswer) and ended.is_registry_changed
+        yield wire.IngestRecordsResponse(summary=summary)
 
 
 class _Intake:
@@ -258,6 +271,7 @@ def _load(reader: Reader, link: WriterLink, header: wire.IngestHeader, cause: Ca
         is_deferred,
         header.allow_older,
         header.content_digest,
+        header.registry_digest,
     )
     claim, begun = link.claim_load(begin)
     return _Load(

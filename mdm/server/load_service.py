@@ -9,10 +9,10 @@ import grpc
 from mdm.domain.loads import LoadEntry
 from mdm.errors import InvalidInputError
 from mdm.limits import DEADLINE_BATCH_S_MAX
-from mdm.resolve.commands import REVERT_LOAD, Request, RevertLoad
+from mdm.resolve.commands import REVERT_LOAD, RevertLoad
 from mdm.resolve.load_outline import known_load, loads_page, outline
 from mdm.resolve.reader import Reader
-from mdm.server.calls import cause_of, epoch_of, remaining_s, token_at, write
+from mdm.server.calls import cause_of, epoch_of, remaining_s, request_of, token_at, write
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_loads import effects_message, example_message, load_message
 from mdm.server.writer_link import WriterLink
@@ -65,9 +65,11 @@ class LoadService(LoadServiceServicer):
         """Begin to take a load back."""
         if request.reason.isspace():
             raise InvalidInputError("reason", "must say why")
-        cause = cause_of(context, request.caller, REVERT_LOAD)
-        # Repeating it is safe by itself: a load is taken back once.
-        answer = write(self._link, RevertLoad(Request(cause), request.load_id, request.reason), context)
+        content = wire.RevertLoadRequest()
+        content.CopyFrom(request)
+        content.ClearField("caller")
+        guard = request_of(cause_of(context, request.caller, REVERT_LOAD), request.request_id, content)
+        answer = write(self._link, RevertLoad(guard, request.load_id, request.reason, request.keep_later), context)
         token = token_at(self._reader, answer.seq)
         self._reader.wait_until(token.value, context.time_remaining())
         return wire.RevertLoadResponse(load=load_message(self._known(request.load_id), self._token), token=token)

@@ -28,6 +28,7 @@ _EFFECT_FIELDS = {
     Effect.LEFT_JUDGED: "left_judged_count",
     Effect.RETIRED: "retired_golden_id_count",
     Effect.REVIVED: "revived_golden_id_count",
+    Effect.ASKED: "asked_count",
 }
 _REJECTED = "rejected"
 
@@ -38,7 +39,7 @@ def load_message(entry: LoadEntry, token: Token) -> wire.Load:
         load_id=entry.load_id,
         name=entry.name,
         feed=entry.feed,
-        status=_status(entry),
+        status=load_status(entry),
         started_at=timestamp(entry.at_us),
         finished_at=timestamp(entry.finished_us) if entry.finished_seq else None,
         actor=entry.actor,
@@ -55,6 +56,9 @@ def load_message(entry: LoadEntry, token: Token) -> wire.Load:
         unchanged_record_count=entry.unchanged_count,
         rejected_row_count=entry.rejected_count,
         revert=_revert_message(entry, entry.revert, token) if entry.revert is not None else None,
+        refused_delete_count=entry.refused_delete_count,
+        registry_digest=entry.registry_digest,
+        is_registry_changed=entry.is_registry_changed,
     )
 
 
@@ -76,7 +80,8 @@ def example_message(example: LoadExample) -> wire.LoadRevertExample:
     )
 
 
-def _status(entry: LoadEntry) -> wire.LoadStatus.ValueType:
+def load_status(entry: LoadEntry) -> wire.LoadStatus.ValueType:
+    """Return where a load stands."""
     if entry.revert is not None:
         return wire.LOAD_STATUS_REVERTED if entry.revert.finished_seq else wire.LOAD_STATUS_REVERTING
     return wire.LOAD_STATUS_FINISHED if entry.finished_seq else wire.LOAD_STATUS_OPEN

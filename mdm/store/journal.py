@@ -94,8 +94,12 @@ class Batch:
         return payload
 
     def payload(self, payload_id: int) -> bytes | None:
-        """Return the plain bytes of a payload that is committed, or None when it was erased."""
-        return self._journal.payload(payload_id)
+        """Return the plain bytes of a payload that is committed or of this batch, or None when it was erased."""
+        if not self.payloads or payload_id < self.payloads[0].payload_id:
+            return self._journal.payload(payload_id)
+        own = next(each for each in reversed(self.payloads) if each.payload_id == payload_id)
+        key = self.record_keys.get(own.number) or self._journal.record_key(own.number)
+        return unseal(key, own.number, payload_id, own.sealed) if key is not None else None
 
     def answer(self, actor: str, method: str, request_id: str, content_hash: bytes, response: bytes) -> None:
         """Remember the answer to a request id; `content_hash` tells a repeated request from another one."""

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mdm.v1 import common_pb2 as _common_pb2
+from mdm.v1 import load_service_pb2 as _load_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -547,6 +548,8 @@ class LastLoad(_message.Message):
     LOAD_ID_FIELD_NUMBER: _builtins.int
     DURABLE_ORDINAL_FIELD_NUMBER: _builtins.int
     IS_FINISHED_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REFUSED_DELETE_COUNT_FIELD_NUMBER: _builtins.int
     feed: _builtins.str
     """Feed."""
     load_id: _builtins.str
@@ -555,6 +558,10 @@ class LastLoad(_message.Message):
     """Rows of it that are durable; 0 once it is finished."""
     is_finished: _builtins.bool
     """Whether its last row is durable, or it was taken back."""
+    status: _load_service_pb2.LoadStatus.ValueType
+    """Where it stands."""
+    refused_delete_count: _builtins.int
+    """Records that its file lacked and that were not deleted, because a gate of its caller's stood in the way."""
     def __init__(
         self,
         *,
@@ -562,10 +569,12 @@ class LastLoad(_message.Message):
         load_id: _builtins.str = ...,
         durable_ordinal: _builtins.int = ...,
         is_finished: _builtins.bool = ...,
+        status: _load_service_pb2.LoadStatus.ValueType = ...,
+        refused_delete_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_ordinal", b"durable_ordinal", "feed", b"feed", "is_finished", b"is_finished", "load_id", b"load_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_ordinal", b"durable_ordinal", "feed", b"feed", "is_finished", b"is_finished", "load_id", b"load_id", "refused_delete_count", b"refused_delete_count", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

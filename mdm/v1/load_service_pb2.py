@@ -27,7 +27,7 @@ from mdm.v1 import common_pb2 as mdm_dot_v1_dot_common__pb2
 from mdm.v1 import registry_service_pb2 as mdm_dot_v1_dot_registry__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mdm/v1/load_service.proto\x12\x06mdm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13mdm/v1/common.proto\x1a\x1dmdm/v1/registry_service.proto\"\x92\x05\n\x04Load\x12\x17\n\x07load_id\x18\x01 \x01(\tR\x06loadId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04\x66\x65\x65\x64\x18\x03 \x01(\tR\x04\x66\x65\x65\x64\x12*\n\x06status\x18\x04 \x01(\x0e\x32\x12.mdm.v1.LoadStatusR\x06status\x12\x39\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0b\x66inished_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nfinishedAt\x12\x14\n\x05\x61\x63tor\x18\x07 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07purpose\x18\x08 \x01(\tR\x07purpose\x12\x17\n\x07is_full\x18\t \x01(\x08R\x06isFull\x12*\n\x11is_resolved_later\x18\n \x01(\x08R\x0fisResolvedLater\x12\x1f\n\x0b\x61llow_older\x18\x0b \x01(\x08R\nallowOlder\x12%\n\x0e\x63ontent_digest\x18\x0c \x01(\tR\rcontentDigest\x12;\n\x0eoutcome_counts\x18\r \x03(\x0b\x32\x14.mdm.v1.OutcomeCountR\routcomeCounts\x12\x1b\n\trow_count\x18\x0e \x01(\x03R\x08rowCount\x12\x34\n\x16unchanged_record_count\x18\x0f \x01(\x03R\x14unchangedRecordCount\x12,\n\x12rejected_row_count\x18\x10 \x01(\x03R\x10rejectedRowCount\x12*\n\x06revert\x18\x11 \x01(\x0b\x32\x12.mdm.v1.LoadRevertR\x06revert\"\xfd\x01\n\nLoadRevert\x12\x39\n\nstarted_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x14\n\x05\x61\x63tor\x18\x02 \x01(\tR\x05\x61\x63tor\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x33\n\x07\x65\x66\x66\x65\x63ts\x18\x04 \x01(\x0b\x32\x19.mdm.v1.LoadRevertEffectsR\x07\x65\x66\x66\x65\x63ts\x12%\n\x0eprogress_share\x18\x05 \x01(\x01R\rprogressShare\x12*\n\x05token\x18\x06 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\x92\x04\n\x11LoadRevertEffects\x12\x34\n\x16withdrawn_record_count\x18\x01 \x01(\x03R\x14withdrawnRecordCount\x12\x32\n\x15restored_record_count\x18\x02 \x01(\x03R\x13restoredRecordCount\x12\x32\n\x15returned_record_count\x18\x03 \x01(\x03R\x13returnedRecordCount\x12\x39\n\x19left_changed_record_count\x18\x04 \x01(\x03R\x16leftChangedRecordCount\x12\x37\n\x18left_erased_record_count\x18\x05 \x01(\x03R\x15leftErasedRecordCount\x12.\n\x13\x66\x61iled_record_count\x18\x06 \x01(\x03R\x11\x66\x61iledRecordCount\x12!\n\x0cparted_count\x18\x07 \x01(\x03R\x0bpartedCount\x12*\n\x11left_judged_count\x18\x08 \x01(\x03R\x0fleftJudgedCount\x12\x35\n\x17retired_golden_id_count\x18\t \x01(\x03R\x14retiredGoldenIdCount\x12\x35\n\x17revived_golden_id_count\x18\n \x01(\x03R\x14revivedGoldenIdCount\"\x81\x01\n\x10ListLoadsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12\x1b\n\x04\x66\x65\x65\x64\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x41R\x04\x66\x65\x65\x64\"_\n\x11ListLoadsResponse\x12\"\n\x05loads\x18\x01 \x03(\x0b\x32\x0c.mdm.v1.LoadR\x05loads\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n\x0eGetLoadRequest\x12\"\n\x07load_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06loadId\"3\n\x0fGetLoadResponse\x12 \n\x04load\x18\x01 \x01(\x0b\x32\x0c.mdm.v1.LoadR\x04load\">\n\x18PreviewRevertLoadRequest\x12\"\n\x07load_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06loadId\"\xdd\x01\n\x19PreviewRevertLoadResponse\x12 \n\x04load\x18\x01 \x01(\x0b\x32\x0c.mdm.v1.LoadR\x04load\x12\x33\n\x07\x65\x66\x66\x65\x63ts\x18\x02 \x01(\x0b\x32\x19.mdm.v1.LoadRevertEffectsR\x07\x65\x66\x66\x65\x63ts\x12:\n\x08\x65xamples\x18\x03 \x03(\x0b\x32\x19.mdm.v1.LoadRevertExampleB\x03\x80\x01\x01R\x08\x65xamples\x12-\n\x07read_at\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x06readAt\"\xb6\x01\n\x11LoadRevertExample\x12\x30\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\x18.mdm.v1.LoadRevertEffectR\x06\x65\x66\x66\x65\x63t\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x11.mdm.v1.SourceKeyB\x03\x80\x01\x01R\x03key\x12\x1b\n\tgolden_id\x18\x03 \x01(\tR\x08goldenId\x12(\n\x10\x66ormer_golden_id\x18\x04 \x01(\tR\x0e\x66ormerGoldenId\"\x83\x01\n\x11RevertLoadRequest\x12\"\n\x07load_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06loadId\x12\"\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x06reason\x12&\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x0e.mdm.v1.CallerR\x06\x63\x61ller\"b\n\x12RevertLoadResponse\x12 \n\x04load\x18\x01 \x01(\x0b\x32\x0c.mdm.v1.LoadR\x04load\x12*\n\x05token\x18\x02 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token*\x8e\x01\n\nLoadStatus\x12\x1b\n\x17LOAD_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10LOAD_STATUS_OPEN\x10\x01\x12\x18\n\x14LOAD_STATUS_FINISHED\x10\x02\x12\x19\n\x15LOAD_STATUS_REVERTING\x10\x03\x12\x18\n\x14LOAD_STATUS_REVERTED\x10\x04*\xe3\x01\n\x10LoadRevertEffect\x12\"\n\x1eLOAD_REVERT_EFFECT_UNSPECIFIED\x10\x00\x12 \n\x1cLOAD_REVERT_EFFECT_WITHDRAWN\x10\x01\x12\x1f\n\x1bLOAD_REVERT_EFFECT_RESTORED\x10\x02\x12\x1f\n\x1bLOAD_REVERT_EFFECT_RETURNED\x10\x03\x12#\n\x1fLOAD_REVERT_EFFECT_LEFT_CHANGED\x10\x04\x12\"\n\x1eLOAD_REVERT_EFFECT_LEFT_ERASED\x10\x05\x32\xb9\x02\n\x0bLoadService\x12\x45\n\tListLoads\x12\x18.mdm.v1.ListLoadsRequest\x1a\x19.mdm.v1.ListLoadsResponse\"\x03\x90\x02\x01\x12?\n\x07GetLoad\x12\x16.mdm.v1.GetLoadRequest\x1a\x17.mdm.v1.GetLoadResponse\"\x03\x90\x02\x01\x12]\n\x11PreviewRevertLoad\x12 .mdm.v1.PreviewRevertLoadRequest\x1a!.mdm.v1.PreviewRevertLoadResponse\"\x03\x90\x02\x01\x12\x43\n\nRevertLoad\x12\x19.mdm.v1.RevertLoadRequest\x1a\x1a.mdm.v1.RevertLoadResponseBN\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mdm/v1/load_service.proto\x12\x06mdm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13mdm/v1/common.proto\x1a\x1dmdm/v1/registry_service.proto\"\x9d\x06\n\x04Load\x12\x17\n\x07load_id\x18\x01 \x01(\tR\x06loadId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04\x66\x65\x65\x64\x18\x03 \x01(\tR\x04\x66\x65\x65\x64\x12*\n\x06status\x18\x04 \x01(\x0e\x32\x12.mdm.v1.LoadStatusR\x06status\x12\x39\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n\x0b\x66inished_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nfinishedAt\x12\x14\n\x05\x61\x63tor\x18\x07 \x01(\tR\x05\x61\x63tor\x12\x18\n\x07purpose\x18\x08 \x01(\tR\x07purpose\x12\x17\n\x07is_full\x18\t \x01(\x08R\x06isFull\x12*\n\x11is_resolved_later\x18\n \x01(\x08R\x0fisResolvedLater\x12\x1f\n\x0b\x61llow_older\x18\x0b \x01(\x08R\nallowOlder\x12%\n\x0e\x63ontent_digest\x18\x0c \x01(\tR\rcontentDigest\x12;\n\x0eoutcome_counts\x18\r \x03(\x0b\x32\x14.mdm.v1.OutcomeCountR\routcomeCounts\x12\x1b\n\trow_count\x18\x0e \x01(\x03R\x08rowCount\x12\x34\n\x16unchanged_record_count\x18\x0f \x01(\x03R\x14unchangedRecordCount\x12,\n\x12rejected_row_count\x18\x10 \x01(\x03R\x10rejectedRowCount\x12*\n\x06revert\x18\x11 \x01(\x0b\x32\x12.mdm.v1.LoadRevertR\x06revert\x12\x30\n\x14refused_delete_count\x18\x12 \x01(\x03R\x12refusedDeleteCount\x12\'\n\x0fregistry_digest\x18\x13 \x01(\tR\x0eregistryDigest\x12.\n\x13is_registry_changed\x18\x14 \x01(\x08R\x11isRegistryChanged\"\xfd\x01\n\nLoadRevert\x12\x39\n\nstarted_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tstartedAt\x12\x14\n\x05\x61\x63tor\x18\x02 \x01(\tR\x05\x61\x63tor\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x33\n\x07\x65\x66\x66\x65\x63ts\x18\x04 \x01(\x0b\x32\x19.mdm.v1.LoadRevertEffectsR\x07\x65\x66\x66\x65\x63ts\x12%\n\x0eprogress_share\x18\x05 \x01(\x01R\rprogressShare\x12*\n\x05token\x18\x06 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\xb3\x04\n\x11LoadRevertEffects\x12\x34\n\x16withdrawn_record_count\x18\x01 \x01(\x03R\x14withdrawnRecordCount\x12\x32\n\x15restored_record_count\x18\x02 \x01(\x03R\x13restoredRecordCount\x12\x32\n\x15returned_record_count\x18\x03 \x01(\x03R\x13returnedRecordCount\x12\x39\n\x19left_changed_record_count\x18\x04 \x01(\x03R\x16leftChangedRecordCount\x12\x37\n\x18left_erased_record_count\x18\x05 \x01(\x03R\x15leftErasedRecordCount\x12.\n\x13\x66\x61iled_record_count\x18\x06 \x01(\x03R\x11\x66\x61iledRecordCount\x12!\n\x0cparted_count\x18\x07 \x01(\x03R\x0bpartedCount\x12*\n\x11left_judged_count\x18\x08 \x01(\x03R\x0fleftJudgedCount\x12\x35\n\x17retired_golden_id_count\x18\t \x01(\x03R\x14retiredGoldenIdCount\x12\x35\n\x17revived_golden_id_count\x18\n \x01(\x03R\x14revivedGoldenIdCount\x12\x1f\n\x0b\x61sked_count\x18\x0b \x01(\x03R\naskedCount\"\x81\x01\n\x10ListLoadsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12\x1b\n\x04\x66\x65\x65\x64\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x41R\x04\x66\x65\x65\x64\"_\n\x11ListLoadsResponse\x12\"\n\x05loads\x18\x01 \x03(\x0b\x32\x0c.mdm.v1.LoadR\x05loads\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n\x0eGetLoadRequest\x12\"\n\x07load_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06loadId\"3\n\x0fGetLoadResponse\x12 \n\x04load\x18\x01 \x01(\x0b\x32\x0c.mdm.v1.LoadR\x04load\">\n\x18PreviewRevertLoadRequest\x12\"\n\x07load_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06loadId\"\xdd\x01\n\x19PreviewRevertLoadResponse\x12 \n\x04load\x18\x01 \x01(\x0b\x32\x0c.mdm.v1.LoadR\x04load\x12\x33\n\x07\x65\x66\x66\x65\x63ts\x18\x02 \x01(\x0b\x32\x19.mdm.v1.LoadRevertEffectsR\x07\x65\x66\x66\x65\x63ts\x12:\n\x08\x65xamples\x18\x03 \x03(\x0b\x32\x19.mdm.v1.LoadRevertExampleB\x03\x80\x01\x01R\x08\x65xamples\x12-\n\x07read_at\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x06readAt\"\xb6\x01\n\x11LoadRevertExample\x12\x30\n\x06\x65\x66\x66\x65\x63t\x18\x01 \x01(\x0e\x32\x18.mdm.v1.LoadRevertEffectR\x06\x65\x66\x66\x65\x63t\x12(\n\x03key\x18\x02 \x01(\x0b\x32\x11.mdm.v1.SourceKeyB\x03\x80\x01\x01R\x03key\x12\x1b\n\tgolden_id\x18\x03 \x01(\tR\x08goldenId\x12(\n\x10\x66ormer_golden_id\x18\x04 \x01(\tR\x0e\x66ormerGoldenId\"\xca\x01\n\x11RevertLoadRequest\x12\"\n\x07load_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18PR\x06loadId\x12\"\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x06reason\x12&\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x0e.mdm.v1.CallerR\x06\x63\x61ller\x12&\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@R\trequestId\x12\x1d\n\nkeep_later\x18\x05 \x01(\x08R\tkeepLater\"b\n\x12RevertLoadResponse\x12 \n\x04load\x18\x01 \x01(\x0b\x32\x0c.mdm.v1.LoadR\x04load\x12*\n\x05token\x18\x02 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token*\x8e\x01\n\nLoadStatus\x12\x1b\n\x17LOAD_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10LOAD_STATUS_OPEN\x10\x01\x12\x18\n\x14LOAD_STATUS_FINISHED\x10\x02\x12\x19\n\x15LOAD_STATUS_REVERTING\x10\x03\x12\x18\n\x14LOAD_STATUS_REVERTED\x10\x04*\xe3\x01\n\x10LoadRevertEffect\x12\"\n\x1eLOAD_REVERT_EFFECT_UNSPECIFIED\x10\x00\x12 \n\x1cLOAD_REVERT_EFFECT_WITHDRAWN\x10\x01\x12\x1f\n\x1bLOAD_REVERT_EFFECT_RESTORED\x10\x02\x12\x1f\n\x1bLOAD_REVERT_EFFECT_RETURNED\x10\x03\x12#\n\x1fLOAD_REVERT_EFFECT_LEFT_CHANGED\x10\x04\x12\"\n\x1eLOAD_REVERT_EFFECT_LEFT_ERASED\x10\x05\x32\xb9\x02\n\x0bLoadService\x12\x45\n\tListLoads\x12\x18.mdm.v1.ListLoadsRequest\x1a\x19.mdm.v1.ListLoadsResponse\"\x03\x90\x02\x01\x12?\n\x07GetLoad\x12\x16.mdm.v1.GetLoadRequest\x1a\x17.mdm.v1.GetLoadResponse\"\x03\x90\x02\x01\x12]\n\x11PreviewRevertLoad\x12 .mdm.v1.PreviewRevertLoadRequest\x1a!.mdm.v1.PreviewRevertLoadResponse\"\x03\x90\x02\x01\x12\x43\n\nRevertLoad\x12\x19.mdm.v1.RevertLoadRequest\x1a\x1a.mdm.v1.RevertLoadResponseBN\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,40 +53,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVERTLOADREQUEST'].fields_by_name['load_id']._serialized_options = b'\272H\006r\004\020\001\030P'
   _globals['_REVERTLOADREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_REVERTLOADREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
+  _globals['_REVERTLOADREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REVERTLOADREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\004r\002\030@'
   _globals['_LOADSERVICE'].methods_by_name['ListLoads']._loaded_options = None
   _globals['_LOADSERVICE'].methods_by_name['ListLoads']._serialized_options = b'\220\002\001'
   _globals['_LOADSERVICE'].methods_by_name['GetLoad']._loaded_options = None
   _globals['_LOADSERVICE'].methods_by_name['GetLoad']._serialized_options = b'\220\002\001'
   _globals['_LOADSERVICE'].methods_by_name['PreviewRevertLoad']._loaded_options = None
   _globals['_LOADSERVICE'].methods_by_name['PreviewRevertLoad']._serialized_options = b'\220\002\001'
-  _globals['_LOADSTATUS']._serialized_start=2616
-  _globals['_LOADSTATUS']._serialized_end=2758
-  _globals['_LOADREVERTEFFECT']._serialized_start=2761
-  _globals['_LOADREVERTEFFECT']._serialized_end=2988
+  _globals['_LOADSTATUS']._serialized_start=2859
+  _globals['_LOADSTATUS']._serialized_end=3001
+  _globals['_LOADREVERTEFFECT']._serialized_start=3004
+  _globals['_LOADREVERTEFFECT']._serialized_end=3231
   _globals['_LOAD']._serialized_start=123
-  _globals['_LOAD']._serialized_end=781
-  _globals['_LOADREVERT']._serialized_start=784
-  _globals['_LOADREVERT']._serialized_end=1037
-  _globals['_LOADREVERTEFFECTS']._serialized_start=1040
-  _globals['_LOADREVERTEFFECTS']._serialized_end=1570
-  _globals['_LISTLOADSREQUEST']._serialized_start=1573
-  _globals['_LISTLOADSREQUEST']._serialized_end=1702
-  _globals['_LISTLOADSRESPONSE']._serialized_start=1704
-  _globals['_LISTLOADSRESPONSE']._serialized_end=1799
-  _globals['_GETLOADREQUEST']._serialized_start=1801
-  _globals['_GETLOADREQUEST']._serialized_end=1853
-  _globals['_GETLOADRESPONSE']._serialized_start=1855
-  _globals['_GETLOADRESPONSE']._serialized_end=1906
-  _globals['_PREVIEWREVERTLOADREQUEST']._serialized_start=1908
-  _globals['_PREVIEWREVERTLOADREQUEST']._serialized_end=1970
-  _globals['_PREVIEWREVERTLOADRESPONSE']._serialized_start=1973
-  _globals['_PREVIEWREVERTLOADRESPONSE']._serialized_end=2194
-  _globals['_LOADREVERTEXAMPLE']._serialized_start=2197
-  _globals['_LOADREVERTEXAMPLE']._serialized_end=2379
-  _globals['_REVERTLOADREQUEST']._serialized_start=2382
-  _globals['_REVERTLOADREQUEST']._serialized_end=2513
-  _globals['_REVERTLOADRESPONSE']._serialized_start=2515
-  _globals['_REVERTLOADRESPONSE']._serialized_end=2613
-  _globals['_LOADSERVICE']._serialized_start=2991
-  _globals['_LOADSERVICE']._serialized_end=3304
+  _globals['_LOAD']._serialized_end=920
+  _globals['_LOADREVERT']._serialized_start=923
+  _globals['_LOADREVERT']._serialized_end=1176
+  _globals['_LOADREVERTEFFECTS']._serialized_start=1179
+  _globals['_LOADREVERTEFFECTS']._serialized_end=1742
+  _globals['_LISTLOADSREQUEST']._serialized_start=1745
+  _globals['_LISTLOADSREQUEST']._serialized_end=1874
+  _globals['_LISTLOADSRESPONSE']._serialized_start=1876
+  _globals['_LISTLOADSRESPONSE']._serialized_end=1971
+  _globals['_GETLOADREQUEST']._serialized_start=1973
+  _globals['_GETLOADREQUEST']._serialized_end=2025
+  _globals['_GETLOADRESPONSE']._serialized_start=2027
+  _globals['_GETLOADRESPONSE']._serialized_end=2078
+  _globals['_PREVIEWREVERTLOADREQUEST']._serialized_start=2080
+  _globals['_PREVIEWREVERTLOADREQUEST']._serialized_end=2142
+  _globals['_PREVIEWREVERTLOADRESPONSE']._serialized_start=2145
+  _globals['_PREVIEWREVERTLOADRESPONSE']._serialized_end=2366
+  _globals['_LOADREVERTEXAMPLE']._serialized_start=2369
+  _globals['_LOADREVERTEXAMPLE']._serialized_end=2551
+  _globals['_REVERTLOADREQUEST']._serialized_start=2554
+  _globals['_REVERTLOADREQUEST']._serialized_end=2756
+  _globals['_REVERTLOADRESPONSE']._serialized_start=2758
+  _globals['_REVERTLOADRESPONSE']._serialized_end=2856
+  _globals['_LOADSERVICE']._serialized_start=3234
+  _globals['_LOADSERVICE']._serialized_end=3547
 # @@protoc_insertion_point(module_scope)

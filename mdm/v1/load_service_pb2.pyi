@@ -113,6 +113,9 @@ class Load(_message.Message):
     UNCHANGED_RECORD_COUNT_FIELD_NUMBER: _builtins.int
     REJECTED_ROW_COUNT_FIELD_NUMBER: _builtins.int
     REVERT_FIELD_NUMBER: _builtins.int
+    REFUSED_DELETE_COUNT_FIELD_NUMBER: _builtins.int
+    REGISTRY_DIGEST_FIELD_NUMBER: _builtins.int
+    IS_REGISTRY_CHANGED_FIELD_NUMBER: _builtins.int
     load_id: _builtins.str
     """Its id: the name, or the name with a number behind it where a load of that name had ended before."""
     name: _builtins.str
@@ -139,6 +142,12 @@ class Load(_message.Message):
     """Records that were stored as they are and did not travel, as its caller stated it at the end."""
     rejected_row_count: _builtins.int
     """Rows set aside, as its caller stated it at the end."""
+    refused_delete_count: _builtins.int
+    """Records that its file lacked and that were not deleted, because a gate of its caller's stood in the way."""
+    registry_digest: _builtins.str
+    """Digest of the declaration of the registry by which its rows were read, as its caller stated it; empty if not."""
+    is_registry_changed: _builtins.bool
+    """Whether another declaration was in force when it ended: its rows were read by the one of its beginning, all of them."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When it began."""
@@ -175,10 +184,13 @@ class Load(_message.Message):
         unchanged_record_count: _builtins.int = ...,
         rejected_row_count: _builtins.int = ...,
         revert: Global___LoadRevert | None = ...,
+        refused_delete_count: _builtins.int = ...,
+        registry_digest: _builtins.str = ...,
+        is_registry_changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finished_at", b"finished_at", "revert", b"revert", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "allow_older", b"allow_older", "content_digest", b"content_digest", "feed", b"feed", "finished_at", b"finished_at", "is_full", b"is_full", "is_resolved_later", b"is_resolved_later", "load_id", b"load_id", "name", b"name", "outcome_counts", b"outcome_counts", "purpose", b"purpose", "rejected_row_count", b"rejected_row_count", "revert", b"revert", "row_count", b"row_count", "started_at", b"started_at", "status", b"status", "unchanged_record_count", b"unchanged_record_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "allow_older", b"allow_older", "content_digest", b"content_digest", "feed", b"feed", "finished_at", b"finished_at", "is_full", b"is_full", "is_registry_changed", b"is_registry_changed", "is_resolved_later", b"is_resolved_later", "load_id", b"load_id", "name", b"name", "outcome_counts", b"outcome_counts", "purpose", b"purpose", "refused_delete_count", b"refused_delete_count", "registry_digest", b"registry_digest", "rejected_row_count", b"rejected_row_count", "revert", b"revert", "row_count", b"row_count", "started_at", b"started_at", "status", b"status", "unchanged_record_count", b"unchanged_record_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -248,6 +260,7 @@ class LoadRevertEffects(_message.Message):
     LEFT_JUDGED_COUNT_FIELD_NUMBER: _builtins.int
     RETIRED_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
     REVIVED_GOLDEN_ID_COUNT_FIELD_NUMBER: _builtins.int
+    ASKED_COUNT_FIELD_NUMBER: _builtins.int
     withdrawn_record_count: _builtins.int
     """Records that the load had created, or brought back; they are deleted."""
     restored_record_count: _builtins.int
@@ -268,6 +281,8 @@ class LoadRevertEffects(_message.Message):
     """Golden IDs that held nothing but what the load brought; they are retired for good."""
     revived_golden_id_count: _builtins.int
     """Golden IDs that the load had retired; they answer for their records again."""
+    asked_count: _builtins.int
+    """Questions put to stewards about somebody who came while the load hid a record; a dry run does not foresee them."""
     def __init__(
         self,
         *,
@@ -281,10 +296,11 @@ class LoadRevertEffects(_message.Message):
         left_judged_count: _builtins.int = ...,
         retired_golden_id_count: _builtins.int = ...,
         revived_golden_id_count: _builtins.int = ...,
+        asked_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_record_count", b"failed_record_count", "left_changed_record_count", b"left_changed_record_count", "left_erased_record_count", b"left_erased_record_count", "left_judged_count", b"left_judged_count", "parted_count", b"parted_count", "restored_record_count", b"restored_record_count", "retired_golden_id_count", b"retired_golden_id_count", "returned_record_count", b"returned_record_count", "revived_golden_id_count", b"revived_golden_id_count", "withdrawn_record_count", b"withdrawn_record_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "failed_record_count", b"failed_record_count", "left_changed_record_count", b"left_changed_record_count", "left_erased_record_count", b"left_erased_record_count", "left_judged_count", b"left_judged_count", "parted_count", b"parted_count", "restored_record_count", b"restored_record_count", "retired_golden_id_count", b"retired_golden_id_count", "returned_record_count", b"returned_record_count", "revived_golden_id_count", b"revived_golden_id_count", "withdrawn_record_count", b"withdrawn_record_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -503,10 +519,16 @@ class RevertLoadRequest(_message.Message):
     LOAD_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEEP_LATER_FIELD_NUMBER: _builtins.int
     load_id: _builtins.str
     """Its id."""
     reason: _builtins.str
     """Why, at most 256 characters; stands in the journal, so no personal data. Must not be empty."""
+    request_id: _builtins.str
+    """Makes a retry safe: the same id with the same content gets the first answer. Empty, or at most 64 characters."""
+    keep_later: _builtins.bool
+    """Whether later loads that may have written the same records stand: what they wrote stays."""
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
         """Who asks and what for."""
@@ -517,10 +539,12 @@ class RevertLoadRequest(_message.Message):
         load_id: _builtins.str = ...,
         reason: _builtins.str = ...,
         caller: _common_pb2.Caller | None = ...,
+        request_id: _builtins.str = ...,
+        keep_later: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "load_id", b"load_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "keep_later", b"keep_later", "load_id", b"load_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,7 +86,8 @@ class LoadServiceServicer(object):
         """Begins to take a load back: records that it created are deleted, those that it changed get their former values, those
         that it deleted come back, each under the golden ID that it had, and golden records that it merged come apart. What a
         later write changed stays, and so does what stewards said. Goes on by itself between writes, also over a restart;
-        GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING.
+        GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING, and
+        with CONFLICT while a later load stands that may have written the same records over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,8 @@ class LoadServiceStub:
     """Begins to take a load back: records that it created are deleted, those that it changed get their former values, those
     that it deleted come back, each under the golden ID that it had, and golden records that it merged come apart. What a
     later write changed stays, and so does what stewards said. Goes on by itself between writes, also over a restart;
-    GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING.
+    GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING, and
+    with CONFLICT while a later load stands that may have written the same records over.
     """
 
 @_typing.type_check_only
@@ -61,7 +62,8 @@ class LoadServiceAsyncStub(LoadServiceStub):
     """Begins to take a load back: records that it created are deleted, those that it changed get their former values, those
     that it deleted come back, each under the golden ID that it had, and golden records that it merged come apart. What a
     later write changed stays, and so does what stewards said. Goes on by itself between writes, also over a restart;
-    GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING.
+    GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING, and
+    with CONFLICT while a later load stands that may have written the same records over.
     """
 
 class LoadServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -100,7 +102,8 @@ class LoadServiceServicer(metaclass=_abc_1.ABCMeta):
         """Begins to take a load back: records that it created are deleted, those that it changed get their former values, those
         that it deleted come back, each under the golden ID that it had, and golden records that it merged come apart. What a
         later write changed stays, and so does what stewards said. Goes on by itself between writes, also over a restart;
-        GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING.
+        GetLoad says how far. A load that is taken back already is an answer. Fails with LOAD_NOT_FOUND or LOAD_RUNNING, and
+        with CONFLICT while a later load stands that may have written the same records over.
         """
 
 def add_LoadServiceServicer_to_server(servicer: LoadServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -495,6 +495,7 @@ class IngestHeader(_message.Message):
     IS_FULL_FIELD_NUMBER: _builtins.int
     CONTENT_DIGEST_FIELD_NUMBER: _builtins.int
     AT_LEAST_AS_FRESH_FIELD_NUMBER: _builtins.int
+    REGISTRY_DIGEST_FIELD_NUMBER: _builtins.int
     load_id: _builtins.str
     """Name of the load, the same on every attempt: the server resumes by it, until it has ended or was taken back."""
     feed: _builtins.str
@@ -507,6 +508,10 @@ class IngestHeader(_message.Message):
     """Whether the load stands for the whole feed, and ends with deletes of what it lacks; for the list of loads."""
     content_digest: _builtins.str
     """SHA-256 of the file in hexadecimal digits, for the list of loads; empty if there is none."""
+    registry_digest: _builtins.str
+    """SHA-256 in hexadecimal digits of the declaration of the feed's registry by which the rows were read, as JSON with
+    sorted keys and without defaults; empty if they were read by none. Load says whether another came in force meanwhile.
+    """
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
         """Who asks and what for."""
@@ -528,10 +533,11 @@ class IngestHeader(_message.Message):
         is_full: _builtins.bool = ...,
         content_digest: _builtins.str = ...,
         at_least_as_fresh: _common_pb2.JournalToken | None = ...,
+        registry_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at_least_as_fresh", b"at_least_as_fresh", "caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_older", b"allow_older", "at_least_as_fresh", b"at_least_as_fresh", "caller", b"caller", "content_digest", b"content_digest", "feed", b"feed", "is_full", b"is_full", "load_id", b"load_id", "resolve", b"resolve"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_older", b"allow_older", "at_least_as_fresh", b"at_least_as_fresh", "caller", b"caller", "content_digest", b"content_digest", "feed", b"feed", "is_full", b"is_full", "load_id", b"load_id", "registry_digest", b"registry_digest", "resolve", b"resolve"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -612,22 +618,26 @@ class IngestEnd(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     UNCHANGED_RECORD_COUNT_FIELD_NUMBER: _builtins.int
     REJECTED_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    REFUSED_DELETE_COUNT_FIELD_NUMBER: _builtins.int
     row_count: _builtins.int
     """Rows of the file."""
     unchanged_record_count: _builtins.int
     """Records that were stored as they are, and so were not sent."""
     rejected_row_count: _builtins.int
     """Rows set aside."""
+    refused_delete_count: _builtins.int
+    """Records that the file lacked and that were not deleted, because a gate of the caller's stood in the way."""
     def __init__(
         self,
         *,
         row_count: _builtins.int = ...,
         unchanged_record_count: _builtins.int = ...,
         rejected_row_count: _builtins.int = ...,
+        refused_delete_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rejected_row_count", b"rejected_row_count", "row_count", b"row_count", "unchanged_record_count", b"unchanged_record_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused_delete_count", b"refused_delete_count", "rejected_row_count", b"rejected_row_count", "row_count", b"row_count", "unchanged_record_count", b"unchanged_record_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -789,6 +799,9 @@ class IngestSummary(_message.Message):
 
     TOKEN_FIELD_NUMBER: _builtins.int
     OUTCOME_COUNTS_FIELD_NUMBER: _builtins.int
+    IS_REGISTRY_CHANGED_FIELD_NUMBER: _builtins.int
+    is_registry_changed: _builtins.bool
+    """Whether another declaration of the registry is in force by now than the one that the header stated."""
     @_builtins.property
     def token(self) -> _common_pb2.JournalToken:
         """Position of the last write."""
@@ -802,10 +815,11 @@ class IngestSummary(_message.Message):
         *,
         token: _common_pb2.JournalToken | None = ...,
         outcome_counts: _abc.Iterable[Global___OutcomeCount] | None = ...,
+        is_registry_changed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome_counts", b"outcome_counts", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_registry_changed", b"is_registry_changed", "outcome_counts", b"outcome_counts", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -72,6 +72,8 @@ class _ReviewKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewKind
     """One golden record has more members than a bearer's records usually number."""
     REVIEW_KIND_PROPOSAL: _ReviewKind.ValueType  # 9
     """One person proposed to make a large golden record; a second has to agree."""
+    REVIEW_KIND_LOAD_REVERT: _ReviewKind.ValueType  # 10
+    """They would have been joined, but one came while a load that has been taken back had hidden the other."""
 
 class ReviewKind(_ReviewKind, metaclass=_ReviewKindEnumTypeWrapper):
     """Why a steward is asked."""
@@ -96,6 +98,8 @@ REVIEW_KIND_OVERSIZED: ReviewKind.ValueType  # 8
 """One golden record has more members than a bearer's records usually number."""
 REVIEW_KIND_PROPOSAL: ReviewKind.ValueType  # 9
 """One person proposed to make a large golden record; a second has to agree."""
+REVIEW_KIND_LOAD_REVERT: ReviewKind.ValueType  # 10
+"""They would have been joined, but one came while a load that has been taken back had hidden the other."""
 Global___ReviewKind: _TypeAlias = ReviewKind  # noqa: Y015
 
 class _ReviewState:

@@ -32,7 +32,7 @@ def test_rows_that_need_not_travel_are_shown_as_done(
     said: list[int] = []
     with RejectsFile(tmp_path / "rejects.csv") as rejects:
         mapper = RowMapper(Configuration.load(), "hospital.patients", opened.columns)
-        job = _Load("hospital.patients", mapper, opened, rejects, _Gates(1.0, None))
+        job = _Load("hospital.patients", mapper, opened, rejects, _Gates(1.0, None), "")
         sent = job._operations(
             lambda rows: {ordinal for _, ordinal, _ in rows if ordinal > durable and ordinal not in changed},
             lambda: durable,

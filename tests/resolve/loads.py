@@ -58,10 +58,10 @@ def entry_of(office: Office, load_id: str) -> LoadEntry:
     return entry
 
 
-def revert(office: Office, load_id: str) -> dict[str, int]:
+def revert(office: Office, load_id: str, *, keeps_later: bool = False) -> dict[str, int]:
     """Take a load back to its end; returns the effects."""
     cause = ev.Cause(actor="operator", method="RevertLoad")
-    (answer,) = office.execute(RevertLoad(Request(cause), load_id, "columns shifted"))
+    (answer,) = office.execute(RevertLoad(Request(cause), load_id, "columns shifted", keeps_later))
     assert isinstance(answer, LoadAnswer), answer
     return follow(office, load_id)
 

@@ -20,6 +20,8 @@ from mdm.resolve.commands import (
     Refusal,
     Request,
     RevertLoad,
+    Split,
+    Unpin,
     Upsert,
     WriteOutcome,
 )
@@ -382,3 +384,100 @@ def test_every_event_of_a_load_names_it(office: Office) -> None:
     assert {event.cause.actor for event in events} == {"loader"}
     assert entry_of(office, load_id).row_count == 4
     assert office.put(first).outcome is not WriteOutcome.UNCHANGED
+
+
+def test_of_two_poisoned_loads_the_later_one_goes_first_and_then_nothing_is_left_of_either(office: Office) -> None:
+    records = [record for record in city_records(60, 3) if record.key.kind is EntityKind.CITIZEN]
+    new, known = records[:8], records[8:]
+    office.put_all(known)
+    kept, before, questions = values(office), office.goldens(), office.questions()
+    earlier = load(office, "night-3", [*swapped(known[:30]), *(each.key for each in known[30:40]), *new[:6]])
+    # Changes, deletes and brings back what the first one changed, deleted, brought and left alone.
+    gone = [each.key for each in [*known[5:10], *known[38:44], *new[:2]]]
+    later = load(office, "night-4", [*swapped(swapped(known[10:34])), *new[4:], *gone])
+    unwritten = load(office, "night-5", [citizen("never stored").key])
+    (refused,) = office.execute(RevertLoad(Request(office.cause), earlier))
+    assert isinstance(refused, Refusal)
+    assert (refused.error, later in str(refused.as_error()), unwritten in str(refused.as_error())) == (
+        "ConflictError",
+        True,
+        False,
+    )
+    for load_id in (later, earlier):
+        assert {"failed", "left_changed"}.isdisjoint(revert(office, load_id))
+    assert {key: stored for key, stored in values(office).items() if not stored[1]} == kept
+    assert {identifier: office.goldens()[identifier] for identifier in before} == before
+    assert office.questions() == questions
+
+
+def test_what_a_right_later_load_wrote_stays_where_the_operator_says_that_it_is_right(office: Office) -> None:
+    one, two = citizen("A"), citizen("B", "Lý Quốc Cường", phone="0911222333")
+    office.put_all([one, two])
+    poisoned = load(office, "night-3", swapped([one, two]))
+    right = citizen("A", phone="0909000111")
+    load(office, "night-4", [right])
+    assert office.refused(RevertLoad(Request(office.cause), poisoned)) == "ConflictError"
+    effects = revert(office, poisoned, keeps_later=True)
+    assert (effects["left_changed"], effects["restored"]) == (1, 1)
+    assert (office.stored(one.key), office.stored(two.key)) == (right, two)
+
+
+def test_who_came_while_a_load_hid_the_record_is_asked_about_and_nobody_else(office: Office) -> None:
+    one = citizen("A", personal_id="079187000123")
+    bystander = citizen("S", "Đặng Hoàng Long", "1969-10-20", sex="M", personal_id="079069001234", phone="")
+    office.put_all([one, bystander])
+    stranger = changed(citizen("A", "Lý Quốc Cường", "1950-01-02", sex="M", personal_id="079050000777", phone=""))
+    same = citizen("R", registry="household", personal_id="079187000123")
+    for hidden in (one.key, stranger):
+        before = office.crosswalk()
+        load_id = load(office, "night", [hidden])
+        came = office.put(same)
+        assert came.outcome is WriteOutcome.CREATED
+        effects = revert(office, load_id)
+        assert effects["asked"] == 1
+        assert (office.id_of(one), office.id_of(same)) == (before[one.key], came.golden_id)
+        assert office.questions() == {("A", "R"): ev.MatchReason.LOAD_REVERT}
+        # As when its registry writes it again: the evidence joins what the revert only asked about.
+        office.put(citizen("R", registry="household", personal_id="079187000123", phone="0909000111"))
+        assert (office.id_of(same), office.questions()) == (before[one.key], {})
+        office.drop(same.key)
+
+
+def test_somebody_whom_a_steward_calls_another_is_not_asked_about(office: Office) -> None:
+    one, same = citizen("A", personal_id="079187000123"), citizen("R", registry="household", personal_id="079187000123")
+    office.put(one)
+    load_id = load(office, "night", [one.key])
+    office.put(same)
+    office.judge(one.key, same.key, Verdict.DIFFERENT)
+    assert "asked" not in revert(office, load_id)
+    assert office.questions() == {}
+
+
+def test_what_a_steward_fixed_is_with_the_member_again_that_had_it(office: Office) -> None:
+    one, two, three = (citizen(record_id, personal_id="079187000123") for record_id in "ABC")
+    office.put_all([one, two, three])
+    identifier = office.id_of(one)
+    assert identifier is not None
+    office.steward(Pin(identifier, "full_name", "Huỳnh Ngọc Bảo Trâm (1987)"))
+    # From the first to the second to the third, within one commit; and back.
+    load_id = load(office, "night", [one.key, two.key])
+    assert [bool(office.entry(each.key).pins) for each in (one, two, three)] == [False, False, True]
+    revert(office, load_id)
+    assert [bool(office.entry(each.key).pins) for each in (one, two, three)] == [True, False, False]
+    office.steward(Split(identifier, (office.number(two.key), office.number(three.key))))
+    assert [bool(office.entry(each.key).pins) for each in (one, two, three)] == [True, False, False]
+
+
+@pytest.mark.parametrize("said", ["fixed anew", "let go"])
+def test_a_value_that_a_steward_fixed_anew_or_let_go_since_stays_so(office: Office, said: str) -> None:
+    one, two = (citizen(record_id, personal_id="079187000123") for record_id in "AB")
+    office.put_all([one, two])
+    identifier = office.id_of(one)
+    assert identifier is not None
+    office.steward(Pin(identifier, "full_name", "Huỳnh Ngọc Bảo Trâm (1987)"))
+    load_id = load(office, "night", [one.key])
+    again = Pin(identifier, "full_name", "Huỳnh Bảo Trâm") if said == "fixed anew" else Unpin(identifier, "full_name")
+    office.steward(again)
+    pins = office.entry(two.key).pins
+    revert(office, load_id)
+    assert (office.entry(one.key).pins, office.entry(two.key).pins) == ((), pins)

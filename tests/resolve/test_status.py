@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from mdm.domain.events import Cause
 from mdm.resolve.commands import BeginLoad, FinishLoad, LoadAnswer, Request, Upsert
-from mdm.resolve.status import LoadOutline, last_loads
+from mdm.resolve.status import last_loads
+from mdm.server.wire_loads import load_status
+from mdm.v1 import load_service_pb2 as load
 from tests.resolve.loads import revert
 from tests.resolve.office import Office, citizen
 
@@ -21,9 +23,17 @@ def _begun(office: Office, name: str, feed: str, rows: int = 0) -> Request:
     return request
 
 
-def _last_loads(office: Office) -> list[LoadOutline]:
+def _last_loads(office: Office) -> list[tuple[str, str, int, str]]:
     with office.writer._index.read() as view:
-        return list(last_loads(view))
+        found = last_loads(view)
+    names = {
+        load.LOAD_STATUS_OPEN: "open",
+        load.LOAD_STATUS_FINISHED: "finished",
+        load.LOAD_STATUS_REVERTED: "reverted",
+    }
+    return [
+        (each.entry.feed, each.entry.load_id, each.durable_ordinal, names[load_status(each.entry)]) for each in found
+    ]
 
 
 def test_the_last_load_of_each_feed_is_named_the_newest_first(office: Office) -> None:
@@ -35,9 +45,9 @@ def test_the_last_load_of_each_feed_is_named_the_newest_first(office: Office) ->
         office.execute(FinishLoad(_begun(office, name, hospital, 1), 1))
     _begun(office, "i-1", insured, 3)
     assert _last_loads(office) == [
-        LoadOutline(insured, "i-1", 3, is_finished=False),
-        LoadOutline(hospital, "h-3", 0, is_finished=True),
-        LoadOutline(household, "r-1", 0, is_finished=True),
+        (insured, "i-1", 3, "open"),
+        (hospital, "h-3", 0, "finished"),
+        (household, "r-1", 0, "finished"),
     ]
 
 
@@ -46,8 +56,8 @@ def test_a_load_that_is_resumed_stays_one_and_one_that_is_taken_back_is_over(off
     _begun(office, "h-1", hospital, 2)
     office.execute(FinishLoad(_begun(office, "r-1", household, 1), 1))
     _begun(office, "h-1", hospital)
-    assert _last_loads(office)[1] == LoadOutline(hospital, "h-1", 2, is_finished=False)
+    assert _last_loads(office)[1] == (hospital, "h-1", 2, "open")
     revert(office, "h-1")
-    assert _last_loads(office)[1].is_finished
+    assert _last_loads(office)[1] == (hospital, "h-1", 2, "reverted")
     _begun(office, "h-1", hospital, 1)
-    assert _last_loads(office)[0] == LoadOutline(hospital, "h-1.2", 1, is_finished=False)
+    assert _last_loads(office)[0] == (hospital, "h-1.2", 1, "open")

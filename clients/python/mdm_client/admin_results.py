@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mdm_client.load_results import LoadStatus
 from mdm_client.records import EntityKind
 
 
@@ -121,6 +122,10 @@ class LastLoad:
     load_id: str
     durable_ordinal: int
     is_finished: bool
+    """Its last row is durable, or it was taken back; `status` tells."""
+    status: LoadStatus = LoadStatus.UNSPECIFIED
+    refused_delete_count: int = 0
+    """Records that its file lacked and that were not deleted, because a gate of its caller's stood in the way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ class LoadCounts:
     unchanged_record_count: int = 0
     """Records that need not be sent, because they are stored as they are."""
     rejected_row_count: int = 0
+    refused_delete_count: int = 0
+    """Records that the file lacks and that a gate keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Load:
     """SHA-256 of the file in hexadecimal digits."""
     counts: Callable[[], LoadCounts] | None = None
     """Asked when all operations are durable."""
+    registry_digest: str = ""
+    """Of the registry's declaration by which the rows are read; see `LoadRecord.registry_digest`."""
 
 
 class IngestFlow:
@@ -132,6 +136,8 @@ class IngestFlow:
         self.load_id = load.load_id
         """Under which the service keeps the load; known once it accepts it."""
         self.is_finished = False
+        self.is_registry_changed = False
+        """At the end: whether another declaration is in force than the one that the rows were read by."""
         self._caller = caller
         self._source = self._messages(operations)
         self._is_exhausted = False
@@ -156,6 +162,7 @@ class IngestFlow:
             caller=self._caller,
             is_full=self.load.is_full,
             content_digest=self.load.content_digest,
+            registry_digest=self.load.registry_digest,
             # A restore may have lost what was acknowledged, and it is not kept here to be sent again.
             at_least_as_fresh=common_pb2.JournalToken(value=self.token) if self.token else None,
         )
@@ -199,6 +206,7 @@ class IngestFlow:
                 self.token = response.acknowledgements.token.value or self.token
             case "summary":
                 self.token = response.summary.token.value or self.token
+                self.is_registry_changed = response.summary.is_registry_changed
                 self.is_finished = True
                 outcomes = []
             case _:
@@ -224,6 +232,7 @@ class IngestFlow:
             row_count=counts.row_count,
             unchanged_record_count=counts.unchanged_record_count,
             rejected_row_count=counts.rejected_row_count,
+            refused_delete_count=counts.refused_delete_count,
         )
 
     def _accept(self, accepted: registry_service_pb2.IngestAccepted) -> list[IngestOutcome]:
@@ -350,6 +359,11 @@ class Ingest:
     def load_id(self) -> str:
         """Id under which the service keeps the load; known once it accepts it."""
         return self._flow.load_id
+
+    @property
+    def is_registry_changed(self) -> bool:
+        """Whether another declaration of the registry is in force at the end than the one that the load names."""
+        return self._flow.is_registry_changed
 
     @property
     def token(self) -> str:

@@ -53,6 +53,8 @@ class LoadRevertEffects:
     """Merges by the load that stay, because a steward said so."""
     retired_golden_id_count: int
     revived_golden_id_count: int
+    asked_count: int = 0
+    """Questions put to stewards about somebody who came while the load hid a record; no dry run foresees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,12 @@ class LoadRecord:
     unchanged_record_count: int
     rejected_row_count: int
     revert: LoadRevert | None
+    refused_delete_count: int = 0
+    """Records that its file lacked and that were not deleted, because a gate of its caller's stood in the way."""
+    registry_digest: str = ""
+    """Of the declaration of the registry by which its rows were read, as its caller stated it."""
+    is_registry_changed: bool = False
+    """Whether another declaration was in force when it ended: its rows were all read by the one of its beginning."""
 
 
 @dataclass(frozen=True, slots=True)

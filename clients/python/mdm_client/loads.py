@@ -40,13 +40,24 @@ class Loads:
         """Return what taking a load back would do; changes nothing."""
         return self._client.send(wire_loads.preview_revert(load_id), timeout_s)
 
-    def revert(self, load_id: str, reason: str) -> LoadRecord:
+    def revert(
+        self, load_id: str, reason: str, *, keep_later: bool = False, request_id: str | None = None
+    ) -> LoadRecord:
         """Begin to take a load back; it goes on by itself, and `watch` follows it. Done already, it stays as it is.
 
+        Args:
+            load_id: The load.
+            reason: Why; stands in the journal, so no personal data.
+            keep_later: Later loads that may have written the same records stand: what they wrote stays.
+            request_id: A new one unless given.
+
         Raises:
-            FailedPreconditionError: LOAD_RUNNING while somebody is loading it.
+            FailedPreconditionError: LOAD_RUNNING while somebody is loading it; CONFLICT while such a later load stands,
+                without `keep_later`.
         """
-        return self._client.send(wire_loads.revert(load_id, reason, self._client.caller))
+        return self._client.send(
+            wire_loads.revert(load_id, reason, self._client.caller, keep_later=keep_later, request_id=request_id)
+        )
 
     def watch(self, load_id: str) -> Iterator[LoadRecord]:
         """Yield a load that is being taken back as it stands, several times a second, until it is taken back."""
@@ -82,13 +93,24 @@ class AsyncLoads:
         """Return what taking a load back would do; changes nothing."""
         return await self._client.send(wire_loads.preview_revert(load_id), timeout_s)
 
-    async def revert(self, load_id: str, reason: str) -> LoadRecord:
+    async def revert(
+        self, load_id: str, reason: str, *, keep_later: bool = False, request_id: str | None = None
+    ) -> LoadRecord:
         """Begin to take a load back; it goes on by itself, and `watch` follows it. Done already, it stays as it is.
 
+        Args:
+            load_id: The load.
+            reason: Why; stands in the journal, so no personal data.
+            keep_later: Later loads that may have written the same records stand: what they wrote stays.
+            request_id: A new one unless given.
+
         Raises:
-            FailedPreconditionError: LOAD_RUNNING while somebody is loading it.
+            FailedPreconditionError: LOAD_RUNNING while somebody is loading it; CONFLICT while such a later load stands,
+                without `keep_later`.
         """
-        return await self._client.send(wire_loads.revert(load_id, reason, self._client.caller))
+        return await self._client.send(
+            wire_loads.revert(load_id, reason, self._client.caller, keep_later=keep_later, request_id=request_id)
+        )
 
     async def watch(self, load_id: str) -> AsyncIterator[LoadRecord]:
         """Yield a load that is being taken back as it stands, several times a second, until it is taken back."""

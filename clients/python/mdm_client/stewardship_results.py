@@ -29,6 +29,7 @@ class ReviewKind(enum.StrEnum):
     REFUSED_EDGE = "refused_edge"
     IDENTIFIER_CONFLICT = "identifier_conflict"
     RELINK_LEFTOVER = "relink_leftover"
+    LOAD_REVERT = "load_revert"
     OVERSIZED = "oversized"
     PROPOSAL = "proposal"
 

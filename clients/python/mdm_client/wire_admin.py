@@ -9,6 +9,7 @@ from mdm.v1 import admin_service_pb2, common_pb2
 from mdm_client import admin_results as results
 from mdm_client import wire
 from mdm_client.calls import Call
+from mdm_client.wire_loads import LOAD_STATUS
 
 _MODES = {
     admin_service_pb2.SERVICE_MODE_SERVING: results.ServiceMode.SERVING,
@@ -62,7 +63,14 @@ def _status(answer: admin_service_pb2.GetStatusResponse) -> results.ServiceStatu
         engines=tuple(_engine(each) for each in answer.engines),
         last_relink=_relink(answer.last_relink) if answer.HasField("last_relink") else None,
         last_loads=tuple(
-            results.LastLoad(each.feed, each.load_id, each.durable_ordinal, each.is_finished)
+            results.LastLoad(
+                each.feed,
+                each.load_id,
+                each.durable_ordinal,
+                each.is_finished,
+                LOAD_STATUS.from_wire(each.status),
+                each.refused_delete_count,
+            )
             for each in answer.last_loads
         ),
         writer=_writer(answer.writer),

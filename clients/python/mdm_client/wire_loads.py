@@ -7,13 +7,13 @@ from datetime import UTC
 from mdm.v1 import common_pb2, load_service_pb2
 from mdm_client import load_results as results
 from mdm_client import wire
-from mdm_client.calls import Call
+from mdm_client.calls import Call, fresh_request_id
 from mdm_client.wire import EnumWire
 
 LoadPage = tuple[list[results.LoadRecord], str]
 """Loads and the token of the next page."""
 
-_STATUS = EnumWire(results.LoadStatus, load_service_pb2.LoadStatus, "LOAD_STATUS")
+LOAD_STATUS = EnumWire(results.LoadStatus, load_service_pb2.LoadStatus, "LOAD_STATUS")
 _EFFECT = EnumWire(results.LoadRevertEffect, load_service_pb2.LoadRevertEffect, "LOAD_REVERT_EFFECT")
 
 
@@ -55,13 +55,21 @@ def preview_revert(load_id: str) -> Call[results.LoadRevertPreview]:
     return Call("LoadService", "PreviewRevertLoad", request, decode, is_batch=True)
 
 
-def revert(load_id: str, reason: str, caller: common_pb2.Caller) -> Call[results.LoadRecord]:
+def revert(
+    load_id: str, reason: str, caller: common_pb2.Caller, *, keep_later: bool, request_id: str | None
+) -> Call[results.LoadRecord]:
     """Begin to take a load back."""
 
     def decode(answer: load_service_pb2.RevertLoadResponse) -> results.LoadRecord:
         return _load(answer.load)
 
-    request = load_service_pb2.RevertLoadRequest(load_id=load_id, reason=reason, caller=caller)
+    request = load_service_pb2.RevertLoadRequest(
+        load_id=load_id,
+        reason=reason,
+        caller=caller,
+        request_id=fresh_request_id(request_id),
+        keep_later=keep_later,
+    )
     return Call("LoadService", "RevertLoad", request, decode)
 
 
@@ -70,7 +78,7 @@ def _load(message: load_service_pb2.Load) -> results.LoadRecord:
         load_id=message.load_id,
         name=message.name,
         feed=message.feed,
-        status=_STATUS.from_wire(message.status),
+        status=LOAD_STATUS.from_wire(message.status),
         started_at=message.started_at.ToDatetime(tzinfo=UTC),
         finished_at=message.finished_at.ToDatetime(tzinfo=UTC) if message.HasField("finished_at") else None,
         actor=message.actor,
@@ -86,6 +94,9 @@ def _load(message: load_service_pb2.Load) -> results.LoadRecord:
         unchanged_record_count=message.unchanged_record_count,
         rejected_row_count=message.rejected_row_count,
         revert=_revert(message.revert) if message.HasField("revert") else None,
+        refused_delete_count=message.refused_delete_count,
+        registry_digest=message.registry_digest,
+        is_registry_changed=message.is_registry_changed,
     )
 
 
