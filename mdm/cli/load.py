@@ -8,27 +8,20 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from mdm.cli.absent import AbsentRecords, absent_records, check_is_whole, deletes, say_away
+from mdm.cli.load_comparison import Compared, Comparison, Rows, ahead, live_count, withdraws_too_many
 from mdm.cli.load_words import profile_in_words
 from mdm.cli.output import ExitCode, Progress, connected, fail, note, progress, reached, show
 from mdm.cli.registry import configuration_for
 
 if TYPE_CHECKING:
     from mdm.domain.records import SourceRecord
-    from mdm.feeds.mapping import Operation
-    from mdm.feeds.reading import Row
-    from mdm.feeds.rejects import Reject
-
-_Rows = list[tuple["Row | Reject", int, "tuple[Operation, ...] | Reject"]]
-"""Rows with the ordinal of the first operation of each, and what is to be done."""
 
 _ROWS_COMPARED = 1024
 """Rows that the service is asked about together: 5 ms of its time, and 20 ms in which no acknowledgement is read."""
@@ -82,7 +75,7 @@ def load(
         bool, typer.Option("--full", help="The file is the whole feed: records that it lacks are deleted at the end.")
     ] = False,
     max_deletes: Annotated[
-        float, typer.Option(min=0, max=100, help="With --full: delete nothing if it is more than this percentage.")
+        float, typer.Option(min=0, max=100, help="Delete nothing if it is more than this percentage of the records.")
     ] = 0.5,
     registries: Annotated[
         Path | None, typer.Option(help="Registries file; without it, what the service has in force.")
@@ -119,10 +112,10 @@ def load(
     if mapper.unknown_columns:
         note("unknown columns are ignored", columns=", ".join(mapper.unknown_columns))
     with RejectsFile(rejects or Path(f"{feed}.rejects.csv")) as rejects_file:
-        gates = _Gates(max_rejects / 100, max_deletes / 100 if full else None)
+        gates = _Gates(max_rejects / 100, max_deletes / 100, full)
         job = _Load(feed, mapper, opened, rejects_file, gates, configuration.registry_digest(mapper.registry))
         if dry_run:
-            result = job.profile(server, is_later=resolve == "later", is_exact=exact)
+            result = job.profile(server, is_later=resolve == "later", is_exact=exact, allow_older=allow_older)
         else:
             identity = repr((sorted(names.items()), configuration.digest))
             result = job.send(server, file, identity, is_later=resolve == "later", allow_older=allow_older)
@@ -136,10 +129,12 @@ class _GateClosedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Gates:
-    """What stops a load, as shares from 0 to 1. `deletes_share_max` is None for a delta."""
+    """What stops a load, as shares from 0 to 1."""
 
     rejects_share_max: float
-    deletes_share_max: float | None
+    deletes_share_max: float
+    """Of what a full file lacks, and of what rows of any file withdraw by the way."""
+    is_full: bool
 
 
 class _Load:
@@ -156,6 +151,7 @@ class _Load:
         self._row_count = 0
         self._unchanged_count = 0
         self._refused_delete_count = 0
+        self._withdrawn_count = 0
         self._is_registry_changed = False
         self._under_way_count = 0
         self._whole = 0
@@ -169,7 +165,7 @@ class _Load:
             fail(self.stopped, ExitCode.STOPPED_BY_GATE)
         raise typer.Exit(ExitCode.DONE_WITH_REJECTS if self._rejects.count else ExitCode.DONE)
 
-    def profile(self, server: str, *, is_later: bool, is_exact: bool) -> dict[str, Any]:
+    def profile(self, server: str, *, is_later: bool, is_exact: bool, allow_older: bool) -> dict[str, Any]:
         """Return what the file holds and, where a service answers, what loading it would do."""
         import msgspec
 
@@ -181,9 +177,11 @@ class _Load:
             return [(_INDEX.sub("", issue.field), issue.rule) for issue in normalise(record).issues]
 
         profiler = Profiler(self._file, self._mapper, self._rejects, issues)
-        is_needed = is_exact or self._gates.deletes_share_max is not None
+        is_needed = is_exact or self._gates.is_full
         with connected(server) if is_needed else reached(server) as client:
-            preview = LoadPreview(client, is_later=is_later, is_exact=is_exact) if client is not None else None
+            preview = None
+            if client is not None:
+                preview = LoadPreview(client, is_later=is_later, is_exact=is_exact, allows_older=allow_older)
             found = profiler.run(preview.look_at if preview is not None else None)
             self._row_count = found.row_count
             self._judge()
@@ -192,7 +190,11 @@ class _Load:
                 note("no service answers: what loading it would do is not known", server=server)
             else:
                 facts |= preview.facts()
-            if client is not None and self._gates.deletes_share_max is not None:
+            if client is not None and preview is not None and preview.withdrawn_count:
+                self._judge_withdrawn(
+                    preview.withdrawn_count, live_count(client, self._mapper.registry, self._mapper.kinds)
+                )
+            if client is not None and self._gates.is_full:
                 absent = absent_records(client, self._mapper, "")
                 self._judge_deletes(absent)
                 facts |= {"would_delete": len(absent.keys), "live_records": absent.live_count}
@@ -208,7 +210,7 @@ class _Load:
         named = hashlib.sha256(f"{self._feed}\0{digest}\0{identity}".encode()).hexdigest()
         name = f"{self._feed[:_FEED_CHARACTERS_NAMED]}-{named[:_DIGEST_CHARACTERS_NAMED]}"
         self._whole = self._file.row_count if self._file.row_count is not None else line_count - 1
-        is_full = self._gates.deletes_share_max is not None
+        is_full = self._gates.is_full
         load = Load(
             name,
             self._feed,
@@ -227,7 +229,9 @@ class _Load:
         started_s = time.monotonic()
         deleted: Counter[str] = Counter()
         with connected(server) as client, progress() as say:
-            compared = _Comparison(client, is_later=is_later, durable_ordinal=lambda: ingest.durable_ordinal)
+            compared = Comparison(
+                client, self._mapper.kinds, is_later=is_later, durable_ordinal=lambda: ingest.durable_ordinal
+            )
             ingest = client.ingest(self._operations(compared, lambda: ingest.durable_ordinal, say), load)
             try:
                 self._take(ingest, say)
@@ -293,28 +297,31 @@ class _Load:
         return found
 
     def _operations(
-        self, compared: Callable[[_Rows], set[int]], durable_ordinal: Callable[[], int], say: Progress
+        self, compared: Callable[[Rows], Compared], durable_ordinal: Callable[[], int], say: Progress
     ) -> Iterator[Any]:
         """Yield what has to travel: operations of rows that the service has not stored as they are."""
         from mdm.cli.attributes import client_key
         from mdm.feeds.mapping import UpsertOperation
         from mdm.feeds.rejects import Reject
         from mdm.server.wire_records import record_message
-        from mdm_client import Delete, Upsert
+        from mdm_client import Delete, EntityKind, Upsert
 
-        for rows, unchanged in _ahead(compared, self._mapped()):
+        for rows, found in ahead(compared, self._mapped()):
             self._row_count += len(rows)
             for _, _, outcome in rows:
                 if isinstance(outcome, Reject):
                     self._add(outcome)
-            if self._is_over():
+            self._withdrawn_count += found.withdrawn_count
+            if found.withdrawn_count:
+                self._judge_withdrawn(self._withdrawn_count, found.live_count)
+            if self.stopped or self._is_over():
                 # Before any of these rows is sent: a small file that is poisoned writes nothing.
                 raise _GateClosedError
             for row, ordinal, outcome in rows:
                 if isinstance(outcome, Reject):
                     continue
                 for number, operation in enumerate(outcome, start=ordinal):
-                    if number in unchanged:
+                    if number in found.unchanged:
                         self._unchanged_count += 1
                         continue
                     self._sent.append((number, row))
@@ -322,13 +329,14 @@ class _Load:
                         # What is durable already ends without an outcome.
                         self._under_way_count += 1
                     if isinstance(operation, UpsertOperation):
-                        yield Upsert(record_message(operation.record), number)
+                        row_kinds = tuple(EntityKind(each.key.kind) for each in outcome if each is not operation)
+                        yield Upsert(record_message(operation.record), number, row_kinds)
                     else:
                         yield Delete(client_key(operation.key), number, operation.updated_at)
             if self._under_way_count == 0:
                 say(self._feed, self._row_count, max(self._whole, self._row_count))
 
-    def _mapped(self) -> Iterator[_Rows]:
+    def _mapped(self) -> Iterator[Rows]:
         """Yield the file's rows, some at a time, with what is to be done for each."""
         from mdm.feeds.rejects import Reject
 
@@ -377,8 +385,17 @@ class _Load:
                 f"again, or take them back with: mdm load revert {ingest.load_id}"
             )
 
+    def _judge_withdrawn(self, count: int, whole: int) -> None:
+        """Stop where rows that ask for no delete withdraw too many records by what they no longer state."""
+        share_max = self._gates.deletes_share_max
+        if withdraws_too_many(count, whole, share_max):
+            self.stopped = (
+                f"{count:,} of {whole:,} records or more would be withdrawn by rows that are about no such record any "
+                f"more, more than --max-deletes {100 * share_max:g} %; if they are to go, run again with a higher one"
+            )
+
     def _judge_deletes(self, absent: AbsentRecords) -> None:
-        share_max = self._gates.deletes_share_max or 0.0
+        share_max = self._gates.deletes_share_max
         if self.stopped:
             reason = self.stopped
         elif not self._row_count:
@@ -403,73 +420,6 @@ class _Load:
             "is_stopped": bool(self.stopped),
             "stopped": self.stopped,
         }
-
-
-def _ahead(compared: Callable[[_Rows], set[int]], batches: Iterator[_Rows]) -> Iterator[tuple[_Rows, set[int]]]:
-    """Yield each batch with the ordinals of what need not be sent; the next is read while the service is asked."""
-    asked: deque[tuple[_Rows, Future[set[int]]]] = deque()
-    for batch in batches:
-        answer: Future[set[int]] = Future()
-        # A daemon: whoever interrupts the load does not wait for a service that is away.
-        Thread(target=_answer, args=(answer, compared, batch), daemon=True).start()
-        asked.append((batch, answer))
-        if len(asked) > 1:
-            rows, answered = asked.popleft()
-            yield rows, answered.result()
-    for rows, answered in asked:
-        yield rows, answered.result()
-
-
-def _answer(answer: Future[set[int]], compared: Callable[[_Rows], set[int]], batch: _Rows) -> None:
-    try:
-        answer.set_result(compared(batch))
-    except BaseException as error:  # noqa: BLE001  (whatever it is, the load raises it)
-        answer.set_exception(error)
-
-
-class _Comparison:
-    """Asks the service which records it has stored as they are; waits while it is away."""
-
-    def __init__(self, client: Any, *, is_later: bool, durable_ordinal: Callable[[], int]) -> None:
-        self._client = client
-        self._is_later = is_later
-        self._durable_ordinal = durable_ordinal
-
-    def __call__(self, rows: _Rows) -> set[int]:
-        """Return the ordinals of the operations that need not be sent."""
-        from mdm.feeds.mapping import UpsertOperation
-        from mdm.resolve.payloads import content_digest, encode_payload
-
-        # What an earlier run of the load made durable is not asked about: it is counted as such.
-        durable = self._durable_ordinal()
-        groups: dict[tuple[str, str], list[tuple[int, SourceRecord]]] = {}
-        for _, first, outcome in rows:
-            for ordinal, operation in enumerate(outcome if isinstance(outcome, tuple) else (), start=first):
-                if isinstance(operation, UpsertOperation) and ordinal > durable:
-                    key = operation.record.key
-                    groups.setdefault((key.registry, key.kind), []).append((ordinal, operation.record))
-        unchanged: set[int] = set()
-        for (registry, kind), group in groups.items():
-            ids = [record.key.record_id for _, record in group]
-            digests = [content_digest(encode_payload(record)) for _, record in group]
-            found = self._asked(registry, kind, ids, digests)
-            unchanged.update(ordinal for (ordinal, _), is_unchanged in zip(group, found, strict=True) if is_unchanged)
-        return unchanged
-
-    def _asked(self, registry: str, kind: str, ids: list[str], digests: list[bytes]) -> list[bool]:
-        from mdm_client import EntityKind, ServiceError
-        from mdm_client.ingest import GIVE_UP_S, Retry
-
-        retry = Retry(GIVE_UP_S, on_away=say_away)
-        while True:
-            try:
-                answer: list[bool] = self._client.batch_compare_records(
-                    registry, EntityKind(kind), ids, digests, is_resolved_later=self._is_later
-                )
-            except ServiceError as error:
-                time.sleep(retry.delay_s(error))
-            else:
-                return answer
 
 
 def _in_words(result: dict[str, Any]) -> dict[str, Any]:

@@ -7,23 +7,26 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from mdm.cli.load_comparison import GONE
 from mdm.limits import PREVIEW_SAMPLE_RECORDS
 
 if TYPE_CHECKING:
     from mdm.domain.records import SourceRecord
-    from mdm.feeds.mapping import Operation
+    from mdm.feeds.mapping import DeleteOperation, Operation
 
 _SEED = 1
 _Z = 1.96
 """Of a 95 % interval."""
-_GONE = frozenset({"not_found", "deleted"})
 
 
 class LoadPreview:
     """Counts new, changed and unchanged records of all rows, and asks what would become of some of the first two."""
 
-    def __init__(self, client: Any, *, is_later: bool, is_exact: bool) -> None:
+    def __init__(self, client: Any, *, is_later: bool, is_exact: bool, allows_older: bool) -> None:
         self._client = client
+        self._allows_older = allows_older
+        self.withdrawn_count = 0
+        """Live records that rows withdraw although none asks for it."""
         self._is_later = is_later
         self._sample_max = math.inf if is_exact else PREVIEW_SAMPLE_RECORDS
         self._counts: Counter[str] = Counter()
@@ -38,22 +41,29 @@ class LoadPreview:
         from mdm.feeds.mapping import UpsertOperation
 
         groups: dict[tuple[str, str], list[SourceRecord]] = {}
-        deletes: dict[tuple[str, str], list[str]] = {}
+        deletes: dict[tuple[str, str], list[DeleteOperation]] = {}
         for operation in operations:
             if isinstance(operation, UpsertOperation):
                 key = operation.record.key
                 groups.setdefault((key.registry, key.kind), []).append(operation.record)
             else:
-                deletes.setdefault((operation.key.registry, operation.key.kind), []).append(operation.key.record_id)
+                deletes.setdefault((operation.key.registry, operation.key.kind), []).append(operation)
         for (registry, kind), records in groups.items():
             self._compare(registry, kind, records)
-        for (registry, kind), record_ids in deletes.items():
-            for status in self._statuses(registry, kind, record_ids):
-                self._counts["absent" if status in _GONE else "deleted"] += 1
+        for (registry, kind), asked in deletes.items():
+            statuses = self._statuses(registry, kind, [operation.key.record_id for operation in asked])
+            for operation, status in zip(asked, statuses, strict=True):
+                if status in GONE:
+                    self._counts["absent"] += 1
+                elif operation.updated_at and not self._allows_older and self._is_stale(operation):
+                    self._counts["stale"] += 1
+                else:
+                    self._counts["deleted"] += 1
+                    self.withdrawn_count += operation.is_implied
 
     def facts(self) -> dict[str, Any]:
         """Return the counts, and what would become of new and changed records."""
-        counts = {name: self._counts[name] for name in ("new", "changed", "unchanged", "deleted", "absent")}
+        counts = {name: self._counts[name] for name in ("new", "changed", "unchanged", "deleted", "stale", "absent")}
         if not self._is_exact:
             for record in self._sample:
                 self._outcomes[self._previewed(record)] += 1
@@ -77,7 +87,7 @@ class LoadPreview:
         self._counts["unchanged"] += len(records) - len(written)
         statuses = self._statuses(registry, kind, [record.key.record_id for record in written])
         for record, status in zip(written, statuses, strict=True):
-            self._counts["new" if status in _GONE else "changed"] += 1
+            self._counts["new" if status in GONE else "changed"] += 1
             self._written_count += 1
             if self._is_exact:
                 self._outcomes[self._previewed(record)] += 1
@@ -92,6 +102,15 @@ class LoadPreview:
         if not record_ids:
             return []
         return [str(status) for status in self._client.batch_lookup(registry, EntityKind(kind), record_ids).statuses]
+
+    def _is_stale(self, operation: DeleteOperation) -> bool:
+        """Return whether the stored record is newer than the row. Cost: a call, for each row that withdraws one."""
+        from mdm.resolve.payloads import updated_at_us
+        from mdm_client import EntityKind, SourceKey
+
+        key = SourceKey(operation.key.registry, EntityKind(operation.key.kind), operation.key.record_id)
+        stated, stored = map(updated_at_us, (operation.updated_at, self._client.get_record(key).record.updated_at))
+        return stated is not None and stored is not None and stated < stored
 
     def _previewed(self, record: SourceRecord) -> str:
         from mdm.server.wire_records import record_message

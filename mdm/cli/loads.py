@@ -154,6 +154,11 @@ def revert_load(
         except KeyboardInterrupt:
             fail("interrupted; taking it back goes on, run the same command again to watch", ExitCode.INTERRUPTED)
     show(_facts(done) if as_json else _in_words(done), as_json=as_json)
+    end(done)
+
+
+def end(done: LoadRecord) -> None:
+    """End the command with the exit code that says whether all could be taken back."""
     failed_count = done.revert.effects.failed_record_count if done.revert is not None else 0
     if failed_count:
         fail(f"{failed_count:,} records stay as the load left them; see the server's log", ExitCode.DONE_WITH_REJECTS)

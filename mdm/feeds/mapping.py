@@ -50,6 +50,11 @@ class UpsertOperation(msgspec.Struct, frozen=True, gc=False):
 
     record: SourceRecord
 
+    @property
+    def key(self) -> SourceKey:
+        """Of the record."""
+        return self.record.key
+
 
 class DeleteOperation(msgspec.Struct, frozen=True, gc=False):
     """Withdraw a record."""
@@ -57,6 +62,8 @@ class DeleteOperation(msgspec.Struct, frozen=True, gc=False):
     key: SourceKey
     updated_at: str = ""
     """Of the row, as the registry wrote it: a record that is newer stays."""
+    is_implied: bool = False
+    """Whether the row does not ask for it, but is about no such record (any more)."""
 
 
 Operation = UpsertOperation | DeleteOperation
@@ -221,7 +228,10 @@ class RowMapper:
             # A row that fulfils no condition is about no such record: one from before is withdrawn.
             found: dict[int, Operation] = {}
             if builders[0].condition is not None:
-                found = {place: self._withdrawn(kind, record_ids[place], updated_at[place]) for place in places}
+                found = {
+                    place: self._withdrawn(kind, record_ids[place], updated_at[place], is_implied=True)
+                    for place in places
+                }
             for builder in builders:
                 found |= self._built(builder, kind, places, cells, record_ids)
             by_kind[kind] = found
@@ -233,8 +243,8 @@ class RowMapper:
             else:
                 yield tuple(by_kind[kind][place] for kind in kinds)
 
-    def _withdrawn(self, kind: EntityKind, record_id: str, updated_at: str) -> Operation:
-        return DeleteOperation(SourceKey(self.registry, kind, record_id), updated_at)
+    def _withdrawn(self, kind: EntityKind, record_id: str, updated_at: str, *, is_implied: bool = False) -> Operation:
+        return DeleteOperation(SourceKey(self.registry, kind, record_id), updated_at, is_implied)
 
     def _built(
         self,
@@ -315,7 +325,7 @@ class _RecordBuilder:
         if self._required:
             stated = column(self._required)
             return [
-                operation if text.strip() else DeleteOperation(key, updated)
+                operation if text.strip() else DeleteOperation(key, updated, is_implied=True)
                 for operation, key, text, updated in zip(found, keys, stated, updated_at, strict=True)
             ]
         return found

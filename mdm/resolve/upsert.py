@@ -11,7 +11,7 @@ import msgspec
 from mdm.domain import events as ev
 from mdm.domain.decision import Decision
 from mdm.domain.judgements import bequeathed
-from mdm.domain.keys import GoldenId, RecordNumber
+from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.rules import departure, regroup
 from mdm.domain.state import RecordEntry, pair_of
 from mdm.errors import UnknownGoldenIdError
@@ -53,6 +53,8 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     record = command.record
     payload = encode_payload(record)
     stated_us = updated_at_us(record.updated_at)
+    if not command.allow_older and _is_row_older(group, record.key, command.row_kinds, stated_us):
+        return WriteAnswer(WriteOutcome.STALE, group.last_seq, entry.golden_id if entry is not None else None)
     if entry is not None and number is not None and not entry.is_deleted:
         is_deferred = command.is_deferred and entry.golden_id is None
         unwritten = unwritten_outcome(
@@ -134,6 +136,13 @@ def unwritten_outcome(
         has_work = entry.golden_id is None if is_asked_for is None else is_asked_for
         return None if has_work else WriteOutcome.UNCHANGED
     return WriteOutcome.STALE if is_older(stated_us, entry) and not allow_older else None
+
+
+def _is_row_older(group: Group, key: SourceKey, kinds: tuple[EntityKind, ...], stated_us: int | None) -> bool:
+    """Return whether another record of the same row is stored newer, so that this one must not come of it either."""
+    numbers = (group.index.number_of(SourceKey(key.registry, kind, key.record_id)) for kind in kinds)
+    entries = (group.index.record(number) for number in numbers if number is not None)
+    return any(entry is not None and is_older(stated_us, entry) for entry in entries)
 
 
 def is_older(stated_us: int | None, entry: RecordEntry) -> bool:

@@ -48,7 +48,7 @@ from mdm.server.errors import InvalidRequestError
 from mdm.server.logs import log_failure
 from mdm.server.validation import violations_of
 from mdm.server.wire_answers import OUTCOMES, change_messages, issue_messages, issues_of
-from mdm.server.wire_records import source_key, source_record
+from mdm.server.wire_records import KINDS, source_key, source_record
 from mdm.server.writer_link import WriterLink, answers_of, refused, wait_for
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import registry_service_pb2 as wire
@@ -302,6 +302,7 @@ def _command(reader: Reader, load: _Load, operation: wire.IngestOperation) -> Up
         allow_older=load.allow_older,
         proposal=None if load.is_deferred else reader.propose(record),
         ordinal=operation.ordinal,
+        row_kinds=tuple(KINDS[kind] for kind in operation.row_entity_kinds),
     )
 
 

@@ -54,7 +54,11 @@ class Case(NamedTuple):
     """What is said on standard error."""
     options: tuple[str, ...] = ()
     before: str = ""
-    """Rows loaded first."""
+    """Rows loaded first; with their header where it is another one."""
+
+    @property
+    def feed(self) -> str:
+        return next((option for option in self.options if "." in option), FEED)
 
 
 def rows(*several: str) -> str:
@@ -79,6 +83,11 @@ NEWER = "{}1,Lê Văn Ba,1980-01-02,,,2021-01-01"
 OLDER = "{}1,Lê Văn Ba,1980-01-02,12 Lê Lợi,,2020-01-01"
 OLDER_DELETE = "{}1,,,,delete,2020-01-01"
 BOTH = rows(GOOD, LATER)
+COMPANY = "company.businesses"
+FIRMS = "record_id,legal_name,representative_name,updated_at\n"
+LED = "".join(f"{{}}{number},Công ty {number},Lê Văn {number},2021-01-01\n" for number in range(1, 25))
+"""More than a file may withdraw by the way."""
+UNLED = "".join(f"{{}}{number},Công ty {number},,2022-01-01\n" for number in range(1, 25))
 
 CASES = [
     Case("a BOM and CRLF", "\ufeff" + BOTH.replace("\n", "\r\n"), DONE, "12"),
@@ -147,6 +156,34 @@ CASES = [
         before=NEWER,
     ),
     Case(
+        "an older delete, before it is loaded",
+        rows(OLDER_DELETE, "{}2,,,,delete,2022-01-01"),
+        DONE,
+        "12",
+        {"would_load": {"new": 0, "changed": 0, "unchanged": 0, "deleted": 1, "stale": 1, "absent": 0}},
+        options=("--dry-run",),
+        before=f"{NEWER}\n{{}}2,Hà Thị Tư,1970-05-06,,,2021-01-01",
+    ),
+    Case(
+        "an older row, with a representative whom the newer one left out",
+        f"{FIRMS}{{}}1,Công ty Một,Lê Văn Ba,2020-01-01\n",
+        DONE,
+        "",
+        {"records": {"stale": 2}},
+        options=(COMPANY,),
+        before=f"{FIRMS}{{}}1,Công ty Một,,2021-01-01\n",
+    ),
+    Case(
+        "rows that withdraw too many records by what they no longer state",
+        FIRMS + UNLED,
+        STOPPED,
+        "123456789",
+        {"is_stopped": True},
+        "run again with a higher one",
+        options=(COMPANY,),
+        before=FIRMS + LED,
+    ),
+    Case(
         "an impossible date",
         rows("{}1,Lê Văn Ba,1980-02-31,,,"),
         DONE,
@@ -186,9 +223,8 @@ def prefix_of(place: int) -> str:
 
 
 def arguments_of(case: Case, path: Path, address: str) -> list[str]:
-    feed = next((option for option in case.options if "." in option), FEED)
-    options = [option for option in case.options if option != feed]
-    return ["load", feed, str(path), "--json", "--server", address, "--rejects", f"{path}.rejects", *options]
+    options = [option for option in case.options if option != case.feed]
+    return ["load", case.feed, str(path), "--json", "--server", address, "--rejects", f"{path}.rejects", *options]
 
 
 Found = dict[str, tuple[int, str, str, str]]
@@ -198,8 +234,15 @@ Found = dict[str, tuple[int, str, str, str]]
 def found(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Exit code, what was said and noted, and the numbers of the live records, of each case."""
     folder = tmp_path_factory.mktemp("files")
-    earlier = [case.before.replace("{}", prefix_of(place)) for place, case in enumerate(CASES) if case.before]
-    commands = [arguments_of(Case("", "", DONE), written(folder, len(CASES), rows(*earlier)), server.address)]
+    earlier = {FEED: HEADER, COMPANY: FIRMS}
+    for place, case in enumerate(CASES):
+        if case.before:
+            before = case.before.removeprefix(FIRMS).strip()
+            earlier[case.feed] += before.replace("{}", prefix_of(place)) + "\n"
+    commands = [
+        arguments_of(Case("", "", DONE, options=(feed,)), written(folder, len(CASES) + place, body), server.address)
+        for place, (feed, body) in enumerate(earlier.items())
+    ]
     commands += [
         arguments_of(case, written(folder, place, case.body), server.address) for place, case in enumerate(CASES)
     ]
@@ -211,11 +254,12 @@ def found(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Fo
         check=True,
         timeout=110,
     )
-    answers = [json.loads(line) for line in done.stdout.splitlines()][1:]
+    answers = [json.loads(line) for line in done.stdout.splitlines()][len(earlier) :]
     with Client(server.address) as client:
         ids = {place: [f"{prefix_of(place)}{number}" for number in range(1, 10)] for place in range(len(CASES))}
         statuses = {
-            place: client.batch_lookup("hospital", EntityKind.CITIZEN, names).statuses for place, names in ids.items()
+            place: client.batch_lookup(CASES[place].feed.partition(".")[0], EntityKind.CITIZEN, names).statuses
+            for place, names in ids.items()
         }
     live = {
         place: "".join(str(number) for number, status in enumerate(each, start=1) if status is RecordStatus.FOUND)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mdm.cli.load import _Gates, _Load
+from mdm.cli.load_comparison import Compared
 from mdm.config import Configuration
 from mdm.feeds.mapping import RowMapper
 from mdm.feeds.reading import open_feed
@@ -32,9 +33,9 @@ def test_rows_that_need_not_travel_are_shown_as_done(
     said: list[int] = []
     with RejectsFile(tmp_path / "rejects.csv") as rejects:
         mapper = RowMapper(Configuration.load(), "hospital.patients", opened.columns)
-        job = _Load("hospital.patients", mapper, opened, rejects, _Gates(1.0, None), "")
+        job = _Load("hospital.patients", mapper, opened, rejects, _Gates(1.0, 1.0, is_full=False), "")
         sent = job._operations(
-            lambda rows: {ordinal for _, ordinal, _ in rows if ordinal > durable and ordinal not in changed},
+            lambda rows: Compared({ordinal for _, ordinal, _ in rows if ordinal > durable and ordinal not in changed}),
             lambda: durable,
             lambda _stage, done, _whole: said.append(done),
         )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+import typer
+
+from mdm.cli.loads import end
+from mdm.cli.status import _lines
 from mdm_client import Client, EntityKind, HistoryGround, RecordStatus
 from tests.serving import RunningServer
 
@@ -79,6 +85,9 @@ def test_a_poisoned_file_is_shown_taken_back_and_loaded_again(mdm: Run, server: 
     assert (done["status"], done["revert"]["effects"]) == ("reverted", preview["effects"])
     assert ward.ids() == before
     with Client(server.address) as client:
+        status = client.admin.status()
+        assert [(each.status.value, each.is_finished) for each in status.last_loads] == [("reverted", True)]
+        assert f"load       {FEED} reverted" in list(_lines(status))
         assert client.lookup("hospital", EntityKind.CITIZEN, "P9").status is RecordStatus.DELETED
         history = list(client.history.entries(before["P4"]))
     told = [each for each in history if each.method == "RevertLoad"]
@@ -133,15 +142,31 @@ def test_what_cannot_be_taken_back_is_said_in_one_line(mdm: Run, server: Running
     assert mdm("load", "show", "never-loaded", *address).returncode == 1
 
 
+def test_a_revert_that_left_something_ends_with_3(server: RunningServer) -> None:
+    with Client(server.address) as client:
+        done = next(each for each in client.loads.list() if each.revert is not None)
+    assert done.revert is not None
+    end(done)
+    effects = dataclasses.replace(done.revert.effects, failed_record_count=2)
+    with pytest.raises(typer.Exit) as ended:
+        end(dataclasses.replace(done, revert=dataclasses.replace(done.revert, effects=effects)))
+    assert ended.value.exit_code == 3
+
+
 def test_a_dry_run_says_what_loading_would_do_and_does_nothing(mdm: Run, server: RunningServer, tmp_path: Path) -> None:
     ward = Ward(mdm, server, tmp_path)
     stored = [row(number, f"Cao Thị {name}") for number, name in enumerate(("Nhàn", "Thắm", "Đoan", "Gấm"), start=20)]
+    refused = ward.load(stored, "--full", code=4)
+    with Client(server.address) as client:
+        kept, load = len(ward.ids()) - len(stored), client.loads.get(refused["load_id"])
+        assert (load.status.value, load.refused_delete_count) == ("finished", kept)
+        assert f"load       {FEED} finished without its {kept} deletes" in list(_lines(client.admin.status()))
     ward.load(stored, "--full", "--max-deletes", "100")
     before = ward.ids()
     twin = ("P99", *stored[0][1:])
     file = [stored[0], (stored[1][0], *row(31, "Mạc Văn Tư")[1:]), stored[2], row(40, "Ông Thị Yến"), twin]
     found = ward.load([*file, stored[2], ("", "nobody", "", "", "")], "--full", "--dry-run", code=4)
-    assert found["would_load"] == {"new": 2, "changed": 1, "unchanged": 2, "deleted": 0, "absent": 0}
+    assert found["would_load"] == {"new": 2, "changed": 1, "unchanged": 2, "deleted": 0, "stale": 0, "absent": 0}
     assert found["would_become"]["is_exact"]
     assert {name: each["count"] for name, each in found["would_become"]["records"].items()} == {
         "created": 2,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -25,6 +27,11 @@ from mdm.resolve.commands import (
     Upsert,
     WriteOutcome,
 )
+from mdm.resolve.configuring import configuration_in_force
+from mdm.resolve.engines import active_engines
+from mdm.resolve.load_outline import outline
+from mdm.resolve.reading import Reading
+from mdm.resolve.survivorship import rules_in_force
 from tests.resolve.cities import city_records
 from tests.resolve.loads import begin, changed, entry_of, follow, load, revert
 from tests.resolve.office import Office, citizen
@@ -481,3 +488,35 @@ def test_a_value_that_a_steward_fixed_anew_or_let_go_since_stays_so(office: Offi
     pins = office.entry(two.key).pins
     revert(office, load_id)
     assert (office.entry(one.key).pins, office.entry(two.key).pins) == ((), pins)
+
+
+@pytest.mark.parametrize("seed", [3, 6])
+def test_a_dry_run_foresees_all_that_a_revert_does(office: Office, seed: int) -> None:
+    records = city_records(120, seed)
+    mine = [record for record in records if record.key.registry == "hospital"]
+    random.Random(seed).shuffle(mine)
+    new, known = mine[::5], [record for index, record in enumerate(mine) if index % 5]
+    office.put_all([record for record in records if record not in new])
+    # Of what it issues, some IDs redirect in the end: they are retired too.
+    load_id = load(office, "night", [*swapped(known[:50]), *new, *(record.key for record in known[-15:])], group=3)
+    writer = office.writer
+
+    @contextmanager
+    def reading() -> Iterator[Reading]:
+        with writer._index.read() as view:
+            configuration = configuration_in_force(view, writer._journal)
+            rules = rules_in_force(view, writer._journal, configuration)
+            yield Reading(view, active_engines(view, writer._journal.artefact), configuration, writer._journal, rules)
+
+    foreseen = outline(entry_of(office, load_id), reading, lambda: None).outcomes
+    assert {effect.value: count for effect, count in foreseen.items()} == revert(office, load_id)
+
+
+def test_a_repeated_request_gets_the_first_answer(office: Office) -> None:
+    load_id = load(office, "night", [citizen("A")])
+    again = RevertLoad(Request(office.cause, "r-1", b"content"), load_id, "shifted")
+    (first,) = office.execute(again)
+    follow(office, load_id)
+    assert office.execute(again, again) == [first, first]
+    other = RevertLoad(Request(office.cause, "r-1", b"other"), load_id, "cut off")
+    assert office.refused(other) == "RequestIdReusedError"

@@ -19,7 +19,7 @@ import grpc
 from mdm.v1 import common_pb2, registry_service_pb2, registry_service_pb2_grpc
 from mdm_client import wire
 from mdm_client.errors import IngestError, ServiceError, UnavailableError, service_error
-from mdm_client.records import SourceKey, SourceRecord
+from mdm_client.records import EntityKind, SourceKey, SourceRecord
 from mdm_client.results import IngestOutcome, ValueIssue, WriteOutcome
 
 MESSAGE_OPERATIONS_MAX = 32
@@ -67,6 +67,8 @@ class Upsert:
 
     record: SourceRecord | common_pb2.SourceRecord
     ordinal: int = 0
+    row_kinds: tuple[EntityKind, ...] = ()
+    """Of the other records, under the same record id, that the same row is about: stored newer, the row is stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,4 +446,7 @@ def _message(operation: Operation, ordinal: int) -> registry_service_pb2.IngestO
             return registry_service_pb2.IngestOperation(ordinal=ordinal, delete=key_message, updated_at=updated_at)
         case Upsert(record=record) | (SourceRecord() as record):
             message = wire.record_to_wire(record) if isinstance(record, SourceRecord) else record
-            return registry_service_pb2.IngestOperation(ordinal=ordinal, upsert=message)
+            row_kinds = operation.row_kinds if isinstance(operation, Upsert) else ()
+            return registry_service_pb2.IngestOperation(
+                ordinal=ordinal, upsert=message, row_entity_kinds=map(wire.ENTITY_KIND.to_wire, row_kinds)
+            )
