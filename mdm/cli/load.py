@@ -329,8 +329,8 @@ class _Load:
                         # What is durable already ends without an outcome.
                         self._under_way_count += 1
                     if isinstance(operation, UpsertOperation):
-                        row_kinds = tuple(EntityKind(each.key.kind) for each in outcome if each is not operation)
-                        yield Upsert(record_message(operation.record), number, row_kinds)
+                        others = (EntityKind(each.key.kind) for each in outcome if each is not operation)
+                        yield Upsert(record_message(operation.record), number, next(others, None))
                     else:
                         yield Delete(client_key(operation.key), number, operation.updated_at)
             if self._under_way_count == 0:

@@ -47,7 +47,6 @@ class MatchReason(enum.StrEnum):
     RELINK_LEFTOVER = "relink_leftover"
     """A re-linkage would have joined them, but something in the component changed before its commit."""
     LOAD_REVERT = "load_revert"
-    """Above the link threshold, but one of them came while a load, since taken back, had hidden the other."""
 
 
 class Verdict(enum.StrEnum):
@@ -85,24 +84,21 @@ class RecordUpserted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag
     is_returning: bool = False
     """Whether its registry had withdrawn it. Events from before loads could be taken back never say so."""
     former_payload_id: int = 0
-    """Of its version before; 0 for the first, and in events from before loads could be taken back."""
     former_seq: int = 0
-    """Where what was before came from: `RecordEntry.since_seq`. 0 for the first, and in events of earlier releases."""
     restored_seq: int = 0
-    """Where a reverted load gives a version back: the event that first brought it; 0 elsewhere, and if not known."""
+    """The version before, the event that brought that, and the one whose version a revert gives back; 0 for none."""
 
 
 class RecordDeleted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordDeleted"):
-    """The registry withdrew the record; it leaves its golden record."""
+    """The registry withdrew the record; it leaves its golden record. The seqs are as in `RecordUpserted`."""
 
     number: RecordNumber
     former_seq: int = 0
-    """As in `RecordUpserted`; so is the next one, of an absence."""
     restored_seq: int = 0
 
 
 class PotentialMatchOpened(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="PotentialMatchOpened"):
-    """Two records may be the same; a steward has to say. `left` < `right`."""
+    """Two records may be the same; a steward has to say. `left` < `right`. `former`: how they were asked before."""
 
     left: RecordNumber
     right: RecordNumber
@@ -113,7 +109,6 @@ class PotentialMatchOpened(msgspec.Struct, frozen=True, gc=False, array_like=Tru
     run_id: str = ""
     """The re-linkage run that asked, if any."""
     former: tuple[MatchReason, float, str] | None = None
-    """What the pair was asked by before: reason, weight, detail. None where nobody asked, and from earlier releases."""
 
 
 class RecordResolved(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordResolved"):

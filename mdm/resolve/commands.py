@@ -102,8 +102,8 @@ class Upsert(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Upsert
     choice: ClerkChoice | None = None
     ordinal: int = 0
     """1-based position in the load; 0 outside of loads."""
-    row_kinds: tuple[EntityKind, ...] = ()
-    """Of the other records, under the same record id, that the same row of the source is about."""
+    other_kind: EntityKind | None = None
+    """Of the other record, under the same record id, that the same row of the source is about."""
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Delete"):

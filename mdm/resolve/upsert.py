@@ -53,7 +53,7 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     record = command.record
     payload = encode_payload(record)
     stated_us = updated_at_us(record.updated_at)
-    if not command.allow_older and _is_row_older(group, record.key, command.row_kinds, stated_us):
+    if not command.allow_older and _is_row_older(group, record.key, command.other_kind, stated_us):
         return WriteAnswer(WriteOutcome.STALE, group.last_seq, entry.golden_id if entry is not None else None)
     if entry is not None and number is not None and not entry.is_deleted:
         is_deferred = command.is_deferred and entry.golden_id is None
@@ -138,11 +138,12 @@ def unwritten_outcome(
     return WriteOutcome.STALE if is_older(stated_us, entry) and not allow_older else None
 
 
-def _is_row_older(group: Group, key: SourceKey, kinds: tuple[EntityKind, ...], stated_us: int | None) -> bool:
-    """Return whether another record of the same row is stored newer, so that this one must not come of it either."""
-    numbers = (group.index.number_of(SourceKey(key.registry, kind, key.record_id)) for kind in kinds)
-    entries = (group.index.record(number) for number in numbers if number is not None)
-    return any(entry is not None and is_older(stated_us, entry) for entry in entries)
+def _is_row_older(group: Group, key: SourceKey, other_kind: EntityKind | None, stated_us: int | None) -> bool:
+    """Return whether the other record of the same row is stored newer, so that this one must not come of it either."""
+    other = SourceKey(key.registry, other_kind, key.record_id) if other_kind is not None else None
+    number = group.index.number_of(other) if other is not None else None
+    entry = group.index.record(number) if number is not None else None
+    return entry is not None and is_older(stated_us, entry)
 
 
 def is_older(stated_us: int | None, entry: RecordEntry) -> bool:

@@ -302,7 +302,7 @@ def _command(reader: Reader, load: _Load, operation: wire.IngestOperation) -> Up
         allow_older=load.allow_older,
         proposal=None if load.is_deferred else reader.propose(record),
         ordinal=operation.ordinal,
-        row_kinds=tuple(KINDS[kind] for kind in operation.row_entity_kinds),
+        other_kind=KINDS.get(operation.other_entity_kind),
     )
 
 

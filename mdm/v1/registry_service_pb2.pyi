@@ -577,12 +577,16 @@ class IngestOperation(_message.Message):
     UPSERT_FIELD_NUMBER: _builtins.int
     DELETE_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
-    ROW_ENTITY_KINDS_FIELD_NUMBER: _builtins.int
+    OTHER_ENTITY_KIND_FIELD_NUMBER: _builtins.int
     ordinal: _builtins.int
     """The client's number for it: at least 1 and larger than all before it in the load, gaps allowed."""
     updated_at: _builtins.str
     """Of a delete: when the source last changed the row that asks for it, as the source wrote it. A stored record that is
     newer stays, unless the load allows older rows. Empty asks for the delete whatever is stored.
+    """
+    other_entity_kind: _common_pb2.EntityKind.ValueType
+    """Of an upsert: kind of the other record, under the same record id, that the same row of the source is about. Where
+    that is stored newer than the row, the row is stale as a whole, unless the load allows older rows. Unset for none.
     """
     @_builtins.property
     def upsert(self) -> _common_pb2.SourceRecord:
@@ -592,12 +596,6 @@ class IngestOperation(_message.Message):
     def delete(self) -> _common_pb2.SourceKey:
         """Withdraw the record."""
 
-    @_builtins.property
-    def row_entity_kinds(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.EntityKind.ValueType]:
-        """Of an upsert: kinds of the other records, under the same record id, that the same row of the source is about. Where
-        one of them is stored newer than the row, the row is stale as a whole, unless the load allows older rows. At most 1.
-        """
-
     def __init__(
         self,
         *,
@@ -605,11 +603,11 @@ class IngestOperation(_message.Message):
         upsert: _common_pb2.SourceRecord | None = ...,
         delete: _common_pb2.SourceKey | None = ...,
         updated_at: _builtins.str = ...,
-        row_entity_kinds: _abc.Iterable[_common_pb2.EntityKind.ValueType] | None = ...,
+        other_entity_kind: _common_pb2.EntityKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "operation", b"operation", "upsert", b"upsert"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "operation", b"operation", "ordinal", b"ordinal", "row_entity_kinds", b"row_entity_kinds", "updated_at", b"updated_at", "upsert", b"upsert"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "operation", b"operation", "ordinal", b"ordinal", "other_entity_kind", b"other_entity_kind", "updated_at", b"updated_at", "upsert", b"upsert"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["upsert", "delete"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015

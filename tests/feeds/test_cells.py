@@ -203,4 +203,4 @@ def test_rows_of_a_file_without_the_column_of_the_conditions_are_set_aside_but_f
 
 def test_a_withdrawal_says_when_the_row_changed_that_asks_for_it() -> None:
     withdrawn, _ = rows({"record_id": "1", "payee": "HKD Mai", "updated_at": "2025-01-02"})[0]
-    assert withdrawn == DeleteOperation(SourceKey("budget", EntityKind.CITIZEN, "1"), "2025-01-02")
+    assert withdrawn == DeleteOperation(SourceKey("budget", EntityKind.CITIZEN, "1"), "2025-01-02", is_implied=True)

@@ -117,7 +117,7 @@ def test_a_company_without_a_representative_withdraws_the_citizen(name: str) -> 
     upsert, delete = found
     assert isinstance(upsert, UpsertOperation)
     assert upsert.record.attributes.relations == ()
-    assert delete == DeleteOperation(SourceKey("company", EntityKind.CITIZEN, "D1"))
+    assert delete == DeleteOperation(SourceKey("company", EntityKind.CITIZEN, "D1"), is_implied=True)
 
 
 def test_a_delete_row_withdraws_every_record_of_the_row() -> None:

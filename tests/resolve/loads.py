@@ -80,3 +80,11 @@ def follow(office: Office, load_id: str) -> dict[str, int]:
 def changed(record: SourceRecord, **values: object) -> SourceRecord:
     """The record with other attributes."""
     return msgspec.structs.replace(record, attributes=msgspec.structs.replace(record.attributes, **values))
+
+
+def swapped(records: list[SourceRecord]) -> list[SourceRecord]:
+    """Records of which each has the values of the next: rows shifted by one, which no rule for a row finds."""
+    return [
+        SourceRecord(one.key, other.attributes, one.updated_at)
+        for one, other in zip(records, [*records[1:], records[0]], strict=True)
+    ]

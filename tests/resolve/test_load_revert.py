@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -27,13 +25,8 @@ from mdm.resolve.commands import (
     Upsert,
     WriteOutcome,
 )
-from mdm.resolve.configuring import configuration_in_force
-from mdm.resolve.engines import active_engines
-from mdm.resolve.load_outline import outline
-from mdm.resolve.reading import Reading
-from mdm.resolve.survivorship import rules_in_force
 from tests.resolve.cities import city_records
-from tests.resolve.loads import begin, changed, entry_of, follow, load, revert
+from tests.resolve.loads import begin, changed, entry_of, follow, load, revert, swapped
 from tests.resolve.office import Office, citizen
 
 CITIZENS, SEED = 150, 5
@@ -51,14 +44,6 @@ def values(office: Office) -> dict[str, tuple[bytes | None, bool]]:
 def judgements(office: Office) -> dict[tuple[int, int], Verdict]:
     with office.writer._index.read() as view:
         return dict(view.iter_judgements())
-
-
-def swapped(records: list[SourceRecord]) -> list[SourceRecord]:
-    """Records of which each has the values of the next: rows shifted by one, which no rule for a row finds."""
-    return [
-        SourceRecord(one.key, other.attributes, one.updated_at)
-        for one, other in zip(records, [*records[1:], records[0]], strict=True)
-    ]
 
 
 def test_a_poisoned_load_of_a_city_leaves_no_trace_but_retired_ids(office: Office) -> None:
@@ -429,37 +414,6 @@ def test_what_a_right_later_load_wrote_stays_where_the_operator_says_that_it_is_
     assert (office.stored(one.key), office.stored(two.key)) == (right, two)
 
 
-def test_who_came_while_a_load_hid_the_record_is_asked_about_and_nobody_else(office: Office) -> None:
-    one = citizen("A", personal_id="079187000123")
-    bystander = citizen("S", "Đặng Hoàng Long", "1969-10-20", sex="M", personal_id="079069001234", phone="")
-    office.put_all([one, bystander])
-    stranger = changed(citizen("A", "Lý Quốc Cường", "1950-01-02", sex="M", personal_id="079050000777", phone=""))
-    same = citizen("R", registry="household", personal_id="079187000123")
-    for hidden in (one.key, stranger):
-        before = office.crosswalk()
-        load_id = load(office, "night", [hidden])
-        came = office.put(same)
-        assert came.outcome is WriteOutcome.CREATED
-        effects = revert(office, load_id)
-        assert effects["asked"] == 1
-        assert (office.id_of(one), office.id_of(same)) == (before[one.key], came.golden_id)
-        assert office.questions() == {("A", "R"): ev.MatchReason.LOAD_REVERT}
-        # As when its registry writes it again: the evidence joins what the revert only asked about.
-        office.put(citizen("R", registry="household", personal_id="079187000123", phone="0909000111"))
-        assert (office.id_of(same), office.questions()) == (before[one.key], {})
-        office.drop(same.key)
-
-
-def test_somebody_whom_a_steward_calls_another_is_not_asked_about(office: Office) -> None:
-    one, same = citizen("A", personal_id="079187000123"), citizen("R", registry="household", personal_id="079187000123")
-    office.put(one)
-    load_id = load(office, "night", [one.key])
-    office.put(same)
-    office.judge(one.key, same.key, Verdict.DIFFERENT)
-    assert "asked" not in revert(office, load_id)
-    assert office.questions() == {}
-
-
 def test_what_a_steward_fixed_is_with_the_member_again_that_had_it(office: Office) -> None:
     one, two, three = (citizen(record_id, personal_id="079187000123") for record_id in "ABC")
     office.put_all([one, two, three])
@@ -488,28 +442,6 @@ def test_a_value_that_a_steward_fixed_anew_or_let_go_since_stays_so(office: Offi
     pins = office.entry(two.key).pins
     revert(office, load_id)
     assert (office.entry(one.key).pins, office.entry(two.key).pins) == ((), pins)
-
-
-@pytest.mark.parametrize("seed", [3, 6])
-def test_a_dry_run_foresees_all_that_a_revert_does(office: Office, seed: int) -> None:
-    records = city_records(120, seed)
-    mine = [record for record in records if record.key.registry == "hospital"]
-    random.Random(seed).shuffle(mine)
-    new, known = mine[::5], [record for index, record in enumerate(mine) if index % 5]
-    office.put_all([record for record in records if record not in new])
-    # Of what it issues, some IDs redirect in the end: they are retired too.
-    load_id = load(office, "night", [*swapped(known[:50]), *new, *(record.key for record in known[-15:])], group=3)
-    writer = office.writer
-
-    @contextmanager
-    def reading() -> Iterator[Reading]:
-        with writer._index.read() as view:
-            configuration = configuration_in_force(view, writer._journal)
-            rules = rules_in_force(view, writer._journal, configuration)
-            yield Reading(view, active_engines(view, writer._journal.artefact), configuration, writer._journal, rules)
-
-    foreseen = outline(entry_of(office, load_id), reading, lambda: None).outcomes
-    assert {effect.value: count for effect, count in foreseen.items()} == revert(office, load_id)
 
 
 def test_a_repeated_request_gets_the_first_answer(office: Office) -> None:

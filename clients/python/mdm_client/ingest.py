@@ -67,8 +67,8 @@ class Upsert:
 
     record: SourceRecord | common_pb2.SourceRecord
     ordinal: int = 0
-    row_kinds: tuple[EntityKind, ...] = ()
-    """Of the other records, under the same record id, that the same row is about: stored newer, the row is stale."""
+    other_kind: EntityKind | None = None
+    """Of the other record, under the same record id, that the same row is about: stored newer, the row is stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,7 +446,7 @@ def _message(operation: Operation, ordinal: int) -> registry_service_pb2.IngestO
             return registry_service_pb2.IngestOperation(ordinal=ordinal, delete=key_message, updated_at=updated_at)
         case Upsert(record=record) | (SourceRecord() as record):
             message = wire.record_to_wire(record) if isinstance(record, SourceRecord) else record
-            row_kinds = operation.row_kinds if isinstance(operation, Upsert) else ()
-            return registry_service_pb2.IngestOperation(
-                ordinal=ordinal, upsert=message, row_entity_kinds=map(wire.ENTITY_KIND.to_wire, row_kinds)
-            )
+            found = registry_service_pb2.IngestOperation(ordinal=ordinal, upsert=message)
+            if isinstance(operation, Upsert) and operation.other_kind is not None:
+                found.other_entity_kind = wire.ENTITY_KIND.to_wire(operation.other_kind)
+            return found
