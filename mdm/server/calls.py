@@ -18,6 +18,7 @@ from mdm.resolve.commands import Accepted, Command, Request
 from mdm.resolve.reader import Reader
 from mdm.server.errors import DeadlineTooShortError
 from mdm.server.writer_link import WriterLink
+from mdm.store.journal import JournalReader
 from mdm.v1 import common_pb2 as common
 
 ACTOR_KEY = "mdm-actor"
@@ -122,10 +123,10 @@ def await_freshness(reader: Reader, request: FreshRequest, context: grpc.Service
         raise WouldWaitError from error
 
 
-def epoch_of(reader: Reader) -> int:
-    """Return the epoch that page tokens name. Cost: 3 us."""
+def journal_of(reader: Reader) -> JournalReader:
+    """Return the journal whose tokens are given and taken. Cost: 3 us."""
     with reader.reading() as reading:
-        return reading.journal.epoch
+        return reading.journal
 
 
 def check_registries(reader: Reader, names: Iterable[str]) -> None:

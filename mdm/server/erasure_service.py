@@ -11,7 +11,7 @@ from mdm.errors import InvalidInputError, UnknownRecordError
 from mdm.resolve.commands import Erase, EraseAnswer
 from mdm.resolve.erasure import ErasureEntry, SubjectOutline
 from mdm.resolve.reader import Reader
-from mdm.server.calls import cause_of, epoch_of, request_of, token_at, write
+from mdm.server.calls import cause_of, journal_of, request_of, token_at, write
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_answers import timestamp
 from mdm.server.wire_records import key_message, source_key
@@ -73,12 +73,12 @@ class ErasureService(ErasureServiceServicer):
     ) -> wire.ListErasuresResponse:
         """Return a page of erasures."""
         del context
-        (skip_count,) = place_of(request.page_token, _ERASURES, epoch_of(self._reader), 1) or (0,)
+        (skip_count,) = place_of(request.page_token, _ERASURES, journal_of(self._reader), 1) or (0,)
         size = request.page_size or _PAGE_SIZE_DEFAULT
         found, has_more = self._reader.erasures(skip_count, size)
         return wire.ListErasuresResponse(
             erasures=[self._erasure(each) for each in found],
-            next_page_token=page_token(_ERASURES, epoch_of(self._reader), skip_count + size) if has_more else "",
+            next_page_token=page_token(_ERASURES, journal_of(self._reader), skip_count + size) if has_more else "",
         )
 
     def _response(self, outline: SubjectOutline) -> wire.EraseSubjectResponse:

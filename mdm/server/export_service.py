@@ -27,7 +27,7 @@ from mdm.resolve.export_rows import (
 )
 from mdm.resolve.exporting import Exported
 from mdm.resolve.reader import Reader
-from mdm.server.calls import await_freshness, cause_of, check_registries, token_at
+from mdm.server.calls import await_freshness, cause_of, check_registries, journal_of, token_at
 from mdm.server.resume_tokens import ExportPosition, begun, resumed
 from mdm.server.wire_answers import GOLDEN_STATES, timestamp
 from mdm.server.wire_records import KINDS, assurance_number, kind_number
@@ -56,7 +56,7 @@ class ExportService(ExportServiceServicer):
         with self._exporting(request, context) as (exported, begun_at):
             at = begun_at
             entry = self._noted(request, common.Caller(), context, exported, at, "crosswalk")
-            yield wire.ExportCrosswalkResponse(header=self._header(exported), resume_token=at.encode())
+            yield wire.ExportCrosswalkResponse(header=self._header(exported), resume_token=at.encode(exported.journal))
             rows = iter(()) if at.are_rows_done else crosswalk_chunks(exported.view, wanted, at.after)
             for part in exported.while_kept(rows):
                 at = msgspec.structs.replace(
@@ -72,7 +72,7 @@ class ExportService(ExportServiceServicer):
                         record_ids=part.record_ids,
                         golden_ids=part.golden_ids,
                     )
-                    yield wire.ExportCrosswalkResponse(chunk=chunk, resume_token=at.encode())
+                    yield wire.ExportCrosswalkResponse(chunk=chunk, resume_token=at.encode(exported.journal))
             at = msgspec.structs.replace(at, are_rows_done=True)
             self._note_end(entry, at.row_count)
             # Of the kinds asked for, whatever the registries.
@@ -83,7 +83,9 @@ class ExportService(ExportServiceServicer):
                     lineage_after=lineage[-1].golden_id.encode(),
                     golden_id_count=at.golden_id_count + len(lineage),
                 )
-                yield wire.ExportCrosswalkResponse(lineage=_lineage_chunk(lineage), resume_token=at.encode())
+                yield wire.ExportCrosswalkResponse(
+                    lineage=_lineage_chunk(lineage), resume_token=at.encode(exported.journal)
+                )
             trailer = wire.ExportTrailer(
                 row_count=at.row_count, pending_record_count=at.other_count, golden_id_count=at.golden_id_count
             )
@@ -100,7 +102,9 @@ class ExportService(ExportServiceServicer):
         with self._exporting(request, context) as (exported, begun_at):
             at = begun_at
             entry = self._noted(request, request.caller, context, exported, at, "golden-records")
-            yield wire.ExportGoldenRecordsResponse(header=self._header(exported), resume_token=at.encode())
+            yield wire.ExportGoldenRecordsResponse(
+                header=self._header(exported), resume_token=at.encode(exported.journal)
+            )
             found = golden_chunks(exported.view, exported.journal, exported.rules, wanted, at.after.decode())
             for rows in exported.while_kept(found):
                 at = msgspec.structs.replace(
@@ -109,7 +113,9 @@ class ExportService(ExportServiceServicer):
                     row_count=at.row_count + len(rows),
                     other_count=at.other_count + sum(len(row.values) for row in rows),
                 )
-                yield wire.ExportGoldenRecordsResponse(chunk=_golden_chunk(rows), resume_token=at.encode())
+                yield wire.ExportGoldenRecordsResponse(
+                    chunk=_golden_chunk(rows), resume_token=at.encode(exported.journal)
+                )
             self._note_end(entry, at.row_count)
             trailer = wire.GoldenRecordTrailer(golden_record_count=at.row_count, value_count=at.other_count)
             yield wire.ExportGoldenRecordsResponse(trailer=trailer)
@@ -120,11 +126,11 @@ class ExportService(ExportServiceServicer):
         """Stream golden IDs between a header and a trailer; nobody's data, so it stands in no ledger."""
         with self._exporting(request, context) as (exported, begun_at):
             at = begun_at
-            yield wire.ExportLineageResponse(header=self._header(exported), resume_token=at.encode())
+            yield wire.ExportLineageResponse(header=self._header(exported), resume_token=at.encode(exported.journal))
             found = lineage_chunks(exported.view, _filter(request), at.after.decode())
             for rows in exported.while_kept(found):
                 at = msgspec.structs.replace(at, after=rows[-1].golden_id.encode(), row_count=at.row_count + len(rows))
-                yield wire.ExportLineageResponse(chunk=_lineage_chunk(rows), resume_token=at.encode())
+                yield wire.ExportLineageResponse(chunk=_lineage_chunk(rows), resume_token=at.encode(exported.journal))
             yield wire.ExportLineageResponse(trailer=wire.LineageTrailer(golden_id_count=at.row_count))
 
     @contextmanager
@@ -134,7 +140,7 @@ class ExportService(ExportServiceServicer):
         caller = common.Caller() if isinstance(request, wire.ExportCrosswalkRequest) else request.caller
         actor = cause_of(context, caller, "Export").actor
         token = request.resume_token
-        at = resumed(token, request, actor) if token else begun(request, actor)
+        at = resumed(token, journal_of(self._reader), request, actor) if token else begun(request, actor)
         if not request.resume_token:
             await_freshness(self._reader, request, context)
         with self._reader.exporter.reading(at.copy_name) as exported:

@@ -13,7 +13,7 @@ from mdm.resolve.explain.explainer import Explainer
 from mdm.resolve.explain.history import Position as HistoryPosition
 from mdm.resolve.reader import Reader
 from mdm.resolve.relations import Position
-from mdm.server.calls import await_freshness, epoch_of, remaining_s, token_at
+from mdm.server.calls import await_freshness, journal_of, remaining_s, token_at
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_answers import GOLDEN_STATES, golden_message, member_messages
 from mdm.server.wire_history import HISTORY, history_message
@@ -80,7 +80,7 @@ class GoldenRecordService(GoldenRecordServiceServicer):
     def ListMembers(self, request: wire.ListMembersRequest, context: grpc.ServicerContext) -> wire.ListMembersResponse:
         """Return a page of a golden record's source records."""
         await_freshness(self._reader, request, context)
-        offset = (place_of(request.page_token, _MEMBERS, epoch_of(self._reader), 1) or (0,))[0]
+        offset = (place_of(request.page_token, _MEMBERS, journal_of(self._reader), 1) or (0,))[0]
         record = self._reader.golden(request.golden_id)
         members = member_messages(record)
         end = offset + (request.page_size or _PAGE_SIZE_DEFAULT)
@@ -88,7 +88,7 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             golden_id=record.golden_id or "",
             status=GOLDEN_STATES[record.state],
             members=members[offset:end],
-            next_page_token=page_token(_MEMBERS, epoch_of(self._reader), end) if end < len(members) else "",
+            next_page_token=page_token(_MEMBERS, journal_of(self._reader), end) if end < len(members) else "",
             member_count=len(members),
             read_at=token_at(self._reader, record.read_seq),
         )
@@ -105,7 +105,7 @@ class GoldenRecordService(GoldenRecordServiceServicer):
     ) -> wire.ListRelationsResponse:
         """Return a page of a golden record's relations."""
         await_freshness(self._reader, request, context)
-        place = place_of(request.page_token, _RELATIONS, epoch_of(self._reader), len(Position.__struct_fields__))
+        place = place_of(request.page_token, _RELATIONS, journal_of(self._reader), len(Position.__struct_fields__))
         page = self._reader.relations(
             request.golden_id,
             relation_filter(request),
@@ -117,17 +117,17 @@ class GoldenRecordService(GoldenRecordServiceServicer):
             golden_id=page.golden_id or "",
             status=GOLDEN_STATES[page.state],
             relations=[relation_message(row) for row in page.rows],
-            next_page_token=page_token(_RELATIONS, epoch_of(self._reader), *following) if following else "",
+            next_page_token=page_token(_RELATIONS, journal_of(self._reader), *following) if following else "",
             read_at=token_at(self._reader, page.read_seq),
         )
 
     def GetHistory(self, request: wire.GetHistoryRequest, context: grpc.ServicerContext) -> wire.GetHistoryResponse:
         """Return a page of what happened to a golden ID itself."""
         await_freshness(self._reader, request, context)
-        place = place_of(request.page_token, HISTORY, epoch_of(self._reader), len(HistoryPosition._fields))
+        place = place_of(request.page_token, HISTORY, journal_of(self._reader), len(HistoryPosition._fields))
         after = None if place is None else HistoryPosition(*place)
         found = self._explainer.history(request.golden_id, request.page_size or _PAGE_SIZE_DEFAULT, after)
-        return history_message(found, self._token, epoch_of(self._reader))
+        return history_message(found, self._token, journal_of(self._reader))
 
     def _past(self, request: wire.GetGoldenRecordRequest) -> wire.GetGoldenRecordResponse:
         is_time = request.WhichOneof("as_of") == "as_of_time"

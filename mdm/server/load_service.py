@@ -12,7 +12,7 @@ from mdm.limits import DEADLINE_BATCH_S_MAX
 from mdm.resolve.commands import REVERT_LOAD, RevertLoad
 from mdm.resolve.load_outline import known_load, loads_page, outline
 from mdm.resolve.reader import Reader
-from mdm.server.calls import cause_of, epoch_of, remaining_s, request_of, token_at, write
+from mdm.server.calls import cause_of, journal_of, remaining_s, request_of, token_at, write
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_loads import effects_message, example_message, load_message
 from mdm.server.writer_link import WriterLink
@@ -35,12 +35,12 @@ class LoadService(LoadServiceServicer):
     def ListLoads(self, request: wire.ListLoadsRequest, context: grpc.ServicerContext) -> wire.ListLoadsResponse:
         """Return a page of loads."""
         del context
-        (before_seq,) = place_of(request.page_token, _LOADS, epoch_of(self._reader), 1) or (None,)
+        (before_seq,) = place_of(request.page_token, _LOADS, journal_of(self._reader), 1) or (None,)
         with self._reader.reading() as now:
             found, following = loads_page(now.view, request.feed, request.page_size or _PAGE_SIZE_DEFAULT, before_seq)
         return wire.ListLoadsResponse(
             loads=[load_message(each, self._token) for each in found],
-            next_page_token=page_token(_LOADS, epoch_of(self._reader), following) if following is not None else "",
+            next_page_token=page_token(_LOADS, journal_of(self._reader), following) if following is not None else "",
         )
 
     def GetLoad(self, request: wire.GetLoadRequest, context: grpc.ServicerContext) -> wire.GetLoadResponse:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
 import msgspec
 from google.protobuf.message import Message
 
 from mdm.errors import InvalidTokenError
+from mdm.server.page_tokens import sealed, unsealed
+from mdm.store.journal import JournalReader
 
 _VERSION = 1
 _FIELD = "resume_token"
@@ -33,9 +34,9 @@ class ExportPosition(msgspec.Struct, frozen=True, array_like=True):
     golden_id_count: int = 0
     are_rows_done: bool = False
 
-    def encode(self) -> str:
+    def encode(self, journal: JournalReader) -> str:
         """Return the text."""
-        return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode("ascii")
+        return sealed(msgspec.msgpack.encode(self), journal)
 
 
 def begun(request: Message, actor: str) -> ExportPosition:
@@ -43,15 +44,15 @@ def begun(request: Message, actor: str) -> ExportPosition:
     return ExportPosition(_VERSION, _digest(request, actor), "", "")
 
 
-def resumed(text: str, request: Message, actor: str) -> ExportPosition:
+def resumed(text: str, journal: JournalReader, request: Message, actor: str) -> ExportPosition:
     """Return the position that a text holds.
 
     Raises:
         InvalidTokenError: It is none, or of an export of something else, or of another actor: the ledger names one.
     """
     try:
-        position = msgspec.msgpack.decode(base64.urlsafe_b64decode(text.encode("ascii")), type=ExportPosition)
-    except (ValueError, msgspec.DecodeError):
+        position = msgspec.msgpack.decode(unsealed(text, journal) or b"", type=ExportPosition)
+    except msgspec.DecodeError:
         raise InvalidTokenError(_FIELD, "must be the resume token of a message that came, unchanged") from None
     if position.version != _VERSION or position.asked != _digest(request, actor):
         raise InvalidTokenError(

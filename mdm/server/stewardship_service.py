@@ -43,7 +43,7 @@ from mdm.resolve.reader import Reader
 from mdm.resolve.steward_reader import StewardReader
 from mdm.resolve.stewardship import contradicted_judgements
 from mdm.resolve.survivorship import Supposed
-from mdm.server.calls import await_freshness, cause_of, epoch_of, request_of, token_at, write
+from mdm.server.calls import await_freshness, cause_of, journal_of, request_of, token_at, write
 from mdm.server.page_tokens import page_token, place_of
 from mdm.server.wire_answers import comparison_messages, golden_message, member_messages
 from mdm.server.wire_records import KINDS, source_key
@@ -123,7 +123,7 @@ class StewardshipService(StewardshipServiceServicer):
     ) -> wire.ListJudgementsResponse:
         """Return a page of the judgements about a golden record's members."""
         await_freshness(self._reader, request, context)
-        place = place_of(request.page_token, _JUDGEMENTS, epoch_of(self._reader), 2)
+        place = place_of(request.page_token, _JUDGEMENTS, journal_of(self._reader), 2)
         after = (RecordNumber(place[0]), RecordNumber(place[1])) if place else None
         found, is_more, seq = self._stewards.judgements(
             request.golden_id, request.page_size or _PAGE_SIZE_DEFAULT, after
@@ -131,7 +131,7 @@ class StewardshipService(StewardshipServiceServicer):
         keys, names = self._stewards.keys_of({number for each in found for number in each.pair}), self._names()
         return wire.ListJudgementsResponse(
             judgements=[judgement_message(each, keys, names) for each in found],
-            next_page_token=page_token(_JUDGEMENTS, epoch_of(self._reader), *found[-1].pair)
+            next_page_token=page_token(_JUDGEMENTS, journal_of(self._reader), *found[-1].pair)
             if is_more and found
             else "",
             read_at=token_at(self._reader, seq),
@@ -177,7 +177,7 @@ class StewardshipService(StewardshipServiceServicer):
         """Return a page of reviews."""
         await_freshness(self._reader, request, context)
         queue, is_claimed = QUEUES[request.state]
-        place = place_of(request.page_token, f"{_REVIEWS}{queue.value}", epoch_of(self._reader), 2)
+        place = place_of(request.page_token, f"{_REVIEWS}{queue.value}", journal_of(self._reader), 2)
         found, following, seq = self._stewards.reviews(
             queue,
             _filter(request),
@@ -188,7 +188,7 @@ class StewardshipService(StewardshipServiceServicer):
         names = self._names()
         return wire.ListReviewsResponse(
             reviews=[review_message(each, names) for each in found],
-            next_page_token=page_token(f"{_REVIEWS}{queue.value}", epoch_of(self._reader), *following)
+            next_page_token=page_token(f"{_REVIEWS}{queue.value}", journal_of(self._reader), *following)
             if following
             else "",
             read_at=token_at(self._reader, seq),

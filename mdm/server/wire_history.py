@@ -14,6 +14,7 @@ from mdm.resolve.explain.phrases import Sentence
 from mdm.server.page_tokens import page_token
 from mdm.server.wire_answers import CHANGES, GOLDEN_STATES
 from mdm.server.wire_records import key_message, numbers_of
+from mdm.store.journal import JournalReader
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as wire
 
@@ -39,14 +40,14 @@ def key_messages(numbers: Iterable[RecordNumber], keys: Keys) -> list[common.Sou
     return [key_message(keys[number]) for number in numbers if number in keys]
 
 
-def history_message(found: History, token: Token, epoch: int) -> wire.GetHistoryResponse:
+def history_message(found: History, token: Token, journal: JournalReader) -> wire.GetHistoryResponse:
     """Return a page of a golden ID's history."""
     return wire.GetHistoryResponse(
         requested_golden_id=found.requested,
         golden_id=found.golden_id or "",
         status=GOLDEN_STATES[found.state],
         entries=[entry_message(each, found.keys, token) for each in found.entries],
-        next_page_token=page_token(HISTORY, epoch, *found.following) if found.following else "",
+        next_page_token=page_token(HISTORY, journal, *found.following) if found.following else "",
         read_at=token(found.read_seq),
     )
 

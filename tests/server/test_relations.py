@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 
 import grpc
@@ -176,38 +175,6 @@ def test_a_retired_golden_id_has_no_household_and_no_relations(stub: GoldenRecor
     for answer in (left, listed):
         assert (answer.golden_id, answer.status) == ("", common.GOLDEN_ID_STATUS_RETIRED)
     assert (len(left.households), len(left.former_households), len(listed.relations)) == (0, 0, 0)
-
-
-def token_of(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-@pytest.mark.parametrize(
-    "token",
-    [
-        "?",
-        token_of("members:5"),
-        token_of("relations:1:1:2:3"),
-        token_of("relations:1:1:2:3:4:5"),
-        token_of("relations:1:1:2:3:x"),
-        token_of("relations:1:1:2:-3:4"),
-        token_of(f"relations:1:1:2:{1 << 63}:0"),
-        token_of("relations:1:1:2:3:٤"),
-    ],
-)
-def test_a_page_token_of_another_making_is_refused(stub: GoldenRecordServiceStub, family: Family, token: str) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.ListRelations(golden.ListRelationsRequest(golden_id=family.mother, page_token=token), timeout=DEADLINE_S)
-    info = info_of(caught.value)
-    assert (info.reason, info.metadata["field"]) == ("INVALID_TOKEN", "page_token")
-
-
-def test_the_furthest_token_there_can_be_is_behind_everything(stub: GoldenRecordServiceStub, family: Family) -> None:
-    request = golden.ListRelationsRequest(
-        golden_id=family.mother, page_token=token_of(f"relations:1:1:0:{(1 << 63) - 1}:0")
-    )
-    types = {relation.type for relation in stub.ListRelations(request, timeout=DEADLINE_S).relations}
-    assert types == {common.RELATION_TYPE_MOTHER}
 
 
 Ask = Callable[[GoldenRecordServiceStub], object]
