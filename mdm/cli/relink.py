@@ -1,4 +1,4 @@
-"""`mdm relink` with `plan`, `commit` and `revert`."""
+"""`mdm relink` with `plan`, `commit`, `cancel` and `revert`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,7 @@ def relink(
       mdm relink                      pending records get their golden IDs, fragments close
       mdm relink plan                 says what would change, with examples, and prints the plan's name
       mdm relink commit RUN           commits that plan exactly as reviewed
+      mdm relink cancel RUN           drops a plan, made or in the making, or stops a commit
       mdm relink revert RUN           gives every golden ID back as it was before that run
 
     What is shown by kind is as planned: what changed since the plan is left as it is, and counted as dropped.
@@ -147,6 +148,30 @@ def commit(
         else:
             _committed(client, found, max_churn, server, as_json=as_json)
         _show(client.relink.report(run), as_json=as_json)
+
+
+@app.command()
+def cancel(
+    run: Annotated[str, typer.Argument(help="The run's name, as it was printed; mdm status names the last one.")],
+    server: _Server = _DEFAULT_SERVER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
+) -> None:
+    """Stop a run: a plan in the making, a plan that waits for its commit, or a commit that is under way.
+
+    What was committed stays, each component whole; mdm relink revert takes that back. Working files and plan go at
+    once. Exit code 1 if the run came to its end before; one that was cancelled already is left as it is.
+
+    \b
+    Examples:
+      mdm relink cancel 20261125T101500-a1b2c3
+      mdm relink cancel "$(mdm status --json | jq -r .last_relink.run_id)"
+    """
+    with connected(server) as client:
+        found = client.relink.cancel(run)
+    if found.state.value != "cancelled":
+        advice = f"; take it back with: mdm relink revert {run} --server {server}"
+        fail(f"{run} is {found.state} already{advice if found.state.value == 'committed' else ''}")
+    show(_facts(found), as_json=as_json)
 
 
 @app.command()
@@ -237,9 +262,8 @@ def _watched(client: Client, run: RelinkRun) -> RelinkRun:
     return run
 
 
-def _show(report: RelinkReport, *, as_json: bool, has_details: bool = False) -> None:
-    run = report.run
-    facts: dict[str, Any] = {
+def _facts(run: RelinkRun) -> dict[str, Any]:
+    return {
         "run": run.run_id,
         "state": str(run.state),
         "takes_back": run.reverts_run_id,
@@ -247,9 +271,12 @@ def _show(report: RelinkReport, *, as_json: bool, has_details: bool = False) -> 
         "components": run.component_count,
         "components_committed": run.committed_component_count,
         "components_dropped": run.dropped_component_count,
-        "churn_percent": round(report.churn_percent, 3),
         "token": run.token,
     }
+
+
+def _show(report: RelinkReport, *, as_json: bool, has_details: bool = False) -> None:
+    facts = _facts(report.run) | {"churn_percent": round(report.churn_percent, 3)}
     if as_json:
         details = dataclasses.asdict(dataclasses.replace(report, impacts=()))
         whole = {name: details[name] for name in ("examples", "dropped", "reversal") if details[name]}

@@ -339,7 +339,15 @@ def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm: Run, tmp_path: P
         assert re.search(r"^  weight of the pair \*: [+-][0-9.]+ bits$", planned.stdout, re.MULTILINE)
         assert re.search(r"^  made of: prior population -[0-9.]+, name ", planned.stdout, re.MULTILINE)
         assert crosswalk() == before
+        dropped = re.findall(r"^run +(\S+)$", planned.stdout, re.MULTILINE)[0]
+        for _ in range(2):
+            cancelled = mdm("relink", "cancel", dropped, *server, "--json")
+            assert (cancelled.returncode, summary(cancelled)["state"]) == (0, "cancelled")
+        assert "RELINK_PLAN_OUTDATED" in mdm("relink", "commit", dropped, *server).stderr
         run = summary(mdm("relink", *server, "--json"))["run"]
+        late = mdm("relink", "cancel", run, *server)
+        assert late.returncode == 1
+        assert f"{run} is committed already; take it back with: mdm relink revert {run} --server" in late.stderr
         assert crosswalk() != before
         tried = mdm("relink", "revert", run, "--dry-run", *server)
         assert "components that come back as they were" in tried.stdout
@@ -347,8 +355,9 @@ def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm: Run, tmp_path: P
         reverted = mdm("relink", "revert", run, *server, "--json")
         assert (reverted.returncode, summary(reverted)["takes_back"]) == (0, run)
         assert crosswalk() == before
-        unknown = mdm("relink", "revert", "20250101T000000-abcdef", *server)
-        assert (unknown.returncode, "no" in unknown.stderr) == (1, True)
+        for act in ("revert", "cancel"):
+            unknown = mdm("relink", act, "20250101T000000-abcdef", *server)
+            assert (unknown.returncode, "RELINK_RUN_NOT_FOUND" in unknown.stderr) == (1, True)
         for size, code in (("8GiBs", 2), ("much", 2), ("1MiB", 1)):
             refused = mdm("relink", "plan", "--memory-limit", size, *server)
             assert refused.returncode == code
