@@ -52,9 +52,9 @@ def is_stream(method: MethodDescriptor) -> bool:
 
 
 def is_repeatable(method: MethodDescriptor) -> bool:
-    """Return whether a second try does no harm: a read, or a write that its request_id makes happen once."""
-    is_read = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-    return is_read or "request_id" in method.input_type.fields_by_name
+    """Return whether a second try does no harm: declared so, or a write that its request_id makes happen once."""
+    is_declared = method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
+    return is_declared or "request_id" in method.input_type.fields_by_name
 
 
 def method_config(method: MethodDescriptor) -> dict[str, Any]:

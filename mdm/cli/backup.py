@@ -46,15 +46,22 @@ def backup(
         fail(f"{file} is no file", ExitCode.USAGE)
     from mdm.store.backup_check import check_rows
     from mdm.store.backup_file import BackupWriter
+    from mdm_client import ServiceError
 
     started_s = time.monotonic()
     with BackupWriter(file) as writer, connected(server) as client, progress() as say:
         earlier = writer.copy_earlier(say) if file.exists() else None
-        contents, ledger = _Reading(client, writer, say).run(earlier)
+        reading = _Reading(client, writer, say)
+        contents, ledger = reading.run(earlier)
         writer.finish(contents, ledger)
         # What is proven is what stands in the file, not what was sent.
         check_rows(writer.partial, say)
         digest = writer.publish()
+        try:
+            client.backups.confirm(reading.backup_id, file.stat().st_size, is_incremental=earlier is not None)
+        except ServiceError as error:
+            # The backup is kept all the same; an alert that it is too old comes rather than one that is missing.
+            note("the service could not be told of the backup", reason=error.reason or error.code.name)
     report: dict[str, Any] = {
         "file": str(file),
         "is_incremental": earlier is not None,
@@ -76,6 +83,7 @@ class _Reading:
         self._writer = writer
         self._say = say
         self._ledger = b""
+        self.backup_id = ""
         self._progressed_s = time.monotonic()
 
     def run(self, earlier: Contents | None) -> tuple[Contents, bytes]:
@@ -126,7 +134,7 @@ class _Reading:
                 case backups.JournalTrailer():
                     if part.rows_sha256 != received.digest():
                         fail("rows arrived otherwise than they were sent; back up again")
-                    contents = _contents(part)
+                    self.backup_id, contents = part.backup_id, _contents(part)
         if contents is None:
             raise unreachable(self._client.target)
         return contents

@@ -80,11 +80,13 @@ def _lines(found: ServiceStatus) -> Iterator[str]:
         )
     relink = found.last_relink
     if relink is not None:
-        yield f"re-linkage {relink.run_id} {relink.phase}, started {_ago(relink.started_at)}"
+        spent = "".join(f", {stage} {_seconds(each)}" for stage, each in relink.stages.items())
+        yield f"re-linkage {relink.run_id} {relink.phase}, started {_ago(relink.started_at)}{spent}"
     for load in found.last_loads:
         end = load.status.value if load.is_finished else f"cut off behind row {load.durable_ordinal:,}"
         end += f" without its {load.refused_delete_count:,} deletes" if load.refused_delete_count else ""
         yield f"load       {load.feed or load.load_id[:_DIGEST_CHARACTERS]} {end}"
+    yield from _backup_lines(found)
     for process in found.processes:
         state = f"pid {process.pid}, {_size(process.memory_bytes)}" if process.pid else "not running"
         serving = "" if process.is_serving else ", not serving"
@@ -109,6 +111,18 @@ def _store_lines(found: ServiceStatus) -> Iterator[str]:
             f"index      {index.lag_events_count:,} events behind, {_size(index.used_bytes)} used of a file of "
             f"{_size(index.file_bytes)}, which may grow to {_size(index.map_bytes)}"
         )
+
+
+def _backup_lines(found: ServiceStatus) -> Iterator[str]:
+    backup = found.last_backup
+    if backup is not None:
+        sort = "incremental" if backup.is_incremental else "whole"
+        yield f"backup     {sort}, {_ago(backup.confirmed_at)}, seq {backup.seq:,}, {_size(backup.file_bytes)}"
+    elif found.journal is not None:
+        yield "backup     none was ever confirmed"
+    for restore in found.restores:
+        kept = f" of {_day(restore.last_event_at)}" if restore.last_event_at else ""
+        yield f"restored   {_day(restore.restored_at)}, to seq {restore.to_seq:,}{kept}, epoch {restore.epoch} since"
 
 
 def _count_lines(found: ServiceStatus) -> Iterator[str]:
@@ -139,6 +153,10 @@ def _ago(at: datetime | None) -> str:
     if at is None:
         return "never"
     return f"{timedelta(seconds=max(0, round((datetime.now(UTC) - at).total_seconds())))!s} ago"
+
+
+def _seconds(spent: timedelta) -> str:
+    return f"{spent.total_seconds():,.1f} s"
 
 
 def _day(at: datetime | None) -> str:

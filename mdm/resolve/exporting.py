@@ -49,9 +49,9 @@ class Exporter:
 
     def __init__(self, directory: DataDirectory, opened: Callable[[], Opened]) -> None:
         """Copy what `opened` returns, beside it."""
-        self._directory = directory
         self._opened = opened
         self._copies = ExportCopies(directory.path)
+        self.ledger = directory.exports
 
     @contextmanager
     def reading(self, copy_name: str = "") -> Iterator[Exported]:
@@ -72,7 +72,7 @@ class Exporter:
 
     def note(self, entry: ExportEntry) -> None:
         """Note in the ledger that an export was handed out."""
-        self._directory.exports.note(entry)
+        self.ledger.note(entry)
 
     def sweep(self) -> None:
         """Remove copies that nobody will ask for any more. Cost: 50 µs where there are none."""

@@ -495,4 +495,5 @@ class Reader:
         """Return the state for an operator; see `store_status`."""
         opened = self._opened
         with self.reading() as reading:
-            return store_status(reading, self.directory, opened.index.sizes(), opened.generation)
+            last_backup = self.exporter.ledger.last_backup()
+            return store_status(reading, self.directory, opened.index.sizes(), opened.generation, last_backup)

@@ -222,6 +222,10 @@ class RunState(msgspec.Struct, frozen=True):
     """Records of the first components that the commit dropped; a commit that was killed may lack its last step's."""
     cause: Cause = Cause(method="CommitRelink")
     """Who committed or cancelled it and what for: a commit that was killed goes on in the same name."""
+    written_us: int = 0
+    """When this state was written."""
+    spent_us: dict[str, int] = {}
+    """Phase → time spent in it until then, in the order in which the run came to them."""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -309,8 +313,11 @@ def new_run(relinks: Path, **facts: object) -> RunState:
 
 def write_state(run: Path, state: RunState) -> None:
     """Replace the state file in one step, so that a watcher never reads half of it."""
+    now_us = time.time_ns() // 1000
+    spent_us = _spent_us(_written(run), state.attempt_count, now_us)
+    state = msgspec.structs.replace(state, written_us=now_us, spent_us=spent_us)
     if state.phase.is_final:
-        state = msgspec.structs.replace(state, ended_us=time.time_ns() // 1000)
+        state = msgspec.structs.replace(state, ended_us=now_us)
     temporary = run / f"{STATE_FILE}.{os.getpid()}"
     temporary.write_bytes(msgspec.json.encode(state))
     temporary.replace(run / STATE_FILE)
@@ -324,10 +331,25 @@ def read_state(relinks: Path, run_id: str) -> RunState:
     """
     if not _RUN_ID.match(run_id) or not (relinks / run_id).is_dir():
         raise UnknownRunError("no re-linkage run has this id")
+    return _written(relinks / run_id) or RunState(run_id, Phase.FAILED, 0, error="StoreError")
+
+
+def _written(run: Path) -> RunState | None:
     try:
-        return msgspec.json.decode((relinks / run_id / STATE_FILE).read_bytes(), type=RunState)
+        return msgspec.json.decode((run / STATE_FILE).read_bytes(), type=RunState)
     except (FileNotFoundError, msgspec.DecodeError):
-        return RunState(run_id, Phase.FAILED, 0, error="StoreError")
+        return None
+
+
+def _spent_us(before: RunState | None, attempt_count: int, now_us: int) -> dict[str, int]:
+    """Return what a state spent on each phase, with the time since it was written if its attempt goes on."""
+    if before is None:
+        return {}
+    spent_us = dict(before.spent_us)
+    if not before.phase.is_final and before.attempt_count == attempt_count:
+        phase = before.phase.value
+        spent_us[phase] = spent_us.get(phase, 0) + max(0, now_us - before.written_us)
+    return spent_us
 
 
 def run_ids(relinks: Path) -> list[str]:

@@ -11,11 +11,13 @@ import msgspec
 
 from mdm.domain.keys import EntityKind
 from mdm.domain.loads import LAST_LOAD, LoadEntry, load_of
+from mdm.domain.restores import Restore, restores_of
 from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.reading import Reading
 from mdm.resolve.relink_runs import RunState, read_state, run_ids
 from mdm.store import counts
 from mdm.store.data_directory import DataDirectory
+from mdm.store.export_ledger import ExportEntry
 from mdm.store.index import IndexSizes
 from mdm.store.journal import JournalReader
 from mdm.store.journal_file import JOURNAL_VERSION
@@ -102,6 +104,8 @@ class StoreStatus(msgspec.Struct, frozen=True):
     engines: tuple[EngineInForce, ...]
     last_relink: RunState | None
     last_loads: tuple[LoadOutline, ...]
+    last_backup: ExportEntry | None
+    restores: tuple[Restore, ...]
 
     @property
     def lag_events_count(self) -> int:
@@ -124,7 +128,9 @@ VERSIONS = Versions(
 """Of this release."""
 
 
-def store_status(reading: Reading, directory: DataDirectory, sizes: IndexSizes, generation: str) -> StoreStatus:
+def store_status(
+    reading: Reading, directory: DataDirectory, sizes: IndexSizes, generation: str, last_backup: ExportEntry | None
+) -> StoreStatus:
     """Return the state of one reading.
 
     Args:
@@ -132,6 +138,7 @@ def store_status(reading: Reading, directory: DataDirectory, sizes: IndexSizes, 
         directory: Where journal and runs lie.
         sizes: Of the index that is read.
         generation: Its name.
+        last_backup: As the ledger says.
     """
     view, journal = reading.view, reading.journal
     applied_seq = view.applied_seq
@@ -166,6 +173,8 @@ def store_status(reading: Reading, directory: DataDirectory, sizes: IndexSizes, 
         tuple(_engine_in_force(view, journal, engine) for engine in reading.engines.values()),
         _last_relink(directory),
         last_loads(view),
+        last_backup,
+        tuple(restores_of(view)),
     )
 
 

@@ -195,8 +195,30 @@ def _put_runs(response: wire.GetStatusResponse, store: StoreStatus) -> None:
                 phase=run.phase.value,
                 started_at=timestamp(run.started_us),
                 ended_at=timestamp(run.ended_us) if run.ended_us else None,
+                stages=[
+                    wire.RelinkStage(stage=stage, spent=_duration(spent_us)) for stage, spent_us in run.spent_us.items()
+                ],
             )
         )
+    backup = store.last_backup
+    if backup is not None:
+        response.last_backup.CopyFrom(
+            wire.LastBackup(
+                confirmed_at=timestamp(backup.at_us),
+                seq=backup.seq,
+                file_bytes=backup.file_bytes,
+                is_incremental=backup.is_incremental,
+            )
+        )
+    response.restores.extend(
+        wire.Restore(
+            restored_at=timestamp(each.at_us),
+            to_seq=each.seq - 1,
+            last_event_at=timestamp(each.restored_to_us) if each.restored_to_us else None,
+            epoch=each.epoch,
+        )
+        for each in store.restores
+    )
     response.last_loads.extend(
         wire.LastLoad(
             feed=each.entry.feed,

@@ -38,8 +38,8 @@ class Ended(msgspec.Struct, frozen=True, array_like=True):
     row_count: int
 
 
-def main(data: Path, request: wire.ReadJournalRequest, out: BinaryIO) -> None:
-    """Write the answer to a request as frames."""
+def main(data: Path, backup_id: str, request: wire.ReadJournalRequest, out: BinaryIO) -> None:
+    """Write the answer to a request as frames; `backup_id` names it in the ledger of exports."""
     try:
         directory = DataDirectory.open(data)
         with JournalExtract(directory.journal) as extract:
@@ -55,7 +55,7 @@ def main(data: Path, request: wire.ReadJournalRequest, out: BinaryIO) -> None:
                 part = wire.ExportLedgerPart(lines=lines[start : start + BACKUP_MESSAGE_BYTES])
                 _send(out, wire.ReadJournalResponse(exports=part))
             _write(out, END, msgspec.msgpack.encode(Ended(extract.end.seq, row_count)))
-            _send(out, wire.ReadJournalResponse(trailer=_trailer(extract)))
+            _send(out, wire.ReadJournalResponse(trailer=_trailer(extract, backup_id)))
     except MdmError as error:
         _write(out, REFUSAL, msgspec.msgpack.encode(Refusal.of(error)))
     out.flush()
@@ -85,7 +85,7 @@ def _header(extract: JournalExtract) -> wire.JournalHeader:
     )
 
 
-def _trailer(extract: JournalExtract) -> wire.JournalTrailer:
+def _trailer(extract: JournalExtract, backup_id: str) -> wire.JournalTrailer:
     counts = extract.counts
     return wire.JournalTrailer(
         token=common.JournalToken(value=str(extract.end)),
@@ -95,6 +95,7 @@ def _trailer(extract: JournalExtract) -> wire.JournalTrailer:
         payload_count=counts.payloads,
         answer_count=counts.answers,
         artefact_count=counts.artefacts,
+        backup_id=backup_id,
     )
 
 
@@ -158,7 +159,8 @@ if __name__ == "__main__":
     die_with(int(sys.argv[1]))
     os.nice(BACKUP_NICENESS)
     try:
-        main(Path(sys.argv[2]), wire.ReadJournalRequest.FromString(sys.stdin.buffer.read()), sys.stdout.buffer)
+        asked = wire.ReadJournalRequest.FromString(sys.stdin.buffer.read())
+        main(Path(sys.argv[2]), sys.argv[3], asked, sys.stdout.buffer)
     except BrokenPipeError:
         # The caller went away. What is buffered can't be written any more.
         os._exit(1)

@@ -17,7 +17,7 @@ from typing import IO, cast
 import grpc
 import msgspec
 
-from mdm.errors import UnavailableError
+from mdm.errors import InvalidInputError, UnavailableError
 from mdm.resolve.commands import Refusal
 from mdm.resolve.reader import Reader
 from mdm.server.backup_process import END, FRAME, REFUSAL, Ended
@@ -26,6 +26,8 @@ from mdm.store.export_ledger import ExportEntry
 from mdm.v1 import backup_service_pb2 as wire
 from mdm.v1 import common_pb2 as common
 from mdm.v1.backup_service_pb2_grpc import BackupServiceServicer
+
+_KIND = "backup"
 
 
 class BackupService(BackupServiceServicer):
@@ -45,14 +47,14 @@ class BackupService(BackupServiceServicer):
             uuid.uuid4().hex,
             time.time_ns() // 1000,
             self._reader.applied_seq(),
-            "backup",
+            _KIND,
             is_pending_included=True,
             actor=cause.actor,
             purpose=cause.purpose,
         )
         # Before the first row, because what a broken backup handed out lies somewhere too.
         self._reader.exporter.note(noted)
-        arguments = [str(os.getpid()), str(self._data)]
+        arguments = [str(os.getpid()), str(self._data), noted.export_id]
         with subprocess.Popen(  # noqa: S603 – our own interpreter and module
             [sys.executable, "-m", "mdm.server.backup_process", *arguments],
             stdin=subprocess.PIPE,
@@ -75,6 +77,25 @@ class BackupService(BackupServiceServicer):
                         yield cast("wire.ReadJournalResponse", body)
             finally:
                 process.kill()
+
+    def ConfirmBackup(
+        self, request: wire.ConfirmBackupRequest, context: grpc.ServicerContext
+    ) -> wire.ConfirmBackupResponse:
+        """Note that a backup is kept. Cost: the ledger is read."""
+        del context
+        ledger = self._reader.exporter.ledger
+        made = {each.export_id: each for each in ledger.entries() if each.kind == _KIND}.get(request.backup_id)
+        if made is None:
+            raise InvalidInputError("backup_id", "must be as the trailer of a backup of this service says")
+        ledger.note(
+            msgspec.structs.replace(
+                made,
+                at_us=time.time_ns() // 1000,
+                file_bytes=request.file_bytes,
+                is_incremental=request.is_incremental,
+            )
+        )
+        return wire.ConfirmBackupResponse()
 
 
 def _frames(process: subprocess.Popen[bytes], request: wire.ReadJournalRequest) -> Iterator[tuple[bytes, bytes]]:

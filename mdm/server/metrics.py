@@ -92,6 +92,14 @@ last_event = prometheus.Gauge(
 relink_phase = prometheus.Gauge(
     "mdm_relink_phase", "1 for the phase that the last re-linkage is in.", ["phase"], multiprocess_mode="livemax"
 )
+relink_stage_seconds = prometheus.Gauge(
+    "mdm_relink_stage_seconds", "Time that the last re-linkage spent.", ["stage"], multiprocess_mode="livemax"
+)
+last_backup = prometheus.Gauge(
+    "mdm_last_backup_timestamp_seconds",
+    "When the last backup was confirmed; 0 if none ever was.",
+    multiprocess_mode="livemax",
+)
 
 
 _tallies: list[Tally] = []
@@ -234,3 +242,8 @@ def show_store(status: StoreStatus) -> None:
     if status.last_relink is not None:
         for phase in type(status.last_relink.phase):
             relink_phase.labels(phase.value).set(int(phase is status.last_relink.phase))
+            if not phase.is_final:
+                spent_us = status.last_relink.spent_us.get(phase.value, 0)
+                relink_stage_seconds.labels(phase.value).set(spent_us / 1e6)
+    if status.last_backup is not None:
+        last_backup.set(status.last_backup.at_us / 1e6)

@@ -6,6 +6,7 @@ A file of JSON lines beside the journal: it says what left the house, and nothin
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,10 @@ class ExportEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     purpose: str = ""
     fields: tuple[str, ...] = ()
     """Attributes that it was limited to; empty for all, or where it holds none."""
+    file_bytes: int = 0
+    """Of a backup that its maker has proven and put in its place; 0 until it says so."""
+    is_incremental: bool = False
+    """Whether that one brought an earlier backup up to date."""
 
 
 class ExportLedger:
@@ -37,6 +42,8 @@ class ExportLedger:
     def __init__(self, path: Path) -> None:
         """Use the file at `path`, which need not exist yet."""
         self._path = path
+        self._seen: tuple[int, ExportEntry | None] = (0, None)
+        """Bytes that `last_backup` has looked through, and what it found in them."""
 
     def note(self, entry: ExportEntry) -> None:
         """Append an entry, durable when it returns. Cost: one sync."""
@@ -60,6 +67,22 @@ class ExportLedger:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def last_backup(self) -> ExportEntry | None:
+        """Return the last backup that its maker confirmed. Cost: one stat; each entry is looked at once."""
+        start, found = self._seen
+        if not self._path.exists() or self._path.stat().st_size <= start:
+            return found
+        with self._path.open("rb") as file:
+            file.seek(start)
+            # A line that is being written is looked at the next time.
+            whole, end, _ = file.read().rpartition(b"\n")
+        for line in whole.splitlines():
+            with suppress(msgspec.DecodeError):
+                if b'"file_bytes"' in line:
+                    found = msgspec.json.decode(line, type=ExportEntry)
+        self._seen = start + len(whole) + len(end), found
+        return found
 
     def entries(self) -> list[ExportEntry]:
         """Return every export, the latest first; a line that a power cut tore is left out."""

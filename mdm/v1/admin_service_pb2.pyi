@@ -93,6 +93,8 @@ class GetStatusResponse(_message.Message):
     WRITER_FIELD_NUMBER: _builtins.int
     PROCESSES_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    LAST_BACKUP_FIELD_NUMBER: _builtins.int
+    RESTORES_FIELD_NUMBER: _builtins.int
     mode: Global___ServiceMode.ValueType
     """What the service can do now."""
     mode_reason: _builtins.str
@@ -163,6 +165,14 @@ class GetStatusResponse(_message.Message):
     def versions(self) -> Global___Versions:
         """What the service was made from."""
 
+    @_builtins.property
+    def last_backup(self) -> Global___LastBackup:
+        """The last backup that its maker confirmed; unset if there was none."""
+
+    @_builtins.property
+    def restores(self) -> _containers.RepeatedCompositeFieldContainer[Global___Restore]:
+        """Restores that the data went through, the latest last."""
+
     def __init__(
         self,
         *,
@@ -185,10 +195,12 @@ class GetStatusResponse(_message.Message):
         writer: Global___WriterStatus | None = ...,
         processes: _abc.Iterable[Global___ProcessStatus] | None = ...,
         versions: Global___Versions | None = ...,
+        last_backup: Global___LastBackup | None = ...,
+        restores: _abc.Iterable[Global___Restore] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "index", b"index", "journal", b"journal", "last_relink", b"last_relink", "oldest_review_opened_at", b"oldest_review_opened_at", "progress", b"progress", "started_at", b"started_at", "versions", b"versions", "writer", b"writer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "index", b"index", "journal", b"journal", "last_backup", b"last_backup", "last_relink", b"last_relink", "oldest_review_opened_at", b"oldest_review_opened_at", "progress", b"progress", "started_at", b"started_at", "versions", b"versions", "writer", b"writer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "engines", b"engines", "golden_ids", b"golden_ids", "index", b"index", "journal", b"journal", "judgement_count", b"judgement_count", "last_loads", b"last_loads", "last_relink", b"last_relink", "mode", b"mode", "mode_reason", b"mode_reason", "oldest_review_opened_at", b"oldest_review_opened_at", "processes", b"processes", "progress", b"progress", "records", b"records", "reviews", b"reviews", "started_at", b"started_at", "versions", b"versions", "warnings", b"warnings", "writer", b"writer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "engines", b"engines", "golden_ids", b"golden_ids", "index", b"index", "journal", b"journal", "judgement_count", b"judgement_count", "last_backup", b"last_backup", "last_loads", b"last_loads", "last_relink", b"last_relink", "mode", b"mode", "mode_reason", b"mode_reason", "oldest_review_opened_at", b"oldest_review_opened_at", "processes", b"processes", "progress", b"progress", "records", b"records", "restores", b"restores", "reviews", b"reviews", "started_at", b"started_at", "versions", b"versions", "warnings", b"warnings", "writer", b"writer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -510,6 +522,7 @@ class LastRelink(_message.Message):
     PHASE_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     ENDED_AT_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Names the run."""
     phase: _builtins.str
@@ -522,6 +535,10 @@ class LastRelink(_message.Message):
     def ended_at(self) -> _timestamp_pb2.Timestamp:
         """When it ended; unset while it goes on."""
 
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelinkStage]:
+        """What it has spent its time on, in the order in which it came to it."""
+
     def __init__(
         self,
         *,
@@ -529,14 +546,117 @@ class LastRelink(_message.Message):
         phase: _builtins.str = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         ended_at: _timestamp_pb2.Timestamp | None = ...,
+        stages: _abc.Iterable[Global___RelinkStage] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "phase", b"phase", "run_id", b"run_id", "started_at", b"started_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "phase", b"phase", "run_id", b"run_id", "stages", b"stages", "started_at", b"started_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LastRelink: _TypeAlias = LastRelink  # noqa: Y015
+
+@_typing.final
+class RelinkStage(_message.Message):
+    """A stage of a re-linkage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    SPENT_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """Named as a phase."""
+    @_builtins.property
+    def spent(self) -> _duration_pb2.Duration:
+        """Time spent on it; while a plan waits to be taken up after a kill none is counted, of a commit the pause is."""
+
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        spent: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spent", b"spent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spent", b"spent", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelinkStage: _TypeAlias = RelinkStage  # noqa: Y015
+
+@_typing.final
+class LastBackup(_message.Message):
+    """A backup of the journal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMED_AT_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    FILE_BYTES_FIELD_NUMBER: _builtins.int
+    IS_INCREMENTAL_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Position that it is of."""
+    file_bytes: _builtins.int
+    """Size of the file."""
+    is_incremental: _builtins.bool
+    """Whether it brought an earlier one up to date."""
+    @_builtins.property
+    def confirmed_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was confirmed: proven and in its place."""
+
+    def __init__(
+        self,
+        *,
+        confirmed_at: _timestamp_pb2.Timestamp | None = ...,
+        seq: _builtins.int = ...,
+        file_bytes: _builtins.int = ...,
+        is_incremental: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confirmed_at", b"confirmed_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_at", b"confirmed_at", "file_bytes", b"file_bytes", "is_incremental", b"is_incremental", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LastBackup: _TypeAlias = LastBackup  # noqa: Y015
+
+@_typing.final
+class Restore(_message.Message):
+    """A restore from a backup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORED_AT_FIELD_NUMBER: _builtins.int
+    TO_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_EVENT_AT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    to_seq: _builtins.int
+    """Last event of the backup that it kept."""
+    epoch: _builtins.int
+    """The epoch that it began."""
+    @_builtins.property
+    def restored_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def last_event_at(self) -> _timestamp_pb2.Timestamp:
+        """When that event happened; unset if it kept none."""
+
+    def __init__(
+        self,
+        *,
+        restored_at: _timestamp_pb2.Timestamp | None = ...,
+        to_seq: _builtins.int = ...,
+        last_event_at: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_event_at", b"last_event_at", "restored_at", b"restored_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_event_at", b"last_event_at", "restored_at", b"restored_at", "to_seq", b"to_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Restore: _TypeAlias = Restore  # noqa: Y015
 
 @_typing.final
 class LastLoad(_message.Message):

@@ -430,6 +430,7 @@ class JournalTrailer(_message.Message):
     PAYLOAD_COUNT_FIELD_NUMBER: _builtins.int
     ANSWER_COUNT_FIELD_NUMBER: _builtins.int
     ARTEFACT_COUNT_FIELD_NUMBER: _builtins.int
+    BACKUP_ID_FIELD_NUMBER: _builtins.int
     events_sha256: _builtins.bytes
     """SHA-256 over all events up to there, those of the base included."""
     rows_sha256: _builtins.bytes
@@ -442,6 +443,8 @@ class JournalTrailer(_message.Message):
     """Answers that it holds."""
     artefact_count: _builtins.int
     """Artefacts that it holds."""
+    backup_id: _builtins.str
+    """Names the stream, for ConfirmBackup."""
     @_builtins.property
     def token(self) -> _common_pb2.JournalToken:
         """Position that the rows, with those of the base, are the journal at."""
@@ -456,11 +459,59 @@ class JournalTrailer(_message.Message):
         payload_count: _builtins.int = ...,
         answer_count: _builtins.int = ...,
         artefact_count: _builtins.int = ...,
+        backup_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_count", b"answer_count", "artefact_count", b"artefact_count", "events_sha256", b"events_sha256", "payload_count", b"payload_count", "record_key_count", b"record_key_count", "rows_sha256", b"rows_sha256", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_count", b"answer_count", "artefact_count", b"artefact_count", "backup_id", b"backup_id", "events_sha256", b"events_sha256", "payload_count", b"payload_count", "record_key_count", b"record_key_count", "rows_sha256", b"rows_sha256", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JournalTrailer: _TypeAlias = JournalTrailer  # noqa: Y015
+
+@_typing.final
+class ConfirmBackupRequest(_message.Message):
+    """Says that a backup is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKUP_ID_FIELD_NUMBER: _builtins.int
+    FILE_BYTES_FIELD_NUMBER: _builtins.int
+    IS_INCREMENTAL_FIELD_NUMBER: _builtins.int
+    backup_id: _builtins.str
+    """As the trailer of its stream named it."""
+    file_bytes: _builtins.int
+    """Size of the file."""
+    is_incremental: _builtins.bool
+    """Whether an earlier backup was brought up to date."""
+    def __init__(
+        self,
+        *,
+        backup_id: _builtins.str = ...,
+        file_bytes: _builtins.int = ...,
+        is_incremental: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_id", b"backup_id", "file_bytes", b"file_bytes", "is_incremental", b"is_incremental"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmBackupRequest: _TypeAlias = ConfirmBackupRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmBackupResponse(_message.Message):
+    """The backup is noted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmBackupResponse: _TypeAlias = ConfirmBackupResponse  # noqa: Y015

@@ -41,6 +41,11 @@ class BackupServiceStub(object):
                 request_serializer=mdm_dot_v1_dot_backup__service__pb2.ReadJournalRequest.SerializeToString,
                 response_deserializer=mdm_dot_v1_dot_backup__service__pb2.ReadJournalResponse.FromString,
                 _registered_method=True)
+        self.ConfirmBackup = channel.unary_unary(
+                '/mdm.v1.BackupService/ConfirmBackup',
+                request_serializer=mdm_dot_v1_dot_backup__service__pb2.ConfirmBackupRequest.SerializeToString,
+                response_deserializer=mdm_dot_v1_dot_backup__service__pb2.ConfirmBackupResponse.FromString,
+                _registered_method=True)
 
 
 class BackupServiceServicer(object):
@@ -58,6 +63,14 @@ class BackupServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConfirmBackup(self, request, context):
+        """Says that a backup made of a stream is proven and in its place: AdminService tells the last one, and whoever watches
+        the service learns when it is too old. Changes nothing else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BackupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -65,6 +78,11 @@ def add_BackupServiceServicer_to_server(servicer, server):
                     servicer.ReadJournal,
                     request_deserializer=mdm_dot_v1_dot_backup__service__pb2.ReadJournalRequest.FromString,
                     response_serializer=mdm_dot_v1_dot_backup__service__pb2.ReadJournalResponse.SerializeToString,
+            ),
+            'ConfirmBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmBackup,
+                    request_deserializer=mdm_dot_v1_dot_backup__service__pb2.ConfirmBackupRequest.FromString,
+                    response_serializer=mdm_dot_v1_dot_backup__service__pb2.ConfirmBackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -96,6 +114,33 @@ class BackupService(object):
             '/mdm.v1.BackupService/ReadJournal',
             mdm_dot_v1_dot_backup__service__pb2.ReadJournalRequest.SerializeToString,
             mdm_dot_v1_dot_backup__service__pb2.ReadJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mdm.v1.BackupService/ConfirmBackup',
+            mdm_dot_v1_dot_backup__service__pb2.ConfirmBackupRequest.SerializeToString,
+            mdm_dot_v1_dot_backup__service__pb2.ConfirmBackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class BackupServiceStub:
     stream that ends without its trailer is incomplete; what arrived of it can be the base of another one. Fails with
     BACKUP_MISMATCH where the base is not a beginning of this journal.
     """
+    ConfirmBackup: _grpc.UnaryUnaryMultiCallable[_backup_service_pb2.ConfirmBackupRequest, _backup_service_pb2.ConfirmBackupResponse]
+    """Says that a backup made of a stream is proven and in its place: AdminService tells the last one, and whoever watches
+    the service learns when it is too old. Changes nothing else.
+    """
 
 @_typing.type_check_only
 class BackupServiceAsyncStub(BackupServiceStub):
@@ -54,6 +58,10 @@ class BackupServiceAsyncStub(BackupServiceStub):
     tables in any order, the ledger of exports, a trailer. With the trailer the rows are the journal at one position. A
     stream that ends without its trailer is incomplete; what arrived of it can be the base of another one. Fails with
     BACKUP_MISMATCH where the base is not a beginning of this journal.
+    """
+    ConfirmBackup: _aio.UnaryUnaryMultiCallable[_backup_service_pb2.ConfirmBackupRequest, _backup_service_pb2.ConfirmBackupResponse]  # type: ignore[assignment]
+    """Says that a backup made of a stream is proven and in its place: AdminService tells the last one, and whoever watches
+    the service learns when it is too old. Changes nothing else.
     """
 
 class BackupServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +79,16 @@ class BackupServiceServicer(metaclass=_abc_1.ABCMeta):
         tables in any order, the ledger of exports, a trailer. With the trailer the rows are the journal at one position. A
         stream that ends without its trailer is incomplete; what arrived of it can be the base of another one. Fails with
         BACKUP_MISMATCH where the base is not a beginning of this journal.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmBackup(
+        self,
+        request: _backup_service_pb2.ConfirmBackupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backup_service_pb2.ConfirmBackupResponse, _abc.Awaitable[_backup_service_pb2.ConfirmBackupResponse]]:
+        """Says that a backup made of a stream is proven and in its place: AdminService tells the last one, and whoever watches
+        the service learns when it is too old. Changes nothing else.
         """
 
 def add_BackupServiceServicer_to_server(servicer: BackupServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -34,6 +34,7 @@ from mdm_client import (
     DataRestoredError,
     EntityKind,
     FailedPreconditionError,
+    InvalidArgumentError,
     Load,
     NotFoundError,
     SourceKey,
@@ -108,6 +109,11 @@ def test_a_backup_under_load_is_whole_and_the_next_one_takes_only_what_came(
             known = dict(written)
             second = report(mdm("backup", file, "--json", *at(server)))
         last = report(mdm("backup", file, "--json", *at(server)))
+        kept = client.admin.status().last_backup
+        with pytest.raises(InvalidArgumentError, match="backup_id"):
+            client.backups.confirm("0" * 32, 1)
+    assert kept is not None
+    assert (kept.seq, kept.file_bytes, kept.is_incremental) == (last["seq"], last["bytes"], True)
     assert [each["is_incremental"] for each in (first, second, last)] == [False, True, True]
     assert known
     assert second["new_events"] == int(str(second["seq"])) - int(str(first["seq"]))
@@ -119,7 +125,7 @@ def test_a_backup_under_load_is_whole_and_the_next_one_takes_only_what_came(
     checked = report(mdm("restore", "--check", file, "--json"))
     assert (checked["is_whole"], checked["token"]) == (True, last["token"])
     ledger = [each for each in (server.data / "exports.jsonl").read_text().splitlines() if '"backup"' in each]
-    assert len(ledger) == 6, "each backup is noted as handed out when it begins and when it ends"
+    assert len(ledger) == 9, "each backup is noted as handed out when it begins and when it ends, and as kept"
 
 
 @pytest.mark.timeout(300)
@@ -140,6 +146,10 @@ def test_what_a_restored_service_answers_and_refuses(mdm: Run, tmp_path: Path) -
         until_current(follow(client, copy), token)
         rows = list(copy.rows())
     done = report(mdm("restore", file, "--data", again, "--json"))
+    with running_server(again) as served, Client(served.address) as client:
+        (restored,) = client.admin.status().restores
+        assert (restored.to_seq, restored.epoch) == (done["restored_to_seq"], done["epoch"])
+        assert f"to seq {restored.to_seq:,} of 20" in mdm("status", *at(served)).stdout
     with running_server(again) as served, Client(served.address) as client, CrosswalkCopy(tmp_path / "copy") as copy:
         # Reads.
         assert put(client, "KEPT") == kept
@@ -314,11 +324,16 @@ def test_a_slow_taker_holds_nobody_up_and_takes_one_place_of_its_own(server: Run
 def test_the_asyncio_client_reads_the_same_parts(server: RunningServer) -> None:
     async def read() -> list[JournalPart]:
         async with AsyncClient(server.address) as client:
-            return [part async for part in client.backups.read_journal()]
+            found = [part async for part in client.backups.read_journal()]
+            assert isinstance(found[-1], JournalTrailer)
+            await client.backups.confirm(found[-1].backup_id, 77)
+            return found
 
     parts = asyncio.run(read())
     with Client(server.address) as client:
         again = list(client.backups.read_journal())
+        kept = client.admin.status().last_backup
+    assert (kept and kept.file_bytes) == 77, "the second was handed out, and nobody said that it is kept"
     assert [type(each) for each in parts[:1] + parts[-1:]] == [JournalHeader, JournalTrailer]
     assert [each for each in parts if isinstance(each, JournalRows)] == [
         each for each in again if isinstance(each, JournalRows)

@@ -16,7 +16,13 @@ def test_the_status_is_a_table_for_people_and_json_for_scripts(mdm: Run, server:
     shown = mdm("status", "--server", server.address)
     assert shown.returncode == 0
     assert shown.stdout.startswith("service    serving\n")
-    for name in ("journal    seq ", "index      0 events behind", "reviews    none", "process    reader-0: pid "):
+    for name in (
+        "journal    seq ",
+        "index      0 events behind",
+        "reviews    none",
+        "backup     none",
+        "process    reader-0: pid ",
+    ):
         assert name in shown.stdout
     found = json.loads(mdm("status", "--server", server.address, "--json").stdout)
     assert found["mode"] == "serving"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from mdm.server.interceptors import rule_of
 from mdm_client import Client, EntityKind
@@ -46,8 +47,11 @@ def test_the_config_names_every_call_once_and_no_other() -> None:
 def test_only_what_may_happen_twice_is_tried_again() -> None:
     retried = [method for method in METHODS if any("retryPolicy" in entry for entry in entries(method))]
     for method in retried:
-        is_read = method.GetOptions().idempotency_level == 1
-        assert is_read or "request_id" in method.input_type.fields_by_name, method.full_name
+        is_declared = method.GetOptions().idempotency_level in {
+            MethodOptions.NO_SIDE_EFFECTS,
+            MethodOptions.IDEMPOTENT,
+        }
+        assert is_declared or "request_id" in method.input_type.fields_by_name, method.full_name
     assert {method.name for method in retried} >= {"Lookup", "BatchLookup", "Match", "UpsertRecord", "Merge"}
     assert not {method.name for method in retried} & {"Watch", "IngestRecords", "StreamLookup", "ExportCrosswalk"}
 

@@ -256,6 +256,27 @@ def test_runs_that_ended_leave_no_values_behind_and_old_ones_nothing(tmp_path: P
     assert by_phase[Phase.COMMITTING] in run_ids(tmp_path)
 
 
+def test_time_is_counted_for_the_stage_that_took_it_and_not_between_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr(time, "time_ns", lambda: round(now_s[0] * 1e9))
+    state = msgspec.structs.replace(new_run(tmp_path), attempt_count=1)
+
+    def tell(after_s: float, phase: Phase, attempt_count: int) -> None:
+        now_s[0] += after_s
+        changed = msgspec.structs.replace(state, phase=phase, attempt_count=attempt_count)
+        write_state(tmp_path / state.run_id, changed)
+
+    steps = [(0, Phase.SNAPSHOT, 1), (3, Phase.SNAPSHOT, 1), (2, Phase.TRAINING, 1), (50, Phase.STARTING, 2)]
+    steps += [(0, Phase.SNAPSHOT, 2), (1, Phase.TRAINING, 2), (-9, Phase.PLANNED, 2), (70, Phase.COMMITTING, 2)]
+    steps += [(4, Phase.COMMITTED, 2)]
+    for after_s, phase, attempt_count in steps:
+        tell(after_s, phase, attempt_count)
+    found = read_state(tmp_path, state.run_id)
+    assert found.spent_us == {"snapshot": 6_000_000, "starting": 0, "training": 0, "committing": 4_000_000}
+
+
 def test_a_cancelled_commit_that_was_killed_before_its_trailer_gets_one(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

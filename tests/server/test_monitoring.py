@@ -27,7 +27,7 @@ SAMPLE = re.compile(r"^(mdm_[a-z_]+)(\{[^}]*\})? [0-9.e+-]+$", re.MULTILINE)
 RULE_KEYS = ("alert", "expr", "for", "labels", "annotations")
 RULE_LINE = re.compile(r"^ {6}(?:- | {2})(\w+): (.+)$", re.MULTILINE)
 FLOW = re.compile(r'^\{(?:\w+: (?:\w+|"[^"]*")(?:, )?)+\}$')
-LATER = {"mdm_relink_phase", "mdm_certificate_expires_timestamp_seconds"}
+LATER = {"mdm_relink_phase", "mdm_relink_stage_seconds", "mdm_certificate_expires_timestamp_seconds"}
 """Figures that come with the first re-linkage, and with TLS."""
 ENDINGS = ("_bucket", "_count", "_sum", "_total")
 
@@ -43,7 +43,8 @@ def page(server: RunningServer, channel: grpc.Channel) -> str:
     parts = iter([header("monitored"), operations(row), end()])
     list(RegistryServiceStub(channel).IngestRecords(parts, timeout=5))
     until_s = time.monotonic() + 20
-    while 'mdm_records{kind="citizen"' not in (text := _scrape(server)) or 'stage="journal"' not in text:
+    shown = ('mdm_records{kind="citizen"', 'stage="journal"', 'stage="match"')
+    while not all(each in (text := _scrape(server)) for each in shown):
         assert time.monotonic() < until_s, text
         time.sleep(0.2)
     return text

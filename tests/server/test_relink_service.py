@@ -19,6 +19,7 @@ from mdm.v1.relink_service_pb2_grpc import RelinkServiceStub
 from tests.resolve.office import Office
 from tests.resolve.office import citizen as office_citizen
 from tests.server.records import citizen, info_of, key
+from tests.server.trouble import status
 from tests.serving import running_server
 
 DEADLINE_S = 10
@@ -85,6 +86,11 @@ def test_a_plan_is_watched_committed_as_reviewed_and_gives_pending_records_their
     assert found.golden_id == same.golden_id
     latest = stub.Get(wire.RelinkServiceGetRequest(), timeout=DEADLINE_S).run
     assert latest.run_id == run.run_id
+    last = status(channel).last_relink
+    assert [each.stage for each in last.stages][:2] == ["starting", "snapshot"]
+    assert [each.stage for each in last.stages][-2:] == ["planning", "committing"]
+    took_us = last.ended_at.ToMicroseconds() - last.started_at.ToMicroseconds()
+    assert 0 < sum(each.spent.ToMicroseconds() for each in last.stages) <= took_us
 
 
 def test_a_cancelled_plan_cannot_be_committed(channel: grpc.Channel) -> None:

@@ -112,6 +112,8 @@ class LastRelink:
     phase: str
     started_at: datetime
     ended_at: datetime | None
+    stages: dict[str, timedelta]
+    """Time spent on each, in the order in which it came to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,27 @@ class LastLoad:
     status: LoadStatus = LoadStatus.UNSPECIFIED
     refused_delete_count: int = 0
     """Records that its file lacked and that were not deleted, because a gate of its caller's stood in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastBackup:
+    """The last backup that its maker confirmed: proven and in its place."""
+
+    confirmed_at: datetime
+    seq: int
+    file_bytes: int
+    is_incremental: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """A restore from a backup that the data went through."""
+
+    restored_at: datetime
+    to_seq: int
+    last_event_at: datetime | None
+    """When the last event happened that it kept; None if it kept none."""
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +208,9 @@ class ServiceStatus:
     engines: tuple[EngineStatus, ...]
     last_relink: LastRelink | None
     last_loads: tuple[LastLoad, ...]
+    last_backup: LastBackup | None
+    restores: tuple[Restore, ...]
+    """The latest last."""
     writer: WriterStatus
     processes: tuple[ProcessStatus, ...]
     versions: Versions

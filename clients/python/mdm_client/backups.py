@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mdm.v1 import backup_service_pb2, common_pb2
+from mdm_client.calls import Call
 
 if TYPE_CHECKING:
     from mdm_client.aio import AsyncClient
@@ -65,6 +66,8 @@ class JournalTrailer:
     payload_count: int
     answer_count: int
     artefact_count: int
+    backup_id: str
+    """For `confirm`, once what was made of the stream is proven and kept."""
 
 
 JournalPart = JournalHeader | JournalRows | ExportLedgerPart | JournalTrailer
@@ -86,6 +89,10 @@ class Backups:
         for response in self._client.receive("BackupService", "ReadJournal", _request(base)):
             yield _part(response)
 
+    def confirm(self, backup_id: str, file_bytes: int, *, is_incremental: bool = False) -> None:
+        """Say that a backup is proven and in its place, so that status and alerts know of it."""
+        self._client.send(_confirm(backup_id, file_bytes, is_incremental=is_incremental))
+
 
 class AsyncBackups:
     """As `Backups`, awaited."""
@@ -102,6 +109,17 @@ class AsyncBackups:
         """
         async for response in self._client.receive("BackupService", "ReadJournal", _request(base)):
             yield _part(response)
+
+    async def confirm(self, backup_id: str, file_bytes: int, *, is_incremental: bool = False) -> None:
+        """Say that a backup is proven and in its place, so that status and alerts know of it."""
+        await self._client.send(_confirm(backup_id, file_bytes, is_incremental=is_incremental))
+
+
+def _confirm(backup_id: str, file_bytes: int, *, is_incremental: bool) -> Call[None]:
+    request = backup_service_pb2.ConfirmBackupRequest(
+        backup_id=backup_id, file_bytes=file_bytes, is_incremental=is_incremental
+    )
+    return Call("BackupService", "ConfirmBackup", request, lambda _: None)
 
 
 def _request(base: JournalBase | None) -> backup_service_pb2.ReadJournalRequest:
@@ -140,6 +158,7 @@ def _part(response: backup_service_pb2.ReadJournalResponse) -> JournalPart:
                 payload_count=trailer.payload_count,
                 answer_count=trailer.answer_count,
                 artefact_count=trailer.artefact_count,
+                backup_id=trailer.backup_id,
             )
         case "exports":
             return ExportLedgerPart(response.exports.lines)

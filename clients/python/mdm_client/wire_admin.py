@@ -73,6 +73,8 @@ def _status(answer: admin_service_pb2.GetStatusResponse) -> results.ServiceStatu
             )
             for each in answer.last_loads
         ),
+        last_backup=_backup(answer.last_backup) if answer.HasField("last_backup") else None,
+        restores=tuple(_restore(each) for each in answer.restores),
         writer=_writer(answer.writer),
         processes=tuple(_process(each) for each in answer.processes),
         versions=results.Versions(
@@ -117,7 +119,18 @@ def _engine(item: admin_service_pb2.EngineStatus) -> results.EngineStatus:
 
 def _relink(item: admin_service_pb2.LastRelink) -> results.LastRelink:
     started_at = item.started_at.ToDatetime(tzinfo=UTC)
-    return results.LastRelink(item.run_id, item.phase, started_at, _time(item, "ended_at"))
+    stages = {each.stage: each.spent.ToTimedelta() for each in item.stages}
+    return results.LastRelink(item.run_id, item.phase, started_at, _time(item, "ended_at"), stages)
+
+
+def _backup(item: admin_service_pb2.LastBackup) -> results.LastBackup:
+    confirmed_at = item.confirmed_at.ToDatetime(tzinfo=UTC)
+    return results.LastBackup(confirmed_at, item.seq, item.file_bytes, item.is_incremental)
+
+
+def _restore(item: admin_service_pb2.Restore) -> results.Restore:
+    restored_at = item.restored_at.ToDatetime(tzinfo=UTC)
+    return results.Restore(restored_at, item.to_seq, _time(item, "last_event_at"), item.epoch)
 
 
 def _writer(item: admin_service_pb2.WriterStatus) -> results.WriterStatus:
