@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdm.cli.settings import use_file
+from mdm.cli.settings import said_by, use_file
 
 if TYPE_CHECKING:
     from mdm.server.options import TlsFiles
 
 
 def serve(
+    context: typer.Context,
     data: Annotated[Path, typer.Option(help="Directory that holds all state; it is made if need be.")],
-    config: Annotated[  # noqa: ARG001 – its callback reads the file
+    config: Annotated[
         Path | None, typer.Option(is_eager=True, callback=use_file, help="TOML file with any of these settings.")
     ] = None,
     listen: Annotated[str, typer.Option(help="HOST:PORT to answer on; port 0 takes a free one.")] = "127.0.0.1:50051",
@@ -55,27 +56,38 @@ def serve(
 
     An option counts before its environment variable, that before the file, that before the default; mdm config show
     says what counts and why. Certificates may be renewed in place: new connections get the new one.
+
+    Exit code 2 if a setting is refused: the message names the option, the variable or the file's key that holds it. An
+    address that is only taken, or not there yet, is exit code 1: another start may get it.
     """
     from mdm.config import Configuration
+    from mdm.errors import ConfigurationError, InvalidInputError
+    from mdm.server.listening import AddressUnavailableError
     from mdm.server.options import ServeOptions
     from mdm.server.supervisor import serve as run
 
     # Read here, so that a mistake in the file is one line on the terminal and not a child that dies.
     Configuration.load(registries)
-    options = ServeOptions(
-        data=data.absolute(),
-        listen=listen,
-        workers=workers,
-        metrics=metrics,
-        is_reflecting=reflection,
-        is_insecure=insecure,
-        is_metrics_exposed=expose_metrics,
-        tls=_tls(tls_certificate, tls_key, tls_client_ca),
-        registries=registries.absolute() if registries else None,
-        ready_file=ready_file.absolute() if ready_file else None,
-        grace_s=grace_s,
-    )
-    raise typer.Exit(run(options))
+    try:
+        options = ServeOptions(
+            data=data.absolute(),
+            listen=listen,
+            workers=workers,
+            metrics=metrics,
+            is_reflecting=reflection,
+            is_insecure=insecure,
+            is_metrics_exposed=expose_metrics,
+            tls=_tls(tls_certificate, tls_key, tls_client_ca),
+            registries=registries.absolute() if registries else None,
+            ready_file=ready_file.absolute() if ready_file else None,
+            grace_s=grace_s,
+        )
+        code = run(options)
+    except AddressUnavailableError as error:
+        raise AddressUnavailableError(said_by(context, error.field, config), error.rule) from error
+    except InvalidInputError as error:
+        raise ConfigurationError(said_by(context, error.field, config), error.rule) from error
+    raise typer.Exit(code)
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> TlsFiles | None:

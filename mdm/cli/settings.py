@@ -63,19 +63,41 @@ def use_file(context: typer.Context, path: Path | None) -> Path | None:
     Called before all other options are read.
 
     Raises:
-        ConfigurationError: The file cannot be read, or holds a key or a value that is no setting.
+        ConfigurationError: The file cannot be read, or it or a variable holds what is no setting or out of range.
     """
     settings = settings_of(context.command)
     variables = {setting.variable for setting in settings}
     for variable in sorted(os.environ):
         if variable.startswith(f"{PREFIX}_") and variable not in variables:
             raise ConfigurationError(variable, f"is no setting{_nearest(variable, variables)}")
+    for setting in settings:
+        if setting.key and os.environ.get(setting.variable):
+            _check(context, setting, os.environ[setting.variable], setting.variable)
     if path is not None:
-        context.default_map = _read(path, {setting.key: setting for setting in settings if setting.key})
+        context.default_map = _read(context, path, {setting.key: setting for setting in settings if setting.key})
     return path
 
 
-def _read(path: Path, settings: dict[str, Setting]) -> dict[str, Any]:
+def said_by(context: typer.Context, option: str, file: Path | None) -> str:
+    """Return what an operator has to mend where an option is refused: itself, its variable, or its key in the file."""
+    for setting in settings_of(context.command):
+        if setting.key and option in setting.option.split(" / "):
+            source = context.get_parameter_source(setting.key)
+            names = {"ENVIRONMENT": setting.variable, "DEFAULT_MAP": f"{file}: {setting.key}"}
+            return names.get(source.name if source is not None else "", option)
+    return option
+
+
+def _check(context: typer.Context, setting: Setting, value: Any, name: str) -> None:
+    """Pass if a value may stand where it stands, whether or not it counts; else the option would be blamed for it."""
+    option: Any = next(each for each in context.command.params if each.name == setting.key)
+    try:
+        option.process_value(context, value)
+    except typer.BadParameter as error:
+        raise ConfigurationError(name, f"{error.message[:1].lower()}{error.message[1:]}") from error
+
+
+def _read(context: typer.Context, path: Path, settings: dict[str, Setting]) -> dict[str, Any]:
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -90,6 +112,7 @@ def _read(path: Path, settings: dict[str, Setting]) -> dict[str, Any]:
         # A whole number is a number too; true, to Python a whole number, is none.
         if given is not (str if wanted is Path else wanted) and (given, wanted) != (int, float):
             raise ConfigurationError(f"{path}: {key}", f"must be {_TYPES[wanted]}")
+        _check(context, settings[key], value, f"{path}: {key}")
         if wanted is Path:
             found[key] = str(path.parent.absolute() / str(value))
     return found

@@ -10,8 +10,12 @@ from mdm.errors import InvalidInputError
 PORT_MAX = 65_535
 
 
-class PortInUseError(InvalidInputError):
-    """Another process listens where we were told to."""
+class AddressUnavailableError(InvalidInputError):
+    """An address that cannot be had now, though nothing is wrong with how it is written: another start may get it."""
+
+
+class PortInUseError(AddressUnavailableError):
+    """Another process listens where we were told to, or the address is none of this machine's."""
 
 
 def parse_address(text: str, option: str) -> tuple[str, int]:
@@ -37,6 +41,7 @@ def require_loopback(host: str, option: str, unless: str) -> None:
 
     Raises:
         InvalidInputError: Beyond loopback.
+        AddressUnavailableError: Nobody resolves the host's name.
     """
     if not ipaddress.ip_address(_resolve(host, option)[1]).is_loopback:
         raise InvalidInputError(option, f"would be reached from other machines, unencrypted: {unless}")
@@ -48,8 +53,8 @@ def reserve_port(host: str, port: int, option: str = "--listen") -> socket.socke
     Linux hands connections only to sockets that listen, and this one never does.
 
     Raises:
-        PortInUseError: Another process has it.
-        InvalidInputError: The host is not one of this machine's.
+        PortInUseError: Another process has it, or the host is not one of this machine's.
+        AddressUnavailableError: Nobody resolves the host's name.
     """
     family, numeric = _resolve(host, option)
     proof = socket.socket(family, socket.SOCK_STREAM)
@@ -100,5 +105,5 @@ def _resolve(host: str, option: str) -> tuple[socket.AddressFamily, str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise InvalidInputError(option, "names a host that this machine cannot resolve") from error
+        raise AddressUnavailableError(option, "names a host that this machine cannot resolve") from error
     return found[0][0], str(found[0][4][0])

@@ -21,7 +21,14 @@ from mdm.server import disk_space, metrics
 from mdm.server.children import BACKOFF_S_MAX, BEAT_S, EXIT_DISK_FULL, EXIT_INDEX_DAMAGED, Child
 from mdm.server.degradation import Degradation
 from mdm.server.frames import RUN_DIRECTORY
-from mdm.server.listening import address_of, join_address, parse_address, require_loopback, reserve_port
+from mdm.server.listening import (
+    AddressUnavailableError,
+    address_of,
+    join_address,
+    parse_address,
+    require_loopback,
+    reserve_port,
+)
 from mdm.server.logs import configure_logs, logger
 from mdm.server.notify import ServiceManager
 from mdm.server.options import ChildOptions, ServeOptions, decode_serve_options
@@ -54,7 +61,8 @@ def serve(options: ServeOptions) -> int:
     Prints `listening on HOST:PORT` once all processes serve.
 
     Raises:
-        InvalidInputError: An address that cannot be used; nothing was started.
+        InvalidInputError: An address or a TLS file that is refused; nothing was started.
+        AddressUnavailableError: An address that cannot be had now; nothing was started.
         DataDirectoryError: The directory is in use, of another version, or not ours, or its disk is full; nothing was
             started.
         ConfigurationError: The registries file breaks its schema; nothing was started.
@@ -332,7 +340,7 @@ class _Supervisor:
         except OSError as error:
             where = join_address(host, port)
             rule = f"{where} cannot be used: {error.strerror}; name another HOST:PORT, or off"
-            raise InvalidInputError("--metrics", rule) from error
+            raise AddressUnavailableError("--metrics", rule) from error
         self._metrics_address = join_address(host, server.server_port)
 
     def _stop(self, _signal: int, _frame: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,8 @@ def test_every_setting_can_stand_in_a_file_and_in_the_environment(
         ('insecure = "no"', "insecure: must be true or false"),
         ('grace_s = "10"', "grace_s: must be a number"),
         ("[serve]\nworkers = 2", "serve: is no setting"),
+        ("workers = 65", "workers: input should be less than or equal to 64"),
+        ("grace_s = -1", "grace_s: input should be greater than or equal to 0"),
         ("workers = ", "is no TOML"),
     ],
 )
@@ -135,14 +138,46 @@ def test_the_document_is_what_the_options_say(mdm: Run, project_root: Path) -> N
     assert mdm("config", "reference").stdout == document, "write it anew: mdm config reference > docs/configuration.md"
 
 
+def test_a_variable_out_of_range_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MDM_SERVE_WORKERS", "many")
+    with pytest.raises(ConfigurationError, match=r"^MDM_SERVE_WORKERS: input should be a valid integer"):
+        effective("--data", "d")
+
+
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("options", "variables", "file", "code", "expected"),
     [
-        (("--tls-key", "k"), "mdm: --tls-key: needs --tls-certificate\n"),
-        (("--tls-client-ca", "c"), "mdm: --tls-client-ca: needs --tls-certificate\n"),
-        (("--tls-certificate", "c"), "mdm: --tls-certificate: needs --tls-key\n"),
+        (("--tls-key", "k"), {}, "", 2, "mdm: --tls-key: needs --tls-certificate"),
+        ((), {"MDM_SERVE_TLS_CLIENT_CA": "c"}, "", 2, "mdm: MDM_SERVE_TLS_CLIENT_CA: needs --tls-certificate"),
+        ((), {}, "tls_certificate = 'c'\ntls_key = 'k'", 2, "mdm: FILE: tls_certificate: "),
+        ((), {}, "listen = '0.0.0.0:0'", 2, "mdm: FILE: listen: would be reached from other machines"),
+        ((), {"MDM_SERVE_METRICS": "0.0.0.0:0"}, "", 2, "mdm: MDM_SERVE_METRICS: would be reached from other machines"),
+        # What is taken now may be free in a moment, and an address may come up after the service.
+        (
+            ("--listen", "TAKEN"),
+            {},
+            "listen = '127.0.0.1:0'",
+            1,
+            "mdm: --listen: TAKEN cannot be used: Address already",
+        ),
     ],
 )
-def test_half_of_tls_is_wrong_usage(mdm: Run, arguments: tuple[str, str], expected: str) -> None:
-    done = mdm("serve", "--data", "d", *arguments)
-    assert (done.returncode, done.stderr) == (2, expected)
+def test_what_is_refused_is_named_where_it_stands_and_only_what_may_pass_is_no_wrong_usage(
+    options: tuple[str, ...],
+    variables: dict[str, str],
+    file: str,
+    code: int,
+    expected: str,
+    mdm: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    path = written(tmp_path, f"metrics = 'off'\n{file}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        given = [address if each == "TAKEN" else each for each in options]
+        done = mdm("serve", "--config", path, "--data", tmp_path / "data", *given)
+    assert done.returncode == code
+    assert done.stderr.splitlines()[-1].startswith(expected.replace("FILE", path).replace("TAKEN", address))
