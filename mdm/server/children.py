@@ -63,6 +63,9 @@ class Child:
         self._is_held = False
         self._is_waiting_openly = False
         self._is_hopeless = False
+        self._is_ended = False
+        self.was_killed = False
+        """Whether its last end was somebody else's signal, while it served."""
 
     @property
     def pid(self) -> int | None:
@@ -120,6 +123,7 @@ class Child:
         self._ready_fd, self._is_ready, self._started_s = reading, False, now_s
         self.silent_s, self.since_us = 0.0, time.time_ns() // 1000
         self._is_held, self._is_waiting_openly = True, False
+        self._is_ended = False
         self.restart_count += 1
         return True
 
@@ -154,6 +158,7 @@ class Child:
         was_serving = self.is_ready
         self._process, self._is_ready, self._not_before_s = None, False, now_s
         self.silent_s, self.since_us = 0.0, time.time_ns() // 1000
+        self.was_killed = was_serving and status in _KILLED and not self._is_ended
         if was_serving and status in _KILLED:
             # Somebody ended a healthy process: it is started again at once, however often that happens.
             return status
@@ -178,6 +183,7 @@ class Child:
     def kill(self) -> None:
         """End it at once; one that the kernel holds, as in a read of a dying disk, ends when that lets it go."""
         if self._process is not None:
+            self._is_ended = True
             self._process.kill()
             self.silent_s = 0.0
             with contextlib.suppress(subprocess.TimeoutExpired):

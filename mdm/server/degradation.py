@@ -6,10 +6,11 @@ to and fro, each failure of a probe, and of a writer that came back a moment ago
 
 from __future__ import annotations
 
+import collections
 import time
 from collections.abc import Callable
 
-from mdm.limits import READ_ONLY_RETRY_S_MAX
+from mdm.limits import READ_ONLY_RETRY_S_MAX, RESTARTS_MAX, RESTARTS_WINDOW_S
 
 _TRIAL_S = READ_ONLY_RETRY_S_MAX
 
@@ -29,10 +30,23 @@ class Degradation:
         self._delay_s = retry_s
         self._now_s = now_s
         self._ended_s = float("-inf")
+        self._killed_s: collections.deque[float] = collections.deque(maxlen=RESTARTS_MAX)
 
     def is_on_trial(self) -> bool:
-        """Whether writes came back so lately that the next failure of the writer takes them away at once."""
+        """Whether writes came back so lately that a failure of the writer takes them away at once."""
         return not self.reason and self._now_s() - self._ended_s < _TRIAL_S
+
+    def fails_trial(self, *, is_killed: bool) -> bool:
+        """Return whether the end of the writer takes writes away at once.
+
+        Args:
+            is_killed: Whether somebody ended a writer that served: that is no failure of its own, unless it happens
+                five times within a minute, as where the kernel wants its memory again and again.
+        """
+        if not self.is_on_trial() or not is_killed:
+            return self.is_on_trial()
+        self._killed_s.append(self._now_s())
+        return len(self._killed_s) == RESTARTS_MAX and self._killed_s[-1] - self._killed_s[0] < RESTARTS_WINDOW_S
 
     def begin(self, reason: str) -> float:
         """Serve reads only, or go on doing so after a probe that failed; returns the time until the next probe."""

@@ -209,7 +209,8 @@ class _Supervisor:
             if is_full:
                 child.rest(BACKOFF_S_MAX)
             return f"{child.name} cannot be kept running; its log lines above say why" if is_hopeless else ""
-        if not (is_full or is_hopeless or self._degradation.reason or self._degradation.is_on_trial()):
+        is_failed = self._degradation.fails_trial(is_killed=child.was_killed)
+        if not (is_full or is_hopeless or self._degradation.reason or is_failed):
             return ""
         if not self._is_announced:
             return f"{child.name} cannot be kept running; its log lines above say why" if is_hopeless else ""

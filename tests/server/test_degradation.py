@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdm.limits import READ_ONLY_RETRY_S_MAX
+from mdm.limits import READ_ONLY_RETRY_S_MAX, RESTARTS_MAX, RESTARTS_WINDOW_S
 from mdm.server.degradation import Degradation
 
 
@@ -33,6 +33,22 @@ def test_a_writer_that_fails_soon_after_it_came_back_does_not_begin_anew() -> No
     clock.now_s += READ_ONLY_RETRY_S_MAX - 1
     assert degradation.is_on_trial()
     assert degradation.begin("it fails again") == 60.0
+
+
+def test_a_kill_on_trial_is_no_failure_until_it_happens_again_and_again() -> None:
+    clock = Clock()
+    degradation = Degradation(30.0, clock)
+    assert not degradation.fails_trial(is_killed=False), "nothing is on trial"
+    degradation.begin("the disk fails")
+    degradation.end()
+    for _ in range(2 * RESTARTS_MAX):
+        clock.now_s += RESTARTS_WINDOW_S / (RESTARTS_MAX - 1)
+        assert not degradation.fails_trial(is_killed=True)
+    assert degradation.fails_trial(is_killed=False)
+    clock.now_s += RESTARTS_WINDOW_S
+    kills = [degradation.fails_trial(is_killed=True) for _ in range(RESTARTS_MAX)]
+    assert kills == [False] * (RESTARTS_MAX - 1) + [True]
+    assert degradation.begin("killed again and again") == 60.0
 
 
 def test_a_failure_long_after_is_the_first_one() -> None:

@@ -190,6 +190,10 @@ def test_a_journal_that_takes_no_write_leaves_a_service_that_reads_and_says_so(
     wait_for(lambda: refused(channel, "JOURNAL-AGAIN") is None, 60)
     wait_for(lambda: status(channel).mode == admin.SERVICE_MODE_SERVING)
     wait_for(lambda: served.logged("writes_served_again"))
+    given_up = len(served.logged("reads_only"))
+    served.kill("writer_process")
+    wait_for(lambda: refused(channel, "JOURNAL-KILLED") is None)
+    assert len(served.logged("reads_only")) == given_up, "a kill is no failure of a writer on trial"
 
 
 def test_a_reader_that_meets_a_damaged_index_has_it_built_anew(served: RunningServer, channel: grpc.Channel) -> None:
