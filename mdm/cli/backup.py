@@ -170,7 +170,10 @@ def restore(
     data: Annotated[
         Path | None, typer.Option(help="Directory to restore into; missing or empty. Needed unless --check.")
     ] = None,
-    to_seq: Annotated[int | None, typer.Option(min=0, help="Restore up to this event of the backup only.")] = None,
+    to_seq: Annotated[
+        int | None,
+        typer.Option(min=0, help="Restore up to this event of the backup, or to the end of the transaction before it."),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Prove that the backup is whole, restore nothing.")] = False,
     as_json: _AsJson = False,
 ) -> None:
@@ -206,6 +209,8 @@ def restore(
 
     with progress() as say:
         report = restoring.restore(file, data, to_seq, say)
+    if to_seq is not None and report.restored_to_seq < to_seq:
+        note(f"event {to_seq} stands inside a transaction", restored_to_seq=report.restored_to_seq)
     told = msgspec.to_builtins(report)
     told["restored_to"] = _time(told.pop("restored_to_us"))
     show({"data": str(data), **told}, as_json=as_json)

@@ -41,7 +41,7 @@ def restore(source: Path, data: Path, until: int | None, progress: Progress) -> 
     Args:
         source: The backup.
         data: A directory that is missing or empty, or holds a restore that was cut off.
-        until: Last position to restore; None restores all.
+        until: Last position to restore; None restores all. Inside a transaction, restores to where that one begins.
         progress: Told how far it is.
 
     Raises:

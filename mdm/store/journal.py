@@ -387,8 +387,12 @@ class Journal(JournalReader):
         return JournalReader(journal_file.open_for_reading(path))
 
     def begin(self, at_us: int) -> Batch:
-        """Return an empty batch after the last event. Its time is `at_us`, or the last event's if that is later."""
-        return Batch(self, self._last_seq, max(at_us, self._last_at_us))
+        """Return an empty batch after the last event. Its time is `at_us`, or just after the last event's."""
+        return Batch(self, self._last_seq, self._later(at_us))
+
+    def _later(self, at_us: int) -> int:
+        # Also where a clock was set back: equal times tell which events were committed together.
+        return max(at_us, self._last_at_us + 1)
 
     def append(self, expected_seq: int, drafts: Sequence[Draft], *, at_us: int) -> list[Event]:
         """Commit `drafts` as the events after `expected_seq`, in one transaction and one sync.
@@ -397,7 +401,7 @@ class Journal(JournalReader):
             FencedError: The last seq is not `expected_seq`.
             JournalFailedError: The file reported an error, now or before; nothing may be acknowledged.
         """
-        batch = Batch(self, expected_seq, max(at_us, self._last_at_us))
+        batch = Batch(self, expected_seq, self._later(at_us))
         for draft in drafts:
             batch.add(draft.cause, draft.fact)
         self.commit(batch)

@@ -44,7 +44,7 @@ def restore_journal(
     Args:
         source: The backup.
         directory: Gets the journal, synced, and the ledger of exports.
-        until: Last position to keep, within the backup; None keeps all.
+        until: Last position to keep, within the backup; None keeps all. Of a transaction that it cuts nothing is kept.
         now_us: When the new epoch begins.
         progress: Told how far it is.
 
@@ -57,13 +57,13 @@ def restore_journal(
             path.chmod(0o600)
             copy_sealed(source, target, progress)
         contents = check_rows(path, progress)
-        seq = contents.token.seq if until is None else until
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             # The directory is of no use before all is done: nothing of it has to survive a crash.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA secure_delete = ON")
+            seq = contents.token.seq if until is None else _whole_until(connection, until)
             erased_later = tuple(_erasures(connection, seq))
             if seq < contents.token.seq:
                 _cut(connection, seq)
@@ -90,6 +90,14 @@ def begin_epoch(connection: apsw.Connection, now_us: int) -> int:
     epoch = new_epoch(int(connection.execute("SELECT epoch FROM meta").get), now_us)
     connection.execute("UPDATE meta SET epoch = ?", (epoch,))
     return epoch
+
+
+def _whole_until(connection: apsw.Connection, seq: int) -> int:
+    """Return the last position up to `seq` that no transaction reaches across: events of one share their time."""
+    sql = """
+        SELECT seq FROM events WHERE seq <= ?1 AND at_us IS NOT (SELECT at_us FROM events WHERE seq = ?1 + 1)
+        ORDER BY seq DESC LIMIT 1"""
+    return int(connection.execute(sql, (seq,)).get or 0)
 
 
 def _erasures(connection: apsw.Connection, after_seq: int) -> Iterator[SubjectErased]:

@@ -90,9 +90,14 @@ def test_restored_to_any_position_it_is_the_fold_up_to_there(city: Path, tmp_pat
     with Journal.open_read_only(city / "data" / JOURNAL) as journal:
         events = list(journal.events())
     whole = tables_of(city / "data" / JOURNAL)
-    for until in [0, 1, *sorted(random.Random(2).sample(range(2, len(events)), 4)), len(events)]:
-        data = tmp_path / f"to-{until}"
-        report = restored(city / "backup", data, until)
+    after = [*(each.at_us for each in events[1:]), 0]
+    ends = [0, *(each.seq for each, next_us in zip(events, after, strict=True) if each.at_us != next_us)]
+    inside = [seq for seq in range(ends[2], len(events)) if seq not in ends]
+    dice = random.Random(2)
+    for asked in [0, 1, *dice.sample(inside, 2), *dice.sample(ends[1:-1], 2), len(events)]:
+        data = tmp_path / f"to-{asked}"
+        report = restored(city / "backup", data, asked)
+        until = max(end for end in ends if end <= asked)
         assert (report.restored_to_seq, report.backup_seq) == (until, len(events))
         state = MemoryState()
         for event in events[:until]:

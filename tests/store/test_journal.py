@@ -59,7 +59,7 @@ def test_event_time_never_decreases(journal: Journal) -> None:
     journal.append(1, drafts(1), at_us=400)
     journal.append(2, drafts(1), at_us=1001)
 
-    assert [event.at_us for event in journal.events()] == [1000, 1000, 1001]
+    assert [event.at_us for event in journal.events()] == [1000, 1001, 1002]
 
 
 def test_everything_survives_reopening(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_everything_survives_reopening(tmp_path: Path) -> None:
         assert (journal.journal_id, journal.epoch) == identity
         assert list(journal.events(until_seq=2)) == written
         assert journal.payload(payload_id) == b"values"
-        assert journal.append(3, drafts(1), at_us=0)[0].at_us == 1000
+        assert journal.append(3, drafts(1), at_us=0)[0].at_us > 1000
         assert journal.begin(0).seal(TWO, b"x").payload_id > payload_id
 
 
