@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdm.cli.settings import said_by, use_file
+from mdm.cli.settings import told_where_it_stands, use_file
 
 if TYPE_CHECKING:
     from mdm.server.options import TlsFiles
@@ -61,14 +61,12 @@ def serve(
     address that is only taken, or not there yet, is exit code 1: another start may get it.
     """
     from mdm.config import Configuration
-    from mdm.errors import ConfigurationError, InvalidInputError
-    from mdm.server.listening import AddressUnavailableError
     from mdm.server.options import ServeOptions
     from mdm.server.supervisor import serve as run
 
     # Read here, so that a mistake in the file is one line on the terminal and not a child that dies.
     Configuration.load(registries)
-    try:
+    with told_where_it_stands(context, config):
         options = ServeOptions(
             data=data.absolute(),
             listen=listen,
@@ -83,10 +81,6 @@ def serve(
             grace_s=grace_s,
         )
         code = run(options)
-    except AddressUnavailableError as error:
-        raise AddressUnavailableError(said_by(context, error.field, config), error.rule) from error
-    except InvalidInputError as error:
-        raise ConfigurationError(said_by(context, error.field, config), error.rule) from error
     raise typer.Exit(code)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
 
-from mdm.errors import ConfigurationError
+from mdm.errors import ConfigurationError, InvalidInputError
 
 PREFIX = "MDM_SERVE"
 CONFIG = "config"
@@ -78,8 +79,25 @@ def use_file(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-def said_by(context: typer.Context, option: str, file: Path | None) -> str:
-    """Return what an operator has to mend where an option is refused: itself, its variable, or its key in the file."""
+@contextmanager
+def told_where_it_stands(context: typer.Context, file: Path | None) -> Iterator[None]:
+    """Turn what is refused of an option into an error of its variable, or of its key in the file, if that says it.
+
+    Raises:
+        ConfigurationError: The operator has to mend it.
+        AddressUnavailableError: Another start may have it.
+    """
+    from mdm.server.listening import AddressUnavailableError
+
+    try:
+        yield
+    except AddressUnavailableError as error:
+        raise AddressUnavailableError(_said_by(context, error.field, file), error.rule) from error
+    except InvalidInputError as error:
+        raise ConfigurationError(_said_by(context, error.field, file), error.rule) from error
+
+
+def _said_by(context: typer.Context, option: str, file: Path | None) -> str:
     for setting in settings_of(context.command):
         if setting.key and option in setting.option.split(" / "):
             source = context.get_parameter_source(setting.key)
