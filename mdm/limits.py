@@ -56,6 +56,9 @@ STREAMS_PER_CONNECTION_MAX = 100
 STREAM_WORKERS = 8
 """Threads of the streams' own pool in a reader; a stream beyond them is refused, so that lookups never starve."""
 
+STREAM_STALLED_S_MAX = 300.0
+"""How long a message may wait for its caller to read on; no honest one works on a message for so long."""
+
 WATCH_WORKERS = 64
 """Threads of a reader for watches, nearly always asleep; a city has some tens of systems that follow it."""
 
@@ -182,8 +185,7 @@ RESTARTS_WINDOW_S = 60.0
 """Window of RESTARTS_MAX: long enough that a writer which rebuilds before failing is seen to fail."""
 
 START_S_MAX = 3600.0
-"""A child may take this long until it serves or says that its start came further: the last step of an index of tens of
-millions of records says nothing until it is done."""
+"""A child's start may say nothing for this long: the last step of an index of tens of millions of records takes it."""
 
 CROSSWALK_CHUNK_ROWS = 5_000
 """Rows of one export message: about 300 KiB."""
@@ -270,8 +272,7 @@ REJECT_GATE_ROWS_MIN = 100
 """Rows read before the share of set-aside rows can stop a load: of fewer, one bad row is already more than 1 %."""
 
 FEATURES_CACHED_MAX = 20_000
-"""Decoded features that a re-linkage keeps, about 40 MB: pairs come one connected part after the other, and the largest
-honest parts have some hundred records."""
+"""Decoded features that a re-linkage keeps, 40 MB: pairs come part by part, and honest parts have at most hundreds."""
 
 POPULATION_ROUNDS_MAX = 4
 """Rounds of clustering in the search for the population; each needs one when the first guess was near."""
@@ -475,8 +476,7 @@ BACKUP_MESSAGE_BYTES = 512 * 1024
 """Rows in one message of a backup, 1 to 20 ms of reading; a read transaction of the journal lasts no longer."""
 
 BACKUP_TAIL_EVENTS = 5_000
-"""Rows of a table behind what a backup has read so far that are read in one transaction, to end at one position: 50 ms,
-5 MB."""
+"""Rows of a table behind what a backup has read, read in one transaction to end at one position: 50 ms, 5 MB."""
 
 BACKUP_ROUNDS_MAX = 20
 """Times that a backup reads what came meanwhile before it takes the rest in one transaction, however much it is."""

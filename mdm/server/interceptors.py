@@ -20,6 +20,7 @@ from mdm.limits import (
     DEADLINE_UNARY_S_MAX,
     REQUEST_BATCH_BYTES_MAX,
     REQUEST_UNARY_BYTES_MAX,
+    STREAM_STALLED_S_MAX,
 )
 from mdm.server import metrics
 from mdm.server.errors import (
@@ -34,6 +35,7 @@ from mdm.server.errors import (
     status_of,
 )
 from mdm.server.pools import CountingPool
+from mdm.server.stalls import Stalls
 from mdm.server.validation import validate
 
 _OURS = "/mdm.v1."
@@ -108,6 +110,7 @@ class Gate(grpc.ServerInterceptor):
         self._backups = backups
         self._administration = administration
         self._routes: dict[str, _Route] = {}
+        self._stalls = Stalls()
         self._is_draining = False
         self._draining = self._refusing(UnavailableError("this server is stopping; another one answers"), "draining")
         self._unknown = self._refusing(UnknownMethodError("this version has no such call"), "unknown")
@@ -115,6 +118,10 @@ class Gate(grpc.ServerInterceptor):
     def begin_draining(self) -> None:
         """Refuse every new call but health checks from now on; those under way go on."""
         self._is_draining = True
+
+    def end_stalled(self, after_s: float = STREAM_STALLED_S_MAX) -> int:
+        """End the streams whose callers have not read on for `after_s`; returns how many."""
+        return self._stalls.end(after_s)
 
     def intercept_service(self, continuation: Callable[[_Details], _Handler | None], details: _Details) -> _Handler:
         """Return the handler of a call. Runs on gRPC's one polling thread, so it only looks up."""
@@ -152,7 +159,7 @@ class Gate(grpc.ServerInterceptor):
                 behaviour, handler.request_deserializer, handler.response_serializer
             )
             return _Route(passed, when_full, pool)
-        return _Route(_guarded(rule_of(name), handler, pool), when_full, pool)
+        return _Route(_guarded(rule_of(name), handler, pool, self._stalls), when_full, pool)
 
     def _refusing(self, error: Exception, name: str) -> _Handler:
         def refuse(_: Any, context: _Context) -> None:
@@ -171,20 +178,23 @@ def rule_of(name: str) -> MethodRule:
     return MethodRule(name, REQUEST_UNARY_BYTES_MAX, DEADLINE_UNARY_S_MAX)
 
 
-def _guarded(rule: MethodRule, handler: _Handler, pool: CountingPool) -> _Handler:
+def _guarded(rule: MethodRule, handler: _Handler, pool: CountingPool, stalls: Stalls) -> _Handler:
     parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
     serialize = _serializer(handler)
     if handler.unary_stream is not None:
-        call = _Behaviour(_stream(rule, _one(rule, parse), handler.unary_stream), pool)
+        call = _Behaviour(_stream(rule, _one(rule, parse), handler.unary_stream, stalls), pool)
         return grpc.unary_stream_rpc_method_handler(call, None, serialize)
     if handler.stream_stream is None:
         raise TypeError("no stream of ours is answered once")
-    call = _Behaviour(_stream(rule, _many(rule, parse), handler.stream_stream), pool)
+    call = _Behaviour(_stream(rule, _many(rule, parse), handler.stream_stream, stalls), pool)
     return grpc.stream_stream_rpc_method_handler(call, None, serialize)
 
 
 def _stream(
-    rule: MethodRule, read: Callable[[Any], Any], behaviour: Callable[[Any, _Context], Iterator[Message]]
+    rule: MethodRule,
+    read: Callable[[Any], Any],
+    behaviour: Callable[[Any, _Context], Iterator[Message]],
+    stalls: Stalls,
 ) -> Callable[[Any, _Context], Iterator[Message]]:
     seconds = metrics.latency.labels(rule.name)
     succeeded = metrics.calls.labels(rule.name, "OK")
@@ -192,7 +202,7 @@ def _stream(
     def call(requests: Any, context: _Context) -> Iterator[Message]:
         started_s = time.perf_counter()
         try:
-            yield from behaviour(read(requests), context)
+            yield from stalls.sent(behaviour(read(requests), context), rule.name, context)
         except grpc.RpcError:
             # The caller went away; nobody is left to tell.
             metrics.calls.labels(rule.name, "CANCELLED").inc()

@@ -186,6 +186,7 @@ class _ReaderServer:
             self._availability.look()
             self._reader.refresh()
             self._reader.exporter.sweep()
+            self._gate.end_stalled()
             metrics.applied_seq.set(self._reader.applied_seq())
             if time.monotonic() >= self._shown_s + _SHOW_S:
                 self._shown_s = time.monotonic()
