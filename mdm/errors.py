@@ -262,7 +262,7 @@ class JudgementContradictedError(ConflictError):
 
 
 class StaleDecisionError(ConflictError):
-    """Something that a steward looked at changed before the decision arrived. Names what, never how."""
+    """Something that a steward or operator looked at changed before the decision arrived. Names what, never how."""
 
     reason = "DECISION_STALE"
 

@@ -25,6 +25,9 @@ _DEFAULT_SERVER = "127.0.0.1:50051"
 _DRY_WAIT_S = 1.0
 """A service on this machine answers in milliseconds; a dry run without one should not wait."""
 
+_MADE_FROM = re.compile(rb"# made from ([0-9a-f]{32})\r?\n")
+"""First line of a file that `show` printed: the digest of the configuration that it was."""
+
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 
@@ -87,14 +90,21 @@ def add(
 
     Takes effect at once and stays across restarts. A registry or a kind of it that still has records can't be taken
     away. A changed trust rank shows at once; a changed mapping, with the registry's next full load.
+
+    What mdm registry show prints begins with the digest of what is in force. With --full, a file that still begins so
+    is refused if somebody else has changed the registries since: else the later of two operators would win unseen.
     """
     content = _content(file)
     faults, warnings = _checked(file, content)
     if faults:
         _print_faults(file, faults, warnings)
         raise typer.Exit(ExitCode.FAILED)
+    made_from = _MADE_FROM.match(content)
+    if full and made_from is None:
+        note(f"{file.name} does not say what it was made from: what somebody else changed since is taken back")
+    etag = made_from[1].decode() if full and made_from else ""
     with connected(server) as client:
-        found = client.configuration.activate(content, reason, is_whole=full, is_dry_run=dry_run)
+        found = client.configuration.activate(content, reason, is_whole=full, is_dry_run=dry_run, etag=etag)
     if as_json:
         print(json.dumps(asdict(found) | {"is_dry_run": dry_run, "warnings": warnings}, ensure_ascii=False))
         return
@@ -134,6 +144,8 @@ def show_registries(
         if unknown:
             fail(f"no registry {', '.join(unknown)}; there are {', '.join(sections['registries'])}", ExitCode.USAGE)
         sections = {"registries": {name: sections["registries"][name] for name in names}}
+    else:
+        print(f"# made from {found.digest}\n")
     print(toml_of(sections), end="")
 
 

@@ -216,6 +216,8 @@ class SwitchConfiguration(msgspec.Struct, frozen=True, gc=False, array_like=True
     is_whole: bool = False
     """Whether registries that it lacks are taken away."""
     reason: str = ""
+    etag: str = ""
+    """Digest of the configuration that the file was made from; empty for any."""
 
 
 class Erase(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="Erase"):

@@ -18,7 +18,7 @@ from mdm.domain.keys import EntityKind
 from mdm.domain.loads import load_of, reverting
 from mdm.domain.state import IdentityView
 from mdm.domain.survivorship_rules import SurvivorshipRules
-from mdm.errors import ConfigurationError, RegistryInUseError, UnknownRegistryError
+from mdm.errors import ConfigurationError, RegistryInUseError, StaleDecisionError, UnknownRegistryError
 from mdm.resolve.commands import SwitchConfiguration
 from mdm.resolve.group import Group
 from mdm.store import layout
@@ -125,6 +125,16 @@ def check_change(view: IndexView, journal: JournalReader, before: Configuration,
                 )
 
 
+def require_made_from(in_force: Configuration, etag: str) -> None:
+    """Pass if a file was made from what is in force, or does not say.
+
+    Raises:
+        StaleDecisionError: Another operator changed it since: what is in the file would silently take that back.
+    """
+    if etag and etag != artefact_digest(in_force.encode()):
+        raise StaleDecisionError("the registries in force changed since the file was made from them: make it anew")
+
+
 def check_return(view: IndexView, configuration: Configuration, registry: str) -> None:
     """Pass if deleted records of a registry may come back: each kind that it ever had is declared.
 
@@ -147,7 +157,9 @@ def activate_configuration(
     Raises:
         ConfigurationError: Nothing would be left, or rules in force name what goes.
         RegistryInUseError: Stored records would be left without their registry.
+        StaleDecisionError: The file was made from another configuration than the one in force.
     """
+    require_made_from(before, command.etag)
     declared = msgspec.json.decode(command.body, type=Declaration)
     after = before.with_declaration(declared, is_whole=command.is_whole)
     check_change(group.index, journal, before, after)

@@ -9,7 +9,7 @@ import msgspec
 
 from mdm.config import parse_declaration
 from mdm.resolve.commands import SwitchAnswer, SwitchConfiguration
-from mdm.resolve.configuring import ChangeType, RegistryChange
+from mdm.resolve.configuring import ChangeType, RegistryChange, require_made_from
 from mdm.resolve.reader import Reader
 from mdm.server.calls import cause_of, request_of, token_at, write
 from mdm.server.wire_answers import timestamp
@@ -51,6 +51,9 @@ class ConfigurationService(ConfigurationServiceServicer):
         self._reader.refresh()
         declared = parse_declaration(request.content)
         before = self._reader.configuration
+        if request.is_dry_run:
+            # Else the writer says it, behind the first answer to a repeated request.
+            require_made_from(before, request.etag)
         after = before.with_declaration(declared, is_whole=request.is_whole)
         response = wire.ActivateConfigurationResponse(
             digest=artefact_digest(after.encode()),
@@ -59,7 +62,8 @@ class ConfigurationService(ConfigurationServiceServicer):
         )
         if not request.is_dry_run:
             guard = request_of(cause_of(context, request.caller, "ActivateConfiguration"), request.request_id, request)
-            command = SwitchConfiguration(guard, msgspec.json.encode(declared), request.is_whole, request.reason)
+            body = msgspec.json.encode(declared)
+            command = SwitchConfiguration(guard, body, request.is_whole, request.reason, request.etag)
             answer = write(self._link, command, context)
             if not isinstance(answer, SwitchAnswer):
                 raise TypeError(type(answer).__name__)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mdm.v1 import common_pb2 as mdm_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"mdm/v1/configuration_service.proto\x12\x06mdm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13mdm/v1/common.proto\"\x19\n\x17GetConfigurationRequest\"\xb9\x01\n\x18GetConfigurationResponse\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12\x18\n\x07\x63ontent\x18\x02 \x01(\x0cR\x07\x63ontent\x12=\n\x0c\x61\x63tivated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x61\x63tivatedAt\x12\x14\n\x05\x61\x63tor\x18\x04 \x01(\tR\x05\x61\x63tor\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\"\xf0\x01\n\x1c\x41\x63tivateConfigurationRequest\x12%\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\xa0\x8d\x06R\x07\x63ontent\x12\x19\n\x08is_whole\x18\x02 \x01(\x08R\x07isWhole\x12 \n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\x06reason\x12\x1c\n\nis_dry_run\x18\x04 \x01(\x08R\x08isDryRun\x12&\n\nrequest_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\trequestId\x12&\n\x06\x63\x61ller\x18\x06 \x01(\x0b\x32\x0e.mdm.v1.CallerR\x06\x63\x61ller\"\xb7\x01\n\x1d\x41\x63tivateConfigurationResponse\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12 \n\x0cwas_in_force\x18\x02 \x01(\x08R\nwasInForce\x12\x30\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x16.mdm.v1.RegistryChangeR\x07\x63hanges\x12*\n\x05token\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\xbe\x02\n\x0eRegistryChange\x12\x1a\n\x08registry\x18\x01 \x01(\tR\x08registry\x12;\n\x0b\x63hange_type\x18\x02 \x01(\x0e\x32\x1a.mdm.v1.RegistryChangeTypeR\nchangeType\x12\x41\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1f.mdm.v1.ConfigurationDifferenceR\x0b\x64ifferences\x12\x38\n\x0estored_records\x18\x04 \x03(\x0b\x32\x11.mdm.v1.KindCountR\rstoredRecords\x12(\n\x10is_trust_changed\x18\x05 \x01(\x08R\x0eisTrustChanged\x12,\n\x12is_mapping_changed\x18\x06 \x01(\x08R\x10isMappingChanged\"[\n\x17\x43onfigurationDifference\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n\x06\x62\x65\x66ore\x18\x02 \x01(\tR\x06\x62\x65\x66ore\x12\x14\n\x05\x61\x66ter\x18\x03 \x01(\tR\x05\x61\x66ter\"c\n\tKindCount\x12\x33\n\x0b\x65ntity_kind\x18\x01 \x01(\x0e\x32\x12.mdm.v1.EntityKindR\nentityKind\x12!\n\x0crecord_count\x18\x02 \x01(\x03R\x0brecordCount*\x9e\x01\n\x12RegistryChangeType\x12$\n REGISTRY_CHANGE_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREGISTRY_CHANGE_TYPE_ADDED\x10\x01\x12 \n\x1cREGISTRY_CHANGE_TYPE_CHANGED\x10\x02\x12 \n\x1cREGISTRY_CHANGE_TYPE_REMOVED\x10\x03\x32\xd8\x01\n\x14\x43onfigurationService\x12Z\n\x10GetConfiguration\x12\x1f.mdm.v1.GetConfigurationRequest\x1a .mdm.v1.GetConfigurationResponse\"\x03\x90\x02\x01\x12\x64\n\x15\x41\x63tivateConfiguration\x12$.mdm.v1.ActivateConfigurationRequest\x1a%.mdm.v1.ActivateConfigurationResponseBN\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"mdm/v1/configuration_service.proto\x12\x06mdm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13mdm/v1/common.proto\"\x19\n\x17GetConfigurationRequest\"\xb9\x01\n\x18GetConfigurationResponse\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12\x18\n\x07\x63ontent\x18\x02 \x01(\x0cR\x07\x63ontent\x12=\n\x0c\x61\x63tivated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x61\x63tivatedAt\x12\x14\n\x05\x61\x63tor\x18\x04 \x01(\tR\x05\x61\x63tor\x12\x16\n\x06reason\x18\x05 \x01(\tR\x06reason\"\x8e\x02\n\x1c\x41\x63tivateConfigurationRequest\x12%\n\x07\x63ontent\x18\x01 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\xa0\x8d\x06R\x07\x63ontent\x12\x19\n\x08is_whole\x18\x02 \x01(\x08R\x07isWhole\x12 \n\x06reason\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\x06reason\x12\x1c\n\nis_dry_run\x18\x04 \x01(\x08R\x08isDryRun\x12&\n\nrequest_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@R\trequestId\x12&\n\x06\x63\x61ller\x18\x06 \x01(\x0b\x32\x0e.mdm.v1.CallerR\x06\x63\x61ller\x12\x1c\n\x04\x65tag\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01R\x04\x65tag\"\xb7\x01\n\x1d\x41\x63tivateConfigurationResponse\x12\x16\n\x06\x64igest\x18\x01 \x01(\tR\x06\x64igest\x12 \n\x0cwas_in_force\x18\x02 \x01(\x08R\nwasInForce\x12\x30\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x16.mdm.v1.RegistryChangeR\x07\x63hanges\x12*\n\x05token\x18\x04 \x01(\x0b\x32\x14.mdm.v1.JournalTokenR\x05token\"\xbe\x02\n\x0eRegistryChange\x12\x1a\n\x08registry\x18\x01 \x01(\tR\x08registry\x12;\n\x0b\x63hange_type\x18\x02 \x01(\x0e\x32\x1a.mdm.v1.RegistryChangeTypeR\nchangeType\x12\x41\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1f.mdm.v1.ConfigurationDifferenceR\x0b\x64ifferences\x12\x38\n\x0estored_records\x18\x04 \x03(\x0b\x32\x11.mdm.v1.KindCountR\rstoredRecords\x12(\n\x10is_trust_changed\x18\x05 \x01(\x08R\x0eisTrustChanged\x12,\n\x12is_mapping_changed\x18\x06 \x01(\x08R\x10isMappingChanged\"[\n\x17\x43onfigurationDifference\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n\x06\x62\x65\x66ore\x18\x02 \x01(\tR\x06\x62\x65\x66ore\x12\x14\n\x05\x61\x66ter\x18\x03 \x01(\tR\x05\x61\x66ter\"c\n\tKindCount\x12\x33\n\x0b\x65ntity_kind\x18\x01 \x01(\x0e\x32\x12.mdm.v1.EntityKindR\nentityKind\x12!\n\x0crecord_count\x18\x02 \x01(\x03R\x0brecordCount*\x9e\x01\n\x12RegistryChangeType\x12$\n REGISTRY_CHANGE_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aREGISTRY_CHANGE_TYPE_ADDED\x10\x01\x12 \n\x1cREGISTRY_CHANGE_TYPE_CHANGED\x10\x02\x12 \n\x1cREGISTRY_CHANGE_TYPE_REMOVED\x10\x03\x32\xd8\x01\n\x14\x43onfigurationService\x12Z\n\x10GetConfiguration\x12\x1f.mdm.v1.GetConfigurationRequest\x1a .mdm.v1.GetConfigurationResponse\"\x03\x90\x02\x01\x12\x64\n\x15\x41\x63tivateConfiguration\x12$.mdm.v1.ActivateConfigurationRequest\x1a%.mdm.v1.ActivateConfigurationResponseBN\n\x1bvn.gov.hochiminhcity.mdm.v1P\x01Z!hochiminhcity.gov.vn/mdm/v1;mdmv1\xaa\x02\tHcmMdm.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +40,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACTIVATECONFIGURATIONREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_ACTIVATECONFIGURATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ACTIVATECONFIGURATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_ACTIVATECONFIGURATIONREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_ACTIVATECONFIGURATIONREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_CONFIGURATIONSERVICE'].methods_by_name['GetConfiguration']._loaded_options = None
   _globals['_CONFIGURATIONSERVICE'].methods_by_name['GetConfiguration']._serialized_options = b'\220\002\001'
-  _globals['_REGISTRYCHANGETYPE']._serialized_start=1260
-  _globals['_REGISTRYCHANGETYPE']._serialized_end=1418
+  _globals['_REGISTRYCHANGETYPE']._serialized_start=1290
+  _globals['_REGISTRYCHANGETYPE']._serialized_end=1448
   _globals['_GETCONFIGURATIONREQUEST']._serialized_start=100
   _globals['_GETCONFIGURATIONREQUEST']._serialized_end=125
   _globals['_GETCONFIGURATIONRESPONSE']._serialized_start=128
   _globals['_GETCONFIGURATIONRESPONSE']._serialized_end=313
   _globals['_ACTIVATECONFIGURATIONREQUEST']._serialized_start=316
-  _globals['_ACTIVATECONFIGURATIONREQUEST']._serialized_end=556
-  _globals['_ACTIVATECONFIGURATIONRESPONSE']._serialized_start=559
-  _globals['_ACTIVATECONFIGURATIONRESPONSE']._serialized_end=742
-  _globals['_REGISTRYCHANGE']._serialized_start=745
-  _globals['_REGISTRYCHANGE']._serialized_end=1063
-  _globals['_CONFIGURATIONDIFFERENCE']._serialized_start=1065
-  _globals['_CONFIGURATIONDIFFERENCE']._serialized_end=1156
-  _globals['_KINDCOUNT']._serialized_start=1158
-  _globals['_KINDCOUNT']._serialized_end=1257
-  _globals['_CONFIGURATIONSERVICE']._serialized_start=1421
-  _globals['_CONFIGURATIONSERVICE']._serialized_end=1637
+  _globals['_ACTIVATECONFIGURATIONREQUEST']._serialized_end=586
+  _globals['_ACTIVATECONFIGURATIONRESPONSE']._serialized_start=589
+  _globals['_ACTIVATECONFIGURATIONRESPONSE']._serialized_end=772
+  _globals['_REGISTRYCHANGE']._serialized_start=775
+  _globals['_REGISTRYCHANGE']._serialized_end=1093
+  _globals['_CONFIGURATIONDIFFERENCE']._serialized_start=1095
+  _globals['_CONFIGURATIONDIFFERENCE']._serialized_end=1186
+  _globals['_KINDCOUNT']._serialized_start=1188
+  _globals['_KINDCOUNT']._serialized_end=1287
+  _globals['_CONFIGURATIONSERVICE']._serialized_start=1451
+  _globals['_CONFIGURATIONSERVICE']._serialized_end=1667
 # @@protoc_insertion_point(module_scope)

@@ -118,6 +118,7 @@ class ActivateConfigurationRequest(_message.Message):
     IS_DRY_RUN_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
     """The file, at most 100,000 bytes of TOML. Its registries are added, or take the place of those of the same name."""
     is_whole: _builtins.bool
@@ -128,6 +129,10 @@ class ActivateConfigurationRequest(_message.Message):
     """Check and say what would change; change nothing."""
     request_id: _builtins.str
     """Makes a retry safe: the same id with the same content gets the first answer. Empty, or at most 64 characters."""
+    etag: _builtins.str
+    """Digest of the configuration that the file was made from, as GetConfiguration says it: fails with DECISION_STALE if
+    another is in force by now. Empty takes the file whatever is in force.
+    """
     @_builtins.property
     def caller(self) -> _common_pb2.Caller:
         """Who asks and what for."""
@@ -141,10 +146,11 @@ class ActivateConfigurationRequest(_message.Message):
         is_dry_run: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         caller: _common_pb2.Caller | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "content", b"content", "is_dry_run", b"is_dry_run", "is_whole", b"is_whole", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "content", b"content", "etag", b"etag", "is_dry_run", b"is_dry_run", "is_whole", b"is_whole", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,7 +60,7 @@ class ConfigurationServiceServicer(object):
 
     def ActivateConfiguration(self, request, context):
         """Puts the registries of a file in force and says what that changes; a dry run only says so. Fails with
-        INVALID_CONFIGURATION, naming every fault, or with REGISTRY_IN_USE.
+        INVALID_CONFIGURATION, naming every fault, with REGISTRY_IN_USE, or with DECISION_STALE where the etag says so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

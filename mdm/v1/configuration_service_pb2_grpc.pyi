@@ -37,7 +37,7 @@ class ConfigurationServiceStub:
     """Returns the configuration in force, and who changed it last, when and why."""
     ActivateConfiguration: _grpc.UnaryUnaryMultiCallable[_configuration_service_pb2.ActivateConfigurationRequest, _configuration_service_pb2.ActivateConfigurationResponse]
     """Puts the registries of a file in force and says what that changes; a dry run only says so. Fails with
-    INVALID_CONFIGURATION, naming every fault, or with REGISTRY_IN_USE.
+    INVALID_CONFIGURATION, naming every fault, with REGISTRY_IN_USE, or with DECISION_STALE where the etag says so.
     """
 
 @_typing.type_check_only
@@ -49,7 +49,7 @@ class ConfigurationServiceAsyncStub(ConfigurationServiceStub):
     """Returns the configuration in force, and who changed it last, when and why."""
     ActivateConfiguration: _aio.UnaryUnaryMultiCallable[_configuration_service_pb2.ActivateConfigurationRequest, _configuration_service_pb2.ActivateConfigurationResponse]  # type: ignore[assignment]
     """Puts the registries of a file in force and says what that changes; a dry run only says so. Fails with
-    INVALID_CONFIGURATION, naming every fault, or with REGISTRY_IN_USE.
+    INVALID_CONFIGURATION, naming every fault, with REGISTRY_IN_USE, or with DECISION_STALE where the etag says so.
     """
 
 class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -70,7 +70,7 @@ class ConfigurationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_configuration_service_pb2.ActivateConfigurationResponse, _abc.Awaitable[_configuration_service_pb2.ActivateConfigurationResponse]]:
         """Puts the registries of a file in force and says what that changes; a dry run only says so. Fails with
-        INVALID_CONFIGURATION, naming every fault, or with REGISTRY_IN_USE.
+        INVALID_CONFIGURATION, naming every fault, with REGISTRY_IN_USE, or with DECISION_STALE where the etag says so.
         """
 
 def add_ConfigurationServiceServicer_to_server(servicer: ConfigurationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

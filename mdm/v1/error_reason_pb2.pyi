@@ -268,7 +268,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DECISION_STALE: _ErrorReason.ValueType  # 40
     """What the act was decided on changed since, or the proposal has lapsed; the message names what.
     Code: FAILED_PRECONDITION.
-    Example: a Merge with the etag of a dry run, after a record of one side was updated.
+    Example: a Merge with the etag of a dry run, after a record of one side was updated; a registries file made from what
+    another operator has changed since.
     To mend it: look again and decide again.
     """
     ERROR_REASON_ACT_IMPOSSIBLE: _ErrorReason.ValueType  # 41
@@ -598,7 +599,8 @@ To mend it: look at them in a dry run, and withdraw the one that is wrong.
 ERROR_REASON_DECISION_STALE: ErrorReason.ValueType  # 40
 """What the act was decided on changed since, or the proposal has lapsed; the message names what.
 Code: FAILED_PRECONDITION.
-Example: a Merge with the etag of a dry run, after a record of one side was updated.
+Example: a Merge with the etag of a dry run, after a record of one side was updated; a registries file made from what
+another operator has changed since.
 To mend it: look again and decide again.
 """
 ERROR_REASON_ACT_IMPOSSIBLE: ErrorReason.ValueType  # 41

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from mdm.declarations.sections import IdentifierTypeName
+from mdm_client import Client, FailedPreconditionError
 from tests.cli.conftest import Run
 from tests.declarations.examples import LAND
 from tests.serving import RunningServer
@@ -124,10 +125,28 @@ def test_a_change_that_leaves_records_under_their_ids_is_warned_of(
         assert (warned in dry.stdout) is is_warned, dry.stdout
 
 
+def test_the_later_of_two_operators_does_not_win_unseen(mdm: Run, server: RunningServer, land: Path) -> None:
+    mine, theirs = land.with_name("mine.toml"), LAND.replace("trust_rank = 5", "trust_rank = 7").encode()
+    with Client(server.address) as client:
+        client.configuration.activate(LAND.encode())
+        mine.write_text(mdm("registry", "show", *at(server)).stdout, encoding="utf-8")
+        made_from, _, rest = mine.read_text(encoding="utf-8").partition("\n")
+        digest = client.configuration.activate(theirs).digest
+        refused = mdm("registry", "add", mine, "--full", *at(server))
+        assert (refused.returncode, "DECISION_STALE" in refused.stderr) == (1, True), refused.stderr
+        old = made_from.removeprefix("# made from ")
+        with pytest.raises(FailedPreconditionError, match="DECISION_STALE"):
+            client.configuration.activate(rest.encode(), is_whole=True, is_dry_run=True, etag=old)
+    mine.write_text(f"# made from {digest}\n{rest}", encoding="utf-8")
+    done = mdm("registry", "add", mine, "--full", *at(server))
+    assert (done.returncode, "trust_rank: 7 → 5" in done.stdout, done.stderr) == (0, True, "")
+
+
 def test_taking_away_what_has_records_is_refused_in_a_line(mdm: Run, server: RunningServer, land: Path) -> None:
     mdm("registry", "add", land, *at(server))
     only = land.with_name("only.toml")
     only.write_text(LAND.replace("registries.land", "registries.plots"), encoding="utf-8")
     refused = mdm("registry", "add", only, "--full", *at(server))
     assert refused.returncode == 1
-    assert refused.stderr.startswith("mdm: ")
+    assert "does not say what it was made from" in refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith("mdm: ")

@@ -29,16 +29,26 @@ class Configuration:
         *,
         is_whole: bool = False,
         is_dry_run: bool = False,
+        etag: str = "",
         request_id: str | None = None,
     ) -> ConfigurationActivated:
         """Put the registries of a TOML file in force; others stay, unless the file is the whole. A dry run only tells.
 
+        `etag` is the digest of the configuration that the file was made from: see `get`.
+
         Raises:
             InvalidArgumentError: The file has faults; `field_violations` names all of them.
-            FailedPreconditionError: Stored records would be left without their registry (`REGISTRY_IN_USE`).
+            FailedPreconditionError: Stored records would be left without their registry (`REGISTRY_IN_USE`), or another
+                configuration is in force by now than `etag` names (`DECISION_STALE`).
         """
         call = wire_configuration.activate(
-            content, reason, self._client.caller, is_whole=is_whole, is_dry_run=is_dry_run, request_id=request_id
+            content,
+            reason,
+            self._client.caller,
+            is_whole=is_whole,
+            is_dry_run=is_dry_run,
+            etag=etag,
+            request_id=request_id,
         )
         return self._client.send(call)
 
@@ -60,10 +70,17 @@ class AsyncConfiguration:
         *,
         is_whole: bool = False,
         is_dry_run: bool = False,
+        etag: str = "",
         request_id: str | None = None,
     ) -> ConfigurationActivated:
         """Put the registries of a TOML file in force; see `Configuration.activate`."""
         call = wire_configuration.activate(
-            content, reason, self._client.caller, is_whole=is_whole, is_dry_run=is_dry_run, request_id=request_id
+            content,
+            reason,
+            self._client.caller,
+            is_whole=is_whole,
+            is_dry_run=is_dry_run,
+            etag=etag,
+            request_id=request_id,
         )
         return await self._client.send(call)

@@ -33,6 +33,7 @@ def activate(
     *,
     is_whole: bool,
     is_dry_run: bool,
+    etag: str,
     request_id: str | None,
 ) -> Call[results.ConfigurationActivated]:
     """Put registries in force."""
@@ -43,6 +44,7 @@ def activate(
         is_dry_run=is_dry_run,
         request_id=fresh_request_id(request_id),
         caller=caller,
+        etag=etag,
     )
 
     def decode(answer: configuration_service_pb2.ActivateConfigurationResponse) -> results.ConfigurationActivated:
