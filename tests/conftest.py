@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ("MDM_SERVE", "MDM_TLS_", "MDM_ACTOR", "MDM_PURPOSE")
+
+for _name in [name for name in os.environ if name.startswith(SETTINGS)]:
+    # Of the developer's own service, which commands and services under test must neither ask nor be.
+    del os.environ[_name]
 
 LONGEST_FILES = (
     "tests/benchmarks/test_suites.py",

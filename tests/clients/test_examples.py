@@ -134,6 +134,10 @@ def test_what_the_service_refuses_is_shown_and_holds_nothing_up(
     assert re.fullmatch(r"2 conflict (C-\S+|-) stale", sent[1])
     assert re.fullmatch(r"3 sent C-\S+ created", sent[2])
     assert run(desk, queue, "show").stdout == "1 conflict INVALID_FIELD\n2 conflict stale\n"
+    assert run(desk, queue, "requeue", "1", "E1", "Trần Thị Bích", "1961").stdout == "4 queued\n"
+    gone = run(desk, queue, "settle", "1")
+    assert (gone.returncode, gone.stderr) == (1, "no conflict has the number 1: see show\n")
+    assert re.fullmatch(r"4 sent C-\S+ created\n", run(desk, "--server", running.address, queue, "send").stdout)
 
 
 def test_what_something_in_between_answers_is_no_refusal(examples: Path, tmp_path: Path) -> None:
@@ -210,6 +214,10 @@ def test_a_nightly_file_says_what_was_refused_and_when_the_service_stays_away(
     assert refused.stderr.startswith("row 2 refused: ")
     away = run(program, path, "--server", "127.0.0.1:1", "--give-up-s", "1")
     assert away.returncode == AWAY
+    path.write_text("record_id,full_name\nX3,Ba\n", encoding="utf-8")
+    for given, said in ((path, "has no column birth_date, sex"), (tmp_path / "none.csv", "No such file or directory")):
+        unusable = run(program, given)
+        assert (unusable.returncode, said in unusable.stderr, unusable.stderr.count("\n")) == (1, True, 1)
 
 
 def test_a_local_copy_outlives_its_service_itself_and_a_new_journal(examples: Path, tmp_path: Path) -> None:

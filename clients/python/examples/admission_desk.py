@@ -8,6 +8,8 @@ a person and holds nothing else up.
     python admission_desk.py desk.sqlite admit P1 "Trần Thị Bích" 02/03/1961
     python admission_desk.py desk.sqlite send       # exit code 75: the service is away, the rest stays queued
     python admission_desk.py desk.sqlite show
+    python admission_desk.py desk.sqlite requeue 2 P1 "Trần Thị Bích" 02/03/1962     # a conflict, mended by a person
+    python admission_desk.py desk.sqlite settle 3      # a conflict that needs nothing more
 """
 
 from __future__ import annotations
@@ -51,7 +53,10 @@ CREATE TABLE IF NOT EXISTS admission (
 
 
 class Admission(NamedTuple):
-    """One admission as the queue holds it. `state` is queued, sent or conflict; `detail` the outcome or the reason."""
+    """One admission as the queue holds it.
+
+    `state` is queued, sent, conflict or settled; `detail` the outcome, the reason, or the admission in its place.
+    """
 
     number: int
     request_id: str
@@ -81,6 +86,23 @@ class Queue:
         content = json.dumps([record_id, full_name, birth_date, datetime.now(UTC).isoformat()], ensure_ascii=False)
         row = (str(uuid.uuid4()), content)
         return self._connection.execute("INSERT INTO admission (request_id, content) VALUES (?, ?)", row).lastrowid or 0
+
+    def settle(self, number: int, again: tuple[str, str, str] | None = None) -> int:
+        """Take a conflict out of what a person has to look at, and queue it again as it is right; returns its number.
+
+        It is queued as of now and under a request id of its own: under the old one the service would only repeat what
+        it said. 0 if it is not queued again.
+
+        Raises:
+            KeyError: No conflict has this number.
+        """
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            if number not in {each.number for each in self.admissions("conflict")}:
+                raise KeyError(number)
+            queued = self.admit(*again) if again else 0
+            self.note(number, "settled", "", f"queued again as {queued}" if queued else "")
+        return queued
 
     def admissions(self, state: str) -> list[Admission]:
         """Return the admissions of one state, in order."""
@@ -127,6 +149,12 @@ def main() -> int:
     admit = commands.add_parser("admit", help="keep an admission in the queue")
     for name in ("record_id", "full_name", "birth_date"):
         admit.add_argument(name)
+    requeue = commands.add_parser("requeue", help="queue a conflict again, as it is right")
+    settle = commands.add_parser("settle", help="a conflict needs nothing more: show it no longer")
+    for command in (requeue, settle):
+        command.add_argument("number", type=int, help="as show says")
+    for name in ("record_id", "full_name", "birth_date"):
+        requeue.add_argument(name)
     commands.add_parser("send", help="send what is queued")
     commands.add_parser("show", help="what is queued, and what a person has to look at")
     arguments = parser.parse_args()
@@ -134,6 +162,16 @@ def main() -> int:
     match arguments.command:
         case "admit":
             print(f"{queue.admit(arguments.record_id, arguments.full_name, arguments.birth_date)} queued")
+        case "requeue" | "settle":
+            again = None
+            if arguments.command == "requeue":
+                again = arguments.record_id, arguments.full_name, arguments.birth_date
+            try:
+                queued = queue.settle(arguments.number, again)
+                print(f"{queued} queued" if queued else f"{arguments.number} settled")
+            except KeyError:
+                print(f"no conflict has the number {arguments.number}: see show", file=sys.stderr)
+                return 1
         case "send":
             with Client(arguments.server, actor="admission-desk", purpose="admission") as client:
                 try:

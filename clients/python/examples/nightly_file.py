@@ -5,7 +5,8 @@ when it is done, it changes nothing.
 
     python nightly_file.py patients.csv --server 127.0.0.1:50051
 
-Exit codes: 0 done, 3 done with rows that the service refused (printed), 75 the service stayed away: run it again.
+Exit codes: 0 done, 1 the file cannot be read or lacks a column, 3 done with rows that the service refused (printed), 75
+the service stayed away: run it again.
 `mdm load` does the same from the command line and more: whole files, dry runs, limits.
 """
 
@@ -33,13 +34,15 @@ from mdm_client import (
     WriteOutcome,
 )
 
+COLUMNS = ("record_id", "full_name", "birth_date", "sex", "personal_id", "phone", "updated_at")
+UNUSABLE = 1
 DONE_WITH_REJECTS = 3
 AWAY = 75
 
 
 def operations(path: Path) -> Iterator[Upsert]:
     """Yield what each row of the file asks for; the ordinal is the row's number, so that outcomes name rows."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.DictReader(file), start=1):
             numbers = [Identifier(IdentifierType.PERSONAL_ID, row["personal_id"])] if row["personal_id"] else []
             citizen = CitizenAttributes(
@@ -61,7 +64,19 @@ def main() -> int:
     parser.add_argument("--give-up-s", type=float, default=120.0, help="how long to wait for a service that is away")
     arguments = parser.parse_args()
 
-    digest = hashlib.sha256(arguments.file.read_bytes()).hexdigest()[:32]
+    try:
+        content = arguments.file.read_bytes()
+        header = next(csv.reader([content.decode("utf-8-sig").partition("\n")[0]]), [])
+    except OSError as error:
+        print(f"{arguments.file}: {error.strerror}", file=sys.stderr)
+        return UNUSABLE
+    except UnicodeDecodeError:
+        print(f"{arguments.file}: is not UTF-8", file=sys.stderr)
+        return UNUSABLE
+    if missing := [column for column in COLUMNS if column not in header]:
+        print(f"{arguments.file}: has no column {', '.join(missing)}", file=sys.stderr)
+        return UNUSABLE
+    digest = hashlib.sha256(content).hexdigest()[:32]
     load = Load(f"nightly-{digest}", "hospital.patients", give_up_s=arguments.give_up_s)
     with Client(arguments.server, actor="nightly-file", purpose="synchronisation") as client:
         ingest = client.ingest(operations(arguments.file), load)
