@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mdm.cli import application
 from tests.serving import RunningServer, running_server
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,5 +34,20 @@ def mdm(tmp_path: Path) -> Run:
             timeout=60,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def mdm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `mdm` as `mdm` does, in this process: a tenth of the cost, for commands that speak to a service."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["mdm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            application.run()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, int(ended.value.code or 0), said.out, said.err)
 
     return run
