@@ -15,7 +15,7 @@ from mdm.limits import JOURNAL_CHUNK_EVENTS
 from mdm.store.backup_file import Contents, Progress, copy_sealed, erased_since, open_backup, read_contents
 from mdm.store.event_codec import decode_event
 from mdm.store.journal import artefact_digest
-from mdm.store.journal_rows import COUNTS_SQL, Counts, RowsDigest
+from mdm.store.journal_rows import COUNTS_SQL, Counts, Extent, RowsDigest
 from mdm.store.sealing import payload_hash, unseal
 
 _EVENTS_SQL = "SELECT seq, at_us, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -36,12 +36,19 @@ def check_backup(path: Path, progress: Progress) -> Contents:
     return check_rows(path, progress)
 
 
-def check_rows(path: Path, progress: Progress) -> Contents:
+def check_rows(path: Path, progress: Progress, proven: Extent | None = None) -> Contents:
     """Prove that the rows of a backup, sealed or not yet, are a whole journal at the position that it names.
 
     SQLite's own structure; all events from the first to the last, in order, with the digest that the service gave; as
     many keys, payloads, answers and artefacts as it counted; every payload opens with its record's key and has the hash
     that its event names, but for those that an erasure destroyed.
+
+    Args:
+        path: The backup.
+        progress: Told how far it is.
+        proven: Up to where the rows are those of an earlier backup, which was proven before it was sealed, and every
+            byte of which has been compared with that seal. Of these no event is decoded and no payload opened again;
+            all else is looked at, also that erasures destroyed what they name and nothing else.
 
     Raises:
         BackupFileError: They are not; says what was found.
@@ -49,7 +56,7 @@ def check_rows(path: Path, progress: Progress) -> Contents:
     connection = open_backup(path)
     try:
         contents = read_contents(connection, path)
-        _Check(connection, path, contents, progress).run()
+        _Check(connection, path, contents, progress, proven or Extent()).run()
     except (apsw.Error, msgspec.MsgspecError, JournalFailedError, zlib.error) as error:
         raise BackupFileError(f"{path.name} is damaged: {type(error).__name__} while its rows were read") from error
     finally:
@@ -58,11 +65,14 @@ def check_rows(path: Path, progress: Progress) -> Contents:
 
 
 class _Check:
-    def __init__(self, connection: apsw.Connection, path: Path, contents: Contents, progress: Progress) -> None:
+    def __init__(
+        self, connection: apsw.Connection, path: Path, contents: Contents, progress: Progress, proven: Extent
+    ) -> None:
         self._connection = connection
         self._path = path
         self._contents = contents
         self._progress = progress
+        self._proven = proven
         numbers, until = erased_since(connection, 0)
         self._erased = numbers
         self._erased_until: dict[int, int] = {}
@@ -75,22 +85,26 @@ class _Check:
         counts = Counts(*self._connection.execute(COUNTS_SQL).get)
         self._require(counts == self._contents.counts, "rows are missing")
         self._events_and_payloads()
-        for digest, body in self._connection.execute("SELECT digest, body FROM artefacts"):
+        sql = "SELECT digest, body FROM artefacts WHERE rowid > ?"
+        for digest, body in self._connection.execute(sql, (self._proven.artefact,)):
             self._require(artefact_digest(zlib.decompress(body)) == digest, "an artefact's digest does not fit")
 
     def _events_and_payloads(self) -> None:
         digest = RowsDigest()
         last_seq = self._contents.token.seq
-        seq = at_us = payload_id = 0
+        seq = at_us = 0
+        payload_id = self._proven.payload_id
+        self._payloads(0, payload_id, {})
         while rows := self._rows(_EVENTS_SQL, (seq, JOURNAL_CHUNK_EVENTS)):
             digest.update(rows)
             named: dict[int, tuple[int, bytes]] = {}
-            for event in (decode_event(*row) for row in rows):
-                self._require(event.seq == seq + 1, f"an event is missing after seq {seq}")
-                self._require(event.at_us >= at_us, f"time runs backwards at seq {event.seq}")
-                seq, at_us = event.seq, event.at_us
-                if isinstance(event.fact, RecordUpserted):
-                    named[event.fact.payload_id] = event.fact.number, event.fact.payload_hash
+            for row in rows:
+                self._require(row[0] == seq + 1, f"an event is missing after seq {seq}")
+                self._require(row[1] >= at_us, f"time runs backwards at seq {row[0]}")
+                seq, at_us = row[:2]
+                fact = decode_event(*row).fact if seq > self._proven.seq else None
+                if isinstance(fact, RecordUpserted):
+                    named[fact.payload_id] = fact.number, fact.payload_hash
             # Payload ids rise with the seq, so one walk over each table compares them.
             until = max(named, default=payload_id)
             self._payloads(payload_id, until, named)
@@ -109,6 +123,8 @@ class _Check:
                 self._require(not sealed, f"payload {payload_id} was erased and is there")
                 continue
             self._require(key is not None and bool(sealed), f"payload {payload_id} or its key is missing")
+            if payload_id <= self._proven.payload_id:
+                continue
             plain = unseal(key, number, payload_id, sealed)
             if event is not None:
                 is_named = event == (number, payload_hash(key, plain))

@@ -24,7 +24,7 @@ from mdm.errors import BackupFileError
 from mdm.store import journal_file
 from mdm.store.event_codec import decode_event
 from mdm.store.files import sync_directory
-from mdm.store.journal_rows import Base, Counts, Row, RowsDigest, Table, extent_of
+from mdm.store.journal_rows import Base, Counts, Extent, Row, RowsDigest, Table, extent_of
 from mdm.store.token import JournalToken
 
 Progress = Callable[[str, int, int], None]
@@ -100,6 +100,8 @@ class BackupWriter:
         self.partial = self._path.with_name(f".{self._path.name}.partial")
         self._connection: apsw.Connection | None = None
         self._base_seq = 0
+        self.proven: Extent | None = None
+        """Up to where the rows are those of the earlier backup, compared with its seal; None without one."""
         self._journal_id: bytes | None = None
         self._epoch = 0
         self._is_published = False
@@ -130,6 +132,7 @@ class BackupWriter:
         contents = read_contents(connection, self._path)
         self._identify(contents.token)
         self._base_seq = contents.token.seq
+        self.proven = extent_of(connection)
         return contents
 
     def begin(self, identity: Identity) -> None:

@@ -39,7 +39,7 @@ class Transfer:
     def publish(self, ledger: bytes = b"") -> Contents:
         contents = Contents(self.extract.end, 7, self.extract.events_sha256, self.extract.counts)
         self.writer.finish(contents, ledger)
-        check_rows(self.writer.partial, quiet)
+        check_rows(self.writer.partial, quiet, self.writer.proven)
         self.writer.publish()
         return contents
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -232,6 +233,57 @@ def test_a_row_that_changed_is_found_without_the_seal(author: Author, tmp_path: 
     connection.close()
     with pytest.raises(BackupFileError, match="damaged"):
         check_rows(tmp_path / "backup", quiet)
+
+
+FIRST = "WHERE payload_id = (SELECT min(payload_id) FROM payloads WHERE sealed <> x'')"
+ERASED = "WHERE payload_id = (SELECT max(payload_id) FROM payloads WHERE sealed = x'')"
+HARM = [
+    ("UPDATE events SET body = x'00' WHERE seq = (SELECT max(seq) FROM events)", True),
+    ("UPDATE events SET body = x'00' WHERE seq = 1", True),
+    ("UPDATE payloads SET sealed = x'00' WHERE payload_id = (SELECT max(payload_id) FROM payloads)", True),
+    ("UPDATE record_keys SET key = zeroblob(32) WHERE number = (SELECT max(number) FROM record_keys)", True),
+    ("UPDATE artefacts SET digest = 'x' WHERE rowid = (SELECT max(rowid) FROM artefacts)", True),
+    ("DELETE FROM payloads WHERE payload_id = 1", True),
+    (f"UPDATE payloads SET sealed = x'00' {ERASED}", True),
+    (f"UPDATE payloads SET sealed = x'' {FIRST}", True),
+    # Its file's seal says so, before anything is taken over.
+    (f"UPDATE payloads SET sealed = x'00' {FIRST}", False),
+]
+"""What is done to a backup that was brought up to date, and whether it is found without opening the old values."""
+
+
+def test_of_a_backup_brought_up_to_date_all_is_proven_that_its_earlier_seal_does_not_say(
+    author: Author, tmp_path: Path
+) -> None:
+    back_up(author.path, tmp_path / "backup")
+    author.erase()
+    author.write()
+    author.numbers.append(RecordNumber(len(author.numbers) + 1))
+    batch = author.journal.begin(1)
+    sealed = batch.seal(author.numbers[-1], b"a new record")
+    batch.add(CAUSE, RecordUpserted(author.numbers[-1], "hospital", CITIZEN, sealed.payload_id, sealed.payload_hash))
+    batch.put_artefact("model", b"a new model")
+    author.journal.commit(batch)
+    with BackupWriter(tmp_path / "backup") as writer:
+        transfer = begun(author.path, writer, tmp_path / "backup")
+        assert len(list(transfer)) > 3
+        transfer.publish()
+        proven = writer.proven
+    assert proven is not None
+    for statement, is_found in HARM:
+        harmed = tmp_path / "harmed"
+        shutil.copy(tmp_path / "backup", harmed)
+        check_rows(harmed, quiet, proven)
+        connection = apsw.Connection(str(harmed), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.execute(statement)
+        assert connection.changes() == 1
+        connection.close()
+        with pytest.raises(BackupFileError, match="damaged"):
+            check_rows(harmed, quiet)
+        with pytest.raises(BackupFileError, match="damaged") if is_found else contextlib.nullcontext():
+            check_rows(harmed, quiet, proven)
+        with pytest.raises(BackupFileError, match="damaged"):
+            back_up(author.path, harmed)
 
 
 @pytest.mark.parametrize("table", ["events", "record_keys", "payloads", "artefacts", "answers"])
