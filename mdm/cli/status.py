@@ -117,7 +117,9 @@ def _backup_lines(found: ServiceStatus) -> Iterator[str]:
     backup = found.last_backup
     if backup is not None:
         sort = "incremental" if backup.is_incremental else "whole"
-        yield f"backup     {sort}, {_ago(backup.confirmed_at)}, seq {backup.seq:,}, {_size(backup.file_bytes)}"
+        is_former = bool(found.restores) and backup.confirmed_at < found.restores[-1].restored_at
+        epoch = " of before the restore" if is_former else ""
+        yield f"backup     {sort}, {_ago(backup.confirmed_at)}, seq {backup.seq:,}{epoch}, {_size(backup.file_bytes)}"
     elif found.journal is not None:
         yield "backup     none was ever confirmed"
     for restore in found.restores:
