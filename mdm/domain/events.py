@@ -490,8 +490,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A fact at its place in the total order.
 
-    `seq` is 1-based and without gaps; `at_us` is UTC microseconds, the same for all events of one transaction, and
-    later than those before (in journals of older releases: never earlier).
+    `seq` is 1-based and without gaps; `at_us` is UTC microseconds, one for each transaction (once: never decreasing).
     """
 
     seq: int

@@ -391,8 +391,7 @@ class Journal(JournalReader):
         return Batch(self, self._last_seq, self._later(at_us))
 
     def _later(self, at_us: int) -> int:
-        # Also where a clock was set back: equal times tell which events were committed together.
-        return max(at_us, self._last_at_us + 1)
+        return max(at_us, self._last_at_us + 1)  # Equal times tell which events were committed together.
 
     def append(self, expected_seq: int, drafts: Sequence[Draft], *, at_us: int) -> list[Event]:
         """Commit `drafts` as the events after `expected_seq`, in one transaction and one sync.
