@@ -129,14 +129,14 @@ def test_a_backup_under_load_is_whole_and_the_next_one_takes_only_what_came(
 
 
 @pytest.mark.timeout(300)
-def test_what_a_restored_service_answers_and_refuses(mdm: Run, mdm_here: Run, tmp_path: Path) -> None:
+def test_what_a_restored_service_answers_and_refuses(mdm: Run, tmp_path: Path) -> None:
     data, again, file = tmp_path / "data", tmp_path / "again", tmp_path / "mdm.backup"
     with running_server(data) as served, Client(served.address) as client, CrosswalkCopy(tmp_path / "copy") as copy:
         kept = put(client, "KEPT")
         pair = [put(client, f"TWIN-{each}", "Phan Thị Sen", "1990-02-03") for each in range(2)]
         assert pair[0] == pair[1]
         for _ in range(2):
-            report(mdm_here("backup", file, "--json", *at(served)))
+            report(mdm("backup", file, "--json", *at(served)))
         lost = put(client, "LOST", "Tạ Văn Mất", "1966-06-06", "request-1")
         keys = SourceKey("hospital", CITIZEN, "KEPT"), SourceKey("hospital", CITIZEN, "LOST")
         judged = client.stewardship.judge(*keys, Verdict.DIFFERENT, "lost, too")
@@ -150,7 +150,7 @@ def test_what_a_restored_service_answers_and_refuses(mdm: Run, mdm_here: Run, tm
     with running_server(again) as served, Client(served.address) as client:
         (restored,) = client.admin.status().restores
         assert (restored.to_seq, restored.epoch) == (done["restored_to_seq"], done["epoch"])
-        shown = mdm_here("status", *at(served)).stdout
+        shown = mdm("status", *at(served)).stdout
         assert f"to seq {restored.to_seq:,} of 20" in shown
         assert re.search(r"^backup     whole, .*, seq \d+ of before the restore, ", shown, re.MULTILINE)
     with running_server(again) as served, Client(served.address) as client, CrosswalkCopy(tmp_path / "copy") as copy:

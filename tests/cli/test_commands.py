@@ -297,16 +297,16 @@ def test_the_index_is_verified_and_rebuilt_once_the_service_has_stopped(mdm: Run
     assert (verified.returncode, summary(verified)["is_equal"]) == (0, True)
 
 
-def test_a_plan_that_would_change_too_much_is_held_back_until_it_is_named(mdm_here: Run, tmp_path: Path) -> None:
-    mdm_here("synth", "--citizens", 400, "--seed", 27, "--difficulty", "hard", "city")
+def test_a_plan_that_would_change_too_much_is_held_back_until_it_is_named(mdm: Run, tmp_path: Path) -> None:
+    mdm("synth", "--citizens", 400, "--seed", 27, "--difficulty", "hard", "city")
     with running_server(tmp_path / "data") as served:
         for feed in ("hospital.patients", "household.residents", "social_security.insured"):
-            assert mdm_here("load", feed, f"city/{feed}.csv", "--server", served.address).returncode == 0
-        held = mdm_here("relink", "--max-churn", 0, "--server", served.address, "--json")
+            assert mdm("load", feed, f"city/{feed}.csv", "--server", served.address).returncode == 0
+        held = mdm("relink", "--max-churn", 0, "--server", served.address, "--json")
         merged_count = summary(held)["citizen"]["merged_golden_id_count"]  # type: ignore[index]
         assert merged_count > 0, "the city must give the gate something to hold"
         assert (held.returncode, summary(held)["state"]) == (4, "planned")
-        named = mdm_here("relink", "commit", summary(held)["run"], "--server", served.address)
+        named = mdm("relink", "commit", summary(held)["run"], "--server", served.address)
         assert (named.returncode, named.stderr.count("committed already")) == (0, 0)
         assert "citizen, as planned\n" in named.stdout
         assert f"  golden IDs merged into another: {merged_count:,}\n" in named.stdout
@@ -314,24 +314,24 @@ def test_a_plan_that_would_change_too_much_is_held_back_until_it_is_named(mdm_he
         look = summary(held)
         assert len(look["examples"]) > 0  # type: ignore[arg-type]
         assert look["churn_percent"] > 0  # type: ignore[operator]
-        again = mdm_here("relink", "commit", summary(held)["run"], "--server", served.address, "--json")
+        again = mdm("relink", "commit", summary(held)["run"], "--server", served.address, "--json")
         assert (again.returncode, summary(again)["state"]) == (0, "committed")
         assert json.loads(again.stderr)["event"] == f"{summary(held)['run']} was committed already"
 
 
-def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm_here: Run, tmp_path: Path) -> None:
-    mdm_here("synth", "--citizens", 400, "--seed", 27, "--difficulty", "hard", "city")
+def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm: Run, tmp_path: Path) -> None:
+    mdm("synth", "--citizens", 400, "--seed", 27, "--difficulty", "hard", "city")
     with running_server(tmp_path / "data") as served:
         server = ("--server", served.address)
         for feed in ("hospital.patients", "household.residents", "social_security.insured"):
-            assert mdm_here("load", feed, f"city/{feed}.csv", *server).returncode == 0
+            assert mdm("load", feed, f"city/{feed}.csv", *server).returncode == 0
 
         def crosswalk() -> list[str]:
-            assert mdm_here("export", "crosswalk", "crosswalk.csv", *server).returncode == 0
+            assert mdm("export", "crosswalk", "crosswalk.csv", *server).returncode == 0
             return sorted((tmp_path / "crosswalk.csv").read_text(encoding="utf-8").splitlines())
 
         before = crosswalk()
-        planned = mdm_here("relink", "plan", *server)
+        planned = mdm("relink", "plan", *server)
         assert planned.returncode == 0
         for heading in ("citizen by registry", "citizen by size", "citizen, the largest after"):
             assert f"\n{heading}\n" in planned.stdout
@@ -340,27 +340,27 @@ def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm_here: Run, tmp_pa
         assert re.search(r"^  made of: prior population -[0-9.]+, name ", planned.stdout, re.MULTILINE)
         assert crosswalk() == before
         dropped = re.findall(r"^run +(\S+)$", planned.stdout, re.MULTILINE)[0]
-        cancelled = mdm_here("relink", "cancel", dropped, *server, "--json")
+        cancelled = mdm("relink", "cancel", dropped, *server, "--json")
         assert (cancelled.returncode, summary(cancelled)["state"]) == (0, "cancelled")
-        run = summary(mdm_here("relink", *server, "--json"))["run"]
-        late = mdm_here("relink", "cancel", run, *server)
+        run = summary(mdm("relink", *server, "--json"))["run"]
+        late = mdm("relink", "cancel", run, *server)
         assert late.returncode == 1
         assert f"{run} is committed already; take it back with: mdm relink revert {run} --server" in late.stderr
         assert crosswalk() != before
-        tried = mdm_here("relink", "revert", run, "--dry-run", *server)
+        tried = mdm("relink", "revert", run, "--dry-run", *server)
         assert "components that come back as they were" in tried.stdout
         assert crosswalk() != before
-        reverted = mdm_here("relink", "revert", run, *server, "--json")
+        reverted = mdm("relink", "revert", run, *server, "--json")
         assert (reverted.returncode, summary(reverted)["takes_back"]) == (0, run)
         assert crosswalk() == before
         for act in ("revert", "cancel"):
-            unknown = mdm_here("relink", act, "20250101T000000-abcdef", *server)
+            unknown = mdm("relink", act, "20250101T000000-abcdef", *server)
             assert (unknown.returncode, "RELINK_RUN_NOT_FOUND" in unknown.stderr) == (1, True)
         for size, code in (("8GiBs", 2), ("much", 2), ("1MiB", 1)):
-            refused = mdm_here("relink", "plan", "--memory-limit", size, *server)
+            refused = mdm("relink", "plan", "--memory-limit", size, *server)
             assert refused.returncode == code
             assert "memory" in refused.stderr
-    assert mdm_here("verify", "--data", "data").returncode == 0
+    assert mdm("verify", "--data", "data").returncode == 0
 
 
 def test_a_service_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:

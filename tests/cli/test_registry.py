@@ -125,20 +125,20 @@ def test_a_change_that_leaves_records_under_their_ids_is_warned_of(
         assert (warned in dry.stdout) is is_warned, dry.stdout
 
 
-def test_the_later_of_two_operators_does_not_win_unseen(mdm_here: Run, server: RunningServer, land: Path) -> None:
+def test_the_later_of_two_operators_does_not_win_unseen(mdm: Run, server: RunningServer, land: Path) -> None:
     mine, theirs = land.with_name("mine.toml"), LAND.replace("trust_rank = 5", "trust_rank = 7").encode()
     with Client(server.address) as client:
         client.configuration.activate(LAND.encode())
-        mine.write_text(mdm_here("registry", "show", *at(server)).stdout, encoding="utf-8")
+        mine.write_text(mdm("registry", "show", *at(server)).stdout, encoding="utf-8")
         made_from, _, rest = mine.read_text(encoding="utf-8").partition("\n")
         digest = client.configuration.activate(theirs).digest
-        refused = mdm_here("registry", "add", mine, "--full", *at(server))
+        refused = mdm("registry", "add", mine, "--full", *at(server))
         assert (refused.returncode, "DECISION_STALE" in refused.stderr) == (1, True), refused.stderr
         old = made_from.removeprefix("# made from ")
         with pytest.raises(FailedPreconditionError, match="DECISION_STALE"):
             client.configuration.activate(rest.encode(), is_whole=True, is_dry_run=True, etag=old)
     mine.write_text(f"# made from {digest}\n{rest}", encoding="utf-8")
-    done = mdm_here("registry", "add", mine, "--full", *at(server))
+    done = mdm("registry", "add", mine, "--full", *at(server))
     assert (done.returncode, "trust_rank: 7 → 5" in done.stdout, done.stderr) == (0, True, "")
 
 
