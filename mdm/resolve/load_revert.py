@@ -20,6 +20,7 @@ from mdm.domain.rules import departure, regroup
 from mdm.domain.state import Pair, pair_of
 from mdm.linkage.evidence import contradiction
 from mdm.resolve import relation_state
+from mdm.resolve.bearer import is_another_bearer
 from mdm.resolve.commands import REVERT_LOAD
 from mdm.resolve.fixed_values import hand_over
 from mdm.resolve.group import Group
@@ -98,6 +99,7 @@ def take_back(group: Group, journal: JournalReader, act: Act, cause: ev.Cause) -
     match fate.effect:
         case Effect.WITHDRAWN:
             withdraw(group, act.number, _stamped(group, act.number, cause), restored_seq=act.core.former_seq)
+            _Restoring(group, journal, act, cause).restore_judgements()
         case Effect.RESTORED | Effect.RETURNED:
             _Restoring(group, journal, act, cause).restore(fate.values)
         case Effect.LEFT_CHANGED if found[Effect.PARTED] and group.golden_id_of(act.number) is not None:
@@ -264,32 +266,37 @@ class _Restoring:
         self._act = act
         self._number = act.number
         self._cause = _stamped(group, act.number, cause)
-        self._home = act.home_before(group.index)
 
     def restore(self, values: bytes) -> None:
-        group, number = self._group, self._number
+        group, number, home = self._group, self._number, self._act.home_before(self._group.index)
         entry = group.record(number)
         is_judged_since = any(
-            standing.seq > self._act.seq
+            standing.act_seq > self._act.seq
             for other in entry.judged
             if (standing := group.index.standing(pair_of(number, other))) is not None
         )
-        self._store(values, is_new_bearer=self._was_new_bearer and not is_judged_since)
-        if self._home is None and entry.golden_id is None:
+        self._store(values, is_new_bearer=not is_judged_since and self._is_another_bearer(values))
+        if home is None and entry.golden_id is None:
             return  # It was pending.
-        self._restore_judgements()
+        self.restore_judgements()
         description = describe(decode_payload(values))
         stored = Stored(number, group.engines[entry.kind], self._cause, description, False, {})
-        if self._home is None or is_judged_since or not self._goes_home(self._home, stored):
+        if home is None or is_judged_since or not self._goes_home(home, stored):
             resolve(group, stored)
         else:
             self._restore_pins()
         self._restore_anchors()
         group.index.put_match_state(number, description.encoded, description.keys)
 
-    @property
-    def _was_new_bearer(self) -> bool:
-        return isinstance(self._act.core, ev.RecordUpserted) and self._act.core.is_new_bearer
+    def _is_another_bearer(self, values: bytes) -> bool:
+        core, index, number = self._act.core, self._group.index, self._number
+        if isinstance(core, ev.RecordUpserted):
+            return core.is_new_bearer
+        # Another load may have brought the key back for somebody else, and have been taken back before.
+        if index.raw(number) == values:
+            return False
+        engine = self._group.engines[self._group.record(number).kind]
+        return is_another_bearer(index, engine, number, describe(decode_payload(values)).features)
 
     def _store(self, values: bytes, *, is_new_bearer: bool) -> None:
         group, number = self._group, self._number
@@ -398,14 +405,15 @@ class _Restoring:
             for event in since
         )
 
-    def _restore_judgements(self) -> None:
+    def restore_judgements(self) -> None:
         """Let what was said of the record bind again, and what others inherited of it end."""
         group = self._group
         for event in self._act.events:
             match event.fact:
-                case ev.JudgementMade(left=left, right=right):
+                case ev.JudgementMade(left=left, right=right, act_seq=act_seq):
                     standing = group.index.standing((left, right))
-                    if standing is not None and standing.seq == event.seq:
+                    # Another load's revert may have made it anew, as part of the same act.
+                    if standing is not None and standing.act_seq == (act_seq or event.seq):
                         group.add(self._cause, ev.JudgementWithdrawn(left, right))
                 case _:
                     pass

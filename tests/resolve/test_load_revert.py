@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
 from mdm.domain import events as ev
@@ -179,6 +180,30 @@ def test_judgements_and_fixed_values_of_a_former_bearer_bind_again(office: Offic
     assert {each: office.goldens()[each] for each in before} == before
     assert judgements(office) == said
     assert [field for field, _ in office.entry(one.key).pins] == ["full_name"]
+
+
+def test_who_was_deleted_by_one_load_and_displaced_by_the_next_is_as_before(office: Office) -> None:
+    one, other = citizen("A", personal_id="079187000123"), citizen("B", "Lý Quốc Cường", phone="0911222333")
+    stranger = citizen("A", "Đặng Hoàng Long", "1969-10-20", sex="M", personal_id="079069001234", phone="")
+    own = msgspec.structs.replace(stranger, key=citizen("C").key)
+    office.put_all([one, other, own])
+    office.different(one, other)
+    identifier = office.id_of(one)
+    assert identifier is not None
+    office.steward(Pin(identifier, "full_name", "Huỳnh Ngọc Bảo Trâm (1987)"))
+    before, said = office.goldens(), judgements(office)
+    earlier, later = load(office, "night-3", [one.key]), load(office, "night-4", [stranger])
+    assert (office.id_of(one), judgements(office)) == (office.id_of(own), {})
+    revert(office, later)
+    assert judgements(office) == said
+    revert(office, earlier)
+    assert (office.goldens(), judgements(office)) == (before, said)
+    assert [field for field, _ in office.entry(one.key).pins] == ["full_name"]
+    # What the key held of the stranger goes with the stranger.
+    office.execute(Erase(Request(office.cause), office.id_of(own), reason="asked for"))
+    kept = office.writer._journal.payloads_of(office.number(one.key), office.entry(one.key).payload_id + 1)
+    assert not any("Hoàng Long".encode() in payload for payload in kept)
+    assert office.stored(one.key) == one
 
 
 @pytest.mark.parametrize("later", ["changed", "deleted", "deleted and back"])
