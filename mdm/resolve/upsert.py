@@ -143,7 +143,8 @@ def _is_row_older(group: Group, key: SourceKey, other_kind: EntityKind | None, s
     other = SourceKey(key.registry, other_kind, key.record_id) if other_kind is not None else None
     number = group.index.number_of(other) if other is not None else None
     entry = group.index.record(number) if number is not None else None
-    return entry is not None and is_older(stated_us, entry)
+    # One that is withdrawn holds nobody up, as under its own key: a revert leaves the times of a poisoned file on it.
+    return entry is not None and not entry.is_deleted and is_older(stated_us, entry)
 
 
 def is_older(stated_us: int | None, entry: RecordEntry) -> bool:

@@ -19,7 +19,7 @@ from mdm.resolve.commands import (
     WriteAnswer,
     WriteOutcome,
 )
-from tests.resolve.office import CITIZEN, Office, citizen
+from tests.resolve.office import CITIZEN, Office, business, citizen
 
 CREATED, LINKED, REVIEW = WriteOutcome.CREATED, WriteOutcome.LINKED, WriteOutcome.REVIEW
 
@@ -91,6 +91,20 @@ def test_an_older_delete_is_stale_unless_it_is_allowed(office: Office) -> None:
     (answer,) = office.execute(msgspec.structs.replace(older, allow_older=True))
     assert isinstance(answer, WriteAnswer)
     assert answer.outcome is WriteOutcome.DELETED
+
+
+def test_a_row_is_stale_for_both_its_records_while_one_of_them_is_stored_newer(office: Office) -> None:
+    firm, person = business("F1", "CÔNG TY TNHH BÌNH AN"), citizen("F1", registry="company", updated_at="2025-01-01")
+    office.put(msgspec.structs.replace(firm, updated_at="2099-01-01"))
+    row = Upsert(Request(office.cause), person, other_kind=firm.key.kind)
+    (answer,) = office.execute(row)
+    assert isinstance(answer, WriteAnswer)
+    assert (answer.outcome, answer.golden_id) == (WriteOutcome.STALE, None)
+    # One that was withdrawn, as when a poisoned load is taken back, holds nobody up.
+    office.drop(firm.key)
+    (answer,) = office.execute(row)
+    assert isinstance(answer, WriteAnswer)
+    assert answer.outcome is WriteOutcome.CREATED
 
 
 def test_an_undated_row_is_never_stale(office: Office) -> None:
