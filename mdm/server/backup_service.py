@@ -87,6 +87,9 @@ class BackupService(BackupServiceServicer):
         made = {each.export_id: each for each in ledger.entries() if each.kind == _KIND}.get(request.backup_id)
         if made is None:
             raise InvalidInputError("backup_id", "must be as the trailer of a backup of this service says")
+        if made.file_bytes:
+            # Said before: a repetition makes no backup younger, nor an earlier one the last.
+            return wire.ConfirmBackupResponse()
         ledger.note(
             msgspec.structs.replace(
                 made,

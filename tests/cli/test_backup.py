@@ -334,9 +334,12 @@ def test_the_asyncio_client_reads_the_same_parts(server: RunningServer) -> None:
             return found
 
     parts = asyncio.run(read())
+    assert isinstance(parts[-1], JournalTrailer)
     with Client(server.address) as client:
         again = list(client.backups.read_journal())
         kept = client.admin.status().last_backup
+        client.backups.confirm(parts[-1].backup_id, 78)
+        assert client.admin.status().last_backup == kept, "said twice it is no younger"
     assert (kept and kept.file_bytes) == 77, "the second was handed out, and nobody said that it is kept"
     assert [type(each) for each in parts[:1] + parts[-1:]] == [JournalHeader, JournalTrailer]
     assert [each for each in parts if isinstance(each, JournalRows)] == [
