@@ -346,7 +346,8 @@ def _spent_us(before: RunState | None, attempt_count: int, now_us: int) -> dict[
     if before is None:
         return {}
     spent_us = dict(before.spent_us)
-    if not before.phase.is_final and before.attempt_count == attempt_count:
+    # Releases that counted no time did not say when they wrote a state.
+    if before.written_us and not before.phase.is_final and before.attempt_count == attempt_count:
         phase = before.phase.value
         spent_us[phase] = spent_us.get(phase, 0) + max(0, now_us - before.written_us)
     return spent_us

@@ -275,6 +275,10 @@ def test_time_is_counted_for_the_stage_that_took_it_and_not_between_attempts(
         tell(after_s, phase, attempt_count)
     found = read_state(tmp_path, state.run_id)
     assert found.spent_us == {"snapshot": 6_000_000, "starting": 0, "training": 0, "committing": 4_000_000}
+    older = msgspec.structs.replace(found, phase=Phase.COMMITTING, written_us=0)
+    (tmp_path / state.run_id / "state.json").write_bytes(msgspec.json.encode(older))
+    tell(1, Phase.COMMITTED, 2)
+    assert read_state(tmp_path, state.run_id).spent_us == found.spent_us, "nobody knows since when it was committing"
 
 
 def test_a_cancelled_commit_that_was_killed_before_its_trailer_gets_one(
