@@ -172,8 +172,10 @@ func retries(c client, attempts *counter, ahead string) {
 	before := atomic.LoadInt64(&attempts.sent)
 	short, cancel := context.WithTimeout(c.ctx, 3*time.Second)
 	defer cancel()
-	request := &mdmv1.LookupRequest{Key: key("G1"), AtLeastAsFresh: token(ahead)}
-	_, err := mdmv1.NewLookupServiceClient(c).Lookup(short, request)
+	recordIDs := strings.Split(strings.Repeat("a patient of whom nobody knows anything,", 9000), ",")
+	request := &mdmv1.BatchLookupRequest{
+		Registry: "hospital", EntityKind: citizen, RecordIds: recordIDs[:9000], AtLeastAsFresh: token(ahead)}
+	_, err := mdmv1.NewLookupServiceClient(c).BatchLookup(short, request)
 	c.check("what may happen twice is tried again", err != nil && atomic.LoadInt64(&attempts.sent)-before > 1)
 }
 

@@ -25,6 +25,9 @@ import (
 // 500 golden records with all their members are under 20 MiB.
 const messageBytesMax = 64 * 1024 * 1024
 
+// What the service takes. By default grpc-go tries nothing again that is larger than 256 KiB.
+const retriedBytesMax = 4 * 1024 * 1024
+
 // Dial prepares a connection to HOST:PORT for stubs like mdmv1.NewLookupServiceClient; it opens with the first call.
 //
 // serviceConfig is the content of clients/service_config.json. caller says who writes and what for, no personal data.
@@ -35,7 +38,8 @@ func Dial(target, serviceConfig string, caller *mdmv1.Caller, options ...grpc.Di
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithChainUnaryInterceptor(filling.unary),
 		grpc.WithChainStreamInterceptor(filling.stream),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(messageBytesMax), grpc.MaxRetryRPCBufferSize(retriedBytesMax)),
 		// A dead connection is noticed within 70 s; the service allows a ping every 10 s.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 60 * time.Second, Timeout: 10 * time.Second}),
 		// A service that restarts is found again within two seconds.

@@ -6,16 +6,19 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+from mdm.limits import REQUEST_BATCH_BYTES_MAX
 from mdm.server.interceptors import rule_of
 from mdm_client import Client, EntityKind
-from mdm_client.channel import service_config
+from mdm_client.channel import open_channel, service_config
 from tests.protos.interface import FILES
 from tests.serving import running_server
 
@@ -66,6 +69,25 @@ def test_no_call_is_given_more_time_than_the_service_takes() -> None:
 def deadline_s_max(method: MethodDescriptor) -> float:
     """Return the longest deadline that the service says it takes for a call."""
     return rule_of(f"{method.containing_service.name}/{method.name}").deadline_s_max
+
+
+def test_a_batch_is_tried_again_however_large_it_is() -> None:
+    sizes = []
+
+    def shed(request: bytes, context: grpc.ServicerContext) -> bytes:
+        sizes.append(len(request))
+        context.set_trailing_metadata([("grpc-retry-pushback-ms", "1")])
+        context.abort(grpc.StatusCode.UNAVAILABLE, "")
+
+    handlers = {"BatchLookup": grpc.unary_unary_rpc_method_handler(shed)}
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("mdm.v1.LookupService", handlers)])
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    with open_channel(address, None, heeds_health=False) as channel, pytest.raises(grpc.RpcError):
+        channel.unary_unary("/mdm.v1.LookupService/BatchLookup")(bytes(REQUEST_BATCH_BYTES_MAX - 1000), timeout=30)
+    server.stop(None).wait()
+    assert sizes == [REQUEST_BATCH_BYTES_MAX - 1000] * 5
 
 
 def listeners(address: str) -> int:

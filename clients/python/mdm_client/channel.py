@@ -20,6 +20,9 @@ KEEPALIVE_MS = 60_000
 
 KEEPALIVE_TIMEOUT_MS = 10_000
 
+RETRIED_BYTES_MAX = 4 * 1024 * 1024
+"""Largest request that is tried again: that which the service takes. By default gRPC keeps none above 256 KiB for it."""
+
 RECONNECT_MS_MAX = 2_000
 """A service that restarts is found again within two seconds; gRPC's default backs off to two minutes."""
 
@@ -53,6 +56,7 @@ def channel_options(tls: Security = None, *, heeds_health: bool = True) -> list[
     options: list[tuple[str, str | int]] = [
         ("grpc.service_config", service_config()),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.per_rpc_retry_buffer_size", RETRIED_BYTES_MAX),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.initial_reconnect_backoff_ms", 100),
