@@ -15,10 +15,12 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from mdm.limits import REQUEST_BATCH_BYTES_MAX
+from mdm.limits import BATCH_LOOKUP_KEYS_MAX
 from mdm.server.interceptors import rule_of
-from mdm_client import Client, EntityKind
-from mdm_client.channel import open_channel, service_config
+from mdm.v1 import lookup_service_pb2 as wire
+from mdm.v1.lookup_service_pb2_grpc import LookupServiceServicer, add_LookupServiceServicer_to_server
+from mdm_client import Client, EntityKind, UnavailableError
+from mdm_client.channel import service_config
 from tests.protos.interface import FILES
 from tests.serving import running_server
 
@@ -71,23 +73,32 @@ def deadline_s_max(method: MethodDescriptor) -> float:
     return rule_of(f"{method.containing_service.name}/{method.name}").deadline_s_max
 
 
-def test_a_batch_is_tried_again_however_large_it_is() -> None:
-    sizes = []
+class Shedding(LookupServiceServicer):
+    """Has no place for any batch."""
 
-    def shed(request: bytes, context: grpc.ServicerContext) -> bytes:
-        sizes.append(len(request))
-        context.set_trailing_metadata([("grpc-retry-pushback-ms", "1")])
+    def __init__(self) -> None:
+        self.tries: list[int] = []
+
+    def BatchLookup(  # noqa: N802 – the interface's name
+        self, request: wire.BatchLookupRequest, context: grpc.ServicerContext
+    ) -> wire.BatchLookupResponse:
+        self.tries.append(request.ByteSize())
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", "1"),))
         context.abort(grpc.StatusCode.UNAVAILABLE, "")
 
-    handlers = {"BatchLookup": grpc.unary_unary_rpc_method_handler(shed)}
-    server = grpc.server(ThreadPoolExecutor(1))
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("mdm.v1.LookupService", handlers)])
+
+def test_a_batch_is_tried_again_however_large_it_is() -> None:
+    server, service = grpc.server(ThreadPoolExecutor(1)), Shedding()  # type: ignore[abstract]  # one call is enough
+    add_LookupServiceServicer_to_server(service, server)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    with open_channel(address, None, heeds_health=False) as channel, pytest.raises(grpc.RpcError):
-        channel.unary_unary("/mdm.v1.LookupService/BatchLookup")(bytes(REQUEST_BATCH_BYTES_MAX - 1000), timeout=30)
+    with Client(address, heeds_health=False) as client, pytest.raises(UnavailableError):
+        client.batch_lookup(
+            "hospital", EntityKind.CITIZEN, [f"{number:0128}" for number in range(BATCH_LOOKUP_KEYS_MAX)]
+        )
     server.stop(None).wait()
-    assert sizes == [REQUEST_BATCH_BYTES_MAX - 1000] * 5
+    assert len(service.tries) == 5
+    assert min(service.tries) > 128 * BATCH_LOOKUP_KEYS_MAX
 
 
 def listeners(address: str) -> int:

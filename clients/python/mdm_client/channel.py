@@ -21,7 +21,7 @@ KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 10_000
 
 RETRIED_BYTES_MAX = 4 * 1024 * 1024
-"""Largest request that is tried again: that which the service takes. By default gRPC keeps none above 256 KiB for it."""
+"""Largest request that is tried again: as large as the service takes. gRPC keeps 256 KiB for it by default."""
 
 RECONNECT_MS_MAX = 2_000
 """A service that restarts is found again within two seconds; gRPC's default backs off to two minutes."""
