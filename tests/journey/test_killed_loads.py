@@ -162,7 +162,7 @@ def writes_of(data: Path, load_id: str) -> tuple[Counter[int], set[int]]:
 @pytest.mark.timeout(300)
 @pytest.mark.crash
 @pytest.mark.parametrize(
-    ("citizens", "count"), [(200, 4), pytest.param(20_000, 50, marks=[pytest.mark.long, pytest.mark.timeout(7200)])]
+    ("citizens", "count"), [(200, 4), pytest.param(20_000, 60, marks=[pytest.mark.long, pytest.mark.timeout(7200)])]
 )
 def test_a_full_load_that_is_killed_again_and_again_has_no_gap_no_double_and_no_delete_too_many(
     tmp_path: Path, citizens: int, count: int
