@@ -124,7 +124,7 @@ def test_callers_of_a_service_that_hangs_are_let_go_at_their_own_deadlines(tmp_p
     with running_server(tmp_path / "data") as served, Client(served.address) as client:
         client.lookup("hospital", CITIZEN, "A")
         pid = served.child_pids("reader_process")[0]
-        os.kill(pid, signal.SIGSTOP)
+        _stop(pid)
         try:
             if is_async:
                 took_s = asyncio.run(_time_out(served, waits_s))
@@ -374,6 +374,16 @@ async def _tell(server: RunningServer, keys: list[str]) -> list[str]:
                 return f"{error} {error.field_violations}"
 
         return await asyncio.gather(*(told(key) for key in keys))
+
+
+def _stop(pid: int) -> None:
+    """Stop a process, and wait until none of its threads can answer anybody."""
+    os.kill(pid, signal.SIGSTOP)
+    while any(
+        task.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "T"
+        for task in Path(f"/proc/{pid}/task").glob("*/stat")
+    ):
+        time.sleep(0.001)
 
 
 def _timed(client: Client, wait_s: float) -> float:
