@@ -191,7 +191,7 @@ class Index:
         Raises:
             StoreError: LMDB, or a working file beside it, could not be written.
         """
-        # Here, for numpy is a third of what a process loads that only opens an index.
+        # Here, for numpy is half of what a process loads that only opens an index.
         from mdm.store.posting import post_all  # noqa: PLC0415
 
         databases, scratch = self._databases, Path(self._environment.path())
