@@ -6,6 +6,9 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +18,11 @@ LIBRARIES = (
     *("hcm-mdm", "splink", "duckdb", "rapidfuzz", "numpy", "pyarrow", "recordlinkage", "goldenmatch"),
     *("grpcio", "protobuf", "lmdb", "apsw", "msgspec", "protovalidate"),
 )
+
+
+_LOOP_STEPS = 300_000
+"""Some 30 ms: long enough to measure, short enough that three of them cost nothing."""
+_BUSY_START_S = 0.2
 
 
 def environment(directory: Path | None = None) -> dict[str, Any]:
@@ -33,7 +41,11 @@ def environment(directory: Path | None = None) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
-        **({} if directory is None else {"disk": _disk(directory)}),
+        **(
+            {}
+            if directory is None
+            else {"disk": _disk(directory), "speed_beside_busy_cores": _speed_beside_busy_cores()}
+        ),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
     }
 
@@ -63,6 +75,33 @@ def _processor() -> str:
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
+
+
+def _speed_beside_busy_cores() -> float:
+    """Return what share of its speed a core keeps while all others work.
+
+    Below 1 where a "core" is a thread of one that it shares: client and service then slow each other down, and
+    processor time per operation grows beside load. Takes about a second.
+    """
+    alone_s = _loop_s()
+    with ExitStack() as stack:
+        for _ in range((os.cpu_count() or 1) - 1):
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(busy.kill)
+        time.sleep(_BUSY_START_S)
+        return round(alone_s / _loop_s(), 2)
+
+
+def _loop_s() -> float:
+    """Return the processor time of a loop through a dictionary, the least of several."""
+    words = {number: number for number in range(1024)}
+    took_s = []
+    for _ in range(5):
+        began_s = time.thread_time()
+        for step in range(_LOOP_STEPS):
+            words[step & 1023] += 1
+        took_s.append(time.thread_time() - began_s)
+    return min(took_s)
 
 
 def _disk(directory: Path) -> dict[str, Any]:

@@ -50,8 +50,10 @@ def measured_on(result: Result) -> str:
     where = f"that read {settings['server']}" if "server" in settings else "on the same machine"
     commit = str(environment.get("commit") or "unknown")[:12]
     changed = "" if environment.get("is_clean") else " with changes"
+    beside = environment.get("speed_beside_busy_cores")
+    shared = f" (each keeps {beside:.0%} of its speed while all work)" if beside is not None else ""
     return (
-        f"{environment['processor']}, {environment['cores']} cores, {environment['memory_gib']} GiB, "
+        f"{environment['processor']}, {environment['cores']} cores{shared}, {environment['memory_gib']} GiB, "
         f"{environment.get('disk', {}).get('file_system', 'unknown file system')}; {city['citizens']:,} citizens, "
         f"{city['rows']:,} rows, seed {city['seed']}; {settings['readers']} readers, {settings['clients']} client "
         f"processes {where}, {settings['repeats']} repeats; commit {commit}{changed}"

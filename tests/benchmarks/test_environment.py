@@ -1,0 +1,21 @@
+"""What a run says of the machine it was made on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from benchmarks.environment import environment
+from benchmarks.processes import children
+
+
+def test_a_run_says_how_far_cores_slow_each_other_down_and_leaves_nothing_busy(tmp_path: Path) -> None:
+    before = children(os.getpid())
+    told = environment(tmp_path)
+    # A core that others keep from this test may seem faster the second time, never by half.
+    assert 0.1 < told["speed_beside_busy_cores"] < 1.5
+    assert children(os.getpid()) == before
+
+
+def test_without_a_directory_nothing_is_measured() -> None:
+    assert {"disk", "speed_beside_busy_cores"}.isdisjoint(environment())
