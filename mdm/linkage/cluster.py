@@ -129,6 +129,9 @@ class Ties:
 
     def groups(self, numbers: Iterable[int]) -> list[list[int]]:
         """Return the groups, of two or more, that hold any of these records."""
+        if not self._forest.has_joined:
+            # As in almost every city: nobody judged yet, and this is asked of every question and fragment.
+            return []
         groups = map(self._forest.members, dict.fromkeys(map(self._forest.root, numbers)))
         return [group for group in groups if len(group) > 1]
 
@@ -319,6 +322,11 @@ class _Forest:
             parent[number] = parent.get(above, above)
             number = above
         return number
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether any record was joined with another."""
+        return bool(self._parent or self._beds)
 
     def knows(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return of each number whether it was joined or told apart before."""

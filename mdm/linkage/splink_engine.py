@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -209,9 +210,11 @@ def predict(
     }
     parts = output.with_suffix(".parts")
     parts.mkdir(exist_ok=True)
-    with open_workspace(snapshot, specification, memory_limit) as workspace:
+    with ThreadPoolExecutor(1) as aside, open_workspace(snapshot, specification, memory_limit) as workspace:
+        # Sorting keys takes one core, and as long as copying the records and setting Splink up.
+        paired = aside.submit(candidate_pairs, snapshot, CANDIDATES_PER_KEY_MAX)
         linker = workspace.linker(settings, epoch)
-        pairs, truncated_keys = candidate_pairs(snapshot, CANDIDATES_PER_KEY_MAX)
+        pairs, truncated_keys = paired.result()
         report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
         chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
         for chunk, codes in enumerate(chunks):

@@ -99,7 +99,6 @@ class Bands(NamedTuple):
     """What becomes of the pairs: the rest is nothing."""
 
     edges: Edges
-    """By falling weight, ties by left and right."""
     unvetoed: Edges
     """All pairs between which no veto stands, whatever else they lack."""
     questions: list[Question]
@@ -142,8 +141,7 @@ def bands(
     is_sole = _each(assessments, which, lambda found: found.is_sole)
     is_edge = _each(assessments, which, lambda found: found.band is Band.LINK and not found.is_sole)
     is_question = _each(assessments, which, lambda found: found.band is Band.REVIEW)
-    order = np.lexsort((right, left, -bits))
-    edges = Edges(left, right, bits).taken(order[is_edge[order]])
+    edges = Edges(left, right, bits).taken(is_edge)
     namesakes = Namesakes(
         list(map(Edge, *(column[is_sole].tolist() for column in (left, right, bits)))),
         list(zip(left[is_namesake].tolist(), right[is_namesake].tolist(), strict=True)),

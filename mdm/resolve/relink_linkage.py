@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, starmap
@@ -122,8 +123,10 @@ def link(
         memory_limit: For DuckDB.
         progress: Told of each stage.
     """
-    search = _Search(records, snapshot, read_rule_columns(snapshot, model.kind), model, people, memory_limit, progress)
-    prediction, pairs, scored_under = search.predicted(epoch)
+    with ThreadPoolExecutor(1) as aside:
+        columns = aside.submit(read_rule_columns, snapshot, model.kind)
+        search = _Search(records, snapshot, columns, model, people, memory_limit, progress)
+        prediction, pairs, scored_under = search.predicted(epoch)
     if is_tightened:
         model, _ = tightened(model, pairs.rows(), records.features, epoch, people.labels())
     sample = pairs.sample(SAMPLE_PARTS)
@@ -163,7 +166,7 @@ class _Search(NamedTuple):
 
     records: Records
     snapshot: Path
-    columns: RuleColumns
+    columns: Future[RuleColumns]
     model: Model
     people: People
     memory_limit: str
@@ -188,10 +191,10 @@ class _Search(NamedTuple):
     ) -> _Decided:
         """Put pairs into their bands and records into clusters, under this population."""
         self.progress("clustering", 0, len(pairs.left))
-        people, features_of = self.people, self.records.features
+        people, features_of, columns = self.people, self.records.features, self.columns.result()
         scorer = compile_scorer(model, epoch)
         shift_bits = epoch.prior_bits - scored_under.prior_bits
-        found = bands(pairs, shift_bits, features_of, self.columns.traits, model, epoch, people)
+        found = bands(pairs, shift_bits, features_of, columns.traits, model, epoch, people)
         questions = found.questions + chosen_against_the_evidence(found, features_of, scorer, people)
         is_unclear = ambiguous(found.edges, features_of, scorer, model.thresholds.lead_bits, people)
         questions += [question(found.edges, at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()]
@@ -201,7 +204,7 @@ class _Search(NamedTuple):
             features_of,
             scorer,
             known=found.unvetoed,
-            values=self.columns.values,
+            values=columns.values,
             namesakes=found.namesakes,
             same=people.same,
             different=people.different,
