@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ SETTINGS = ("MDM_SERVE", "MDM_TLS_", "MDM_ACTOR", "MDM_PURPOSE")
 for _name in [name for name in os.environ if name.startswith(SETTINGS)]:
     # Of the developer's own service, which commands and services under test must neither ask nor be.
     del os.environ[_name]
+
+# As in the Makefile, for runs without it: neither a service under test nor the other worker compiles modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 LONGEST_FILES = (
     "tests/benchmarks/test_suites.py",
