@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from mdm.limits import RESTARTS_MAX, RESTARTS_WINDOW_S, START_S_MAX
-from mdm.processes import die_with
+from mdm.processes import command, die_with
 from mdm.server.options import ChildOptions
 
 BACKOFF_S_MIN = 0.05
@@ -115,7 +115,7 @@ class Child:
         os.set_blocking(reading, False)
         options = msgspec.structs.replace(self._options, ready_fd=writing)
         self._process = subprocess.Popen(  # noqa: S603 – our own interpreter and module
-            [sys.executable, "-m", self._module, options.encode()], pass_fds=(writing,), stdin=subprocess.PIPE
+            command(self._module, options.encode()), pass_fds=(writing,), stdin=subprocess.PIPE
         )
         os.close(writing)
         if self._ready_fd >= 0:

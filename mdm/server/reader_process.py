@@ -308,7 +308,3 @@ def _patiently(opening: Callable[[], Reader]) -> Reader:
             if time.monotonic() > until_s:
                 raise
             time.sleep(0.1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

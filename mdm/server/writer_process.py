@@ -393,7 +393,3 @@ def _take_writer_lock(path: Path) -> int:
             time.sleep(0.05)
         else:
             return descriptor
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 
 from mdm.server.children import live_as_child, tell_progress, tell_ready
@@ -16,8 +15,9 @@ def hang_for_ever() -> None:
         time.sleep(0.1)
 
 
-if __name__ == "__main__":
-    options = decode_child_options(sys.argv[1])
+def main(text: str) -> None:
+    """Serve, or start, until killed."""
+    options = decode_child_options(text)
     live_as_child(options)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while options.name == "starting":
