@@ -9,7 +9,8 @@ import sys
 from importlib.util import find_spec
 
 import typer
-from typer.main import get_command
+from typer.main import get_command_name, get_group
+from typer.models import CommandInfo
 
 from mdm.cli import (
     audit,
@@ -113,7 +114,9 @@ def application() -> typer.Typer:
 def run() -> None:
     """Run the command line and exit with its code."""
     try:
-        command = get_command(application())
+        app = application()
+        _narrow(app, sys.argv[1:2])
+        command = get_group(app)
         reach_services(command)
         command()
     except (ConfigurationError, UnknownRegistryError) as error:
@@ -124,6 +127,18 @@ def run() -> None:
         _end("interrupted", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 – the last place where an error can become a line and a code
         _end(_client_message(error) or _defect(error), ExitCode.FAILED)
+
+
+def _narrow(app: typer.Typer, named: list[str]) -> None:
+    """Leave of all commands the one that is named, if there is such a one: Typer takes 0.1 s to build them all."""
+    commands = [info for info in app.registered_commands if (info.name or _name_of(info)) in named]
+    groups = [info for info in app.registered_groups if info.name in named]
+    if commands or groups:
+        app.registered_commands, app.registered_groups = commands, groups
+
+
+def _name_of(info: CommandInfo) -> str:
+    return get_command_name(info.callback.__name__) if info.callback is not None else ""
 
 
 def _client_message(error: Exception) -> str:
