@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import typer
 from typer.main import get_command_name, get_group
-from typer.models import CommandInfo
+from typer.models import CommandInfo, TyperInfo
 
 from mdm.cli import (
     audit,
@@ -131,14 +131,16 @@ def run() -> None:
 
 def _narrow(app: typer.Typer, named: list[str]) -> None:
     """Leave of all commands the one that is named, if there is such a one: Typer takes 0.1 s to build them all."""
-    commands = [info for info in app.registered_commands if (info.name or _name_of(info)) in named]
-    groups = [info for info in app.registered_groups if info.name in named]
-    if commands or groups:
-        app.registered_commands, app.registered_groups = commands, groups
+    names = {*map(_name_of, app.registered_commands), *map(_name_of, app.registered_groups)}
+    if not names.isdisjoint(named):
+        # `mdm config` tells of the options of serve.
+        kept = {*named, "serve"}
+        app.registered_commands = [info for info in app.registered_commands if _name_of(info) in kept]
+        app.registered_groups = [info for info in app.registered_groups if _name_of(info) in kept]
 
 
-def _name_of(info: CommandInfo) -> str:
-    return get_command_name(info.callback.__name__) if info.callback is not None else ""
+def _name_of(info: CommandInfo | TyperInfo) -> str:
+    return str(info.name) if info.name or info.callback is None else get_command_name(info.callback.__name__)
 
 
 def _client_message(error: Exception) -> str:
