@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ("MDM_SERVE", "MDM_TLS_", "MDM_ACTOR", "MDM_PURPOSE")
@@ -35,6 +37,28 @@ LONGEST_FILES = (
     "tests/benchmarks/quality/test_companies.py",
 )
 """Half a minute and more each: they go first, so that no core waits at the end for another's last file."""
+
+
+SHARING_FOLDERS = ("tests/resolve/audit/", "tests/benchmarks/quality/")
+"""Their files share a city that takes ten seconds and more to make: one worker runs all of them."""
+
+
+class FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
+    """One worker runs a file, or a folder whose files share what is dear."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = [folder for folder in SHARING_FOLDERS if nodeid.startswith(folder)]
+        return shared[0] if shared else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Hand out files and folders instead of `--dist loadfile`'s files."""
+    return FilesAndFolders(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many workers again as there are cores: a worker waits for a third of its time, for syncs and clocks."""
+    return len(os.sched_getaffinity(0)) * 3 // 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
