@@ -51,7 +51,7 @@ from mdm.store.index import Index
 
 CITIZEN, BUSINESS = EntityKind.CITIZEN, EntityKind.BUSINESS
 CONFIGURATION = Configuration.load(None)
-RELINK_S_MAX = 60.0
+RELINK_S_MAX = 110.0
 
 
 class Office:
