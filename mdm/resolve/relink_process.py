@@ -110,11 +110,16 @@ class _Planned(msgspec.Struct, frozen=True):
     examples: list[Example]
 
 
+def run_alone(data: Path, run_id: str) -> None:
+    """Make the plan of a run in a process of its own."""
+    _give_way(read_state(DataDirectory.open(data).relinks, run_id).core_count_max)
+    main(data, run_id)
+
+
 def main(data: Path, run_id: str) -> None:
     """Make the plan of a run, or take up the work on it."""
     directory = DataDirectory.open(data)
     run = _Run(directory.relinks / run_id, read_state(directory.relinks, run_id))
-    _give_way(run.state.core_count_max)
     try:
         _prepare(run.work)
         run.tell(Phase.SNAPSHOT)
@@ -355,4 +360,4 @@ def _write_plan(path: Path, header: PlanHeader, files: Iterable[Path], items: It
 
 if __name__ == "__main__":
     die_with(int(sys.argv[1]))
-    main(Path(sys.argv[2]), sys.argv[3])
+    run_alone(Path(sys.argv[2]), sys.argv[3])

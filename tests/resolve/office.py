@@ -23,6 +23,8 @@ from mdm.domain.records import (
 )
 from mdm.domain.reviews import QueueState, Review
 from mdm.domain.state import GoldenEntry, Pair, RecordEntry, pair_of
+from mdm.limits import RELINK_MEMORY_BYTES
+from mdm.resolve import relink_process
 from mdm.resolve.commands import (
     Act,
     Answer,
@@ -43,7 +45,7 @@ from mdm.resolve.commands import (
 from mdm.resolve.group import Group
 from mdm.resolve.payloads import decode_payload
 from mdm.resolve.projection import index_versions, project
-from mdm.resolve.relink_runs import Phase, RunState, read_state
+from mdm.resolve.relink_runs import WORK_DIRECTORY, Phase, RunState, new_run, read_state
 from mdm.resolve.writer import Writer
 from mdm.store.comparison import Difference, differences
 from mdm.store.data_directory import DataDirectory
@@ -252,6 +254,25 @@ class Office:
         (committed,) = self.execute(CommitRelink(Request(self.cause), started.run_id))
         assert isinstance(committed, RunAnswer), committed
         return self.follow(started.run_id, until)
+
+    def relink_here(self, *, reverts: str = "") -> RunState:
+        """Plan a run here and commit it: to start an interpreter takes longer than to link a small city."""
+        state = self.plan_here(reverts=reverts)
+        (committed,) = self.execute(CommitRelink(Request(self.cause), state.run_id))
+        assert isinstance(committed, RunAnswer), committed
+        return self.follow(state.run_id)
+
+    def plan_here(self, *, reverts: str = "") -> RunState:
+        relinks = self.directory.relinks
+        run_id = new_run(relinks, memory_limit_bytes=RELINK_MEMORY_BYTES, reverts=reverts).run_id
+        work = relinks / run_id / WORK_DIRECTORY
+        # The first stage is done here: a process opens an index once, and the writer has it open.
+        relink_process._prepare(work)
+        self.writer._index.copy(work / "index")
+        relink_process.main(self.path, run_id)
+        state = read_state(relinks, run_id)
+        assert state.phase is Phase.PLANNED
+        return state
 
     def revert(self, run_id: str, *, commit: bool = True) -> RunState:
         return self.relink(commit=commit, reverts=run_id)

@@ -299,7 +299,7 @@ def test_a_clerks_choice_against_the_evidence_goes_to_a_steward_and_outlives_a_r
     assert (answer.outcome, answer.golden_id != first) == (REVIEW, True)
     asked = office.questions()
     assert len(asked) == 1
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert office.questions() == asked
 
 

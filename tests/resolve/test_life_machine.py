@@ -25,8 +25,6 @@ from mdm.domain.events import Verdict
 from mdm.domain.keys import GoldenId, RecordNumber
 from mdm.domain.records import SourceRecord
 from mdm.domain.state import MemoryState, Pair, apply, pair_of
-from mdm.limits import RELINK_MEMORY_BYTES
-from mdm.resolve import relink_process
 from mdm.resolve.commands import (
     Act,
     ClaimReview,
@@ -44,7 +42,7 @@ from mdm.resolve.commands import (
     Unpin,
     WithdrawJudgement,
 )
-from mdm.resolve.relink_runs import WORK_DIRECTORY, Phase, new_run, read_state
+from mdm.resolve.relink_runs import Phase, read_state
 from tests.resolve.loads import load, revert
 from tests.resolve.office import Office, citizen
 
@@ -313,7 +311,7 @@ class LifeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.has_relinks and self.stored)
     @rule(is_disturbed=st.booleans())
     def a_relinkage_is_committed(self, is_disturbed: bool) -> None:  # noqa: FBT001
-        run_id = self.planned()
+        run_id = self.office.plan_here().run_id
         if is_disturbed:
             self.office.put(record(KEYS[0], NAMES[1], PHONES[1]))
             self.stored.add(KEYS[0])
@@ -328,7 +326,7 @@ class LifeMachine(RuleBasedStateMachine):
         is_untouched = self.office.seq == seq
         left = self.office.goldens()
         reverted = {read_state(self.office.directory.relinks, each[0]).reverts for each in self.committed}
-        reversal = self.planned(reverts=run_id)
+        reversal = self.office.plan_here(reverts=run_id).run_id
         self.commit(reversal)
         self.committed.append((reversal, self.office.seq, left))
         found = read_state(self.office.directory.relinks, reversal).reversal
@@ -338,17 +336,6 @@ class LifeMachine(RuleBasedStateMachine):
             after = self.office.goldens()
             assert {identifier: after[identifier] for identifier in before} == before
             assert all(after[identifier][-1] for identifier in after.keys() - before.keys())
-
-    def planned(self, reverts: str = "") -> str:
-        relinks = self.office.directory.relinks
-        state = new_run(relinks, memory_limit_bytes=RELINK_MEMORY_BYTES, reverts=reverts)
-        work = relinks / state.run_id / WORK_DIRECTORY
-        # The first stage is done here: a process opens an index once, and the writer has it open.
-        relink_process._prepare(work)
-        self.office.writer._index.copy(work / "index")
-        relink_process.main(self.office.path, state.run_id)
-        assert read_state(relinks, state.run_id).phase is Phase.PLANNED
-        return state.run_id
 
     def commit(self, run_id: str) -> None:
         (answer,) = self.office.execute(CommitRelink(Request(self.office.cause), run_id))

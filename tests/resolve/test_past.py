@@ -52,8 +52,8 @@ def busy_city(office: Office) -> None:
     office.put_all(strangers)
     office.judge(strangers[0].key, strangers[1].key, ev.Verdict.SAME)
     # The re-linkage merges what was judged the same and gives the pending records their IDs; then it is taken back.
-    office.revert(office.relink().run_id)
-    office.relink()
+    office.revert(office.relink_here().run_id)
+    office.relink_here()
     # Values of another bearer under a known key, and records that come again.
     for record, other in zip(records[:20], records[40:60], strict=True):
         if record.key.kind is other.key.kind:

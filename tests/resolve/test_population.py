@@ -29,7 +29,7 @@ def test_a_relinkage_tells_the_population_that_the_epoch_is_measured_against(off
     for place, name in enumerate(NAMES):
         office.put(citizen(f"P{place}", name, f"19{60 + place}-02-03", phone="", address=""))
     office.writer._population._live[EntityKind.CITIZEN] = 1_000_000
-    office.relink()
+    office.relink_here()
     present = office.writer._engines[EntityKind.CITIZEN]
     assert office.writer._population._live[EntityKind.CITIZEN] == present.epoch.population == len(NAMES)
 

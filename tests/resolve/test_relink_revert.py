@@ -48,7 +48,7 @@ def test_golden_ids_questions_and_engines_come_back_as_they_were(office: Office,
     office.put_all(late, later=True)
     mislay(office, records, late)
     before, questions, engines = office.goldens(), office.questions(), office.engines()
-    run = office.relink()
+    run = office.relink_here()
     assert run.phase is Phase.COMMITTED
     assert run.report is not None
     found = run.report
@@ -84,7 +84,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_come_back(
     merged: tuple[Office, list[SourceRecord], list[GoldenId | None]],
 ) -> None:
     office, same, ids = merged
-    run = office.relink()
+    run = office.relink_here()
     assert [office.id_of(record) for record in same] == [ids[0]] * 3
     before = office.seq
     planned = office.revert(run.run_id, commit=False)
@@ -98,7 +98,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_come_back(
 
 def test_reverting_twice_changes_nothing(merged: tuple[Office, list[SourceRecord], list[GoldenId | None]]) -> None:
     office, same, ids = merged
-    run = office.relink()
+    run = office.relink_here()
     office.revert(run.run_id)
     assert [office.id_of(record) for record in same] == ids
     goldens, engines = office.goldens(), office.engines()
@@ -111,7 +111,7 @@ def test_reverting_twice_changes_nothing(merged: tuple[Office, list[SourceRecord
 
 def test_a_reversal_can_itself_be_taken_back(merged: tuple[Office, list[SourceRecord], list[GoldenId | None]]) -> None:
     office, same, ids = merged
-    run = office.relink()
+    run = office.relink_here()
     goldens, engines = office.goldens(), office.engines()
     reversal = office.revert(run.run_id)
     assert [office.id_of(record) for record in same] == ids
@@ -142,7 +142,7 @@ def test_what_changed_or_was_judged_since_stays(
     force(office, (apart,), (other,))
     office.judge(apart.key, other.key, Verdict.SAME)
     parted = office.id_of(other)
-    run = office.relink()
+    run = office.relink_here()
     assert office.id_of(other) == office.id_of(apart) != parted
     reversal = office.revert(run.run_id, commit=False) if is_planned_before else None
     happens(office, same)  # type: ignore[operator]
@@ -171,7 +171,7 @@ def test_a_pending_record_keeps_the_golden_id_that_the_run_gave_it(office: Offic
     fresh = citizen("N", "Lý Quốc Cường", "1950-01-02", sex="M", phone="", address="")
     office.put(resolved)
     office.put_all([joined, fresh], later=True)
-    run = office.relink()
+    run = office.relink_here()
     given = [office.id_of(record) for record in (joined, fresh)]
     assert given[0] == office.id_of(resolved)
     reverted = office.revert(run.run_id)
@@ -196,7 +196,7 @@ def test_a_pending_record_that_joined_what_the_run_parted_keeps_the_answer(
     force(office, (first, STRANGER))
     held = office.id_of(first)
     office.put(BEARER, later=True)
-    run = office.relink()
+    run = office.relink_here()
     given = office.id_of(BEARER)
     assert given is not None
     assert given == office.id_of(STRANGER) != held
@@ -215,9 +215,9 @@ def test_of_a_run_that_was_followed_by_another_only_the_untouched_comes_back(
     merged: tuple[Office, list[SourceRecord], list[GoldenId | None]],
 ) -> None:
     office, same, ids = merged
-    run = office.relink()
+    run = office.relink_here()
     office.judge(same[0].key, same[1].key, Verdict.DIFFERENT)
-    later = office.relink()
+    later = office.relink_here()
     assert later.phase is Phase.COMMITTED
     assert office.id_of(same[0]) != office.id_of(same[1])
     goldens, engines = office.goldens(), office.engines()
@@ -232,7 +232,7 @@ def test_an_engine_that_was_activated_since_stays(
     merged: tuple[Office, list[SourceRecord], list[GoldenId | None]],
 ) -> None:
     office, _, _ = merged
-    run = office.relink()
+    run = office.relink_here()
     with office.writer._index.write() as txn:
         group = Group(office.writer._journal.begin(0), txn, {})
 
@@ -248,7 +248,7 @@ def test_a_reversal_needs_none_of_the_runs_files(
     merged: tuple[Office, list[SourceRecord], list[GoldenId | None]],
 ) -> None:
     office, same, ids = merged
-    run = office.relink()
+    run = office.relink_here()
     assert not (office.directory.relinks / run.run_id / PLAN_FILE).exists()
     for path in sorted((office.directory.relinks / run.run_id).iterdir()):
         path.unlink()
@@ -275,7 +275,7 @@ def test_a_question_that_a_merge_answered_is_asked_again(office: Office) -> None
     office.put(citizen("C", "Nguyễn Thị Thúy", phone="0903123456", address=""))
     office.judge(doubtful[0].key, doubtful[1].key, Verdict.SAME)
     questions = office.questions()
-    run = office.relink()
+    run = office.relink_here()
     assert office.id_of(doubtful[0]) == office.id_of(doubtful[1])
     assert office.questions() != questions
     office.revert(run.run_id)

@@ -173,11 +173,11 @@ def test_one_verified_number_under_two_golden_records_is_asked_about_online_and_
     first, second = citizen("A", personal_id=ID), citizen("B", NAMESAKE, "1987-11-30", personal_id=ID, phone="")
     office.put_all([first, second])
     assert office.questions() == {("A", "B"): ev.MatchReason.IDENTIFIER_CONFLICT}
-    office.relink()
+    office.relink_here()
     assert office.questions() == {("A", "B"): ev.MatchReason.IDENTIFIER_CONFLICT}
     office.answer_review(only(office), ReviewAnswer.DIFFERENT)
     office.put(citizen("B", NAMESAKE, "1987-11-30", personal_id=ID, phone="", address=""))
-    office.relink()
+    office.relink_here()
     assert office.questions() == {}
 
 

@@ -76,7 +76,7 @@ def test_same_joins_at_once_under_the_older_id_and_outlives_updates_relinkage_an
     town.put(moved)
     town.put(citizen("A", personal_id=ID, phone="0987654322"))
     assert town.id_of(BINH) == town.id_of(ANNA) == old
-    assert town.relink().phase is Phase.COMMITTED
+    assert town.relink_here().phase is Phase.COMMITTED
     assert {town.id_of(each) for each in (ANNA, ANNAS_CARD, BINH, BINHS_CARD)} == {old}
     assert town.differences(tmp_path / "replayed") == []
 
@@ -93,7 +93,7 @@ def test_different_parts_at_once_and_each_other_member_stays_with_the_side_that_
     assert golden(office, second) == golden(office, third) != old
     assert [each.is_minted for each in answer.after] == [False, True]
     office.put(citizen("B", personal_id=ID, phone="0987654321"))
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert golden(office, first) == old != golden(office, second)
     assert office.questions() == {}, "who was called different is not asked about again"
     assert office.differences(tmp_path / "replayed") == []
@@ -131,7 +131,7 @@ def test_same_sends_away_whom_a_judgement_keeps_apart_from_the_other_side(office
     office.different(companion, BINH)
     office.same(first, BINH)
     assert golden(office, first) == golden(office, BINH) != golden(office, companion)
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert golden(office, first) == golden(office, BINH) != golden(office, companion)
 
 
@@ -211,7 +211,7 @@ def test_an_unmerge_of_what_the_machine_merged_binds_it(office: Office) -> None:
     office.steward(Unmerge(merged))
     assert golden(office, second) == merged != golden(office, first)
     office.put(thuy("C", ID, "0903123456"))
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert office.answer(merged) == merged
 
 
@@ -225,7 +225,7 @@ def test_a_pair_that_a_steward_split_stays_split_after_relinkage_with_default_se
     parts = {frozenset(group) for group in office.members().values()}
     assert parts == {frozenset(numbers[:2]), frozenset(numbers[2:])}
     office.put(citizen("C", personal_id=ID, phone="0987654321"))
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert {frozenset(group) for group in office.members().values()} == parts
     assert golden(office, records[0]) == whole
     assert refused(office, Split(whole, numbers[2:])).error == "ActImpossibleError"
@@ -241,7 +241,7 @@ def test_a_moved_record_stays_where_it_was_put_and_the_id_of_its_old_home_stays(
     assert golden(town, ANNA) == target
     assert golden(town, ANNAS_CARD) == home
     town.put(citizen("A", personal_id=ID, phone="0987654321"))
-    assert town.relink().phase is Phase.COMMITTED
+    assert town.relink_here().phase is Phase.COMMITTED
     assert (golden(town, ANNA), golden(town, ANNAS_CARD)) == (target, home)
     town.put(ANNA)
     town.steward(WithdrawJudgement(answer.judgement))
@@ -258,13 +258,13 @@ def test_a_question_that_was_answered_is_not_asked_about_later_members_until_new
     office.put(again)
     assert golden(office, again) == golden(office, first)
     assert office.questions() == {}, "the same name and birth date were known when the answer was given"
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert office.questions() == {}, "batch keeps silent alike"
     office.put(thuy("A3", ID, phone="0903999888"))
     office.put(thuy("B", phone="0903999888"))
     asked = office.questions()
     assert len(asked) == 1, "a telephone in common is new"
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert office.questions() == asked
 
 
@@ -378,7 +378,7 @@ def test_a_deleted_record_leaves_its_judgements_to_whom_it_was_the_same_as(offic
     made = office.steward(Split(whole, numbers[2:])).judgement
     office.drop(records[2].key)
     office.put(citizen("D", personal_id=ID, phone="0987654321"))
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert golden(office, records[3]) != golden(office, records[0]) == golden(office, records[1])
     office.steward(WithdrawJudgement(made))
     assert golden(office, records[3]) == golden(office, records[0])
@@ -412,7 +412,7 @@ def test_who_carries_either_number_of_a_bearer_under_two_links_after_same(office
     third = citizen("T", personal_id=THIRD_ID)
     office.put_all([*later, third], later=is_batch)
     if is_batch:
-        assert office.relink().phase is Phase.COMMITTED
+        assert office.relink_here().phase is Phase.COMMITTED
     whole = golden(office, first)
     assert [office.id_of(each) for each in (second, *later)] == [whole] * 4
     assert golden(office, third) != whole, "a third number is another bearer's"
@@ -421,7 +421,7 @@ def test_who_carries_either_number_of_a_bearer_under_two_links_after_same(office
     assert all("T" in pair for pair in asked), asked
     # Decided alike the other way round: nothing changes without need.
     before = office.crosswalk()
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     office.put_all([*later, first, second])
     assert office.crosswalk() == before
 
@@ -437,7 +437,7 @@ def test_withdrawing_a_same_that_overruled_a_veto_parts_whoever_came_by_it(offic
     office.steward(WithdrawJudgement(judged))
     assert [golden(office, each) for each in (first, second)] == was
     assert [golden(office, each) for each in later] == was, "each with those of its number"
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert [golden(office, each) for each in (first, second, *later)] == was * 2
 
 
@@ -448,5 +448,5 @@ def test_a_same_about_a_record_without_a_number_lets_no_other_number_in(office: 
     stranger = citizen("S", "Lý Quốc Cường", "1950-01-02", sex="M", personal_id="079050001234")
     office.put(stranger)
     assert golden(office, stranger) != golden(office, numbered)
-    assert office.relink().phase is Phase.COMMITTED
+    assert office.relink_here().phase is Phase.COMMITTED
     assert golden(office, stranger) != golden(office, numbered)

@@ -75,7 +75,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     write_city(folder, CITIZENS, SEED, difficulty="hard")
     office = Office(folder / "data")
     office.put_all([record for feed in FEEDS for record in _records(folder, feed)], later=True)
-    office.relink()
+    office.relink_here()
     with office.writer._index.read() as view:
         population = Population.read(view, EntityKind.CITIZEN)
         engine = active_engines(view, office.writer._journal.artefact)[EntityKind.CITIZEN]

@@ -283,7 +283,7 @@ def test_a_relinkage_and_its_reversal_name_their_runs(office: Office) -> None:
     first = citizen("A", personal_id=ID)
     office.put(first)
     office.put(citizen("B", personal_id=ID), later=True)
-    run = office.relink()
+    run = office.relink_here()
     found = history(office, office.id_of(first))
     joined = entry(found, ChangeKind.JOINED)
     assert (joined.ground, joined.run_id) == (Ground.RELINK, run.run_id)
@@ -352,7 +352,7 @@ def test_a_pair_says_when_it_came_together_also_before_a_merge(office: Office) -
 def test_a_decision_under_another_epoch_is_said_to_be_so(office: Office) -> None:
     one, other = citizen("A", personal_id=ID), citizen("B", personal_id=ID)
     office.put_all([one, other])
-    office.relink()
+    office.relink_here()
     with explaining(office) as explainer:
         found = explainer.why(one.key, other.key)
     assert found.decision is not None
