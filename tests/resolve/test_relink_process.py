@@ -10,7 +10,7 @@ import pytest
 
 from mdm.limits import RELINK_NICENESS
 from mdm.resolve.commands import Request, RunAnswer, StartRelink
-from mdm.resolve.relink_runs import read_state
+from mdm.resolve.relink_runs import Phase, read_state
 from tests.resolve.office import Office
 
 _TELL = """
@@ -42,3 +42,15 @@ def test_a_run_remembers_its_cores_for_every_process_that_takes_it_up(office: Of
     assert isinstance(started, RunAnswer)
     assert office.follow(started.run_id).core_count_max == 1
     assert read_state(office.directory.relinks, started.run_id).core_count_max == 1
+
+
+def test_the_process_of_a_run_gives_way_before_its_first_stage(office: Office) -> None:
+    (started,) = office.execute(StartRelink(Request(office.cause), core_count_max=1))
+    assert isinstance(started, RunAnswer)
+    process = office.writer._relink._process
+    assert process is not None
+    office.follow(started.run_id, until=lambda run: run.phase is not Phase.STARTING)
+    niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + RELINK_NICENESS, 19)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == niceness
+    assert len(os.sched_getaffinity(process.pid)) == 1
+    assert office.follow(started.run_id).phase is Phase.PLANNED
