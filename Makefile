@@ -18,7 +18,7 @@ help: ## List the targets.
 demo: $(VENV)/.installed ## Build a small city, load it, link it and tell what was found; under 2 minutes once installed.
 	$(BIN)/mdm demo $(DEMO)
 
-test: $(VENV)/.installed ## Run the tests, as many files at a time as there are cores.
+test: $(VENV)/.installed ## Run the tests, three files at a time on two cores.
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TEST)
 
 check: lint test ## Everything that must hold before a commit: lint, then test.
