@@ -58,7 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many workers again as there are cores."""
-    # In 28 and 36 of 100 samples nothing ran of a worker and all that it had started: it waited for syncs and clocks.
+    # In 27 of 100 samples nothing ran of a worker and all that it had started: it waited for syncs and clocks.
     return len(os.sched_getaffinity(0)) * 3 // 2
 
 
