@@ -51,11 +51,13 @@ class FilesAndFolders(LoadFileScheduling):  # type: ignore[misc]
         return shared[0] if shared else super()._split_scope(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     """Hand out files and folders instead of `--dist loadfile`'s files."""
     return FilesAndFolders(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many workers again as there are cores."""
     # In 27 of 100 samples nothing ran of a worker and all that it had started: it waited for syncs and clocks.
