@@ -93,7 +93,10 @@ def _costs(session: Session) -> dict[str, float]:
             runs: list[Measured] = [
                 session.closed(service.server, calls, OUTSTANDING, number) for number in session.repeats(name)
             ]
-            found[name] = cost_of(runs, each).us_per_operation["readers"]
+            cost = cost_of(runs, each).us_per_operation
+            if not cost:
+                raise RuntimeError(f"no call was answered while {name} was measured; give it more --measure-seconds")
+            found[name] = cost["readers"]
         held: Footprint = footprint(service)
         found |= {
             "records": float(held.records),
