@@ -12,8 +12,8 @@ from benchmarks.processes import children
 def test_a_run_says_how_far_cores_slow_each_other_down_and_leaves_nothing_busy(tmp_path: Path) -> None:
     before = children(os.getpid())
     told = environment(tmp_path)
-    # A core that others keep from this test may seem faster the second time, never by half.
-    assert 0.1 < told["speed_beside_busy_cores"] < 1.5
+    # Other work may slow either of the two loops, by a factor, not by ten.
+    assert 0.1 < told["speed_beside_busy_cores"] < 10
     assert children(os.getpid()) == before
 
 
