@@ -12,6 +12,7 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import Assessment, concluded, found_of, missing_beside_coincidence, veto
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
+from mdm.linkage.pair_codes import numbered
 from mdm.linkage.rules import STRANGERS, Coincidence
 
 FeaturesOf = Callable[[int], AnyFeatures]
@@ -71,7 +72,7 @@ def assess_columns(
         forbidden[place] = forbidden_names.setdefault(found, len(forbidden_names))
 
     is_above = bits >= model.thresholds.link_bits
-    states, which = np.unique((missing * len(forbidden_names) + forbidden) * 2 + is_above, return_inverse=True)
+    states, which = numbered((missing * len(forbidden_names) + forbidden) * 2 + is_above)
     names, vetoes = list(missing_names), list(forbidden_names)
     assessments = []
     for state in states.tolist():
@@ -97,7 +98,7 @@ def _lacking(
     base = int(max(left.max(initial=0), right.max(initial=0))) + 1
     if len(patterns) * base**2 >= 1 << 63:
         raise OverflowError("more combinations of levels and traits than one number can tell apart")
-    combinations, of_pair = np.unique((pairs.pattern * base + left) * base + right, return_inverse=True)
+    combinations, of_pair = numbered((pairs.pattern * base + left) * base + right)
     lacks, looks = [], []
     for combination in combinations.tolist():
         rest, other = divmod(combination, base)

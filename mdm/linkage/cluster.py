@@ -6,16 +6,20 @@ contradiction inside a cluster is refused and handed back for a steward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm.linkage.evidence import PAIR_SAY_BITS_MAX, compatible, is_spoken_for
+from mdm.linkage.evidence import MEMBERS_HEARD_MAX, PAIR_SAY_BITS_MAX, compatible, is_spoken_for, veto
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.pair_codes import HALF_BITS, are_among, distinct, is_first, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
+
+COMPLETED_MEMBERS_MAX = 32
+"""Records of a connected part up to which every weight between them is found beforehand: 496 pairs, some 10 ms."""
 
 
 class Edge(NamedTuple):
@@ -149,21 +153,17 @@ class _Growth(NamedTuple):
     def along(self, edges: Edges) -> list[Edge]:
         """Join along the edges in falling weight; return those that would put a contradiction inside a cluster."""
         forest = self.forest
-        highest = max(edges.left.max(initial=0), edges.right.max(initial=0))
-        label = _labels(edges.left, edges.right, int(highest))
-        part = label[edges.left]
-        # Known weights between records of one part; others say nothing about it.
-        inside = np.flatnonzero((self.known.left <= highest) & (self.known.right <= highest))
-        inside = inside[label[self.known.left[inside]] == label[self.known.right[inside]]]
-        known = self.known.taken(inside)
-        is_whole = self._plant_whole_parts(edges, part, known, label[known.left])
-        rest = np.flatnonzero(~is_whole)
-        left, right = np.minimum(edges.left[rest], edges.right[rest]), np.maximum(edges.left[rest], edges.right[rest])
-        known = known.taken(are_among(label[known.left], part[rest]))
+        parts = _Parts.of(edges)
+        known = self._completed(parts, self.known.taken(parts.hold(self.known)))
+        is_whole = self._plant_whole_parts(parts, known)
+        rest = np.flatnonzero(~is_whole[parts.of_number[edges.left]])
+        known = known.taken(~is_whole[parts.of_number[known.left]])
         weights = dict(zip(known.places().tolist(), known.bits.tolist(), strict=True))
         refused: list[Edge] = []
         # By falling weight, but one connected part after the other: its features are then at hand.
-        order = rest[np.lexsort((right, left, -edges.bits[rest], part[rest]))]
+        edges = edges.taken(rest)
+        left, right = np.minimum(edges.left, edges.right), np.maximum(edges.left, edges.right)
+        order = np.lexsort((right, left, -edges.bits, parts.of_number[left]))
         for one, other, bits in edges.taken(order).rows():
             first, second = forest.root(one), forest.root(other)
             if first == second:
@@ -176,64 +176,71 @@ class _Growth(NamedTuple):
                 forest.join(first, second)
         return sorted(refused)
 
-    def _plant_whole_parts(
-        self, edges: Edges, part: NDArray[np.int64], known: Edges, known_part: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """Join the parts in which the weight of every pair is known, and say of each edge whether it lies in one.
+    def _completed(self, parts: _Parts, known: Edges) -> Edges:
+        """Return the known weights of pairs and, of each part that is not too large, those that had to be found."""
+        counts = np.bincount(parts.of_number[known.left], minlength=len(parts.sizes))
+        lacks = (counts < parts.pair_counts) & (parts.sizes <= COMPLETED_MEMBERS_MAX)
+        codes = parts.pairs(lacks)
+        codes = codes[~are_among(codes, known.places())]
+        left, right = pairs_of_codes(codes)
+        bits = np.fromiter(map(self._weighed, codes.tolist()), np.float64, len(codes))
+        return Edges(*(np.concatenate(both) for both in zip(known, (left, right, bits), strict=True)))
 
-        Nothing can be refused in them: no veto stands between any two, and every weight speaks for one bearer. Most
-        parts are such.
+    def _plant_whole_parts(self, parts: _Parts, known: Edges) -> NDArray[np.bool_]:
+        """Join the parts in which the weight of every pair is known and speaks for one bearer; say which they are.
+
+        Nothing can be refused in them, for no veto stands between any two. Most parts are such.
         """
-        codes = np.concatenate((pair_codes(part, edges.left), pair_codes(part, edges.right)))
-        part_of_member, members = pairs_of_codes(distinct(codes))
-        starts = np.flatnonzero(is_first(part_of_member))
-        parts, sizes = part_of_member[starts], np.diff(np.append(starts, len(members)))
-        index_of = np.zeros(int(parts.max(initial=-1)) + 1, np.int64)
-        index_of[parts] = np.arange(len(parts))
         speaks = np.minimum(known.bits, PAIR_SAY_BITS_MAX) > self.scorer.model.thresholds.joint_bits_min
-        weighed = np.bincount(index_of[known_part[speaks]], minlength=len(parts))
-        is_whole = weighed == sizes * (sizes - 1) // 2
-        is_known = self.forest.knows(members)
+        spoken = np.bincount(parts.of_number[known.left[speaks]], minlength=len(parts.sizes))
+        is_whole: NDArray[np.bool_] = spoken == parts.pair_counts
+        is_known = self.forest.knows(parts.members)
         if np.any(is_known):
-            is_whole &= ~np.logical_or.reduceat(is_known, starts)
-        index = index_of[part_of_member]
-        for place in np.flatnonzero(is_whole & self._may_have_excess(members, index, sizes)).tolist():
-            is_whole[place] = not self._have_excess(members[starts[place] : starts[place] + sizes[place]].tolist())
-        self.forest.plant(members[is_whole[index]], sizes[is_whole])
-        in_whole: NDArray[np.bool_] = is_whole[index_of[part]]
-        return in_whole
+            is_whole &= ~np.logical_or.reduceat(is_known, parts.starts)
+        for place in np.flatnonzero(is_whole & self._may_have_excess(parts)).tolist():
+            start = parts.starts[place]
+            is_whole[place] = not self._have_excess(parts.members[start : start + parts.sizes[place]].tolist())
+        self.forest.plant(parts.members[np.repeat(is_whole, parts.sizes)], parts.sizes[is_whole])
+        return is_whole
 
-    def _may_have_excess(
-        self, members: NDArray[np.int64], part: NDArray[np.int64], sizes: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def _may_have_excess(self, parts: _Parts) -> NDArray[np.bool_]:
         """Say of each part whether its members state so much that only their features can tell."""
         least = self.scorer.specification.rules.excess_members_min
-        is_large = sizes >= least
+        is_large = parts.sizes >= least
         if self.values is None:
             return is_large
-        asked = is_large[part]
-        stated = pair_codes(part[asked], self.values[members[asked]])
-        parts, values = pairs_of_codes(distinct(stated))
-        counts = np.bincount(parts[values > 0], minlength=len(sizes))
+        members = parts.members[np.repeat(is_large, parts.sizes)]
+        stated = pair_codes(parts.of_number[members], self.values[members])
+        places, values = pairs_of_codes(distinct(stated))
+        counts = np.bincount(places[values > 0], minlength=len(parts.sizes))
         may_have: NDArray[np.bool_] = counts >= least
         return may_have
 
-    def _are_compatible(self, lefts: list[int], rights: list[int], known: Mapping[int, float]) -> bool:
+    def _are_compatible(self, lefts: list[int], rights: list[int], weights: dict[int, float]) -> bool:
+        """Return whether two clusters may be one. What a pair weighs is found once: `weights` learns it."""
         shift = HALF_BITS
-        stated = [
-            known.get((one << shift) | other if one < other else (other << shift) | one)
-            for one in lefts
-            for other in rights
-        ]
-        weights = [weight for weight in stated if weight is not None]
-        if len(weights) < len(stated):
-            sides = [lefts, rights, *self.ties.groups([*lefts, *rights])]
-            left, right, *same = ([self.features_of(number) for number in side] for side in sides)
-            return compatible(left, right, self.scorer, same)
-        # No veto stands between any two of them, and their weights need not be found again.
-        if not is_spoken_for(weights, self.scorer.model):
-            return False
-        return not self._have_excess([*lefts, *rights])
+        codes = [(one << shift) | other if one < other else (other << shift) | one for one in lefts for other in rights]
+        found = list(map(weights.get, codes))
+        if None in found:
+            tied = self.ties.groups([*lefts, *rights])
+            if tied or max(len(lefts), len(rights)) > MEMBERS_HEARD_MAX:
+                left, right, *same = ([self.features_of(number) for number in side] for side in (lefts, rights, *tied))
+                return compatible(left, right, self.scorer, same)
+            for code in codes:
+                if code not in weights:
+                    weights[code] = self._weighed(code)
+            found = [weights[code] for code in codes]
+        stated = cast("list[float]", found)
+        return (
+            min(stated) > -math.inf
+            and is_spoken_for(stated, self.scorer.model)
+            and not self._have_excess([*lefts, *rights])
+        )
+
+    def _weighed(self, code: int) -> float:
+        """Return the weight of a pair that no prediction speaks of; -inf where a veto stands between the two."""
+        left, right = map(self.features_of, divmod(code, 1 << HALF_BITS))
+        return -math.inf if veto(left, right) is not None else self.scorer.score(left, (right,))[0].match_weight_bits
 
     def _have_excess(self, members: list[int]) -> bool:
         rules = self.scorer.specification.rules
@@ -246,8 +253,54 @@ class _Growth(NamedTuple):
         return bool(rules.excess(list(map(self.features_of, members))))
 
 
+class _Parts(NamedTuple):
+    """The connected parts of some edges, and the members of each."""
+
+    of_number: NDArray[np.int64]
+    """Which part a number is of; numbers that no edge names are of none, whatever stands here."""
+    members: NDArray[np.int64]
+    """Ascending, one part after the other."""
+    starts: NDArray[np.int64]
+    """Where in `members` each part begins."""
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, edges: Edges) -> _Parts:
+        label = _labels(edges.left, edges.right, int(max(edges.left.max(initial=0), edges.right.max(initial=0))))
+        members = distinct(np.concatenate((edges.left, edges.right)))
+        label_of_member, members = pairs_of_codes(np.sort(pair_codes(label[members], members)))
+        is_start = is_first(label_of_member)
+        starts = np.flatnonzero(is_start)
+        of_number = np.full(len(label), -1)
+        of_number[members] = np.cumsum(is_start) - 1
+        return cls(of_number, members, starts, np.diff(np.append(starts, len(members))))
+
+    @property
+    def pair_counts(self) -> NDArray[np.int64]:
+        """How many pairs the members of each part make."""
+        counts: NDArray[np.int64] = self.sizes * (self.sizes - 1) // 2
+        return counts
+
+    def hold(self, pairs: Edges) -> NDArray[np.int64]:
+        """Return the places of the pairs whose records are of one part."""
+        inside = np.flatnonzero((pairs.left < len(self.of_number)) & (pairs.right < len(self.of_number)))
+        left, right = self.of_number[pairs.left[inside]], self.of_number[pairs.right[inside]]
+        places: NDArray[np.int64] = inside[(left == right) & (left >= 0)]
+        return places
+
+    def pairs(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return all pairs that the members of some parts make, one part after the other."""
+        made = []
+        for size in np.unique(self.sizes[which]).tolist():
+            starts = self.starts[which & (self.sizes == size)]
+            members = self.members[starts[:, None] + np.arange(size)]
+            left, right = np.triu_indices(size, 1)
+            made.append(pair_codes(members[:, left], members[:, right]).ravel())
+        return np.concatenate(made or [np.empty(0, np.int64)])
+
+
 def connected(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each pair the lowest number that it is connected with through pairs. About 0.2 µs a pair."""
+    """Return for each pair the lowest number that it is connected with through pairs. About 0.05 µs a pair."""
     return _labels(left, right, int(max(left.max(initial=0), right.max(initial=0))))[left]
 
 
@@ -255,13 +308,16 @@ def _labels(left: NDArray[np.int64], right: NDArray[np.int64], highest: int) -> 
     """Return for each number the lowest one that it is connected with."""
     label = np.arange(highest + 1)
     while True:
-        lowest = np.minimum(label[left], label[right])
-        before = label.copy()
-        np.minimum.at(label, before[left], lowest)
-        np.minimum.at(label, before[right], lowest)
-        label = label[label]
-        if np.array_equal(label, before):
+        one, other = label[left], label[right]
+        is_open = one != other
+        if not np.any(is_open):
             return label
+        left, right, one, other = (side[is_open] for side in (left, right, one, other))
+        lowest = np.minimum(one, other)
+        np.minimum.at(label, one, lowest)
+        np.minimum.at(label, other, lowest)
+        while not np.array_equal(label, beyond := label[label]):
+            label = beyond
 
 
 def _sole_bearers(

@@ -6,7 +6,7 @@ an atom false. SQL's third truth value therefore never changes an outcome, and b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import assert_never
 
 import msgspec
@@ -168,26 +168,37 @@ def guarded_sql(predicate: Predicate) -> str:
     """Return SQL of the same truth as `sql`, which asks what is cheap before what is dear.
 
     DuckDB takes 5 µs for a Damerau-Levenshtein distance and a tenth of it for Levenshtein's, which is never more than
-    twice as large, for a swap is two of its edits.
+    twice as large, for a swap is two of its edits. Of two lists without duplicates the shorter one cannot hold the
+    longer.
     """
-    return _rendered(predicate, _guarded_atom_sql)
+    return _rendered(predicate, _guarded_atom_sql, _is_measured)
 
 
-def _rendered(predicate: Predicate, atom: Callable[[Atom], str]) -> str:
+def _rendered(
+    predicate: Predicate, atom: Callable[[Atom], str], cost: Callable[[Predicate], bool] | None = None
+) -> str:
     match predicate:
-        case And(parts):
-            return "(" + " AND ".join(_rendered(part, atom) for part in parts) + ")"
-        case Or(parts):
-            return "(" + " OR ".join(_rendered(part, atom) for part in parts) + ")"
+        case And(parts) | Or(parts):
+            ordered = parts if cost is None else sorted(parts, key=cost)
+            word = " AND " if isinstance(predicate, And) else " OR "
+            return "(" + word.join(_rendered(part, atom, cost) for part in ordered) + ")"
         case _:
             return atom(predicate)
 
 
 def _guarded_atom_sql(atom: Atom) -> str:
-    if isinstance(atom, DamerauWithin):
-        guard = LevenshteinWithin(atom.column, 2 * atom.distance)
-        return f"({_atom_sql(guard)} AND {_atom_sql(atom)})"
-    return _atom_sql(atom)
+    left, right = f'"{atom.column}_l"', f'"{atom.column}_r"'
+    match atom:
+        case DamerauWithin(column, distance):
+            lengths = f"abs(strlen({left}) - strlen({right})) <= {distance}"
+            text = f"({lengths} AND {_atom_sql(LevenshteinWithin(column, 2 * distance))} AND {_atom_sql(atom)})"
+        case Contains():
+            holds_right = f"len({left}) >= len({right}) AND list_has_all({left}, {right})"
+            holds_left = f"len({left}) < len({right}) AND list_has_all({right}, {left})"
+            text = f"(len({left}) > 0 AND len({right}) > 0 AND (({holds_right}) OR ({holds_left})))"
+        case _:
+            text = _atom_sql(atom)
+    return text
 
 
 def _atom_sql(atom: Atom) -> str:
@@ -302,14 +313,39 @@ def _atom_python(atom: Atom) -> str:
 
 def columns(predicate: Predicate) -> tuple[str, ...]:
     """Return the feature columns that the predicate reads, in order of appearance, without repetition."""
+    return tuple(dict.fromkeys(column for atom in _atoms(predicate) for column in _columns_of(atom)))
+
+
+def spelled(predicates: Iterable[Predicate]) -> frozenset[str]:
+    """Return the columns of which a predicate reads the letters, and those that it compares with them.
+
+    Of every other text only equality is asked, so that any code that tells texts apart does for it.
+    """
+    atoms = [atom for predicate in predicates for atom in _atoms(predicate)]
+    lettered = DamerauWithin | LevenshteinWithin | JaroWinklerAtLeast | LengthsDiffer
+    found = {atom.column for atom in atoms if isinstance(atom, lettered)}
+    while beside := {
+        column for atom in atoms if found.intersection(_columns_of(atom)) for column in _columns_of(atom)
+    }.difference(found):
+        found |= beside
+    return frozenset(found)
+
+
+def _atoms(predicate: Predicate) -> Iterator[Atom]:
     match predicate:
         case And(parts) | Or(parts):
-            found = [column for part in parts for column in columns(part)]
-        case EqualAcross(column, other) | MemberAcross(column, other) | Covered(column, other):
-            found = [column, other]
+            for part in parts:
+                yield from _atoms(part)
         case _:
-            found = [predicate.column]
-    return tuple(dict.fromkeys(found))
+            yield predicate
+
+
+def _columns_of(atom: Atom) -> tuple[str, ...]:
+    match atom:
+        case EqualAcross(column, other) | MemberAcross(column, other) | Covered(column, other):
+            return (column, other)
+        case _:
+            return (atom.column,)
 
 
 def left_sets(predicate: Predicate) -> tuple[str, ...]:

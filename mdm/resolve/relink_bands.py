@@ -20,7 +20,7 @@ from mdm.linkage.cluster import Edge, Edges, Namesakes, Ties, connected
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import NOTHING, Assessment, compatible, veto
 from mdm.linkage.model import Model
-from mdm.linkage.pair_codes import are_among, distinct, pair_codes, pairs_of_codes
+from mdm.linkage.pair_codes import are_among, distinct, numbered, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
 from mdm.linkage.specification import Specification
 from mdm.resolve.relink_runs import Question
@@ -53,7 +53,7 @@ class ScoredPairs(NamedTuple):
         for comparison, width in zip(specification.comparisons, widths, strict=True):
             # A missing level is -1.
             code = code * width + table.column(f"gamma_{comparison.name}").to_numpy() + 1
-        codes, pattern = np.unique(code, return_inverse=True)
+        codes, pattern = numbered(code)
         # So that each record's features are decoded once, whatever the size of the city. A prediction is by left and
         # right, and so is each part of it.
         part = connected(left, right)

@@ -226,7 +226,8 @@ def _linked(
     parted = {MatchReason.REFUSED_EDGE: clustering.refused, MatchReason.AMBIGUOUS: clustering.ambiguous}
     for reason, apart in parted.items():
         asked += [Question(RecordNumber(left), RecordNumber(right), reason, bits, "") for left, right, bits in apart]
-    questions = [each for each in asked if _may_be_answered(each, records, clusters, cluster_of, ties)]
+    answerable = _Answerable(records, clusters, cluster_of, ties)
+    questions = [each for each in asked if each in answerable]
     return Linked(
         clusters,
         _weakest(found, cluster_of),
@@ -273,13 +274,29 @@ def _weakest(found: _Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakes
     return dict(zip(index[at].tolist(), starmap(Weakest, edges.taken(at).rows()), strict=True))
 
 
-def _may_be_answered(
-    question: Question, records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64], ties: Ties
-) -> bool:
-    """Return whether "same" is a possible answer: nothing else tells the two clusters apart already."""
-    if question.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}:
-        return True
-    sides = [clusters[cluster_of[end]] for end in (question.left, question.right)]
-    tied = ties.groups(number for side in sides for number in side)
-    left, right, *same = ([records.features(number) for number in side] for side in (*sides, *tied))
-    return contradiction(left, right, same) is None
+class _Answerable:
+    """Tells of questions whether "same" is a possible answer: nothing else tells the two clusters apart already."""
+
+    def __init__(
+        self, records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64], ties: Ties
+    ) -> None:
+        self._records = records
+        self._clusters = clusters
+        self._cluster_of = cluster_of
+        self._ties = ties
+        self._told: dict[tuple[int, int], bool] = {}
+        """By two clusters, for several questions may stand between them."""
+
+    def __contains__(self, question: Question) -> bool:
+        if question.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}:
+            return True
+        pair = (int(self._cluster_of[question.left]), int(self._cluster_of[question.right]))
+        if pair not in self._told:
+            self._told[pair] = self._told[pair[::-1]] = self._are_open(*pair)
+        return self._told[pair]
+
+    def _are_open(self, one: int, other: int) -> bool:
+        sides = [self._clusters[one], self._clusters[other]]
+        tied = self._ties.groups(number for side in sides for number in side)
+        left, right, *same = ([self._records.features(number) for number in side] for side in (*sides, *tied))
+        return contradiction(left, right, same) is None

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from mdm.domain.keys import EntityKind
 from mdm.linkage.citizen_evidence import PERSONAL_NUMBERS_MAX
-from mdm.linkage.cluster import Clustering, Edge, Edges, Namesakes, cluster
+from mdm.linkage.cluster import Clustering, Edge, Edges, Namesakes, cluster, connected
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import veto
 from mdm.linkage.features import CitizenFeatures
 from mdm.linkage.model import Model
+from mdm.linkage.pair_codes import numbered
 from mdm.linkage.scorer import compile_scorer
 
 PERSON = CitizenFeatures(
@@ -142,6 +143,36 @@ def test_knowing_what_excess_counts_changes_nothing(numbers: list[int | None], e
 
 LISTED = msgspec.structs.replace(PERSON, household="household:1")
 ALSO_LISTED = msgspec.structs.replace(PERSON, household="household:2")
+
+
+@settings(max_examples=60, deadline=None)
+@given(edges=EDGES, kinds=st.lists(st.sampled_from([ONE, OTHER, PERSON, STRANGER]), min_size=25, max_size=25))
+def test_weights_found_beforehand_or_on_the_way_make_the_same_clusters(
+    edges: list[tuple[int, int, float]], kinds: list[CitizenFeatures]
+) -> None:
+    by_pair = {
+        (left, right): Edge(left, right, bits) for left, right, bits in edges if veto(kinds[left], kinds[right]) is None
+    }
+    beforehand = cluster(Edges.of(by_pair.values()), kinds.__getitem__, SCORER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mdm.linkage.cluster.COMPLETED_MEMBERS_MAX", 0)
+        assert cluster(Edges.of(by_pair.values()), kinds.__getitem__, SCORER) == beforehand
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40))
+def test_connected_names_the_lowest_number_of_each_part(pairs: list[tuple[int, int]]) -> None:
+    left, right = np.array(pairs, np.int64).reshape(-1, 2).T
+    reached = {number: {number} for pair in pairs for number in pair}
+    for _ in range(31):
+        for one, other in pairs:
+            reached[one] = reached[other] = reached[one] | reached[other]
+    assert connected(left, right).tolist() == [min(reached[one]) for one, _ in pairs]
+
+
+@given(st.lists(st.integers(-5, 5)))
+def test_numbered_says_what_unique_does(values: list[int]) -> None:
+    found, expected = numbered(np.array(values, np.int64)), np.unique(np.array(values, np.int64), return_inverse=True)
+    assert [each.tolist() for each in found] == [each.tolist() for each in expected]
 
 
 def clustered_namesakes(records: dict[int, CitizenFeatures], strong: list[tuple[int, int]]) -> Clustering:

@@ -34,8 +34,10 @@ from mdm.linkage.predicates import (
     columns,
     guarded_sql,
     python,
+    spelled,
     sql,
 )
+from mdm.linkage.splink_engine import coded_sql
 
 ARROW_TYPES = {
     "a": pa.string(),
@@ -51,8 +53,8 @@ RECORDS = st.fixed_dictionaries(
     {
         "a": TEXTS,
         "b": TEXTS,
-        "items": st.lists(st.text("ab", max_size=2), max_size=3).map(tuple),
-        "others": st.lists(st.text("ab", max_size=2), max_size=5).map(tuple),
+        "items": st.lists(st.text("ab", max_size=2), max_size=3, unique=True).map(tuple),
+        "others": st.lists(st.text("ab", max_size=2), max_size=5, unique=True).map(tuple),
         "n": st.one_of(st.none(), st.integers(1990, 1993)),
         "flag": st.booleans(),
     }
@@ -122,10 +124,19 @@ def sql_verdicts(
             arrays[f"{name}_{side}"] = pa.array(values, kind)
     connection.register("pairs", pa.table(arrays))
     plain, guarded = sql(predicate), guarded_sql(predicate)
-    query = f"SELECT coalesce({plain}, false), coalesce({guarded}, false) FROM pairs ORDER BY position"
-    rows = connection.execute(query).fetchall()
-    assert all(one == other for one, other in rows), "guards change no truth"
-    return [verdict for verdict, _ in rows]
+    letters = spelled([predicate])
+    coded = ", ".join(
+        f'{coded_sql(pa.field(f"{name}_{side}", kind), {f"{each}_{side}" for each in letters})} AS "{name}_{side}"'
+        for name, kind in ARROW_TYPES.items()
+        for side in "lr"
+    )
+    found = []
+    for text, rows in ((plain, "pairs"), (guarded, "pairs"), (guarded, f"(SELECT position, {coded} FROM pairs)")):
+        query = f"SELECT coalesce({text}, false) FROM {rows} ORDER BY position"
+        found.append([verdict for (verdict,) in connection.execute(query).fetchall()])
+    assert found[0] == found[1], "guards change no truth"
+    assert found[0] == found[2], "nor do codes in place of texts that nobody spells"
+    return found[0]
 
 
 @settings(max_examples=100, deadline=None)
@@ -138,6 +149,21 @@ def test_both_engines_agree_on_any_predicate_and_any_features(
 ) -> None:
     expected = [python_verdict(predicate, left, right) for left, right in pairs]
     assert sql_verdicts(connection, predicate, pairs, empty_as_null=empty_as_null) == expected
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (all_of(Equal("a"), Overlap("items")), set()),
+        (any_of(Equal("a"), DamerauWithin("b", 1)), {"b"}),
+        (any_of(LengthsDiffer("a"), EqualAcross("b", "a"), MemberAcross("b", "items")), {"a", "b", "items"}),
+        (NumberWithin("n", 1), set()),
+    ],
+)
+def test_letters_are_kept_where_a_measure_reads_them_or_what_is_compared_with_it(
+    predicate: Predicate, expected: set[str]
+) -> None:
+    assert spelled([predicate]) == expected
 
 
 @given(predicate=PREDICATES, left=RECORDS, right=RECORDS)
