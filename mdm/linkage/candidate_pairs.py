@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from mdm.limits import POSTING_KEY_BYTES
 from mdm.linkage.pair_codes import distinct, pair_codes, pairs_of_codes
 
+_BATCH_RECORDS = 65_536
+"""Read at a time."""
+
 RULES_AT_ONCE = 2
 """Sorted beside each other, for sorting leaves the interpreter alone. Each takes some 60 bytes for each of its keys."""
 
@@ -72,16 +75,18 @@ def pairs_by_rule(snapshot: Path, reach: int) -> Iterator[RulePairs]:
 def _postings(snapshot: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint64], NDArray[np.int64]]:
     """Return rule, hash and record of every posting key."""
     rules, hashes, holders = [np.empty(0, np.uint8)], [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for batch in pq.read_table(snapshot, columns=["number", "posting_keys"]).to_batches():
-        lists = batch.column("posting_keys")
-        lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        keys = lists.flatten()
-        first = keys.offset * POSTING_KEY_BYTES
-        rows = np.frombuffer(keys.buffers()[1], np.uint8)[first : first + len(keys) * POSTING_KEY_BYTES]
-        rows = rows.reshape(-1, POSTING_KEY_BYTES)
-        rules.append(rows[:, 0])
-        hashes.append(np.ascontiguousarray(rows[:, 1:]).view(np.uint64).ravel())
-        holders.append(np.repeat(batch.column("number").to_numpy(), lengths))
+    with pq.ParquetFile(snapshot) as file:
+        for batch in file.iter_batches(_BATCH_RECORDS, columns=["number", "posting_keys"]):
+            lists = batch.column("posting_keys")
+            lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+            keys = lists.flatten()
+            first = keys.offset * POSTING_KEY_BYTES
+            rows = np.frombuffer(keys.buffers()[1], np.uint8)[first : first + len(keys) * POSTING_KEY_BYTES]
+            rows = rows.reshape(-1, POSTING_KEY_BYTES)
+            # Copies, so that no view keeps a batch in memory.
+            rules.append(rows[:, 0].copy())
+            hashes.append(np.ascontiguousarray(rows[:, 1:]).view(np.uint64).ravel())
+            holders.append(np.repeat(batch.column("number").to_numpy(), lengths))
     return np.concatenate(rules), np.concatenate(hashes), np.concatenate(holders)
 
 

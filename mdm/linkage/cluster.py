@@ -7,19 +7,25 @@ contradiction inside a cluster is refused and handed back for a steward.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm.linkage.evidence import MEMBERS_HEARD_MAX, PAIR_SAY_BITS_MAX, compatible, is_spoken_for, veto
+from mdm.linkage.evidence import PAIR_SAY_BITS_MAX, compatible, is_spoken_for, veto
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.pair_codes import HALF_BITS, are_among, distinct, is_first, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
 
 COMPLETED_MEMBERS_MAX = 32
-"""Records of a connected part up to which every weight between them is found beforehand: 496 pairs, some 10 ms."""
+"""Records of a connected part up to which every weight between them is found beforehand: 496 pairs, some 10 ms.
+
+Not above `evidence.MEMBERS_HEARD_MAX`, for all of these weights are heard.
+"""
+
+_VETOED = -math.inf
+"""In place of a weight where a veto stands between the two."""
 
 
 class Edge(NamedTuple):
@@ -102,8 +108,8 @@ def cluster(
         different: Pairs that a steward judged different; never in one cluster, unless `same` forces it.
 
     Returns:
-        The same for the same input in any order. Costs some 2 µs an edge of a city, most of it for parts in
-        which some weight is not known; more for clusters beyond ten records.
+        The same for the same input in any order. Costs some 2 µs an edge of a city, most of it for the weights that
+        are not known and for parts in which something may be refused; more for clusters beyond ten records.
     """
     forest = _Forest(different)
     same = sorted(same)
@@ -154,7 +160,7 @@ class _Growth(NamedTuple):
         """Join along the edges in falling weight; return those that would put a contradiction inside a cluster."""
         forest = self.forest
         parts = _Parts.of(edges)
-        known = self._completed(parts, self.known.taken(parts.hold(self.known)))
+        known = self._completed(parts, self.known.taken(parts.places_inside(self.known)))
         is_whole = self._plant_whole_parts(parts, known)
         rest = np.flatnonzero(~is_whole[parts.of_number[edges.left]])
         known = known.taken(~is_whole[parts.of_number[known.left]])
@@ -216,31 +222,25 @@ class _Growth(NamedTuple):
         may_have: NDArray[np.bool_] = counts >= least
         return may_have
 
-    def _are_compatible(self, lefts: list[int], rights: list[int], weights: dict[int, float]) -> bool:
-        """Return whether two clusters may be one. What a pair weighs is found once: `weights` learns it."""
-        shift = HALF_BITS
-        codes = [(one << shift) | other if one < other else (other << shift) | one for one in lefts for other in rights]
-        found = list(map(weights.get, codes))
-        if None in found:
-            tied = self.ties.groups([*lefts, *rights])
-            if tied or max(len(lefts), len(rights)) > MEMBERS_HEARD_MAX:
-                left, right, *same = ([self.features_of(number) for number in side] for side in (lefts, rights, *tied))
-                return compatible(left, right, self.scorer, same)
-            for code in codes:
-                if code not in weights:
-                    weights[code] = self._weighed(code)
-            found = [weights[code] for code in codes]
-        stated = cast("list[float]", found)
-        return (
-            min(stated) > -math.inf
-            and is_spoken_for(stated, self.scorer.model)
-            and not self._have_excess([*lefts, *rights])
-        )
+    def _are_compatible(self, lefts: list[int], rights: list[int], weights: Mapping[int, float]) -> bool:
+        found = [
+            weights.get((one << HALF_BITS) | other if one < other else (other << HALF_BITS) | one)
+            for one in lefts
+            for other in rights
+        ]
+        stated = [weight for weight in found if weight is not None and weight > _VETOED]
+        if len(stated) < len(found):
+            # A weight that was never found, or a veto, which stewards may have overruled.
+            sides = [lefts, rights, *self.ties.groups([*lefts, *rights])]
+            left, right, *same = ([self.features_of(number) for number in side] for side in sides)
+            return compatible(left, right, self.scorer, same)
+        # No veto stands between any two of them, and their weights need not be found again.
+        return is_spoken_for(stated, self.scorer.model) and not self._have_excess([*lefts, *rights])
 
     def _weighed(self, code: int) -> float:
-        """Return the weight of a pair that no prediction speaks of; -inf where a veto stands between the two."""
+        """Return the weight of a pair that no prediction speaks of."""
         left, right = map(self.features_of, divmod(code, 1 << HALF_BITS))
-        return -math.inf if veto(left, right) is not None else self.scorer.score(left, (right,))[0].match_weight_bits
+        return _VETOED if veto(left, right) is not None else self.scorer.score(left, (right,))[0].match_weight_bits
 
     def _have_excess(self, members: list[int]) -> bool:
         rules = self.scorer.specification.rules
@@ -266,6 +266,7 @@ class _Parts(NamedTuple):
 
     @classmethod
     def of(cls, edges: Edges) -> _Parts:
+        """Return the parts in the order of their lowest members. Costs about 0.3 µs an edge."""
         label = _labels(edges.left, edges.right, int(max(edges.left.max(initial=0), edges.right.max(initial=0))))
         members = distinct(np.concatenate((edges.left, edges.right)))
         label_of_member, members = pairs_of_codes(np.sort(pair_codes(label[members], members)))
@@ -281,7 +282,7 @@ class _Parts(NamedTuple):
         counts: NDArray[np.int64] = self.sizes * (self.sizes - 1) // 2
         return counts
 
-    def hold(self, pairs: Edges) -> NDArray[np.int64]:
+    def places_inside(self, pairs: Edges) -> NDArray[np.int64]:
         """Return the places of the pairs whose records are of one part."""
         inside = np.flatnonzero((pairs.left < len(self.of_number)) & (pairs.right < len(self.of_number)))
         left, right = self.of_number[pairs.left[inside]], self.of_number[pairs.right[inside]]

@@ -32,7 +32,7 @@ def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
 def numbered(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each value once, ascending, and of each value its place there: `np.unique` where few values repeat often.
 
-    It hashes, at 20 ns a value, where that sorts at 200.
+    It hashes, in half of the time that sorting takes; twice of it where all values differ.
     """
     encoded = pa.array(values).dictionary_encode()
     found = encoded.dictionary.to_numpy()

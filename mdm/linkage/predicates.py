@@ -168,8 +168,8 @@ def guarded_sql(predicate: Predicate) -> str:
     """Return SQL of the same truth as `sql`, which asks what is cheap before what is dear.
 
     DuckDB takes 5 µs for a Damerau-Levenshtein distance and a tenth of it for Levenshtein's, which is never more than
-    twice as large, for a swap is two of its edits. Of two lists without duplicates the shorter one cannot hold the
-    longer.
+    twice as large, for a swap is two of its edits. `Contains` relies on lists without duplicates, as features are: the
+    shorter cannot hold the longer.
     """
     return _rendered(predicate, _guarded_atom_sql, _is_measured)
 
@@ -316,14 +316,18 @@ def columns(predicate: Predicate) -> tuple[str, ...]:
     return tuple(dict.fromkeys(column for atom in _atoms(predicate) for column in _columns_of(atom)))
 
 
-def spelled(predicates: Iterable[Predicate]) -> frozenset[str]:
+def spelled(predicates: Iterable[Predicate], also: Iterable[str] = ()) -> frozenset[str]:
     """Return the columns of which a predicate reads the letters, and those that it compares with them.
 
     Of every other text only equality is asked, so that any code that tells texts apart does for it.
+
+    Args:
+        predicates: All that are asked of the columns.
+        also: Columns whose letters somebody else reads.
     """
     atoms = [atom for predicate in predicates for atom in _atoms(predicate)]
     lettered = DamerauWithin | LevenshteinWithin | JaroWinklerAtLeast | LengthsDiffer
-    found = {atom.column for atom in atoms if isinstance(atom, lettered)}
+    found = {*also, *(atom.column for atom in atoms if isinstance(atom, lettered))}
     while beside := {
         column for atom in atoms if found.intersection(_columns_of(atom)) for column in _columns_of(atom)
     }.difference(found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
@@ -82,7 +83,7 @@ class Workspace:
         self.api = _Api(connection, specification)
         self.columns = _columns_read(specification)
         """Features that Splink reads; it joins whole records, so that the others stay out of them."""
-        letters = spelled(_predicates(specification)) | specification.term_frequency_levels.keys()
+        letters = spelled(_predicates(specification), also=specification.term_frequency_levels)
         fields = map(pq.read_schema(snapshot).field, self.columns)
         listed = ", ".join(f'{coded_sql(field, letters)} AS "{field.name}"' for field in fields)
         self.run(
@@ -141,8 +142,8 @@ def _predicates(specification: Specification) -> Iterator[Predicate]:
 def coded_sql(field: pa.Field, letters: AbstractSet[str]) -> str:
     """Return SQL for a feature. Where nobody reads a text's letters, a hash of 64 bits stands for it.
 
-    Numbers of one width are joined and compared in two thirds of the time; that any two texts of ten million records
-    share a hash is a matter of one in ten million cities.
+    Numbers of one width are joined and compared in three quarters of the time. That two texts which are compared share
+    a hash by chance happens in one of some ten billion re-linkages of ten million citizens.
     """
     column = f'"{field.name}"'
     if field.name in letters:
@@ -228,8 +229,8 @@ def predict(
         # Splink keeps the levels only together with the columns that they compare.
         "retain_matching_columns": True,
     }
-    parts = output.with_suffix(".parts")
-    parts.mkdir(exist_ok=True)
+    scratch = output.with_suffix(".parts")
+    scratch.mkdir(exist_ok=True)
     with ThreadPoolExecutor(1) as aside:
         # Sorting keys takes one core, and as long as copying the records and setting Splink up.
         paired = aside.submit(candidate_pairs, snapshot, CANDIDATES_PER_KEY_MAX)
@@ -238,13 +239,15 @@ def predict(
             pairs, truncated_keys = paired.result()
             report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
             chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
-            for chunk, codes in enumerate(chunks):
-                part = parts / f"{chunk:05}-of-{len(chunks):05}.parquet"
+            # By name and not by what lies there: an earlier release may have cut its chunks otherwise.
+            parts = [scratch / f"{chunk:05}-of-{len(chunks):05}.parquet" for chunk in range(len(chunks))]
+            for chunk, (codes, part) in enumerate(zip(chunks, parts, strict=True)):
                 if not part.exists():
                     _score_chunk(workspace, linker, codes, threshold_bits, report, part)
                 if progress is not None:
                     progress("score", chunk + 1, len(chunks))
-    _join(sorted(parts.glob("*.parquet")), output)
+    _join(parts, output)
+    shutil.rmtree(scratch)
     return _report_of(output)
 
 
@@ -274,21 +277,17 @@ def _score_chunk(
 
 
 def _join(parts: list[Path], output: Path) -> None:
-    """Put the chunks into one file, and remove them."""
-    first, *others = parts
-    if others:
-        temporary = output.with_suffix(".tmp")
-        with pq.ParquetWriter(temporary, pq.read_schema(first), compression="zstd") as writer:
-            for part in parts:
-                with pq.ParquetFile(part) as file:
-                    for group in range(file.num_row_groups):
-                        writer.write_table(file.read_row_group(group))
-        temporary.rename(output)
+    """Put the chunks into one file."""
+    if len(parts) == 1:
+        parts[0].rename(output)
+        return
+    temporary = output.with_suffix(".tmp")
+    with pq.ParquetWriter(temporary, pq.read_schema(parts[0]), compression="zstd") as writer:
         for part in parts:
-            part.unlink()
-    else:
-        first.rename(output)
-    first.parent.rmdir()
+            with pq.ParquetFile(part) as file:
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group))
+    temporary.rename(output)
 
 
 def _report_of(output: Path) -> PredictionReport:

@@ -10,7 +10,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain, starmap
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -226,8 +226,7 @@ def _linked(
     parted = {MatchReason.REFUSED_EDGE: clustering.refused, MatchReason.AMBIGUOUS: clustering.ambiguous}
     for reason, apart in parted.items():
         asked += [Question(RecordNumber(left), RecordNumber(right), reason, bits, "") for left, right, bits in apart]
-    answerable = _Answerable(records, clusters, cluster_of, ties)
-    questions = [each for each in asked if each in answerable]
+    questions = _answerable(asked, records, clusters, cluster_of, ties)
     return Linked(
         clusters,
         _weakest(found, cluster_of),
@@ -274,29 +273,22 @@ def _weakest(found: _Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakes
     return dict(zip(index[at].tolist(), starmap(Weakest, edges.taken(at).rows()), strict=True))
 
 
-class _Answerable:
-    """Tells of questions whether "same" is a possible answer: nothing else tells the two clusters apart already."""
+def _answerable(
+    asked: Sequence[Question], records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64], ties: Ties
+) -> list[Question]:
+    """Return the questions of which "same" is a possible answer: nothing else tells the two clusters apart already."""
 
-    def __init__(
-        self, records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64], ties: Ties
-    ) -> None:
-        self._records = records
-        self._clusters = clusters
-        self._cluster_of = cluster_of
-        self._ties = ties
-        self._told: dict[tuple[int, int], bool] = {}
-        """By two clusters, for several questions may stand between them."""
-
-    def __contains__(self, question: Question) -> bool:
-        if question.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}:
-            return True
-        pair = (int(self._cluster_of[question.left]), int(self._cluster_of[question.right]))
-        if pair not in self._told:
-            self._told[pair] = self._told[pair[::-1]] = self._are_open(*pair)
-        return self._told[pair]
-
-    def _are_open(self, one: int, other: int) -> bool:
-        sides = [self._clusters[one], self._clusters[other]]
-        tied = self._ties.groups(number for side in sides for number in side)
-        left, right, *same = ([self._records.features(number) for number in side] for side in (*sides, *tied))
+    # Several questions may stand between two clusters.
+    @cache
+    def are_open(one: int, other: int) -> bool:
+        sides = [clusters[one], clusters[other]]
+        tied = ties.groups(number for side in sides for number in side)
+        left, right, *same = ([records.features(number) for number in side] for side in (*sides, *tied))
         return contradiction(left, right, same) is None
+
+    return [
+        each
+        for each in asked
+        if each.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}
+        or are_open(*sorted((int(cluster_of[each.left]), int(cluster_of[each.right]))))
+    ]

@@ -76,6 +76,13 @@ def test_a_judgement_of_same_overrules_a_veto_for_whoever_carries_either_number(
     assert found.refused == [Edge(2, 6, 20.0)], "a third number is another bearer's"
 
 
+def test_a_judgement_of_same_overrules_a_veto_between_records_that_edges_connect_already() -> None:
+    records = {1: ONE, 2: PERSON, 3: OTHER, 4: ONE, 5: OTHER}
+    edges = [Edge(1, 4, 30.0), Edge(3, 5, 30.0), *(Edge(*pair, 20.0) for pair in ((1, 2), (2, 3), (2, 4), (2, 5)))]
+    found = cluster(Edges.of(edges), records.__getitem__, SCORER, same=[(1, 3)])
+    assert (found.clusters, found.refused) == ([[1, 2, 3, 4, 5]], [])
+
+
 def test_a_judgement_of_same_about_a_record_without_a_number_overrules_no_veto() -> None:
     records = {1: ONE, 2: PERSON, 3: OTHER}
     found = cluster(Edges.of([Edge(2, 3, 20.0)]), records.__getitem__, SCORER, same=[(1, 2)])
@@ -145,18 +152,34 @@ LISTED = msgspec.structs.replace(PERSON, household="household:1")
 ALSO_LISTED = msgspec.structs.replace(PERSON, household="household:2")
 
 
-@settings(max_examples=60, deadline=None)
-@given(edges=EDGES, kinds=st.lists(st.sampled_from([ONE, OTHER, PERSON, STRANGER]), min_size=25, max_size=25))
+JUDGED = st.sets(st.tuples(st.integers(1, 12), st.integers(13, 24)), max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    edges=EDGES,
+    kinds=st.lists(st.sampled_from([ONE, OTHER, PERSON, STRANGER]), min_size=25, max_size=25),
+    same=JUDGED,
+    different=JUDGED,
+)
 def test_weights_found_beforehand_or_on_the_way_make_the_same_clusters(
-    edges: list[tuple[int, int, float]], kinds: list[CitizenFeatures]
+    edges: list[tuple[int, int, float]],
+    kinds: list[CitizenFeatures],
+    same: set[tuple[int, int]],
+    different: set[tuple[int, int]],
 ) -> None:
+    # As a prediction weighs them: what is found on the way is weighed by the scorer.
     by_pair = {
-        (left, right): Edge(left, right, bits) for left, right, bits in edges if veto(kinds[left], kinds[right]) is None
+        (left, right): Edge(left, right, SCORER.score(kinds[left], (kinds[right],))[0].match_weight_bits)
+        for left, right, _ in edges
+        if veto(kinds[left], kinds[right]) is None
     }
-    beforehand = cluster(Edges.of(by_pair.values()), kinds.__getitem__, SCORER)
+    linked = Edges.of(by_pair.values())
+    beforehand = cluster(linked, kinds.__getitem__, SCORER, same=same, different=different - same)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mdm.linkage.cluster.COMPLETED_MEMBERS_MAX", 0)
-        assert cluster(Edges.of(by_pair.values()), kinds.__getitem__, SCORER) == beforehand
+        on_the_way = cluster(linked, kinds.__getitem__, SCORER, same=same, different=different - same)
+    assert on_the_way == beforehand
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40))

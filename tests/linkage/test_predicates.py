@@ -166,6 +166,10 @@ def test_letters_are_kept_where_a_measure_reads_them_or_what_is_compared_with_it
     assert spelled([predicate]) == expected
 
 
+def test_what_is_compared_with_a_column_that_others_read_keeps_its_letters() -> None:
+    assert spelled([MemberAcross("a", "items"), Equal("b")], also=["a"]) == {"a", "items"}
+
+
 @given(predicate=PREDICATES, left=RECORDS, right=RECORDS)
 def test_every_predicate_is_symmetric(predicate: Predicate, left: dict[str, Any], right: dict[str, Any]) -> None:
     assert python_verdict(predicate, left, right) == python_verdict(predicate, right, left)

@@ -44,6 +44,27 @@ def test_chunks_hold_together_what_one_prediction_holds(
     assert one.equals(other)
 
 
+def test_chunks_that_another_release_cut_otherwise_are_not_counted_twice(
+    city: dict[EntityKind, Rows], snapshot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = predicted(city, snapshot, tmp_path / "whole")
+    score = splink_engine._score_chunk
+
+    def cut_off(*arguments: Any) -> None:
+        if _chunk(arguments[-1]) == 2:
+            raise OSError
+        score(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(splink_engine, "CHUNK_PAIRS", whole.candidate_pairs // 4)
+        patched.setattr(splink_engine, "_score_chunk", cut_off)
+        with pytest.raises(OSError):
+            predicted(city, snapshot, tmp_path / "resumed")
+    monkeypatch.setattr(splink_engine, "CHUNK_PAIRS", whole.candidate_pairs // 2)
+    assert predicted(city, snapshot, tmp_path / "resumed") == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"records.parquet", "resumed", "whole"}
+
+
 def test_a_prediction_that_was_cut_off_goes_on_to_the_same_file(
     city: dict[EntityKind, Rows], snapshot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
