@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -77,16 +78,15 @@ def _postings(snapshot: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint64], ND
     rules, hashes, holders = [np.empty(0, np.uint8)], [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     with pq.ParquetFile(snapshot) as file:
         for batch in file.iter_batches(_BATCH_RECORDS, columns=["number", "posting_keys"]):
-            lists = batch.column("posting_keys")
-            lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-            keys = lists.flatten()
-            first = keys.offset * POSTING_KEY_BYTES
-            rows = np.frombuffer(keys.buffers()[1], np.uint8)[first : first + len(keys) * POSTING_KEY_BYTES]
+            packed = batch.column("posting_keys")
+            counts = pc.fill_null(pc.binary_length(packed), 0).to_numpy() // POSTING_KEY_BYTES
+            ends = np.frombuffer(packed.buffers()[1], np.int32)[packed.offset : packed.offset + len(packed) + 1]
+            rows = np.frombuffer(packed.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
             rows = rows.reshape(-1, POSTING_KEY_BYTES)
             # Copies, so that no view keeps a batch in memory.
             rules.append(rows[:, 0].copy())
             hashes.append(np.ascontiguousarray(rows[:, 1:]).view(np.uint64).ravel())
-            holders.append(np.repeat(batch.column("number").to_numpy(), lengths))
+            holders.append(np.repeat(batch.column("number").to_numpy(), counts))
     return np.concatenate(rules), np.concatenate(hashes), np.concatenate(holders)
 
 

@@ -233,7 +233,7 @@ class _Reading:
         self._numbers, self._ends, self._key_ends = array("q"), array("q"), array("q")
         self._registries, self._goldens, self._is_described = array("h"), array("i"), array("b")
 
-    def rows(self, write: Callable[[bytes], object]) -> Iterator[tuple[int, str, Features, tuple[bytes, ...]]]:
+    def rows(self, write: Callable[[bytes], object]) -> Iterator[tuple[int, str, Features, bytes]]:
         """Yield the rows of the Parquet file, writing features and posting keys beside."""
         view, offset = self._view, 0
         waiting: deque[list[_Read]] = deque()
@@ -241,12 +241,16 @@ class _Reading:
             described = iter(states)
             for number, entry, stored in waiting.popleft():
                 is_described = stored is None
-                encoded, keys = next(described)[1:] if stored is None else (stored, view.posting_keys(number))
+                if stored is None:
+                    _, encoded, own = next(described)
+                    keys = b"".join(own)
+                else:
+                    encoded, keys = stored, view.packed_posting_keys(number)
                 write(encoded)
                 self._ends.append(offset := offset + len(encoded))
                 if is_described:
-                    write(b"".join(keys))
-                    offset += len(keys) * POSTING_KEY_BYTES
+                    write(keys)
+                    offset += len(keys)
                 self._key_ends.append(offset)
                 self._numbers.append(number)
                 self._registries.append(self.registry_names.setdefault(entry.registry, len(self.registry_names)))

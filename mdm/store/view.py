@@ -195,8 +195,12 @@ class IndexView:
 
     def posting_keys(self, number: RecordNumber) -> tuple[bytes, ...]:
         """Return the keys under which the record is posted, sorted."""
-        packed = self._txn.get(layout.number_bytes(number), b"", db=self._db.posting_keys)
-        return tuple(_split(packed))
+        return tuple(_split(self.packed_posting_keys(number)))
+
+    def packed_posting_keys(self, number: RecordNumber) -> bytes:
+        """Return the same keys one behind the other, as they are stored."""
+        packed: bytes = self._txn.get(layout.number_bytes(number), b"", db=self._db.posting_keys)
+        return packed
 
     def postings(self, key: bytes, limit: int) -> tuple[list[RecordNumber], int]:
         """Return the most recent holders of a posting key, highest number first, and how many there are in all.

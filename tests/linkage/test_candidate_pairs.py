@@ -22,8 +22,8 @@ RECORDS = st.dictionaries(st.integers(1, 10_000), st.none() | st.sets(KEYS, max_
 
 
 def written(path: Path, records: dict[int, Any]) -> Path:
-    numbers, keys = list(records), [None if each is None else sorted(each) for each in records.values()]
-    table = {"number": pa.array(numbers, pa.int64()), "posting_keys": pa.array(keys, pa.list_(pa.binary(9)))}
+    numbers, keys = list(records), [None if each is None else b"".join(sorted(each)) for each in records.values()]
+    table = {"number": pa.array(numbers, pa.int64()), "posting_keys": pa.array(keys, pa.binary())}
     pq.write_table(pa.table(table), path, row_group_size=7)
     return path
 
