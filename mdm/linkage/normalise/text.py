@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
+from mdm.linkage.normalise.memory import WORDS_REMEMBERED_MAX
+
 _CUT_MARGIN = 4
 """Canonical composition shortens Vietnamese text to no less than a third, so four times the limit loses nothing."""
 
@@ -98,7 +100,7 @@ def fold_punctuated(text: str) -> str:
     return _transliterate(folded)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
 def _transliterate(text: str) -> str:
     return anyascii(text).lower()
 
