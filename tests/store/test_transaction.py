@@ -280,6 +280,7 @@ READS: dict[str, Callable[[IndexView], object]] = {
     "raw": each(lambda view: view.raw, NUMBERS),
     "features": each(lambda view: view.features, NUMBERS),
     "posting_keys": each(lambda view: view.posting_keys, NUMBERS),
+    "packed_posting_keys": each(lambda view: view.packed_posting_keys, NUMBERS),
     "postings": lambda view: [view.postings(posting_key(number), 5) for number in NUMBERS],
     "relation_state": each(lambda view: view.relation_state, NUMBERS),
     "relation_count": lambda view: [view.relation_count(posting_key(number)) for number in NUMBERS],
