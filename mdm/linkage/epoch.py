@@ -34,8 +34,8 @@ PRIOR_MIN = 1e-8
 UNLISTED_SHARE_MIN = 0.02
 """The best register of residents lacks 2 to 3 % of those who live in the city."""
 
-CACHED_VALUES_MAX = 4096
-"""Values of a column whose share a process remembers: the lookup is 5 µs, the memory about 0.6 MB."""
+CACHED_VALUES_MAX = 2048
+"""Values of a column whose share a process remembers: the lookup is 5 µs, the memory about 0.3 MB."""
 
 
 class _Column(msgspec.Struct, frozen=True, array_like=True):

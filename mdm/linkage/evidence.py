@@ -28,8 +28,8 @@ MEMBERS_HEARD_MAX = 50
 UNLISTED_SHARE_MAX = 0.2
 """A register of residents that lacks more than a fifth of them does not tell that a bearer is the only one."""
 
-PATTERNS_CACHED_MAX = 16_384
-"""Patterns of levels remembered: millions of pairs show some thousand."""
+PATTERNS_CACHED_MAX = 4096
+"""Patterns of levels remembered: millions of pairs show some thousand, few of them often."""
 
 _ENTITY_KIND = "entity_kind"
 

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX, WORDS_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.repairs import is_settled_line, repaired_line
 from mdm.linkage.normalise.text import FOLD, fold_punctuated
 from mdm.linkage.normalise.wards import NO_WARDS, Codes, ward_table
@@ -129,7 +129,7 @@ class _Part(NamedTuple):
     is_outside: bool = False
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def parse_address(text: str, ward_code: str) -> Place:
     """Return what a cleaned address line and the official code beside it say.
 
@@ -169,7 +169,7 @@ def _pieces(text: str) -> list[str]:
     return [piece for piece in pieces if piece]
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _plain_piece(piece: str) -> str | None:
     """Return a part of a line folded; None if only the whole line tells how it is to be read.
 
@@ -202,7 +202,7 @@ def _house(piece: str) -> tuple[str | None, str, str]:
     return number, "", rest.strip(" .-")
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _part(piece: str) -> _Part:
     province = _PROVINCE.search(piece)
     if province:
@@ -245,7 +245,7 @@ def _street_of(parts: list[_Part], *, is_first_street: bool) -> str | None:
     return None
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def street_name(text: str) -> str | None:
     """Return the settled folded name of a street, None when nothing is left of it."""
     if text in _DATE_STREETS:

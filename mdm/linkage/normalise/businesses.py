@@ -13,7 +13,7 @@ from itertools import pairwise
 import msgspec
 
 from mdm.linkage.features import NO_NUMBERS
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.repairs import repaired_line
 from mdm.linkage.normalise.syllables import finished_typing, is_syllable
 from mdm.linkage.normalise.text import fold
@@ -111,7 +111,7 @@ def variants(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def business_name(text: str) -> BusinessName:
     """Return the forms of a cleaned business name; empty text gives an empty `BusinessName`."""
     full = fold(_typed_out(repaired_line(_TRAILING_NOTE.sub("", text))))

@@ -24,7 +24,7 @@ from mdm.linkage.normalise.identifiers import (
     parse_health_cards,
     parse_passport,
 )
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX, WORDS_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.names import PersonName, folded_name, person_name
 from mdm.linkage.normalise.text import digits, fold
 
@@ -142,7 +142,7 @@ _NO_BIRTH = _Birth()
 
 
 # Some thirty thousand dates are written as often as there are records.
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _birth(born: PartialDate) -> _Birth:
     return _Birth(born.iso, born.iso_swapped, born.is_first_january)
 
@@ -156,7 +156,7 @@ def _sex(value: str, findings: Findings) -> str | None:
     return _SEXES.get(folded)
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _folded(text: str) -> str:
     return fold(text)
 

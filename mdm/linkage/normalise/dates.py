@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 
 YEAR_MIN = 1880
 """The oldest living person was born after it."""
@@ -64,7 +64,7 @@ class PartialDate(NamedTuple):
         return self.month == 1 and self.day == 1
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def parse_date(text: str) -> PartialDate | None:
     """Return the date that a cleaned, non-empty text states, None when it is impossible or in no known format.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stdnum.vn import mst
 
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.text import digits, fold
 
 # Birth registration provinces of a personal ID, Decision 124/2004; not renumbered by the merger of 2025.
@@ -193,7 +193,7 @@ class TaxCode(NamedTuple):
     is_personal_id: bool
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def parse_tax_code(text: str, *, may_be_branch: bool) -> TaxCode | None:
     """Read the tax code field, a lost leading zero restored; None when it fails its check.
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 
 _ACUTE, _GRAVE, _HOOK, _TILDE, _DOT = "\u0301", "\u0300", "\u0309", "\u0303", "\u0323"
 _CIRCUMFLEX, _BREVE = "\u0302", "\u0306"
@@ -84,7 +84,7 @@ _CONVERTERS: tuple[Callable[[str], str], ...] = (
 CONVERTER_COUNT = len(_CONVERTERS)
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def converted(word: str, converter: int) -> str | None:
     """Return `word` in lower-case NFC as legacy font number `converter` would have meant it, None if it could not."""
     try:

@@ -13,7 +13,7 @@ from importlib import resources
 
 import msgspec
 
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX, WORDS_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.repairs import legacy_repaired
 from mdm.linkage.normalise.syllables import Word, finished_typing, word_of
 
@@ -116,7 +116,7 @@ class PersonName(msgspec.Struct, frozen=True):
 _NO_NAME = PersonName()
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def person_name(text: str) -> PersonName:
     """Return the forms of a cleaned name (`text.clean`); empty text gives an empty `PersonName`."""
     read = _read(text)
@@ -125,7 +125,7 @@ def person_name(text: str) -> PersonName:
     return _from_words(read) if read else _NO_NAME
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def folded_name(text: str) -> str | None:
     """Return what `person_name` gives as `name`, which is all that is asked of a relative's; half of its cost."""
     read = _read(text)
@@ -182,7 +182,7 @@ def _from_words(words: list[Word]) -> PersonName:
     )
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _telling_marks(word: Word) -> str:
     if word.folded in _FIXED_MARKS:
         return word.folded

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import phonenumbers
 
-from mdm.linkage.normalise.memory import VALUES_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.text import digits
 
 _MOBILE_2018 = {
@@ -39,7 +39,7 @@ _LANDLINE_2017 = re.compile(r"\(?0?8\)?[ .\-)]+([2-9][\d .\-]{7,})")
 """The area code (08) set apart: run together, 083… and 088… are mobile prefixes of today."""
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def phone_number(text: str) -> str | None:
     """Return the E.164 number without "+" that a cleaned text states, None when it is no number or a filler."""
     number = digits(text)
@@ -64,7 +64,7 @@ def phone_number(text: str) -> str | None:
     return "84" + number if _is_valid_vietnamese(number) else None
 
 
-@lru_cache(maxsize=VALUES_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _is_valid_vietnamese(number: str) -> bool:
     if not _MOBILE_DIGITS <= len(number) <= _LANDLINE_DIGITS:
         return False

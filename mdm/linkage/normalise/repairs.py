@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from mdm.linkage.normalise.legacy import CONVERTER_COUNT, converted
-from mdm.linkage.normalise.memory import WORDS_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.syllables import Word, is_syllable, word_of
 
 _TOKEN = re.compile(r"[^\s.,;:/()\-&]+")
@@ -40,7 +40,7 @@ def is_settled_line(text: str) -> bool:
     return text.isascii() or all(map(_is_settled, _TOKEN.findall(text)))
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _is_settled(token: str) -> bool:
     return token.isascii() or word_of(token).is_legal
 

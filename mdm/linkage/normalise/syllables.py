@@ -12,7 +12,7 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from mdm.linkage.normalise.memory import WORDS_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.text import fold
 
 _ONSETS = ("ngh", "ng", "nh", "gh", "gi", "kh", "ph", "qu", "th", "tr", "ch", *"bcdđghklmnprstvx", "")
@@ -69,7 +69,7 @@ def _has_rhyme(base: str, rhymes: frozenset[str]) -> bool:
     return any(base.startswith(onset) and base[len(onset) :] in rhymes for onset in _ONSETS) or base == "gi"
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def is_syllable(word: str) -> bool:
     """Whether a lower-case NFC word is one Vietnamese syllable; a word without any mark may have lost its marks."""
     if word.isascii():
@@ -172,7 +172,7 @@ def _folded(lowered: str) -> str:
     return _CLOSED_QUI.sub("quy", fold(lowered).replace(" ", ""))
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def word_of(token: str) -> Word:
     """Return the forms of one token of cleaned text; any string is accepted."""
     lowered = token.lower().translate(_D_VARIANTS)
@@ -188,7 +188,7 @@ def word_of(token: str) -> Word:
     return Word(_settled(lowered) if is_legal else lowered, folded, _phonetic(folded), regional, is_legal)
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def finished_typing(token: str) -> str | None:
     """Return the syllable that unfinished telex ("nguyeenx") or VNI typing ("nguye64n") meant, None if it is none."""
     lowered = token.lower()

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
-from mdm.linkage.normalise.memory import WORDS_REMEMBERED_MAX
+from mdm.linkage.normalise.memory import REMEMBERED_MAX
 
 _CUT_MARGIN = 4
 """Canonical composition shortens Vietnamese text to no less than a third, so four times the limit loses nothing."""
@@ -100,7 +100,7 @@ def fold_punctuated(text: str) -> str:
     return _transliterate(folded)
 
 
-@lru_cache(maxsize=WORDS_REMEMBERED_MAX)
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _transliterate(text: str) -> str:
     return anyascii(text).lower()
 
