@@ -174,6 +174,8 @@ class _Search(NamedTuple):
 
     def predicted(self, epoch: StatisticsEpoch) -> tuple[PredictionReport, ScoredPairs, StatisticsEpoch]:
         """Score all candidate pairs, or read them where that was done before."""
+        # Before the first chunk: until it is told, a run shows the stage before this one.
+        self.progress("comparing", 0, 1)
         output = self.snapshot.with_suffix(f".{self.model.digest}.{epoch.digest}.pairs")
         report = predict(
             self.snapshot,

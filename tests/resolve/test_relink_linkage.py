@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -70,13 +71,23 @@ MERMAID = [
 ]
 
 
-def linked(boats: list[BoatFeatures], folder: Path) -> Linked:
+def linked(
+    boats: list[BoatFeatures], folder: Path, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> Linked:
     fleet = [*boats, *STRANGERS]
     snapshot = folder / "boats.parquet"
     write_snapshot(snapshot, KIND, ((number, "harbour", boat) for number, boat in enumerate(fleet)))
     records = Records(KIND, {RecordNumber(number): encode_features(boat) for number, boat in enumerate(fleet)})
     epoch = StatisticsEpoch.from_records(KIND, fleet, len(fleet))
-    return link(records, snapshot, MODEL, epoch, People(), memory_limit="500MB", progress=lambda *_: None)
+    return link(records, snapshot, MODEL, epoch, People(), memory_limit="500MB", progress=progress)
+
+
+def test_the_stage_is_told_before_the_first_pair_is_scored(tmp_path: Path) -> None:
+    # What has taken so long is otherwise counted as the stage before.
+    told: list[tuple[str, int, bool]] = []
+    linked(MERMAID, tmp_path, lambda stage, done, _: told.append((stage, done, any(tmp_path.glob("*.parts")))))
+    assert told[0] == ("comparing", 0, False)
+    assert {stage for stage, *_ in told} == {"comparing", "clustering"}
 
 
 def test_records_of_a_declared_kind_are_linked(tmp_path: Path) -> None:
