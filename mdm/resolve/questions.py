@@ -124,6 +124,10 @@ def _earlier(state: IdentityView, lefts: Iterable[RecordNumber], question: Quest
     return [judgement for _, judgement in different_between(state, lefts, members_of(golden))]
 
 
+VERIFIED_COLUMNS = {EntityKind.CITIZEN: "verified_ids", EntityKind.BUSINESS: "verified_tax_codes"}
+"""Feature that holds what `verified_identifiers` returns."""
+
+
 def verified_identifiers(features: Features) -> tuple[str, ...]:
     """Return the numbers that a clerk saw or a chip gave: nobody else can bear them."""
     return features.verified_tax_codes if isinstance(features, BusinessFeatures) else features.verified_ids

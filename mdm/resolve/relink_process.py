@@ -241,11 +241,11 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
             memory_limit=memory_limit,
             progress=run.progress,
         )
+        run.tell(Phase.PLANNING)
         linked = reviewed(snapshot, linked, said, view.standing)
         verdict = learned.verdict
         if linked.model.thresholds != model.thresholds:
             verdict += f"; judgements raised the link threshold to {linked.model.thresholds.link_bits:g} bits"
-        run.tell(Phase.PLANNING)
         return _write_items(run, view, snapshot, linked, verdict, learned.training)
 
     return _stage(folder / "planned", _Planned, decide)
