@@ -34,7 +34,7 @@ def snapshot_schema(kind: str) -> pa.Schema:
     fields = [pa.field("number", pa.int64(), nullable=False), pa.field("registry", pa.string(), nullable=False)]
     fields += [pa.field(name, _arrow_type(hint)) for name, hint in hints.items()]
     fields.append(pa.field(_TRAITS, pa.int32(), nullable=False))
-    # One behind the other: a list of them would take three times as long to read.
+    # One behind the other, as the index stores them: to split and to list them takes 4 µs a record more.
     fields.append(pa.field(_POSTING_KEYS, pa.binary()))
     # Typed beforehand: a column without any value would else turn into DOUBLE on its way to DuckDB.
     return pa.schema(fields)
