@@ -100,15 +100,13 @@ def _pairs_of_rule(rule: int, hashes: NDArray[np.uint64], holders: NDArray[np.in
     held.sort()
     key, holders = pairs_of_codes(held)
     made = []
-    step, place = 1, np.arange(len(key))
-    while step <= reach:
+    step, place = 1, np.flatnonzero(key[:-1] == key[1:])
+    while step <= reach and len(place):
+        made.append(pair_codes(holders[place], holders[place + step]))
+        step += 1
         place = place[: np.searchsorted(place, len(key) - step)]
         # Where a step crosses into another key's holders, every longer one does.
         place = place[key[place] == key[place + step]]
-        if not len(place):
-            break
-        made.append(pair_codes(holders[place], holders[place + step]))
-        step += 1
     sizes = np.bincount(key)
     codes = np.concatenate(made or [np.empty(0, np.int64)])
     return RulePairs(rule, codes, int(sizes.max()), int(np.sum(sizes > reach + 1)))

@@ -122,10 +122,13 @@ def read_rule_columns(path: Path, kind: str) -> RuleColumns:
 
 
 def _by_number(path: Path, name: str) -> NDArray[np.int64]:
-    table = pq.read_table(path, columns=["number", name])
+    is_text = pa.types.is_string(pq.read_schema(path).field(name).type)
+    table = pq.read_table(path, columns=["number", name], read_dictionary=[name] if is_text else None)
+    if is_text:
+        table = table.unify_dictionaries()
     numbers, column = table.column("number").to_numpy(), table.column(name).combine_chunks()
-    if pa.types.is_string(column.type):
-        column = pc.add(pc.fill_null(column.dictionary_encode().indices, -1), 1)
+    if is_text:
+        column = pc.add(pc.fill_null(column.indices, -1), 1)
     found = np.zeros(int(numbers.max(initial=0)) + 1, np.int64)
     found[numbers] = column.to_numpy()
     return found

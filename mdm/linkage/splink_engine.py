@@ -59,7 +59,13 @@ class _Api(DuckDBAPI):
 
     Splink's own table of pairs holds every compared column of both records, some 2 KiB a pair; and before each
     prediction it copies the records of either side. Without that a prediction takes 60 % of the time.
+
+    Pairs are joined in the order in which Splink writes the join: left records stream past the candidates, of which
+    DuckDB makes a narrow table, then meet a table of the right ones. Left alone it at times makes one of whole pairs.
     """
+
+    is_all_read: bool = False
+    """Whether nearly all records are in a pair: to look for the others costs more than to join them."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, specification: Specification) -> None:
         super().__init__(connection)
@@ -70,6 +76,9 @@ class _Api(DuckDBAPI):
         if physical_name.startswith("__splink__df_predict"):
             sql = f"SELECT {self._kept} FROM ({sql})"  # noqa: S608 - Names of our own.
         elif physical_name.startswith("__splink__df_pruned_predict_input"):
+            # Left records only stream past; of the right ones a table is made in memory.
+            if self.is_all_read or physical_name.startswith("__splink__df_pruned_predict_input_l"):
+                sql = "SELECT * FROM records"
             return f"CREATE OR REPLACE VIEW {physical_name} AS\n{sql}"
         return super()._setup_for_execute_sql(sql, physical_name)
 
@@ -239,6 +248,8 @@ def predict(
             pairs, truncated_keys = paired.result()
             report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
             chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
+            workspace.api.is_all_read = len(chunks) == 1
+            workspace.run("SET disabled_optimizers = 'join_order'")
             # By name and not by what lies there: an earlier release may have cut its chunks otherwise.
             parts = [scratch / f"{chunk:05}-of-{len(chunks):05}.parquet" for chunk in range(len(chunks))]
             for chunk, (codes, part) in enumerate(zip(chunks, parts, strict=True)):

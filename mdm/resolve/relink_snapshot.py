@@ -103,7 +103,8 @@ class _Stored(Mapping[RecordNumber, bytes]):
         with path.open("rb") as file:
             # An empty file cannot be mapped.
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if len(ends) else b""
-        self._starts, self._ends = starts, ends
+        # Single places are asked for, which a view of memory answers in half of the time that an array takes.
+        self._starts, self._ends = starts.data, ends.data
 
     def __getitem__(self, place: RecordNumber) -> bytes:
         return self._bytes[self._starts[place - 1] : self._ends[place - 1]]
