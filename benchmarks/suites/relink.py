@@ -37,7 +37,8 @@ TITLES = {
     "plan": "plan",
     "commit": "commit",
 }
-POLL_S = 0.02
+POLL_S = 0.1
+"""Between two looks at a run: each takes processor time that the run could have, and plain Splink is not watched."""
 DESK_S_MAX = 1200.0
 """Longest re-linkage beside which the desk has records to store."""
 GB = 10**9
