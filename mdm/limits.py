@@ -120,7 +120,7 @@ JOURNAL_CHUNK_EVENTS = 4096
 """Events read from the journal at a time: about 1 MiB, and no read transaction that holds the WAL back."""
 
 RECORD_KEYS_CACHED_MAX = 2048
-"""Record keys that the journal keeps in memory, of the newest records: about 0.3 MiB with the dictionary."""
+"""Record keys that the journal keeps in memory, those read or made last: about 0.3 MiB with the dictionary."""
 
 WAL_RECOVERY_S_MAX = 10.0
 """How long an opening waits while another process recovers the WAL of a crash: 16 MiB of it take 0.1 s."""

@@ -187,8 +187,7 @@ class Stopwatch:
 
 def open_questions(linked: Linked) -> Numbers:
     """Return the potential matches that a plan would open, shape (questions, 2), as positions."""
-    cluster_of = {number: index for index, members in enumerate(linked.clusters) for number in members}
-    _, opened = question_changes([], linked.questions, cluster_of)
+    _, opened = question_changes([], linked.questions, linked.cluster_of)
     pairs = [(question.left - 1, question.right - 1) for question in opened]
     return np.array(pairs, np.int64).reshape(-1, 2)
 

@@ -169,7 +169,7 @@ class _Growth(NamedTuple):
         # By falling weight, but one connected part after the other: its features are then at hand.
         edges = edges.taken(rest)
         left, right = np.minimum(edges.left, edges.right), np.maximum(edges.left, edges.right)
-        order = np.lexsort((right, left, -edges.bits, parts.of_number[left]))
+        order = np.lexsort((right, left, -edges.bits, connected(forest.roots(left), forest.roots(right))))
         for one, other, bits in edges.taken(order).rows():
             first, second = forest.root(one), forest.root(other)
             if first == second:
@@ -379,6 +379,9 @@ class _Forest:
             parent[number] = parent.get(above, above)
             number = above
         return number
+
+    def roots(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.fromiter(map(self.root, numbers.tolist()), np.int64, len(numbers))
 
     @property
     def has_joined(self) -> bool:

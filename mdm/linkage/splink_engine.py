@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -97,7 +98,7 @@ class Workspace:
         listed = ", ".join(f'{coded_sql(field, letters)} AS "{field.name}"' for field in fields)
         self.run(
             f"CREATE TABLE records AS SELECT number, {listed} FROM read_parquet(?)",  # noqa: S608 - Our own columns.
-            [str(snapshot)],
+            [glob.escape(str(snapshot))],
         )
         self.records = self.api.register("records", dataset_display_name="snapshot")
 
@@ -279,8 +280,9 @@ def _score_chunk(
     )
     predictions = linker.inference.predict(threshold_match_weight=threshold_bits, warning_mode="never")
     temporary = part.with_suffix(".tmp")
+    target = str(temporary).replace("'", "''")
     workspace.run(
-        f"COPY (SELECT * FROM {predictions.physical_name} ORDER BY 1, 2) TO '{temporary}' "  # noqa: S608
+        f"COPY (SELECT * FROM {predictions.physical_name} ORDER BY 1, 2) TO '{target}' "  # noqa: S608
         f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_REPORT}: '{msgspec.json.encode(report).decode()}'}})"
     )
     temporary.rename(part)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from mdm.domain.keys import EntityKind
 from mdm.linkage.calibration import Calibration, calibrate, fewest, lower_bound, probability
 
-TARGET_PRECISION = {EntityKind.CITIZEN: 0.9999, EntityKind.BUSINESS: 0.999}
+TARGET_PRECISION: Mapping[str, float] = {EntityKind.CITIZEN: 0.9999, EntityKind.BUSINESS: 0.999}
 """Of automatic links: a false merge shows a patient's record under another's name; a firm's does less harm."""
 
 EDGE_PRECISION_MIN = 0.99

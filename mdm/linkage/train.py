@@ -6,6 +6,7 @@ values stay.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -228,7 +229,7 @@ def _add_truth(workspace: Workspace, truth: Path) -> None:
     workspace.run("ALTER TABLE records ADD COLUMN entity VARCHAR")
     workspace.run(
         "UPDATE records SET entity = known.entity FROM read_parquet(?) AS known WHERE known.number = records.number",
-        [str(truth)],
+        [glob.escape(str(truth))],
     )
 
 

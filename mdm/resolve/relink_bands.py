@@ -67,6 +67,10 @@ class ScoredPairs(NamedTuple):
         for left, right, bits, pattern in zip(*columns, strict=True):
             yield left, right, bits, self.patterns[pattern]
 
+    def records(self) -> NDArray[np.int64]:
+        """Return the records of these pairs, ascending."""
+        return distinct(np.concatenate((self.left, self.right)))
+
     def sample(self, parts: int) -> ScoredPairs:
         """Return the pairs of about so many connected parts, spread over all of them, the same each time."""
         count = len(distinct(self.part.copy()))

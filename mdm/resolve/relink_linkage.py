@@ -63,6 +63,8 @@ class Linked(msgspec.Struct, frozen=True):
 
     clusters: list[Cluster]
     """A partition of all records, in the order of their first members."""
+    cluster_of: NDArray[np.int64]
+    """By place, the position of its cluster; -1 for a place that holds no record."""
     weakest: dict[int, Weakest]
     """By position in `clusters`, for those that edges hold together."""
     questions: list[Question]
@@ -132,18 +134,21 @@ def link(
     sample = pairs.sample(SAMPLE_PARTS)
     if len(sample.left) < len(pairs.left):
         # A round over a sample brings the population so near that one over everything mostly settles it.
-        found = search.decided(sample, model, epoch, scored_under)
+        # What was said of other records would count as joined by what the sample's weights tell.
+        found = search._replace(people=people.among(sample.records())).decided(sample, model, epoch, scored_under)
         link_bits = model.thresholds.link_bits
         share = found.joined_count / max(sample.joined_by_weight(link_bits), 1)
-        epoch = epoch.with_population(len(records.encoded) - round(share * pairs.joined_by_weight(link_bits)))
+        joined_count = round(share * pairs.joined_by_weight(link_bits))
+        epoch = epoch.with_population(max(len(records.encoded) - joined_count, 1))
+    population = epoch.population
     for _ in range(POPULATION_ROUNDS_MAX):
+        epoch = epoch.with_population(population)
         if abs(epoch.prior_bits - scored_under.prior_bits) > PRIOR_SLACK_BITS:
             prediction, pairs, scored_under = search.predicted(epoch)
         found = search.decided(pairs, model, epoch, scored_under)
         population = len(records.encoded) - found.joined_count
         if abs(population - epoch.population) <= POPULATION_SETTLED_SHARE * epoch.population:
             break
-        epoch = epoch.with_population(population)
     return _linked(records, found, model, epoch, prediction, Ties(people.same))
 
 
@@ -231,6 +236,7 @@ def _linked(
     questions = _answerable(asked, records, clusters, cluster_of, ties)
     return Linked(
         clusters,
+        cluster_of,
         _weakest(found, cluster_of),
         sorted(questions, key=lambda question: (question.left, question.right)),
         epoch,

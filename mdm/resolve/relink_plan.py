@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm.domain.keys import RecordNumber
 from mdm.resolve.relink_linkage import Cluster, Linked, Weakest
 from mdm.resolve.relink_runs import Component, PendingState, Question
 from mdm.resolve.relink_snapshot import Pair, Snapshot
@@ -110,8 +109,7 @@ def changed_questions(
     snapshot: Snapshot, linked: Linked, standing: Sequence[Pair]
 ) -> tuple[list[Pair], list[Question]]:
     """Return the questions to close and to open, by record numbers; `standing` are open now, by places."""
-    cluster_of = _Labels(linked.clusters, len(snapshot))
-    closed, opened = question_changes(standing, linked.questions, cluster_of)
+    closed, opened = question_changes(standing, linked.questions, linked.cluster_of)
     asked = []
     for question in opened:
         left, right = snapshot.numbered((question.left, question.right))
@@ -119,26 +117,8 @@ def changed_questions(
     return sorted(map(snapshot.numbered, closed)), sorted(asked, key=lambda each: (each.left, each.right))
 
 
-class _Labels(Mapping[RecordNumber, int]):
-    """Place → position of its cluster, 8 bytes each."""
-
-    def __init__(self, clusters: Sequence[Cluster], count: int) -> None:
-        self._labels = np.zeros(count + 1, np.int64)
-        for index, cluster in enumerate(clusters):
-            self._labels[list(cluster)] = index
-
-    def __getitem__(self, place: RecordNumber) -> int:
-        return int(self._labels[place])
-
-    def __len__(self) -> int:
-        return len(self._labels) - 1
-
-    def __iter__(self) -> Iterator[RecordNumber]:
-        return map(RecordNumber, range(1, len(self._labels)))
-
-
 def question_changes(
-    standing: Sequence[Pair], wanted: Sequence[Question], cluster_of: Mapping[RecordNumber, int]
+    standing: Sequence[Pair], wanted: Sequence[Question], cluster_of: NDArray[np.int64]
 ) -> tuple[list[Pair], list[Question]]:
     """Return the questions to close and to open.
 
@@ -146,19 +126,15 @@ def question_changes(
         standing: Pairs that are open now.
         wanted: Everything that this run would ask; of those between the same two clusters only the strongest is
             asked, among equals the first.
-        cluster_of: Record → number of its cluster.
+        cluster_of: By record, the number of its cluster.
     """
     strongest: dict[tuple[int, int], Question] = {}
     for question in sorted(wanted, key=lambda each: -each.match_weight_bits):
-        ends = (cluster_of[question.left], cluster_of[question.right])
-        if ends[0] != ends[1]:
-            strongest.setdefault((min(ends), max(ends)), question)
+        one, other = cluster_of[[question.left, question.right]].tolist()
+        if one != other:
+            strongest.setdefault((min(one, other), max(one, other)), question)
     asked = {(question.left, question.right): question for question in strongest.values()}
     open_now = set(standing)
-    closed = sorted(
-        pair
-        for pair in open_now
-        if pair not in asked and pair[0] in cluster_of and cluster_of[pair[0]] != cluster_of.get(pair[1])
-    )
+    closed = sorted(pair for pair in open_now if pair not in asked and cluster_of[pair[0]] != cluster_of[pair[1]])
     opened = [question for pair, question in sorted(asked.items()) if pair not in open_now]
     return closed, opened

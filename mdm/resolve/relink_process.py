@@ -29,6 +29,7 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.gates import TrainingReport
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
+from mdm.linkage.snapshot import snapshot_schema
 from mdm.processes import die_with
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
@@ -155,11 +156,12 @@ def _give_way(core_count_max: int) -> None:
 
 
 def _prepare(work: Path) -> None:
-    """Empty the working directory unless the same release left it, and no power cut can have torn its files."""
+    """Empty the working directory unless files of the same form were left, and no power cut can have torn them."""
     made_by = " ".join(
         (
             *(importlib.metadata.version(name) for name in ("hcm-mdm", "splink", "duckdb")),
             *(MATCH_STATE_VERSIONS.normaliser, MATCH_STATE_VERSIONS.specification),
+            *(artefact_digest(str(snapshot_schema(kind)).encode()) for kind in EntityKind),
             boot_id(),
         )
     )

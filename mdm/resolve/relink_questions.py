@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -40,7 +39,7 @@ def reviewed(
         standing: Returns the judgement about two record numbers.
     """
     scorer = compile_scorer(linked.model, linked.epoch)
-    cluster_of = _cluster_of(linked)
+    cluster_of = linked.cluster_of
     earlier: dict[tuple[int, int], list[Judgement]] = {}
     for pair in people.different:
         judgement = standing(snapshot.numbered(pair))
@@ -58,15 +57,6 @@ def reviewed(
                 continue
         kept.append(question)
     return msgspec.structs.replace(linked, questions=sorted(kept, key=lambda each: (each.left, each.right)))
-
-
-def _cluster_of(linked: Linked) -> NDArray[np.int64]:
-    """Return by place the position of its cluster."""
-    sizes = [len(cluster) for cluster in linked.clusters]
-    places = np.fromiter(chain.from_iterable(linked.clusters), np.int64, sum(sizes))
-    found = np.full(int(places.max(initial=-1)) + 1, -1)
-    found[places] = np.repeat(np.arange(len(sizes)), sizes)
-    return found
 
 
 def _conflicts(snapshot: Snapshot, cluster_of: NDArray[np.int64], scorer: Scorer) -> list[Question]:
@@ -90,7 +80,7 @@ def holders_apart(parquet: Path, column: str, cluster_of: NDArray[np.int64]) -> 
     Args:
         parquet: A snapshot's rows, by place.
         column: A feature that is a list of texts.
-        cluster_of: By place, the position of its cluster.
+        cluster_of: By place, the position of its cluster; every place of the rows is in one.
 
     Returns:
         Places, first those of the value that the first cluster holds.

@@ -76,6 +76,12 @@ class People(msgspec.Struct, frozen=True):
             **dict.fromkeys(self.same, 1),
         }
 
+    def among(self, records: NDArray[np.int64]) -> People:
+        """Return what was said of pairs whose ends are both among some records."""
+        known = frozenset(records.tolist()) if any(msgspec.structs.astuple(self)) else frozenset()
+        said = ((pair for pair in pairs if known.issuperset(pair)) for pairs in msgspec.structs.astuple(self))
+        return People(*map(frozenset, said))
+
     def of_kind(self, snapshot: Snapshot) -> People:
         """Return what was said of the records of a snapshot, by their places."""
         return People(*(frozenset(snapshot.placed(pairs)) for pairs in msgspec.structs.astuple(self)))

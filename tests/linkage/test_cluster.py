@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import msgspec
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 
 from mdm.domain.keys import EntityKind
 from mdm.linkage.citizen_evidence import PERSONAL_NUMBERS_MAX
-from mdm.linkage.cluster import Clustering, Edge, Edges, Namesakes, cluster, connected
+from mdm.linkage.cluster import Clustering, Edge, Edges, Namesakes, Ties, cluster, connected
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import veto
+from mdm.linkage.evidence import compatible, veto
 from mdm.linkage.features import CitizenFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import numbered
@@ -152,6 +153,15 @@ LISTED = msgspec.structs.replace(PERSON, household="household:1")
 ALSO_LISTED = msgspec.structs.replace(PERSON, household="household:2")
 
 
+def _weighed(edges: list[tuple[int, int, float]], kinds: list[CitizenFeatures]) -> list[Edge]:
+    """Return the edges without a veto weighed as a prediction does, and as what is found on the way is."""
+    return [
+        Edge(left, right, SCORER.score(kinds[left], (kinds[right],))[0].match_weight_bits)
+        for left, right in sorted({(left, right) for left, right, _ in edges})
+        if veto(kinds[left], kinds[right]) is None
+    ]
+
+
 JUDGED = st.sets(st.tuples(st.integers(1, 12), st.integers(13, 24)), max_size=3)
 
 
@@ -168,18 +178,56 @@ def test_weights_found_beforehand_or_on_the_way_make_the_same_clusters(
     same: set[tuple[int, int]],
     different: set[tuple[int, int]],
 ) -> None:
-    # As a prediction weighs them: what is found on the way is weighed by the scorer.
-    by_pair = {
-        (left, right): Edge(left, right, SCORER.score(kinds[left], (kinds[right],))[0].match_weight_bits)
-        for left, right, _ in edges
-        if veto(kinds[left], kinds[right]) is None
-    }
-    linked = Edges.of(by_pair.values())
+    linked = Edges.of(_weighed(edges, kinds))
     beforehand = cluster(linked, kinds.__getitem__, SCORER, same=same, different=different - same)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mdm.linkage.cluster.COMPLETED_MEMBERS_MAX", 0)
         on_the_way = cluster(linked, kinds.__getitem__, SCORER, same=same, different=different - same)
     assert on_the_way == beforehand
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    edges=EDGES,
+    kinds=st.lists(st.sampled_from([ONE, OTHER, PERSON, STRANGER]), min_size=25, max_size=25),
+    same=JUDGED,
+    different=JUDGED,
+)
+def test_clusters_are_those_of_one_walk_along_all_edges_in_falling_weight(
+    edges: list[tuple[int, int, float]],
+    kinds: list[CitizenFeatures],
+    same: set[tuple[int, int]],
+    different: set[tuple[int, int]],
+) -> None:
+    linked = _weighed(edges, kinds)
+    found = cluster(Edges.of(linked), kinds.__getitem__, SCORER, same=same, different=different - same)
+    joined = {number: frozenset([number]) for number in range(len(kinds))}
+    refused = []
+    for left, right, bits in [*((*pair, math.inf) for pair in sorted(same)), *sorted(linked, key=_falling)]:
+        one, other = joined[left], joined[right]
+        groups = [[kinds[number] for number in group] for group in Ties(same).groups([*one, *other])]
+        is_parted = any({left, right} <= one | other for left, right in different - same)
+        if one == other:
+            continue
+        first, second = ([kinds[number] for number in sorted(side)] for side in (one, other))
+        if bits < math.inf and (is_parted or not compatible(first, second, SCORER, groups)):
+            refused.append(Edge(left, right, bits))
+        else:
+            joined |= dict.fromkeys(one | other, one | other)
+    assert found.clusters == sorted(sorted(members) for members in {*joined.values()} if len(members) > 1)
+    assert found.refused == sorted(refused)
+
+
+def _falling(edge: Edge) -> tuple[float, int, int]:
+    return -edge.match_weight_bits, edge.left, edge.right
+
+
+def test_the_stronger_of_two_links_is_taken_though_a_judgement_alone_brings_them_together() -> None:
+    records = {1: ONE, 2: PERSON, 3: PERSON, 4: OTHER}
+    edges = Edges.of([Edge(1, 2, 10.0), Edge(3, 4, 30.0)])
+    found = cluster(edges, records.__getitem__, SCORER, same=[(2, 3)])
+    assert found.clusters == [[2, 3, 4]]
+    assert found.refused == [Edge(1, 2, 10.0)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40))

@@ -44,6 +44,17 @@ def test_chunks_hold_together_what_one_prediction_holds(
     assert one.equals(other)
 
 
+def test_a_folder_is_called_what_its_owner_likes(city: dict[EntityKind, Rows], tmp_path: Path) -> None:
+    rows = [row[:3] for row in city[KIND]]
+    reports = []
+    for name, count in (("starfish", len(rows) // 2), ("it's [a] st*r?", len(rows))):
+        (folder := tmp_path / name).mkdir()
+        write_snapshot(folder / "records.parquet", KIND, rows[:count])
+        reports.append(predicted(city, folder / "records.parquet", folder / "pairs"))
+    assert [report.records for report in reports] == [len(rows) // 2, len(rows)]
+    assert reports[1].kept_pairs > reports[0].kept_pairs
+
+
 def test_chunks_that_another_release_cut_otherwise_are_not_counted_twice(
     city: dict[EntityKind, Rows], snapshot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import Specification, declare
 from mdm.linkage.splink_engine import predict
+from mdm.resolve import relink_linkage
 from mdm.resolve.relink_linkage import Linked, Records, link
 from mdm.resolve.relink_snapshot import People
 
@@ -72,14 +73,17 @@ MERMAID = [
 
 
 def linked(
-    boats: list[BoatFeatures], folder: Path, progress: Callable[[str, int, int], None] = lambda *_: None
+    boats: list[BoatFeatures],
+    folder: Path,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+    people: People | None = None,
 ) -> Linked:
     fleet = [*boats, *STRANGERS]
     snapshot = folder / "boats.parquet"
     write_snapshot(snapshot, KIND, ((number, "harbour", boat) for number, boat in enumerate(fleet)))
     records = Records(KIND, {RecordNumber(number): encode_features(boat) for number, boat in enumerate(fleet)})
     epoch = StatisticsEpoch.from_records(KIND, fleet, len(fleet))
-    return link(records, snapshot, MODEL, epoch, People(), memory_limit="500MB", progress=progress)
+    return link(records, snapshot, MODEL, epoch, people or People(), memory_limit="500MB", progress=progress)
 
 
 def test_the_stage_is_told_before_the_first_pair_is_scored(tmp_path: Path) -> None:
@@ -94,6 +98,36 @@ def test_records_of_a_declared_kind_are_linked(tmp_path: Path) -> None:
     found = linked(MERMAID, tmp_path)
     assert [cluster for cluster in found.clusters if len(cluster) > 1] == [(0, 1, 2)]
     assert len(found.clusters) == len(STRANGERS) + 1
+
+
+def test_judgements_about_a_declared_kind_are_obeyed(tmp_path: Path) -> None:
+    judged = People(same=frozenset({(RecordNumber(0), RecordNumber(3))}))
+    found = linked([*MERMAID, BoatFeatures("song xanh", "can gio", "wood")], tmp_path, people=judged)
+    assert [cluster for cluster in found.clusters if len(cluster) > 1] == [(0, 3)], "of wood now, as no other is"
+    assert found.cluster_of[[0, 1, 2, 3]].tolist() == [0, 1, 2, 0]
+
+
+def test_what_was_judged_outside_a_sample_says_nothing_about_the_population(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relink_linkage, "SAMPLE_PARTS", 50)
+    pairs = [BoatFeatures(f"cruiser {number}", f"haven {number % 97}") for number in range(1000) for _ in range(2)]
+    lost = [BoatFeatures(f"wreck {number}", f"deep {number}") for number in range(600)]
+    judged = frozenset(
+        (RecordNumber(len(pairs) + at), RecordNumber(len(pairs) + at + 1)) for at in range(0, len(lost), 2)
+    )
+    told: list[str] = []
+    found = linked(
+        [*pairs, *lost], tmp_path, lambda stage, done, _: told.append(stage) if not done else None, People(judged)
+    )
+    assert len(found.clusters) == len(STRANGERS) + 1000 + 300
+    assert told.count("comparing") == 1, "the population is never so far off that the pairs are scored anew"
+
+
+def test_the_epoch_is_the_one_that_clusters_were_made_under(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relink_linkage, "POPULATION_ROUNDS_MAX", 1)
+    pairs = [BoatFeatures(f"cruiser {number}", f"haven {number % 97}") for number in range(500) for _ in range(2)]
+    assert linked(pairs, tmp_path).epoch.population == len(STRANGERS) + len(pairs)
 
 
 def test_the_rules_of_a_declared_kind_hold(tmp_path: Path) -> None:
