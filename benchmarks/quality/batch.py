@@ -35,8 +35,8 @@ from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.snapshot import write_snapshot
-from mdm.linkage.specification import learned_parameters
-from mdm.linkage.splink_engine import predict
+from mdm.linkage.specification import learned_parameters, specification_of
+from mdm.linkage.splink_engine import Workspace, predict
 from mdm.resolve.relink_linkage import Linked, Records, link
 from mdm.resolve.relink_plan import question_changes
 from mdm.resolve.relink_snapshot import People
@@ -79,18 +79,11 @@ def link_batch(
     first_epoch = StatisticsEpoch.from_records(kind, map(records.features, records.encoded), first_population)
     stopwatch.lap("snapshot")
     workshop.say(f"{kind}: training")
-    adapted = adapted_model(snapshot, EntityKind(kind), first_epoch, memory_limit=options.memory_limit)
-    stopwatch.lap("train")
-    workshop.say(f"{kind}: linking")
-    linked = link(
-        records,
-        snapshot,
-        adapted.model,
-        first_epoch,
-        People(),
-        memory_limit=options.memory_limit,
-        progress=lambda *_: None,
-    )
+    with Workspace(snapshot, specification_of(kind), options.memory_limit) as workspace:
+        adapted = adapted_model(workspace, EntityKind(kind), first_epoch)
+        stopwatch.lap("train")
+        workshop.say(f"{kind}: linking")
+        linked = link(records, workspace, adapted.model, first_epoch, People(), progress=lambda *_: None)
     stopwatch.lap("predict_and_cluster")
     questions = open_questions(linked)
     stopwatch.lap("plan")
@@ -196,7 +189,8 @@ def _scored_pairs(found: Found, memory_limit: str) -> ScoredPairs:
     """Score every candidate again under the final epoch, far below review too, and put each into its band."""
     records, snapshot, model, epoch = found.records, found.snapshot, found.model, found.linked.epoch
     output = snapshot.with_suffix(".all-pairs.parquet")
-    predict(snapshot, model, epoch, output, threshold_bits=KEPT_BITS_MIN, memory_limit=memory_limit)
+    with Workspace(snapshot, model.specification, memory_limit) as workspace:
+        predict(workspace, model, epoch, output, threshold_bits=KEPT_BITS_MIN)
     table = pq.read_table(output)
     output.unlink()
     left, right, bits = (table.column(name).to_numpy() for name in ("left", "right", "match_weight"))

@@ -48,7 +48,7 @@ from mdm.linkage.rules import STRANGERS, Found, Rules
 from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import Specification, declare
-from mdm.linkage.splink_engine import predict
+from mdm.linkage.splink_engine import Workspace, predict
 
 KIND = "company_name"
 FILE = Path("business") / "vn_listed_company_names_mit2023.parquet"
@@ -298,7 +298,8 @@ def _parity(names: Names, model: Model, epoch: StatisticsEpoch, scorer: Scorer, 
     records = [*names.short, *names.full]
     snapshot, output = workshop.scratch / f"{KIND}.parquet", workshop.scratch / f"{KIND}.pairs.parquet"
     write_snapshot(snapshot, KIND, ((number, "company", record) for number, record in enumerate(records, start=1)))
-    predict(snapshot, model, epoch, output, threshold_bits=-1e6, memory_limit=workshop.options.memory_limit)
+    with Workspace(snapshot, model.specification, workshop.options.memory_limit) as workspace:
+        predict(workspace, model, epoch, output, threshold_bits=-1e6)
     level_mismatches = weight_mismatches = 0
     largest = 0.0
     pairs: Numbers = np.stack([pq.read_table(output).column(name).to_numpy() for name in ("left", "right")], axis=1)

@@ -17,6 +17,7 @@ from mdm.linkage.codec import encode_features
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model, Provenance
 from mdm.linkage.snapshot import write_snapshot
+from mdm.linkage.splink_engine import Workspace
 from mdm.linkage.train import SAMPLE_PAIRS, train
 from mdm.resolve.relink_linkage import Records, link
 from mdm.resolve.relink_snapshot import People
@@ -77,17 +78,12 @@ def link_people(people: PersonSet, truth: Truth, workshop: Workshop, sample_pair
     stopwatch.lap("snapshot")
     workshop.say(f"{kind}: training")
     base = Model.build(kind, thresholds=people.thresholds)
-    model, training = train(
-        snapshot,
-        base,
-        epoch,
-        provenance=Provenance(kind, seed=options.seed),
-        sample_pairs=sample_pairs,
-        memory_limit=options.memory_limit,
-    )
-    stopwatch.lap("train")
-    workshop.say(f"{kind}: linking")
-    linked = link(records, snapshot, model, epoch, People(), memory_limit=options.memory_limit, progress=_silent)
+    with Workspace(snapshot, base.specification, options.memory_limit) as workspace:
+        provenance = Provenance(kind, seed=options.seed)
+        model, training = train(workspace, base, epoch, provenance=provenance, sample_pairs=sample_pairs)
+        stopwatch.lap("train")
+        workshop.say(f"{kind}: linking")
+        linked = link(records, workspace, model, epoch, People(), progress=_silent)
     stopwatch.lap("predict_and_cluster")
     questions = open_questions(linked)
     stopwatch.lap("plan")

@@ -128,7 +128,7 @@ def _learn(
     from mdm.linkage.epoch import StatisticsEpoch
     from mdm.linkage.model import Model, Provenance
     from mdm.linkage.snapshot import write_snapshot
-    from mdm.linkage.splink_engine import predict
+    from mdm.linkage.splink_engine import Workspace, predict
     from mdm.linkage.thresholds import TARGET_PRECISION, choose_thresholds
     from mdm.linkage.train import train as learn
 
@@ -140,25 +140,19 @@ def _learn(
     source = f"{len(material.keys)} records of {', '.join(sorted(sizes))}"
     rows = zip(material.keys, material.features, strict=True)
     write_snapshot(snapshot, kind, ((place, key.registry, each) for place, (key, each) in enumerate(rows, start=1)))
-    model, report = learn(
-        snapshot,
-        Model.default(kind),
-        epoch,
-        provenance=Provenance(source, seed=seed, trained_on=datetime.now(UTC).date().isoformat()),
-        truth=_truth_file(material.entities, scratch) if material.entities else None,
-        memory_limit=memory_limit,
-        progress=say,
-    )
-    thresholds = model.thresholds
-    predict(
-        snapshot,
-        model,
-        epoch,
-        pairs,
-        threshold_bits=thresholds.review_bits - BELOW_REVIEW_BITS,
-        memory_limit=memory_limit,
-        progress=say,
-    )
+    base = Model.default(kind)
+    with Workspace(snapshot, base.specification, memory_limit) as workspace:
+        model, report = learn(
+            workspace,
+            base,
+            epoch,
+            provenance=Provenance(source, seed=seed, trained_on=datetime.now(UTC).date().isoformat()),
+            truth=_truth_file(material.entities, scratch) if material.entities else None,
+            progress=say,
+        )
+        thresholds = model.thresholds
+        threshold_bits = thresholds.review_bits - BELOW_REVIEW_BITS
+        predict(workspace, model, epoch, pairs, threshold_bits=threshold_bits, progress=say)
     choice = choose_thresholds(
         assessed_pairs(
             scored_rows(pairs),

@@ -7,7 +7,6 @@ re-linkage of the same records finds the same model. A model that an operator ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -20,7 +19,7 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import AnyFeatures
 from mdm.linkage.gates import TrainingReport
 from mdm.linkage.model import Model, Provenance
-from mdm.linkage.splink_engine import Progress
+from mdm.linkage.splink_engine import Progress, Workspace
 from mdm.linkage.thresholds import (
     RAISE_BITS_MAX,
     STRATUM_BITS,
@@ -99,22 +98,20 @@ class Adaptation(msgspec.Struct, frozen=True):
 
 
 def adapted_model(
-    snapshot: Path,
+    workspace: Workspace,
     kind: EntityKind,
     epoch: StatisticsEpoch,
     *,
     pinned: Model | None = None,
-    memory_limit: str,
     progress: Progress | None = None,
 ) -> Adaptation:
     """Return the model for a snapshot.
 
     Args:
-        snapshot: Parquet as `write_snapshot` makes it.
+        workspace: Over the snapshot.
         kind: Of the snapshot.
         epoch: Of the snapshot.
         pinned: What an operator chose; used as it is.
-        memory_limit: Of DuckDB's buffers.
         progress: Told of each step.
 
     Returns:
@@ -123,11 +120,11 @@ def adapted_model(
     if pinned is not None:
         return Adaptation(pinned, "the model that an operator put in force, as it is", is_pinned=True)
     base = Model.default(kind)
-    record_count = pq.ParquetFile(snapshot).metadata.num_rows
+    record_count = pq.ParquetFile(workspace.snapshot).metadata.num_rows
     if record_count < ADAPTATION_RECORDS_MIN:
         return Adaptation(base, f"the shipped model's: fewer than {ADAPTATION_RECORDS_MIN:,} records to learn from")
     # No date: the same records must give the same model, and so the same digest.
     provenance = Provenance("re-linkage", seed=ADAPTATION_SEED)
-    model, report = train(snapshot, base, epoch, provenance=provenance, memory_limit=memory_limit, progress=progress)
+    model, report = train(workspace, base, epoch, provenance=provenance, progress=progress)
     count = len(base.specification.comparisons)
     return Adaptation(model, f"learned {len(report.learned)} of {count} comparisons from these records", report)

@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import msgspec
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from splink import DuckDBAPI, Linker
+from splink.internals.splink_dataframe import SplinkDataFrame
 
 from mdm.limits import CANDIDATES_PER_KEY_MAX
 from mdm.linkage.candidate_pairs import candidate_pairs
@@ -85,22 +87,61 @@ class _Api(DuckDBAPI):
 
 
 class Workspace:
-    """A scratch DuckDB database over one snapshot, and Splink's interface to it. Used by one thread."""
+    """A scratch DuckDB database over one snapshot, and Splink's interface to it. Used by one thread.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, snapshot: Path, specification: Specification) -> None:
-        self.connection = connection
+    It is made when something is first asked of it, beside the snapshot, and removed at the end of its context: training
+    and prediction share one, for to copy the records takes as long as a tenth of linking them.
+    """
+
+    def __init__(self, snapshot: Path, specification: Specification, memory_limit: str = MEMORY_LIMIT_DEFAULT) -> None:
+        """Say what it is to be over.
+
+        Args:
+            snapshot: Parquet as `write_snapshot` makes it.
+            specification: Of the snapshot's kind.
+            memory_limit: Of DuckDB's buffers.
+        """
+        self.snapshot = snapshot
         self.specification = specification
-        self.api = _Api(connection, specification)
         self.columns = _columns_read(specification)
         """Features that Splink reads; it joins whole records, so that the others stay out of them."""
-        letters = spelled(_predicates(specification), also=specification.term_frequency_levels)
-        fields = map(pq.read_schema(snapshot).field, self.columns)
+        self._memory_limit = memory_limit
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Return itself: nothing is opened yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was made."""
+        self._opened.close()
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The database, which holds the records."""
+        scratch = self._opened.enter_context(TemporaryDirectory(prefix=".linkage-", dir=self.snapshot.parent))
+        connection = self._opened.enter_context(duckdb.connect())
+        connection.execute("SET memory_limit = ?", [self._memory_limit]).fetchall()
+        connection.execute("SET temp_directory = ?", [scratch]).fetchall()
+        connection.execute("SET preserve_insertion_order = false").fetchall()
+        letters = spelled(_predicates(self.specification), also=self.specification.term_frequency_levels)
+        fields = map(pq.read_schema(self.snapshot).field, self.columns)
         listed = ", ".join(f'{coded_sql(field, letters)} AS "{field.name}"' for field in fields)
-        self.run(
+        connection.execute(
             f"CREATE TABLE records AS SELECT number, {listed} FROM read_parquet(?)",  # noqa: S608 - Our own columns.
-            [glob.escape(str(snapshot))],
-        )
-        self.records = self.api.register("records", dataset_display_name="snapshot")
+            [glob.escape(str(self.snapshot))],
+        ).fetchall()
+        return connection
+
+    @cached_property
+    def api(self) -> _Api:
+        """Splink's interface to it."""
+        return _Api(self.connection, self.specification)
+
+    @cached_property
+    def records(self) -> SplinkDataFrame:
+        """The records as Splink knows them."""
+        return self.api.register("records", dataset_display_name="snapshot")
 
     def run(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a query to its end: a result left open would block Splink on this connection."""
@@ -184,36 +225,13 @@ def _guarded(settings: dict[str, Any], specification: Specification) -> dict[str
     return settings | {"comparisons": comparisons}
 
 
-@contextmanager
-def open_workspace(
-    snapshot: Path, specification: Specification, memory_limit: str = MEMORY_LIMIT_DEFAULT
-) -> Iterator[Workspace]:
-    """Open a scratch database beside the snapshot, and remove it afterwards.
-
-    Args:
-        snapshot: Parquet as `write_snapshot` makes it.
-        specification: Of the snapshot's kind.
-        memory_limit: Of DuckDB's buffers.
-    """
-    with TemporaryDirectory(prefix=".linkage-", dir=snapshot.parent) as scratch:
-        connection = duckdb.connect()
-        try:
-            connection.execute("SET memory_limit = ?", [memory_limit]).fetchall()
-            connection.execute("SET temp_directory = ?", [scratch]).fetchall()
-            connection.execute("SET preserve_insertion_order = false").fetchall()
-            yield Workspace(connection, snapshot, specification)
-        finally:
-            connection.close()
-
-
 def predict(
-    snapshot: Path,
+    workspace: Workspace,
     model: Model,
     epoch: StatisticsEpoch,
     output: Path,
     *,
     threshold_bits: float,
-    memory_limit: str = MEMORY_LIMIT_DEFAULT,
     progress: Progress | None = None,
 ) -> PredictionReport:
     """Score every candidate pair of a snapshot with Splink, a chunk at a time.
@@ -222,18 +240,16 @@ def predict(
     snapshot, model, epoch or threshold another output. The same input gives the same rows in the same order.
 
     Args:
-        snapshot: Parquet as `write_snapshot` makes it.
+        workspace: Over the snapshot.
         model: Of the snapshot's kind.
         epoch: Gives the prior and the name frequencies.
         output: Parquet with left, right (left < right), match_weight and one level column for each comparison,
             `gamma_<name>`; by left and right within each chunk.
         threshold_bits: Pairs below it are left out.
-        memory_limit: Of DuckDB's buffers.
         progress: Told of each chunk.
     """
     if output.exists():
         return _report_of(output)
-    specification = model.specification
     settings = model.splink | {
         "probability_two_random_records_match": epoch.prior,
         # Splink keeps the levels only together with the columns that they compare.
@@ -243,21 +259,20 @@ def predict(
     scratch.mkdir(exist_ok=True)
     with ThreadPoolExecutor(1) as aside:
         # Sorting keys takes one core, and as long as copying the records and setting Splink up.
-        paired = aside.submit(candidate_pairs, snapshot, CANDIDATES_PER_KEY_MAX)
-        with open_workspace(snapshot, specification, memory_limit) as workspace:
-            linker = workspace.linker(settings, epoch)
-            pairs, truncated_keys = paired.result()
-            report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
-            chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
-            workspace.api.is_all_read = len(chunks) == 1
-            workspace.run("SET disabled_optimizers = 'join_order'")
-            # By name and not by what lies there: an earlier release may have cut its chunks otherwise.
-            parts = [scratch / f"{chunk:05}-of-{len(chunks):05}.parquet" for chunk in range(len(chunks))]
-            for chunk, (codes, part) in enumerate(zip(chunks, parts, strict=True)):
-                if not part.exists():
-                    _score_chunk(workspace, linker, codes, threshold_bits, report, part)
-                if progress is not None:
-                    progress("score", chunk + 1, len(chunks))
+        paired = aside.submit(candidate_pairs, workspace.snapshot, CANDIDATES_PER_KEY_MAX)
+        linker = workspace.linker(settings, epoch)
+        pairs, truncated_keys = paired.result()
+    report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
+    chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
+    workspace.api.is_all_read = len(chunks) == 1
+    workspace.run("SET disabled_optimizers = 'join_order'")
+    # By name and not by what lies there: an earlier release may have cut its chunks otherwise.
+    parts = [scratch / f"{chunk:05}-of-{len(chunks):05}.parquet" for chunk in range(len(chunks))]
+    for chunk, (codes, part) in enumerate(zip(chunks, parts, strict=True)):
+        if not part.exists():
+            _score_chunk(workspace, linker, codes, threshold_bits, report, part)
+        if progress is not None:
+            progress("score", chunk + 1, len(chunks))
     _join(parts, output)
     shutil.rmtree(scratch)
     return _report_of(output)

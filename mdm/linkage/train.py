@@ -35,7 +35,7 @@ from mdm.linkage.gates import (
 from mdm.linkage.model import Model, Provenance
 from mdm.linkage.predicates import guarded_sql
 from mdm.linkage.specification import Parameters, learned_parameters, splink_settings
-from mdm.linkage.splink_engine import MEMORY_LIMIT_DEFAULT, Progress, Workspace, open_workspace
+from mdm.linkage.splink_engine import Progress, Workspace
 
 if TYPE_CHECKING:
     from splink.internals.em_training_session import EMTrainingSession
@@ -60,20 +60,19 @@ COUNT_PAIRS = 50_000
 
 
 def train(
-    snapshot: Path,
+    workspace: Workspace,
     base: Model,
     epoch: StatisticsEpoch,
     *,
     provenance: Provenance,
     truth: Path | None = None,
     sample_pairs: int = SAMPLE_PAIRS,
-    memory_limit: str = MEMORY_LIMIT_DEFAULT,
     progress: Progress | None = None,
 ) -> tuple[Model, TrainingReport]:
     """Learn m and u of every level.
 
     Args:
-        snapshot: Parquet as `write_snapshot` makes it.
+        workspace: Over the snapshot; as new afterwards, unless the truth is known.
         base: Gives thresholds, and the values that stay where a gate fails.
         epoch: Of the snapshot; gives the name frequencies and the prior.
         provenance: Says what the snapshot is, the seed of the random sample and the date, for this module reads no
@@ -81,7 +80,6 @@ def train(
         truth: Parquet with `number` and `entity`, if the truth is known: m is then counted on it, else estimated by
             expectation maximisation on blocks that together free every comparison.
         sample_pairs: Random pairs that u is counted on.
-        memory_limit: Of DuckDB's buffers.
         progress: Told of each step.
 
     Returns:
@@ -90,27 +88,25 @@ def train(
     specification = base.specification
     steps = 2 if truth is not None else 1 + len(specification.training_rules)
     say = progress or _silent
-    with open_workspace(snapshot, specification, memory_limit) as workspace:
-        records = workspace.count("SELECT count(*) FROM records")
-        if records < RECORDS_MIN:
-            too_few = Failure(Gate.TOO_FEW_RECORDS, f"{records} of at least {RECORDS_MIN}")
-            return base, TrainingReport((), {each.name: too_few for each in specification.comparisons})
-        if truth is not None:
-            _add_truth(workspace, truth)
-        settings = splink_settings(specification, _parameters(base), epoch.prior)
-        linker = workspace.linker(
-            settings | {"max_iterations": EM_ITERATIONS_MAX, "em_convergence": EM_CONVERGENCE}, epoch
-        )
-        linker.training.estimate_u_using_random_sampling(max_pairs=sample_pairs, seed=provenance.seed)
-        say("train", 1, steps)
-        sessions = None
-        if truth is not None:
-            linker.training.estimate_m_from_label_column("entity")
-            say("train", 2, steps)
-        else:
-            sessions = _maximise_expectation(workspace, linker, say, steps)
-        learned = learned_parameters(linker.misc.save_model_to_json())
-        counted = count_levels(workspace, provenance.seed)
+    records = workspace.count("SELECT count(*) FROM records")
+    if records < RECORDS_MIN:
+        too_few = Failure(Gate.TOO_FEW_RECORDS, f"{records} of at least {RECORDS_MIN}")
+        return base, TrainingReport((), {each.name: too_few for each in specification.comparisons})
+    if truth is not None:
+        _add_truth(workspace, truth)
+    settings = splink_settings(specification, _parameters(base), epoch.prior)
+    linker = workspace.linker(settings | {"max_iterations": EM_ITERATIONS_MAX, "em_convergence": EM_CONVERGENCE}, epoch)
+    linker.training.estimate_u_using_random_sampling(max_pairs=sample_pairs, seed=provenance.seed)
+    say("train", 1, steps)
+    sessions = None
+    if truth is not None:
+        linker.training.estimate_m_from_label_column("entity")
+        say("train", 2, steps)
+    else:
+        sessions = _maximise_expectation(workspace, linker, say, steps)
+    learned = learned_parameters(linker.misc.save_model_to_json())
+    counted = count_levels(workspace, provenance.seed)
+    linker.table_management.delete_tables_created_by_splink_from_db()
     accepted, report = _through_gates(base, learned, sessions, counted, sample_pairs, epoch.prior)
     model = Model.build(
         base.kind,
@@ -213,6 +209,8 @@ def count_levels(workspace: Workspace, seed: int, pair_count: int = COUNT_PAIRS)
         counts = {label: int(count) for label, count in rows}
         missing = counts.pop(None, 0)
         found[comparison.name] = Counted(sum(counts.values()), missing, counts)
+    for table in ("drawn_pairs", "drawn", "counted"):
+        workspace.run(f"DROP TABLE {table}")
     return found
 
 

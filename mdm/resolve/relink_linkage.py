@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import chain, starmap
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import msgspec
@@ -32,7 +31,7 @@ from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among, is_first
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import RuleColumns, read_rule_columns
-from mdm.linkage.splink_engine import PredictionReport, predict
+from mdm.linkage.splink_engine import PredictionReport, Workspace, predict
 from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import People
@@ -104,30 +103,28 @@ def _no_collection() -> Iterator[None]:
 @_no_collection()
 def link(
     records: Records,
-    snapshot: Path,
+    workspace: Workspace,
     model: Model,
     epoch: StatisticsEpoch,
     people: People,
     *,
     is_tightened: bool = True,
-    memory_limit: str,
     progress: Progress,
 ) -> Linked:
     """Partition the records. A prediction that a killed run left beside the snapshot is taken up.
 
     Args:
         records: All live records of one kind.
-        snapshot: The same records as Parquet.
+        workspace: Over a snapshot of the same records.
         model: Of this kind.
         epoch: Name frequencies of this snapshot; its population is where the search for the real one starts.
         people: Judgements and choices about these records.
         is_tightened: Whether judgements may raise the link threshold.
-        memory_limit: For DuckDB.
         progress: Told of each stage.
     """
     with ThreadPoolExecutor(1) as aside:
-        columns = aside.submit(read_rule_columns, snapshot, model.kind)
-        search = _Search(records, snapshot, columns, model, people, memory_limit, progress)
+        columns = aside.submit(read_rule_columns, workspace.snapshot, model.kind)
+        search = _Search(records, workspace, columns, model, people, progress)
         prediction, pairs, scored_under = search.predicted(epoch)
     if is_tightened:
         model, _ = tightened(model, pairs.rows(), records.features, epoch, people.labels())
@@ -170,25 +167,23 @@ class _Search(NamedTuple):
     """What stays the same from round to round of the search for the population."""
 
     records: Records
-    snapshot: Path
+    workspace: Workspace
     columns: Future[RuleColumns]
     model: Model
     people: People
-    memory_limit: str
     progress: Progress
 
     def predicted(self, epoch: StatisticsEpoch) -> tuple[PredictionReport, ScoredPairs, StatisticsEpoch]:
         """Score all candidate pairs, or read them where that was done before."""
         # Before the first chunk: until it is told, a run shows the stage before this one.
         self.progress("comparing", 0, 1)
-        output = self.snapshot.with_suffix(f".{self.model.digest}.{epoch.digest}.pairs")
+        output = self.workspace.snapshot.with_suffix(f".{self.model.digest}.{epoch.digest}.pairs")
         report = predict(
-            self.snapshot,
+            self.workspace,
             self.model,
             epoch,
             output,
             threshold_bits=self.model.thresholds.review_bits - PRIOR_SLACK_BITS,
-            memory_limit=self.memory_limit,
             progress=lambda _stage, done, total: self.progress("comparing", done, total),
         )
         return report, ScoredPairs.read(output, self.model.specification), epoch

@@ -30,6 +30,8 @@ from mdm.linkage.gates import TrainingReport
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import snapshot_schema
+from mdm.linkage.specification import specification_of
+from mdm.linkage.splink_engine import Workspace
 from mdm.processes import die_with
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
@@ -228,21 +230,21 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
     records = Records(kind, snapshot.encoded)
     memory_limit = _duckdb_limit(run.state.memory_limit_bytes, last)
     pinned = None if run.state.is_learning else pinned_model(view, kind, journal.artefact)
-    learned = _stage(folder / "learned", _Learned, lambda: _learn(run, snapshot, records, pinned, memory_limit))
 
     def decide() -> _Planned:
         said = people.of_kind(snapshot)
-        model, epoch = Model.from_bytes(learned.model), StatisticsEpoch.from_bytes(learned.epoch)
-        linked = link(
-            records,
-            snapshot.parquet,
-            model,
-            epoch,
-            said,
-            is_tightened=not learned.is_pinned,
-            memory_limit=memory_limit,
-            progress=run.progress,
-        )
+        with Workspace(snapshot.parquet, specification_of(kind), memory_limit) as workspace:
+            learned = _stage(folder / "learned", _Learned, lambda: _learn(run, snapshot, records, pinned, workspace))
+            model, epoch = Model.from_bytes(learned.model), StatisticsEpoch.from_bytes(learned.epoch)
+            linked = link(
+                records,
+                workspace,
+                model,
+                epoch,
+                said,
+                is_tightened=not learned.is_pinned,
+                progress=run.progress,
+            )
         run.tell(Phase.PLANNING)
         linked = reviewed(snapshot, linked, said, view.standing)
         verdict = learned.verdict
@@ -270,16 +272,15 @@ def _duckdb_limit(memory_limit_bytes: int, record_count: int) -> str:
     return f"{left // 2**20}MiB"
 
 
-def _learn(run: _Run, snapshot: Snapshot, records: Records, pinned: Model | None, memory_limit: str) -> _Learned:
+def _learn(run: _Run, snapshot: Snapshot, records: Records, pinned: Model | None, workspace: Workspace) -> _Learned:
     run.progress("training", 0, 1)
     features = (records.features(place) for place in records.encoded)
     epoch = StatisticsEpoch.from_records(snapshot.kind, features, snapshot.first_population())
     adapted = adapted_model(
-        snapshot.parquet,
+        workspace,
         snapshot.kind,
         epoch,
         pinned=pinned,
-        memory_limit=memory_limit,
         progress=lambda _step, done, total: run.progress("training", done, total),
     )
     return _Learned(adapted.model.to_bytes(), adapted.verdict, adapted.report, adapted.is_pinned, epoch.to_bytes())

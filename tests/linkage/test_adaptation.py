@@ -12,6 +12,7 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import Features
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
+from mdm.linkage.splink_engine import Workspace
 from mdm.linkage.thresholds import Basis
 
 Rows = list[tuple[int, str, Features, str]]
@@ -61,5 +62,6 @@ def test_judgements_that_confirm_links_never_lower_it(twin: Features) -> None:
 
 def test_a_pinned_model_is_used_as_it_is(tmp_path: Path) -> None:
     epoch = StatisticsEpoch.default(KIND)
-    adapted = adapted_model(tmp_path / "none.parquet", KIND, epoch, pinned=MODEL, memory_limit="1GB")
+    with Workspace(tmp_path / "none.parquet", MODEL.specification) as workspace:
+        adapted = adapted_model(workspace, KIND, epoch, pinned=MODEL)
     assert (adapted.model, adapted.report, adapted.is_pinned) == (MODEL, None, True)

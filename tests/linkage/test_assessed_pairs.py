@@ -13,7 +13,7 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import Features
 from mdm.linkage.model import Model
 from mdm.linkage.snapshot import write_snapshot
-from mdm.linkage.splink_engine import predict
+from mdm.linkage.splink_engine import Workspace, predict
 from mdm.linkage.thresholds import Basis, choose_thresholds
 
 Rows = list[tuple[int, str, Features, str]]
@@ -31,7 +31,8 @@ def test_thresholds_proven_on_the_truth_keep_their_promise(city: dict[EntityKind
         epoch = StatisticsEpoch.from_records(kind, features.values(), len(set(entities.values())))
         snapshot, output = tmp_path / f"{half}.parquet", tmp_path / f"{half}.pairs.parquet"
         write_snapshot(snapshot, kind, (row[:3] for row in rows))
-        predict(snapshot, model, epoch, output, threshold_bits=-2.0)
+        with Workspace(snapshot, model.specification) as workspace:
+            predict(workspace, model, epoch, output, threshold_bits=-2.0)
         pairs = assessed_pairs(
             scored_rows(output),
             features.__getitem__,

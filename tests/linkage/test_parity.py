@@ -17,7 +17,7 @@ from mdm.linkage.features import Features
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import write_snapshot
-from mdm.linkage.splink_engine import PredictionReport, predict
+from mdm.linkage.splink_engine import PredictionReport, Workspace, predict
 
 DIFFERENCE_BITS_MAX = 1e-9
 EVERYTHING_BITS = -1e6
@@ -35,7 +35,9 @@ def predicted(
 ) -> tuple[PredictionReport, dict[Pair, tuple[float, tuple[int, ...]]]]:
     snapshot, output = folder / f"{kind}.parquet", folder / f"{kind}.pairs.parquet"
     write_snapshot(snapshot, kind, ((number, registry, features) for number, registry, features, _ in rows))
-    report = predict(snapshot, Model.default(kind), epoch_of(kind, rows), output, threshold_bits=threshold_bits)
+    model = Model.default(kind)
+    with Workspace(snapshot, model.specification) as workspace:
+        report = predict(workspace, model, epoch_of(kind, rows), output, threshold_bits=threshold_bits)
     columns = [column.to_pylist() for column in pq.read_table(output).columns]
     return report, {
         (left, right): (weight, levels)

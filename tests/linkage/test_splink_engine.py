@@ -14,7 +14,7 @@ from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import Features
 from mdm.linkage.model import Model
 from mdm.linkage.snapshot import write_snapshot
-from mdm.linkage.splink_engine import PredictionReport, predict
+from mdm.linkage.splink_engine import PredictionReport, Workspace, predict
 
 KIND = EntityKind.CITIZEN
 Rows = list[tuple[int, str, Features, str]]
@@ -29,7 +29,9 @@ def snapshot(city: dict[EntityKind, Rows], tmp_path: Path) -> Path:
 
 def predicted(city: dict[EntityKind, Rows], snapshot: Path, output: Path) -> PredictionReport:
     epoch = StatisticsEpoch.from_records(KIND, (row[2] for row in city[KIND]), 1000)
-    return predict(snapshot, Model.default(KIND), epoch, output, threshold_bits=-5.0)
+    model = Model.default(KIND)
+    with Workspace(snapshot, model.specification) as workspace:
+        return predict(workspace, model, epoch, output, threshold_bits=-5.0)
 
 
 def test_chunks_hold_together_what_one_prediction_holds(

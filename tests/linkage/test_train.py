@@ -19,7 +19,7 @@ from mdm.linkage.model import Model, Provenance
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import learned_parameters
-from mdm.linkage.splink_engine import open_workspace
+from mdm.linkage.splink_engine import Workspace, predict
 from mdm.linkage.train import EM_CONVERGENCE, EM_ITERATIONS_MAX, RECORDS_MIN, count_levels, train
 
 Rows = list[tuple[int, str, Features, str]]
@@ -34,14 +34,16 @@ def trained(kind: EntityKind, rows: Rows, folder: Path, *, knows_truth: bool = F
     write_snapshot(snapshot, kind, (row[:3] for row in rows))
     pq.write_table(pa.table({"number": [row[0] for row in rows], "entity": [row[3] for row in rows]}), truth)
     epoch = StatisticsEpoch.from_records(kind, (row[2] for row in rows), len({row[3] for row in rows}))
-    return train(
-        snapshot,
-        Model.default(kind),
-        epoch,
-        provenance=PROVENANCE,
-        truth=truth if knows_truth else None,
-        sample_pairs=SAMPLE_PAIRS,
-    )
+    base = Model.default(kind)
+    with Workspace(snapshot, base.specification) as workspace:
+        return train(
+            workspace,
+            base,
+            epoch,
+            provenance=PROVENANCE,
+            truth=truth if knows_truth else None,
+            sample_pairs=SAMPLE_PAIRS,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,7 @@ def test_the_direct_count_of_levels_is_that_of_the_scorer(city: dict[EntityKind,
     kind, rows = EntityKind.CITIZEN, city[EntityKind.CITIZEN][:40]
     model = Model.default(kind)
     write_snapshot(tmp_path / "snapshot.parquet", kind, (row[:3] for row in rows))
-    with open_workspace(tmp_path / "snapshot.parquet", model.specification) as workspace:
+    with Workspace(tmp_path / "snapshot.parquet", model.specification) as workspace:
         counted = count_levels(workspace, seed=1, pair_count=100_000)
     scorer = compile_scorer(model, StatisticsEpoch.default(kind))
     features = [row[2] for row in rows]
@@ -156,3 +158,23 @@ def test_too_small_a_snapshot_leaves_the_base_model_as_it_was(city: dict[EntityK
     assert model == Model.default(kind)
     assert report.learned == ()
     assert {failure.gate for failure in report.kept.values()} == {Gate.TOO_FEW_RECORDS}
+
+
+def test_a_prediction_in_the_workspace_of_training_is_that_of_a_fresh_one(
+    city: dict[EntityKind, Rows], tmp_path: Path
+) -> None:
+    kind, rows = EntityKind.CITIZEN, city[EntityKind.CITIZEN]
+    write_snapshot(snapshot := tmp_path / "snapshot.parquet", kind, (row[:3] for row in rows))
+    epoch = StatisticsEpoch.from_records(kind, (row[2] for row in rows), len(rows) // 3)
+    base = Model.default(kind)
+    with Workspace(snapshot, base.specification) as workspace:
+        tables = workspace.run("SHOW TABLES")
+        model, _ = train(workspace, base, epoch, provenance=PROVENANCE, sample_pairs=SAMPLE_PAIRS)
+        left = {name for (name,) in workspace.run("SHOW TABLES")} - {name for (name,) in tables}
+        assert {name.split("_of_")[0] for name in left} == {"frequencies"}
+        used = predict(workspace, model, epoch, tmp_path / "used", threshold_bits=-5.0)
+    with Workspace(snapshot, base.specification) as workspace:
+        fresh = predict(workspace, model, epoch, tmp_path / "fresh", threshold_bits=-5.0)
+    assert used == fresh
+    assert (tmp_path / "used").read_bytes() == (tmp_path / "fresh").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"snapshot.parquet", "used", "fresh"}

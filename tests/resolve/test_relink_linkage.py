@@ -21,7 +21,7 @@ from mdm.linkage.rules import Rules
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import Specification, declare
-from mdm.linkage.splink_engine import predict
+from mdm.linkage.splink_engine import Workspace, predict
 from mdm.resolve import relink_linkage
 from mdm.resolve.relink_linkage import Linked, Records, link
 from mdm.resolve.relink_snapshot import People
@@ -83,7 +83,8 @@ def linked(
     write_snapshot(snapshot, KIND, ((number, "harbour", boat) for number, boat in enumerate(fleet)))
     records = Records(KIND, {RecordNumber(number): encode_features(boat) for number, boat in enumerate(fleet)})
     epoch = StatisticsEpoch.from_records(KIND, fleet, len(fleet))
-    return link(records, snapshot, MODEL, epoch, people or People(), memory_limit="500MB", progress=progress)
+    with Workspace(snapshot, MODEL.specification, "500MB") as workspace:
+        return link(records, workspace, MODEL, epoch, people or People(), progress=progress)
 
 
 def test_the_stage_is_told_before_the_first_pair_is_scored(tmp_path: Path) -> None:
@@ -143,7 +144,8 @@ def test_both_engines_weigh_a_declared_kind_alike(tmp_path: Path) -> None:
     epoch = StatisticsEpoch.from_records(KIND, fleet, len(fleet))
     snapshot, output = tmp_path / "boats.parquet", tmp_path / "pairs.parquet"
     write_snapshot(snapshot, KIND, ((number, "harbour", boat) for number, boat in enumerate(fleet)))
-    report = predict(snapshot, MODEL, epoch, output, threshold_bits=-1e6)
+    with Workspace(snapshot, MODEL.specification) as workspace:
+        report = predict(workspace, MODEL, epoch, output, threshold_bits=-1e6)
     columns = [column.to_pylist() for column in pq.read_table(output).columns]
     scorer = compile_scorer(MODEL, epoch)
     assert report.kept_pairs > len(STRANGERS)

@@ -18,7 +18,7 @@ from mdm.errors import DataDirectoryError, IndexMismatchError, InvalidInputError
 from mdm.limits import AUDIT_ITEMS_MAX
 from mdm.linkage.model import Thresholds
 from mdm.linkage.snapshot import write_snapshot
-from mdm.linkage.splink_engine import PredictionReport, predict
+from mdm.linkage.splink_engine import PredictionReport, Workspace, predict
 from mdm.resolve.audit.design import Stratum, allocate, draw
 from mdm.resolve.audit.pairs import (
     WEIGHT_BITS_MIN,
@@ -242,15 +242,10 @@ def _all_pairs(
             for place, (number, registry) in enumerate(zip(population.numbers, population.registries, strict=True))
         ),
     )
-    prediction = predict(
-        snapshot,
-        engine.model,
-        engine.epoch,
-        predicted,
-        threshold_bits=WEIGHT_BITS_MIN,
-        memory_limit=memory_limit,
-        progress=progress,
-    )
+    with Workspace(snapshot, engine.model.specification, memory_limit) as workspace:
+        prediction = predict(
+            workspace, engine.model, engine.epoch, predicted, threshold_bits=WEIGHT_BITS_MIN, progress=progress
+        )
     apart = apart_pairs(population, engine, predicted)
     linked = linked_pairs(population, engine, progress)
     pairs = joined([linked, apart, unblocked_pairs(population, engine, searched, apart, progress)])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mdm.domain.keys import EntityKind
 from mdm.linkage.snapshot import write_snapshot
-from mdm.linkage.splink_engine import predict
+from mdm.linkage.splink_engine import Workspace, predict
 from mdm.resolve.audit.pairs import (
     WEIGHT_BITS_MIN,
     Pairs,
@@ -107,5 +107,6 @@ def _apart(population: Population, engine: Engine, folder: Path) -> Pairs:
         population.kind,
         ((number, names[registry], population.features(place)) for place, (number, registry) in enumerate(rows)),
     )
-    predict(snapshot, engine.model, engine.epoch, predicted, threshold_bits=WEIGHT_BITS_MIN)
+    with Workspace(snapshot, engine.model.specification) as workspace:
+        predict(workspace, engine.model, engine.epoch, predicted, threshold_bits=WEIGHT_BITS_MIN)
     return apart_pairs(population, engine, predicted)
