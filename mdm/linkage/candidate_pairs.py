@@ -59,35 +59,36 @@ def pairs_by_rule(snapshot: Path, reach: int) -> Iterator[RulePairs]:
         snapshot: As `write_snapshot` makes it.
         reach: As for `candidate_pairs`.
     """
-    rules, hashes, holders = _postings(snapshot)
-    # A stable sort of single bytes counts them: the keys of a rule then lie side by side.
-    order = np.argsort(rules, kind="stable")
-    counts = np.bincount(rules, minlength=_RULES_MAX)
-    ends = np.cumsum(counts)
+    postings = _postings(snapshot)
 
     def of_rule(rule: int) -> RulePairs:
-        at = order[ends[rule] - counts[rule] : ends[rule]]
-        return _pairs_of_rule(rule, hashes[at], holders[at], reach)
+        hashes, holders = zip(*postings.pop(rule), strict=True)
+        return _pairs_of_rule(rule, np.concatenate(hashes), np.concatenate(holders), reach)
 
     with ThreadPoolExecutor(RULES_AT_ONCE) as pool:
-        yield from pool.map(of_rule, np.flatnonzero(counts).tolist())
+        yield from pool.map(of_rule, sorted(postings))
 
 
-def _postings(snapshot: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint64], NDArray[np.int64]]:
-    """Return rule, hash and record of every posting key."""
-    rules, hashes, holders = [np.empty(0, np.uint8)], [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+def _postings(snapshot: Path) -> dict[int, list[tuple[NDArray[np.uint64], NDArray[np.int64]]]]:
+    """Return of each rule the hashes and records of its posting keys, batch by batch."""
+    postings: dict[int, list[tuple[NDArray[np.uint64], NDArray[np.int64]]]] = {}
     with pq.ParquetFile(snapshot) as file:
         for batch in file.iter_batches(_BATCH_RECORDS, columns=["number", "posting_keys"]):
             packed = batch.column("posting_keys")
             counts = pc.fill_null(pc.binary_length(packed), 0).to_numpy() // POSTING_KEY_BYTES
-            ends = np.frombuffer(packed.buffers()[1], np.int32)[packed.offset : packed.offset + len(packed) + 1]
-            rows = np.frombuffer(packed.buffers()[2] or b"", np.uint8)[ends[0] : ends[-1]]
+            starts = np.frombuffer(packed.buffers()[1], np.int32)[packed.offset : packed.offset + len(packed) + 1]
+            rows = np.frombuffer(packed.buffers()[2] or b"", np.uint8)[starts[0] : starts[-1]]
             rows = rows.reshape(-1, POSTING_KEY_BYTES)
-            # Copies, so that no view keeps a batch in memory.
-            rules.append(rows[:, 0].copy())
-            hashes.append(np.ascontiguousarray(rows[:, 1:]).view(np.uint64).ravel())
-            holders.append(np.repeat(batch.column("number").to_numpy(), counts))
-    return np.concatenate(rules), np.concatenate(hashes), np.concatenate(holders)
+            # A stable sort of single bytes counts them: the keys of a rule then lie side by side. Both are copies, so
+            # that no view keeps a batch in memory.
+            order = np.argsort(rows[:, 0], kind="stable")
+            hashes = np.ascontiguousarray(rows[:, 1:]).view(np.uint64).ravel()[order]
+            holders = np.repeat(batch.column("number").to_numpy(), counts)[order]
+            ends = np.cumsum(sizes := np.bincount(rows[:, 0], minlength=_RULES_MAX))
+            for rule in np.flatnonzero(sizes).tolist():
+                its = slice(int(ends[rule] - sizes[rule]), int(ends[rule]))
+                postings.setdefault(rule, []).append((hashes[its], holders[its]))
+    return postings
 
 
 def _pairs_of_rule(rule: int, hashes: NDArray[np.uint64], holders: NDArray[np.int64], reach: int) -> RulePairs:
