@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,7 @@ class Workspace:
         """Features that Splink reads; it joins whole records, so that the others stay out of them."""
         self._memory_limit = memory_limit
         self._opened = ExitStack()
+        self._counted = itertools.count()
 
     def __enter__(self) -> Self:
         """Return itself: nothing is opened yet."""
@@ -158,6 +160,10 @@ class Workspace:
         self.run(f"CREATE OR REPLACE TABLE {table} AS SELECT {select} FROM arrow_rows")  # noqa: S608 - Names of our own.
         self.connection.unregister("arrow_rows")
 
+    def registered(self, table: str) -> SplinkDataFrame:
+        """Return a table as Splink knows it: under a new name each time, for one is taken for ever."""
+        return self.api.register(table, dataset_display_name=f"{table}_{next(self._counted)}")
+
     def linker(self, settings: dict[str, Any], epoch: StatisticsEpoch) -> Linker:
         """Return a Splink linker whose term frequencies are the epoch's."""
         # The settings are our own and proven by the parity of both engines; Splink takes 0.2 s to check them.
@@ -170,8 +176,7 @@ class Workspace:
             # Where only equal values have the level, one that a single record states is never asked for.
             holders_min = 2 if level.predicate == Equal(column) else 1
             self._create_frequencies(table, column, holders_min, epoch.term_frequencies(level, u or level.u))
-            frame = self.api.register(table, dataset_display_name=f"{table}_{linker._cache_uid}")  # noqa: SLF001
-            linker.table_management.register_term_frequency_lookup(frame, column)
+            linker.table_management.register_term_frequency_lookup(self.registered(table), column)
         return linker
 
     def _create_frequencies(
@@ -289,10 +294,7 @@ def _score_chunk(
     """Write the scored pairs of some candidates; the file appears only when it is whole."""
     left, right = pairs_of_codes(codes)
     workspace.put("candidates", pa.table({"join_key_l": left, "join_key_r": right}), "*, '0' AS match_key")
-    name = f"candidates_{part.stem.replace('-', '_')}"
-    linker.table_management.register_blocked_pairs_for_predict(
-        workspace.api.register("candidates", dataset_display_name=name)
-    )
+    linker.table_management.register_blocked_pairs_for_predict(workspace.registered("candidates"))
     predictions = linker.inference.predict(threshold_match_weight=threshold_bits, warning_mode="never")
     temporary = part.with_suffix(".tmp")
     target = str(temporary).replace("'", "''")

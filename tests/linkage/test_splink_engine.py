@@ -46,6 +46,21 @@ def test_chunks_hold_together_what_one_prediction_holds(
     assert one.equals(other)
 
 
+def test_another_population_is_predicted_in_the_same_workspace(
+    city: dict[EntityKind, Rows], snapshot: Path, tmp_path: Path
+) -> None:
+    model = Model.default(KIND)
+    epochs = [StatisticsEpoch.from_records(KIND, (row[2] for row in city[KIND]), count) for count in (1000, 100_000)]
+    with Workspace(snapshot, model.specification) as workspace:
+        for number, epoch in enumerate(epochs):
+            predict(workspace, model, epoch, tmp_path / f"{number}", threshold_bits=-5.0)
+    first, second = (pq.read_table(tmp_path / f"{number}") for number in range(2))
+    with Workspace(snapshot, model.specification) as workspace:
+        predict(workspace, model, epochs[1], tmp_path / "alone", threshold_bits=-5.0)
+    assert second.equals(pq.read_table(tmp_path / "alone"))
+    assert first.num_rows > second.num_rows
+
+
 def test_a_folder_is_called_what_its_owner_likes(city: dict[EntityKind, Rows], tmp_path: Path) -> None:
     rows = [row[:3] for row in city[KIND]]
     reports = []
