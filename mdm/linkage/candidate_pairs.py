@@ -79,15 +79,15 @@ def _postings(snapshot: Path) -> dict[int, list[tuple[NDArray[np.uint64], NDArra
             starts = np.frombuffer(packed.buffers()[1], np.int32)[packed.offset : packed.offset + len(packed) + 1]
             rows = np.frombuffer(packed.buffers()[2] or b"", np.uint8)[starts[0] : starts[-1]]
             rows = rows.reshape(-1, POSTING_KEY_BYTES)
-            # A stable sort of single bytes counts them: the keys of a rule then lie side by side. Both are copies, so
-            # that no view keeps a batch in memory.
+            # A stable sort of single bytes counts them: the keys of a rule then lie side by side.
             order = np.argsort(rows[:, 0], kind="stable")
             hashes = np.ascontiguousarray(rows[:, 1:]).view(np.uint64).ravel()[order]
             holders = np.repeat(batch.column("number").to_numpy(), counts)[order]
             ends = np.cumsum(sizes := np.bincount(rows[:, 0], minlength=_RULES_MAX))
             for rule in np.flatnonzero(sizes).tolist():
                 its = slice(int(ends[rule] - sizes[rule]), int(ends[rule]))
-                postings.setdefault(rule, []).append((hashes[its], holders[its]))
+                # Copies: a view would keep the keys of all rules until the last one is done.
+                postings.setdefault(rule, []).append((hashes[its].copy(), holders[its].copy()))
     return postings
 
 

@@ -39,6 +39,9 @@ CHUNK_PAIRS = 4_000_000
 MEMORY_LIMIT_DEFAULT = "2GB"
 """For DuckDB's buffers, as it reads it; beyond it, it spills to disk. The process takes 0.2 to 0.4 GB more."""
 
+SCRATCH_PREFIX = ".linkage-"
+"""Of the folder beside a snapshot to which DuckDB spills."""
+
 _REPORT = "prediction_report"
 """Name under which a Parquet file of pairs carries what is known of them."""
 
@@ -69,7 +72,7 @@ class _Api(DuckDBAPI):
     """
 
     is_all_read: bool = False
-    """Whether nearly all records are in a pair: to look for the others costs more than to join them."""
+    """Whether most records are in a pair of the chunk: to look for the others costs more than to join them."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, specification: Specification) -> None:
         super().__init__(connection)
@@ -121,7 +124,7 @@ class Workspace:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The database, which holds the records."""
-        scratch = self._opened.enter_context(TemporaryDirectory(prefix=".linkage-", dir=self.snapshot.parent))
+        scratch = self._opened.enter_context(TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=self.snapshot.parent))
         connection = self._opened.enter_context(duckdb.connect())
         connection.execute("SET memory_limit = ?", [self._memory_limit]).fetchall()
         connection.execute("SET temp_directory = ?", [scratch]).fetchall()
@@ -269,7 +272,7 @@ def predict(
         pairs, truncated_keys = paired.result()
     report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
     chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
-    workspace.api.is_all_read = len(chunks) == 1
+    workspace.api.is_all_read = len(chunks) == 1 and len(pairs) >= report.records
     workspace.run("SET disabled_optimizers = 'join_order'")
     # By name and not by what lies there: an earlier release may have cut its chunks otherwise.
     parts = [scratch / f"{chunk:05}-of-{len(chunks):05}.parquet" for chunk in range(len(chunks))]
@@ -278,6 +281,7 @@ def predict(
             _score_chunk(workspace, linker, codes, threshold_bits, report, part)
         if progress is not None:
             progress("score", chunk + 1, len(chunks))
+    workspace.run("DROP TABLE IF EXISTS candidates")
     _join(parts, output)
     shutil.rmtree(scratch)
     return _report_of(output)

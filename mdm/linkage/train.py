@@ -72,7 +72,7 @@ def train(
     """Learn m and u of every level.
 
     Args:
-        workspace: Over the snapshot; as new afterwards, unless the truth is known.
+        workspace: Over the snapshot; a prediction in it afterwards is that of a new one.
         base: Gives thresholds, and the values that stay where a gate fails.
         epoch: Of the snapshot; gives the name frequencies and the prior.
         provenance: Says what the snapshot is, the seed of the random sample and the date, for this module reads no
@@ -224,7 +224,7 @@ def _level_sql(comparison: Comparison) -> str:
 
 
 def _add_truth(workspace: Workspace, truth: Path) -> None:
-    workspace.run("ALTER TABLE records ADD COLUMN entity VARCHAR")
+    workspace.run("ALTER TABLE records ADD COLUMN IF NOT EXISTS entity VARCHAR")
     workspace.run(
         "UPDATE records SET entity = known.entity FROM read_parquet(?) AS known WHERE known.number = records.number",
         [glob.escape(str(truth))],

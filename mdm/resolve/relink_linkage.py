@@ -131,7 +131,7 @@ def link(
     sample = pairs.sample(SAMPLE_PARTS)
     if len(sample.left) < len(pairs.left):
         # A round over a sample brings the population so near that one over everything mostly settles it.
-        # What was said of other records would count as joined by what the sample's weights tell.
+        # Judgements about other records would count as joined by the sample's weights.
         found = search._replace(people=people.among(sample.records())).decided(sample, model, epoch, scored_under)
         link_bits = model.thresholds.link_bits
         share = found.joined_count / max(sample.joined_by_weight(link_bits), 1)

@@ -31,7 +31,7 @@ from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import snapshot_schema
 from mdm.linkage.specification import specification_of
-from mdm.linkage.splink_engine import Workspace
+from mdm.linkage.splink_engine import SCRATCH_PREFIX, Workspace
 from mdm.processes import die_with
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
@@ -158,7 +158,7 @@ def _give_way(core_count_max: int) -> None:
 
 
 def _prepare(work: Path) -> None:
-    """Empty the working directory unless files of the same form were left, and no power cut can have torn them."""
+    """Empty the working directory unless this release left it, and no power cut can have torn its files."""
     made_by = " ".join(
         (
             *(importlib.metadata.version(name) for name in ("hcm-mdm", "splink", "duckdb")),
@@ -169,6 +169,9 @@ def _prepare(work: Path) -> None:
     )
     mark = work / _MADE_BY_FILE
     if mark.exists() and mark.read_text(encoding="utf-8") == made_by:
+        # What a killed process spilled there is of no use to this one.
+        for spilled in work.glob(f"*/{_SNAPSHOT}/{SCRATCH_PREFIX}*"):
+            shutil.rmtree(spilled, ignore_errors=True)
         return
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()

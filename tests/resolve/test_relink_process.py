@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mdm.limits import RELINK_NICENESS
+from mdm.resolve import relink_process
 from mdm.resolve.commands import Request, RunAnswer, StartRelink
 from mdm.resolve.relink_runs import Phase, read_state
 from tests.resolve.office import Office
@@ -54,3 +56,12 @@ def test_the_process_of_a_run_gives_way_before_its_first_stage(office: Office) -
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == niceness
     assert len(os.sched_getaffinity(process.pid)) == 1
     assert office.follow(started.run_id).phase is Phase.PLANNED
+
+
+def test_what_a_killed_process_spilled_is_cleared_away_and_the_rest_is_kept(tmp_path: Path) -> None:
+    relink_process._prepare(work := tmp_path / "work")
+    (spilled := work / "citizen" / "snapshot" / ".linkage-abc").mkdir(parents=True)
+    (learned := work / "citizen" / "learned").write_bytes(b"")
+    relink_process._prepare(work)
+    assert learned.exists()
+    assert not spilled.exists()

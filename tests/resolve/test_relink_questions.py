@@ -1,4 +1,4 @@
-"""Clusters that hold one verified number are found by columns, without a look at each record."""
+"""Clusters that hold one verified number are found by columns; of several questions one is asked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdm.domain.keys import EntityKind
+from mdm.domain.events import MatchReason
+from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.linkage.features import BusinessFeatures, CitizenFeatures, Features
 from mdm.resolve.questions import VERIFIED_COLUMNS, verified_identifiers
+from mdm.resolve.relink_plan import question_changes
 from mdm.resolve.relink_questions import holders_apart
+from mdm.resolve.relink_runs import Question
 
 STATED = st.none() | st.lists(st.sampled_from(["1", "2", "3", "4"]), max_size=3, unique=True).map(sorted)
 RECORDS = st.lists(st.tuples(STATED, st.integers(0, 5)), max_size=20)
@@ -48,3 +51,19 @@ def test_holders_apart_are_the_first_of_each_cluster(
 def test_the_column_holds_what_is_asked_of_a_record(features: Features) -> None:
     kind = EntityKind.CITIZEN if isinstance(features, CitizenFeatures) else EntityKind.BUSINESS
     assert getattr(features, VERIFIED_COLUMNS[kind]) == verified_identifiers(features) != ()
+
+
+def test_of_questions_between_two_clusters_the_strongest_is_asked_and_the_others_are_closed() -> None:
+    cluster_of = np.array([-1, 0, 0, 1, 1, 2])
+
+    def asked(left: int, right: int, bits: float) -> Question:
+        return Question(RecordNumber(left), RecordNumber(right), MatchReason.WEIGHT, bits, "")
+
+    def pair(left: int, right: int) -> tuple[RecordNumber, RecordNumber]:
+        return RecordNumber(left), RecordNumber(right)
+
+    wanted = [asked(1, 3, 4.0), asked(2, 4, 5.0), asked(1, 2, 9.0), asked(4, 5, 1.0), asked(1, 4, 5.0)]
+    standing = [pair(1, 3), pair(4, 5), pair(3, 4)]
+    closed, opened = question_changes(standing, wanted, cluster_of)
+    assert closed == [pair(1, 3)], "one that now lies inside a cluster is closed by what joined it"
+    assert opened == [asked(2, 4, 5.0)], "among equals the first, and none that is open already"
