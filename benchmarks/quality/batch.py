@@ -37,9 +37,9 @@ from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import learned_parameters, specification_of
 from mdm.linkage.splink_engine import Workspace, predict
-from mdm.resolve.relink_linkage import Linked, Records, link
+from mdm.resolve.relink_linkage import Linked, link
 from mdm.resolve.relink_plan import question_changes
-from mdm.resolve.relink_snapshot import People
+from mdm.resolve.relink_snapshot import People, Records
 
 KEPT_BITS_MIN = -10.0
 """Pairs of less than one in a thousand decide nothing; they are counted, not kept."""

@@ -26,7 +26,7 @@ from mdm.feeds.mapping import RowMapper, UpsertOperation
 from mdm.feeds.reading import Row, open_feed
 from mdm.linkage.codec import encode_features
 from mdm.linkage.normalise.record import normalise
-from mdm.resolve.relink_linkage import Records
+from mdm.resolve.relink_snapshot import Records
 from mdm.store.layout import source_key_bytes
 from mdm.synth.city import write_city
 from mdm.synth.people import ADULT_AGE, CITY_DATE

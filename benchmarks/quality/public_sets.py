@@ -19,8 +19,8 @@ from mdm.linkage.model import Model, Provenance
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.splink_engine import Workspace
 from mdm.linkage.train import SAMPLE_PAIRS, train
-from mdm.resolve.relink_linkage import Records, link
-from mdm.resolve.relink_snapshot import People
+from mdm.resolve.relink_linkage import link
+from mdm.resolve.relink_snapshot import People, Records
 
 
 def pipeline(read_set: Callable[[Path], PersonSet]) -> Pipeline:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mdm.limits import POSTING_KEY_BYTES
-from mdm.linkage.pair_codes import distinct, pair_codes, pairs_of_codes
+from mdm.linkage.pair_codes import are_among, distinct, is_first, pair_codes
 
 _BATCH_RECORDS = 65_536
 """Read at a time."""
@@ -70,19 +70,23 @@ def pairs_by_rule(snapshot: Path, reach: int) -> Iterator[RulePairs]:
 
 
 def _postings(snapshot: Path) -> dict[int, list[tuple[NDArray[np.uint64], NDArray[np.int64]]]]:
-    """Return of each rule the hashes and records of its posting keys, batch by batch."""
+    """Return of each rule the hashes and records of its posting keys, batch by batch; records ascend."""
     postings: dict[int, list[tuple[NDArray[np.uint64], NDArray[np.int64]]]] = {}
+    last = np.int64(-1)
     with pq.ParquetFile(snapshot) as file:
         for batch in file.iter_batches(_BATCH_RECORDS, columns=["number", "posting_keys"]):
-            packed = batch.column("posting_keys")
+            numbers, packed = batch.column("number").to_numpy(), batch.column("posting_keys")
             counts = pc.fill_null(pc.binary_length(packed), 0).to_numpy() // POSTING_KEY_BYTES
             starts = np.frombuffer(packed.buffers()[1], np.int32)[packed.offset : packed.offset + len(packed) + 1]
             rows = np.frombuffer(packed.buffers()[2] or b"", np.uint8)[starts[0] : starts[-1]]
             rows = rows.reshape(-1, POSTING_KEY_BYTES)
+            if not np.all(np.diff(numbers, prepend=last) > 0):
+                raise ValueError("the rows of a snapshot ascend by their numbers")
+            last = numbers[-1]
             # A stable sort of single bytes counts them: the keys of a rule then lie side by side.
             order = np.argsort(rows[:, 0], kind="stable")
             hashes = np.ascontiguousarray(rows[:, 1:]).view(np.uint64).ravel()[order]
-            holders = np.repeat(batch.column("number").to_numpy(), counts)[order]
+            holders = np.repeat(numbers, counts)[order]
             ends = np.cumsum(sizes := np.bincount(rows[:, 0], minlength=_RULES_MAX))
             for rule in np.flatnonzero(sizes).tolist():
                 its = slice(int(ends[rule] - sizes[rule]), int(ends[rule]))
@@ -92,22 +96,36 @@ def _postings(snapshot: Path) -> dict[int, list[tuple[NDArray[np.uint64], NDArra
 
 
 def _pairs_of_rule(rule: int, hashes: NDArray[np.uint64], holders: NDArray[np.int64], reach: int) -> RulePairs:
-    order = np.argsort(hashes)
+    order = _grouped(hashes)
     hashes, holders = hashes[order], holders[order]
-    key = np.zeros(len(hashes), np.int64)
-    np.cumsum(hashes[1:] != hashes[:-1], out=key[1:])
-    # By key, then number: cheaper to sort as one number than to keep the order while sorting by key.
-    held = pair_codes(key, holders)
-    held.sort()
-    key, holders = pairs_of_codes(held)
+    starts = is_first(hashes)
     made = []
-    step, place = 1, np.flatnonzero(key[:-1] == key[1:])
+    step, place = 1, np.flatnonzero(~starts[1:])
     while step <= reach and len(place):
         made.append(pair_codes(holders[place], holders[place + step]))
         step += 1
-        place = place[: np.searchsorted(place, len(key) - step)]
+        place = place[: np.searchsorted(place, len(hashes) - step)]
         # Where a step crosses into another key's holders, every longer one does.
-        place = place[key[place] == key[place + step]]
-    sizes = np.bincount(key)
+        place = place[hashes[place] == hashes[place + step]]
+    sizes = np.diff(np.append(np.flatnonzero(starts), len(hashes)))
     codes = np.concatenate(made or [np.empty(0, np.int64)])
     return RulePairs(rule, codes, int(sizes.max()), int(np.sum(sizes > reach + 1)))
+
+
+def _grouped(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the places of the hashes in their order, those of one hash ascending.
+
+    Upper bits of a hash and place are sorted as one number: a third of the time that `np.argsort` takes.
+    """
+    bits = len(hashes).bit_length()
+    lower = np.uint64((1 << bits) - 1)
+    codes = (hashes & ~lower) | np.arange(len(hashes), dtype=np.uint64)
+    codes.sort()
+    order = (codes & lower).view(np.int64)
+    found = hashes[order]
+    # Hashes that differ in the lower bits alone may lie in any order: of a million, one or none.
+    mixed = (found[1:] ^ found[:-1]) - np.uint64(1) < lower
+    if np.any(mixed):
+        among = np.flatnonzero(are_among(codes >> np.uint64(bits), codes[1:][mixed] >> np.uint64(bits)))
+        order[among] = order[among][np.lexsort((order[among], found[among]))]
+    return order

@@ -50,6 +50,11 @@ class Edges(NamedTuple):
         ends = np.array([row[:2] for row in table], np.int64).reshape(-1, 2)
         return cls(ends[:, 0], ends[:, 1], np.array([row[2] for row in table], np.float64))
 
+    @classmethod
+    def together(cls, some: Iterable[Edges]) -> Edges:
+        """Return the pairs of all of them."""
+        return cls(*map(np.concatenate, zip(*some, strict=True)))
+
     def rows(self) -> Iterator[tuple[int, int, float]]:
         """Yield left, right and weight of each pair."""
         return zip(self.left.tolist(), self.right.tolist(), self.bits.tolist(), strict=True)
@@ -190,7 +195,7 @@ class _Growth(NamedTuple):
         codes = codes[~are_among(codes, known.places())]
         left, right = pairs_of_codes(codes)
         bits = np.fromiter(map(self._weighed, codes.tolist()), np.float64, len(codes))
-        return Edges(*(np.concatenate(both) for both in zip(known, (left, right, bits), strict=True)))
+        return Edges.together((known, Edges(left, right, bits)))
 
     def _plant_whole_parts(self, parts: _Parts, known: Edges) -> NDArray[np.bool_]:
         """Join the parts in which the weight of every pair is known and speaks for one bearer; say which they are.

@@ -150,6 +150,10 @@ class StatisticsEpoch:
         self._body = msgspec.msgpack.encode(document)
         self.digest = hashlib.blake2b(self._body, digest_size=16).hexdigest()
 
+    def __reduce__(self) -> tuple[type[StatisticsEpoch], tuple[_Document]]:
+        """Travel to another process as what it was made of."""
+        return StatisticsEpoch, (self._document,)
+
     @classmethod
     def from_records(cls, kind: str, records: Iterable[AnyFeatures], population: int) -> StatisticsEpoch:
         """Count the values of the columns that have term frequencies; a value borne once is not kept.

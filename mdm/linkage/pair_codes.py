@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+_Integer = TypeVar("_Integer", bound=np.integer[Any])
 
 HALF_BITS = 32
 """Of a code for either record: the numbers of a snapshot are positions in memory, far below 2**32."""
@@ -42,14 +46,14 @@ def numbered(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return found[order], place[encoded.indices.to_numpy()]
 
 
-def is_first(values: NDArray[np.int64]) -> NDArray[np.bool_]:
+def is_first(values: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     """Say of each of some sorted values whether it differs from the one before it."""
     firsts = np.ones(len(values), np.bool_)
     np.not_equal(values[1:], values[:-1], out=firsts[1:])
     return firsts
 
 
-def are_among(values: NDArray[np.int64], few: NDArray[np.int64]) -> NDArray[np.bool_]:
+def are_among(values: NDArray[_Integer], few: NDArray[_Integer]) -> NDArray[np.bool_]:
     """Say of each value whether it is one of a few. 10 to 30 ns a value; `np.isin` sorts all of them."""
     if not len(few):
         return np.zeros(len(values), np.bool_)

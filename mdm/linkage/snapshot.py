@@ -59,7 +59,7 @@ def write_snapshot(path: Path, kind: str, rows: Iterable[Row]) -> int:
     Args:
         path: Of the Parquet file.
         kind: Of every row.
-        rows: Numbers must be unique.
+        rows: By number, ascending, each once.
 
     Returns:
         The rows written.

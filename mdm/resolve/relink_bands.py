@@ -74,10 +74,15 @@ class ScoredPairs(NamedTuple):
     def sample(self, parts: int) -> ScoredPairs:
         """Return the pairs of about so many connected parts, spread over all of them, the same each time."""
         count = len(distinct(self.part.copy()))
-        # Neighbouring records may be of one registry or age: multiplying by an odd constant scatters them.
-        scattered = (self.part * 2_654_435_761) % (1 << 32)
-        where = scattered % max(count // parts, 1) == 0
-        return self.taken(np.flatnonzero(where))
+        return self.taken(np.flatnonzero(self.scattered() % max(count // parts, 1) == 0))
+
+    def scattered(self) -> NDArray[np.int64]:
+        """Return a number of 32 bits for each pair, by its part: neighbours may be of one registry or age."""
+        return (self.part * 2_654_435_761) % (1 << 32)
+
+    def parts_of(self, records: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the parts that any of some records is in, in no order."""
+        return self.part[are_among(self.left, records) | are_among(self.right, records)]
 
     def joined_by_weight(self, bits_min: float) -> int:
         """Return how many records would join another one if weight alone decided."""

@@ -7,10 +7,9 @@ run over the same records finds the same clusters.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, lru_cache
 from itertools import chain, starmap
 from typing import NamedTuple, cast
 
@@ -18,23 +17,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
-from mdm.limits import FEATURES_CACHED_MAX, POPULATION_ROUNDS_MAX
+from mdm.limits import POPULATION_ROUNDS_MAX
 from mdm.linkage.adaptation import tightened
-from mdm.linkage.cluster import Clustering, Edges, Namesakes, Ties, cluster
-from mdm.linkage.codec import decode_features
+from mdm.linkage.cluster import Edges
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import contradiction
-from mdm.linkage.features import AnyFeatures
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among, is_first
-from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import RuleColumns, read_rule_columns
 from mdm.linkage.splink_engine import PredictionReport, Workspace, predict
-from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
+from mdm.resolve.relink_bands import ScoredPairs
+from mdm.resolve.relink_decision import Case, Decided, Decider, decided_by
 from mdm.resolve.relink_runs import Question
-from mdm.resolve.relink_snapshot import People
+from mdm.resolve.relink_snapshot import People, Records
 
 PRIOR_SLACK_BITS = 2.0
 """How far the prior may move between rounds before the pairs are scored anew."""
@@ -75,19 +70,6 @@ class Linked(msgspec.Struct, frozen=True):
     """With the thresholds that judgements ask for."""
 
 
-class Records:
-    """The features of one kind's records, encoded and decoded as needed."""
-
-    def __init__(self, kind: str, encoded: Mapping[RecordNumber, bytes]) -> None:
-        """Take over the encoded features."""
-        self.kind = kind
-        self.encoded = encoded
-        self.features = lru_cache(FEATURES_CACHED_MAX)(self._features)
-
-    def _features(self, number: int) -> AnyFeatures:
-        return decode_features(self.kind, self.encoded[RecordNumber(number)])
-
-
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Keep the garbage collector from walking millions of objects without a cycle, which took a third of the time."""
@@ -109,6 +91,7 @@ def link(
     people: People,
     *,
     is_tightened: bool = True,
+    deciders: Sequence[Decider] = (),
     progress: Progress,
 ) -> Linked:
     """Partition the records. A prediction that a killed run left beside the snapshot is taken up.
@@ -120,11 +103,12 @@ def link(
         epoch: Name frequencies of this snapshot; its population is where the search for the real one starts.
         people: Judgements and choices about these records.
         is_tightened: Whether judgements may raise the link threshold.
+        deciders: Processes that help to decide; they know the service's own kinds of records only.
         progress: Told of each stage.
     """
     with ThreadPoolExecutor(1) as aside:
         columns = aside.submit(read_rule_columns, workspace.snapshot, model.kind)
-        search = _Search(records, workspace, columns, model, people, progress)
+        search = _Search(records, workspace, columns, model, people, deciders, progress)
         prediction, pairs, scored_under = search.predicted(epoch)
     if is_tightened:
         model, _ = tightened(model, pairs.rows(), records.features, epoch, people.labels())
@@ -146,21 +130,7 @@ def link(
         population = len(records.encoded) - found.joined_count
         if abs(population - epoch.population) <= POPULATION_SETTLED_SHARE * epoch.population:
             break
-    return _linked(records, found, model, epoch, prediction, Ties(people.same))
-
-
-class _Decided(NamedTuple):
-    """What one round made of the pairs."""
-
-    edges: Edges
-    namesakes: Namesakes
-    questions: list[Question]
-    clustering: Clustering
-
-    @property
-    def joined_count(self) -> int:
-        """How many records joined another one."""
-        return sum(len(members) - 1 for members in self.clustering.clusters)
+    return _linked(records, found, model, epoch, prediction)
 
 
 class _Search(NamedTuple):
@@ -171,6 +141,7 @@ class _Search(NamedTuple):
     columns: Future[RuleColumns]
     model: Model
     people: People
+    deciders: Sequence[Decider]
     progress: Progress
 
     def predicted(self, epoch: StatisticsEpoch) -> tuple[PredictionReport, ScoredPairs, StatisticsEpoch]:
@@ -190,54 +161,27 @@ class _Search(NamedTuple):
 
     def decided(
         self, pairs: ScoredPairs, model: Model, epoch: StatisticsEpoch, scored_under: StatisticsEpoch
-    ) -> _Decided:
+    ) -> Decided:
         """Put pairs into their bands and records into clusters, under this population."""
         self.progress("clustering", 0, len(pairs.left))
-        people, features_of, columns = self.people, self.records.features, self.columns.result()
-        scorer = compile_scorer(model, epoch)
         shift_bits = epoch.prior_bits - scored_under.prior_bits
-        found = bands(pairs, shift_bits, features_of, columns.traits, model, epoch, people)
-        questions = found.questions + chosen_against_the_evidence(found, features_of, scorer, people)
-        is_unclear = ambiguous(found.edges, features_of, scorer, model.thresholds.lead_bits, people)
-        questions += [question(found.edges, at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()]
-        edges = found.edges.taken(~is_unclear)
-        clustering = cluster(
-            edges,
-            features_of,
-            scorer,
-            known=found.unvetoed,
-            values=columns.values,
-            namesakes=found.namesakes,
-            same=people.same,
-            different=people.different,
-        )
-        return _Decided(edges, found.namesakes, questions, clustering)
+        case = Case(pairs, self.records, self.columns.result(), model, epoch, shift_bits, self.people)
+        return decided_by(case, self.deciders)
 
 
 def _linked(
-    records: Records,
-    found: _Decided,
-    model: Model,
-    epoch: StatisticsEpoch,
-    prediction: PredictionReport,
-    ties: Ties,
+    records: Records, found: Decided, model: Model, epoch: StatisticsEpoch, prediction: PredictionReport
 ) -> Linked:
-    clustering = found.clustering
-    clusters, cluster_of = _partition(clustering.clusters, records)
-    asked = [*found.questions]
-    parted = {MatchReason.REFUSED_EDGE: clustering.refused, MatchReason.AMBIGUOUS: clustering.ambiguous}
-    for reason, apart in parted.items():
-        asked += [Question(RecordNumber(left), RecordNumber(right), reason, bits, "") for left, right, bits in apart]
-    questions = _answerable(asked, records, clusters, cluster_of, ties)
+    clusters, cluster_of = _partition(found.clustering.clusters, records)
     return Linked(
         clusters,
         cluster_of,
         _weakest(found, cluster_of),
-        sorted(questions, key=lambda question: (question.left, question.right)),
+        sorted(found.questions, key=lambda question: (question.left, question.right)),
         epoch,
         prediction,
-        len(found.edges.left) + len(found.namesakes.sole),
-        len(clustering.refused),
+        len(found.edges.left),
+        len(found.clustering.refused),
         model,
     )
 
@@ -261,37 +205,15 @@ def _partition(joined: list[list[int]], records: Records) -> tuple[list[Cluster]
     return clusters, cluster_of
 
 
-def _weakest(found: _Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakest]:
+def _weakest(found: Decided, cluster_of: NDArray[np.int64]) -> dict[int, Weakest]:
     """Return the edge that carried the least weight in each cluster; ties go to the first by number."""
     apart = Edges.of((*found.clustering.refused, *found.clustering.ambiguous))
-    edges = Edges(*(np.concatenate(pair) for pair in zip(found.edges, Edges.of(found.namesakes.sole), strict=True)))
-    index = cluster_of[edges.left]
-    inside = (index == cluster_of[edges.right]) & ~are_among(edges.places(), apart.places())
-    index, edges = index[inside], edges.taken(inside)
+    index = cluster_of[found.edges.left]
+    inside = (index == cluster_of[found.edges.right]) & ~are_among(found.edges.places(), apart.places())
+    index, edges = index[inside], found.edges.taken(inside)
     least = np.full(int(index.max(initial=-1)) + 1, np.inf)
     np.minimum.at(least, index, edges.bits)
     at = np.flatnonzero(edges.bits == least[index])
     at = at[np.lexsort((edges.right[at], edges.left[at], index[at]))]
     at = at[is_first(index[at])]
     return dict(zip(index[at].tolist(), starmap(Weakest, edges.taken(at).rows()), strict=True))
-
-
-def _answerable(
-    asked: Sequence[Question], records: Records, clusters: Sequence[Cluster], cluster_of: NDArray[np.int64], ties: Ties
-) -> list[Question]:
-    """Return the questions of which "same" is a possible answer: nothing else tells the two clusters apart already."""
-
-    # Several questions may stand between two clusters.
-    @cache
-    def are_open(one: int, other: int) -> bool:
-        sides = [clusters[one], clusters[other]]
-        tied = ties.groups(number for side in sides for number in side)
-        left, right, *same = ([records.features(number) for number in side] for side in (*sides, *tied))
-        return contradiction(left, right, same) is None
-
-    return [
-        each
-        for each in asked
-        if each.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}
-        or are_open(*sorted((int(cluster_of[each.left]), int(cluster_of[each.right]))))
-    ]

@@ -35,7 +35,8 @@ from mdm.linkage.splink_engine import SCRATCH_PREFIX, Workspace
 from mdm.processes import die_with
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
-from mdm.resolve.relink_linkage import Linked, Records, link
+from mdm.resolve.relink_decision import deciders
+from mdm.resolve.relink_linkage import Linked, link
 from mdm.resolve.relink_plan import Changes, changed_questions
 from mdm.resolve.relink_questions import reviewed
 from mdm.resolve.relink_report import Impact, total
@@ -57,7 +58,7 @@ from mdm.resolve.relink_runs import (
     write_frame,
     write_state,
 )
-from mdm.resolve.relink_snapshot import People, Snapshot
+from mdm.resolve.relink_snapshot import People, Records, Snapshot
 from mdm.store.data_directory import DataDirectory
 from mdm.store.files import sync_directory, sync_file
 from mdm.store.generations import boot_id
@@ -236,7 +237,10 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
 
     def decide() -> _Planned:
         said = people.of_kind(snapshot)
-        with Workspace(snapshot.parquet, specification_of(kind), memory_limit) as workspace:
+        with (
+            deciders(len(snapshot)) as helping,
+            Workspace(snapshot.parquet, specification_of(kind), memory_limit) as workspace,
+        ):
             learned = _stage(folder / "learned", _Learned, lambda: _learn(run, snapshot, records, pinned, workspace))
             model, epoch = Model.from_bytes(learned.model), StatisticsEpoch.from_bytes(learned.epoch)
             linked = link(
@@ -246,6 +250,7 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
                 epoch,
                 said,
                 is_tightened=not learned.is_pinned,
+                deciders=helping,
                 progress=run.progress,
             )
         run.tell(Phase.PLANNING)

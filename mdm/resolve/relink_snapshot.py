@@ -11,6 +11,8 @@ import shutil
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -21,9 +23,9 @@ from numpy.typing import NDArray
 from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.state import RecordEntry, pair_of
-from mdm.limits import POSTING_KEY_BYTES
+from mdm.limits import FEATURES_CACHED_MAX, POSTING_KEY_BYTES
 from mdm.linkage.codec import decode_features
-from mdm.linkage.features import Features
+from mdm.linkage.features import AnyFeatures, Features
 from mdm.linkage.snapshot import write_snapshot
 from mdm.resolve.describing import Payloads, match_states
 from mdm.store.view import IndexView
@@ -67,6 +69,11 @@ class People(msgspec.Struct, frozen=True):
             rejected.update(pair_of(number, other) for other in entry.rejected)
         return cls(*map(frozenset, (verdicts[Verdict.SAME], verdicts[Verdict.DIFFERENT], chosen, rejected)))
 
+    def records(self) -> NDArray[np.int64]:
+        """Return the records that anything was said of, in no order."""
+        said = chain.from_iterable(msgspec.structs.astuple(self))
+        return np.fromiter(chain.from_iterable(said), np.int64)
+
     def labels(self) -> dict[tuple[int, int], int]:
         """Return 1 for pairs that are of one bearer and 0 for two; stewards outrank clerks."""
         return {
@@ -106,11 +113,16 @@ class _Stored(Mapping[RecordNumber, bytes]):
     """Encoded features by place, mapped into memory: pages that are not in use cost nothing."""
 
     def __init__(self, path: Path, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        self._made_from = path, starts, ends
         with path.open("rb") as file:
             # An empty file cannot be mapped.
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if len(ends) else b""
         # Single places are asked for, which a view of memory answers in half of the time that an array takes.
         self._starts, self._ends = starts.data, ends.data
+
+    def __reduce__(self) -> tuple[type[_Stored], tuple[Path, NDArray[np.int64], NDArray[np.int64]]]:
+        """Travel to another process as the name of the file."""
+        return _Stored, self._made_from
 
     def __getitem__(self, place: RecordNumber) -> bytes:
         return self._bytes[self._starts[place - 1] : self._ends[place - 1]]
@@ -120,6 +132,23 @@ class _Stored(Mapping[RecordNumber, bytes]):
 
     def __iter__(self) -> Iterator[RecordNumber]:
         return map(RecordNumber, range(1, len(self) + 1))
+
+
+class Records:
+    """The features of one kind's records, encoded and decoded as needed."""
+
+    def __init__(self, kind: str, encoded: Mapping[RecordNumber, bytes]) -> None:
+        """Take over the encoded features."""
+        self.kind = kind
+        self.encoded = encoded
+        self.features = lru_cache(FEATURES_CACHED_MAX)(self._features)
+
+    def __reduce__(self) -> tuple[type[Records], tuple[str, Mapping[RecordNumber, bytes]]]:
+        """Travel to another process without what is decoded already."""
+        return Records, (self.kind, self.encoded)
+
+    def _features(self, number: int) -> AnyFeatures:
+        return decode_features(self.kind, self.encoded[RecordNumber(number)])
 
 
 class Snapshot:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdm.linkage.candidate_pairs import candidate_pairs, pairs_by_rule
+from mdm.linkage.candidate_pairs import _grouped, candidate_pairs, pairs_by_rule
 from mdm.linkage.pair_codes import distinct, pairs_of_codes
 
 KEYS = st.tuples(st.integers(0, 2), st.sampled_from([b"same", b"other", b"third"])).map(
@@ -22,7 +23,8 @@ RECORDS = st.dictionaries(st.integers(1, 10_000), st.none() | st.sets(KEYS, max_
 
 
 def written(path: Path, records: dict[int, Any]) -> Path:
-    numbers, keys = list(records), [None if each is None else b"".join(sorted(each)) for each in records.values()]
+    numbers = list(records)
+    keys = [None if each is None else b"".join(sorted(each)) for each in records.values()]
     table = {"number": pa.array(numbers, pa.int64()), "posting_keys": pa.array(keys, pa.binary())}
     pq.write_table(pa.table(table), path, row_group_size=7)
     return path
@@ -43,7 +45,7 @@ def test_pairs_are_those_that_share_a_key_within_reach(
         for place, right in enumerate(numbers)
         for left in numbers[max(place - reach, 0) : place]
     }
-    path = written(tmp_path_factory.mktemp("snapshot") / "records.parquet", records)
+    path = written(tmp_path_factory.mktemp("snapshot") / "records.parquet", dict(sorted(records.items())))
     codes, truncated_keys = candidate_pairs(path, reach)
     left, right = pairs_of_codes(codes)
     assert list(zip(left.tolist(), right.tolist(), strict=True)) == sorted(expected)
@@ -52,6 +54,21 @@ def test_pairs_are_those_that_share_a_key_within_reach(
     assert by_rule.keys() == {key[0] for key in holders}
     for rule, pairs in by_rule.items():
         assert pairs.largest_block == max(len(held) for key, held in holders.items() if key[0] == rule)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 7)), min_size=1, max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_hashes_that_differ_in_few_bits_are_told_apart(bits: list[tuple[int, int]]) -> None:
+    hashes = np.array([(upper << 61) | lower for upper, lower in bits], np.uint64)
+    assert _grouped(hashes).tolist() == np.lexsort((np.arange(len(hashes)), hashes)).tolist()
+
+
+@pytest.mark.parametrize("numbers", [(2, 1), (1, 1)])
+def test_rows_that_do_not_ascend_are_refused(tmp_path: Path, numbers: tuple[int, int]) -> None:
+    table = {"number": pa.array(numbers, pa.int64()), "posting_keys": pa.array([b"0" * 9] * 2, pa.binary())}
+    pq.write_table(pa.table(table), tmp_path / "records.parquet")
+    with pytest.raises(ValueError, match="ascend"):
+        candidate_pairs(tmp_path / "records.parquet", 3)
 
 
 def test_distinct_values_are_ascending_and_stand_once() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -104,10 +103,3 @@ def test_a_process_that_dies_ends_the_build_with_an_error(started: list[subproce
     with pytest.raises(StoreError, match="ended early"):
         list(found)
     assert {process.returncode for process in started} == {-signal.SIGKILL}
-
-
-def test_a_process_without_its_parent_ends() -> None:
-    orphan = subprocess.run(
-        [sys.executable, "-m", describing.__name__, "1"], input=b"", capture_output=True, check=False, timeout=30
-    )
-    assert orphan.returncode == 1

@@ -23,8 +23,8 @@ from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import Specification, declare
 from mdm.linkage.splink_engine import Workspace, predict
 from mdm.resolve import relink_linkage
-from mdm.resolve.relink_linkage import Linked, Records, link
-from mdm.resolve.relink_snapshot import People
+from mdm.resolve.relink_linkage import Linked, link
+from mdm.resolve.relink_snapshot import People, Records
 
 KIND = "boat"
 

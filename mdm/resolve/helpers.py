@@ -1,0 +1,131 @@
+"""Processes of our own that work beside this one: what they are asked and what they answer goes through their pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Generic, Self, TypeVar
+
+from mdm.errors import StoreError
+from mdm.processes import command, die_with, spare_the_collector
+
+_Asked = TypeVar("_Asked")
+_Answer = TypeVar("_Answer")
+_LENGTH_BYTES = 8
+
+
+class Helper(Generic[_Asked, _Answer]):
+    """One such process. It dies with the thread that started it, and runs on the same cores.
+
+    Ask it again only when it has answered: else both ends would wait for each other.
+    """
+
+    def __init__(self, module: str) -> None:
+        """Say which module is to be loaded; its `main` calls `answer_all`."""
+        self._module = module
+
+    def __enter__(self) -> Self:
+        """Start it. It loads its module while the caller goes on: 0.3 s."""
+        self._process = subprocess.Popen(  # noqa: S603  (our own module, an argument of our own making)
+            command(self._module, str(os.getpid())),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C reaches a whole group: only who started this process is to act on it.
+            process_group=0,
+        )
+        return self
+
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
+
+    def __exit__(self, *_: object) -> None:
+        """End it, whatever it is at."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, asked: _Asked) -> None:
+        """Have it work on something.
+
+        Raises:
+            StoreError: It ended early.
+        """
+        try:
+            _write(self._process.stdin, asked)
+        except OSError as error:
+            raise StoreError("a helping process ended early") from error
+
+    def answer(self) -> _Answer:
+        """Return what came of what it was asked last.
+
+        Raises:
+            StoreError: It ended early.
+        """
+        try:
+            answer: _Answer = _read(self._process.stdout)
+        except EOFError as error:
+            raise StoreError("a helping process ended early") from error
+        return answer
+
+
+def answer_all(parent: str, answer: Callable[[_Asked], _Answer]) -> None:
+    """Be a helper of the process with this number: answer until it asks no more, or something fails."""
+    die_with(int(parent))
+    spare_the_collector()
+    try:
+        while True:
+            _write(sys.stdout.buffer, answer(_read(sys.stdin.buffer)))
+    except EOFError:
+        return
+    except Exception as error:  # noqa: BLE001  (what is printed of it must not be left to Python)
+        # Neither text nor locals: both may hold values of records.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        sys.exit(f"a helping process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
+
+
+def _write(pipe: IO[bytes] | None, what: object) -> None:
+    """Write how many parts there are and how long each is; then an object, and the arrays in it as they lie in memory.
+
+    Raises:
+        OSError: Nobody reads them.
+    """
+    if pipe is None:
+        return
+    arrays: list[pickle.PickleBuffer] = []
+    body = pickle.dumps(what, pickle.HIGHEST_PROTOCOL, buffer_callback=arrays.append)
+    parts = [memoryview(body), *(array.raw() for array in arrays)]
+    pipe.write(b"".join(number.to_bytes(_LENGTH_BYTES, "big") for number in (len(parts), *map(len, parts))))
+    for part in parts:
+        pipe.write(part)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes] | None) -> Any:
+    """Return what the other side wrote.
+
+    Raises:
+        EOFError: It wrote no more.
+    """
+    count = int.from_bytes(_exactly(pipe, _LENGTH_BYTES), "big")
+    lengths = [int.from_bytes(_exactly(pipe, _LENGTH_BYTES), "big") for _ in range(count)]
+    body, *arrays = (_exactly(pipe, length) for length in lengths)
+    # Only what this very program wrote, into a pipe that nobody else holds.
+    return pickle.loads(body, buffers=arrays)  # noqa: S301
+
+
+def _exactly(pipe: IO[bytes] | None, length: int) -> bytearray:
+    found = bytearray(length)
+    if pipe is None or pipe.readinto(found) < length:  # type: ignore[attr-defined]  # all but text files have it
+        raise EOFError
+    return found

@@ -1,0 +1,170 @@
+"""One round of a re-linkage: scored pairs → edges, clusters, and the questions that are left.
+
+Pairs of different connected parts have no record in common, so that parts are decided apart: by several processes,
+each with its share of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from mdm.domain.events import MatchReason
+from mdm.domain.keys import RecordNumber
+from mdm.linkage.cluster import Clustering, Edges, Ties, cluster
+from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.evidence import contradiction
+from mdm.linkage.model import Model
+from mdm.linkage.pair_codes import are_among
+from mdm.linkage.scorer import compile_scorer
+from mdm.linkage.snapshot import RuleColumns
+from mdm.resolve.helpers import Helper, answer_all
+from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
+from mdm.resolve.relink_runs import Question
+from mdm.resolve.relink_snapshot import People, Records
+
+_SHARED_RECORDS_MIN = 20_000
+"""Their pairs take as long to decide as a process takes to start."""
+
+_SHARED_PAIRS_MIN = 50_000
+"""Decided in 0.1 s; to send a share and to receive what became of it takes as long for fewer."""
+
+
+class Case(NamedTuple):
+    """What is to be decided, and all that it is decided from."""
+
+    pairs: ScoredPairs
+    records: Records
+    columns: RuleColumns
+    model: Model
+    epoch: StatisticsEpoch
+    """Gives how common a name is, and the prior."""
+    shift_bits: float
+    """What the epoch's prior adds to the weights of the pairs."""
+    people: People
+    """Whose word counts."""
+
+
+class Decided(NamedTuple):
+    """What one round made of the pairs."""
+
+    edges: Edges
+    """Pairs that link by their evidence, those that hold for a sole bearer only among them."""
+    clustering: Clustering
+    questions: list[Question]
+    """Those of which "same" is a possible answer."""
+
+    @property
+    def joined_count(self) -> int:
+        """How many records joined another one."""
+        return sum(len(members) - 1 for members in self.clustering.clusters)
+
+
+Decider = Helper[Case, Decided]
+"""A process that decides a share."""
+
+
+@contextmanager
+def deciders(record_count: int) -> Iterator[list[Decider]]:
+    """Start a process for each core but this one's; none for so few records that one decides them as they start."""
+    cores = len(os.sched_getaffinity(0)) if record_count >= _SHARED_RECORDS_MIN else 1
+    with ExitStack() as stack:
+        yield [stack.enter_context(Decider(__name__)) for _ in range(cores - 1)]
+
+
+def decided_by(case: Case, helping: Sequence[Decider]) -> Decided:
+    """Return what comes of a case, decided by this process and some others together; the same whoever decides."""
+    if len(case.pairs.left) < _SHARED_PAIRS_MIN or not helping:
+        return decided(case)
+    own, *others = _shares(case, 1 + len(helping))
+    for process, share in zip(helping, others, strict=True):
+        process.ask(share)
+    found = [decided(own), *(process.answer() for process in helping)]
+    clusterings = zip(*(each.clustering for each in found), strict=True)
+    return Decided(
+        Edges.together(each.edges for each in found),
+        Clustering(*(sorted(chain.from_iterable(parts)) for parts in clusterings)),
+        list(chain.from_iterable(each.questions for each in found)),
+    )
+
+
+def _shares(case: Case, count: int) -> list[Case]:
+    """Cut a case into shares of about one size; all that people spoke of is in the first, and so are their words."""
+    pairs = case.pairs
+    # Other bits than those that a sample is drawn by.
+    share = (pairs.scattered() >> 16) % count
+    share[are_among(pairs.part, pairs.parts_of(case.people.records()))] = 0
+    first, *others = (case._replace(pairs=pairs.taken(np.flatnonzero(share == number))) for number in range(count))
+    return [first, *(other._replace(people=People()) for other in others)]
+
+
+def decided(case: Case) -> Decided:
+    """Put pairs into their bands and records into clusters. Costs some 6 µs a pair of a city."""
+    pairs, records, columns, model, epoch, shift_bits, people = case
+    scorer = compile_scorer(model, epoch)
+    found = bands(pairs, shift_bits, records.features, columns.traits, model, epoch, people)
+    questions = found.questions + chosen_against_the_evidence(found, records.features, scorer, people)
+    is_unclear = ambiguous(found.edges, records.features, scorer, model.thresholds.lead_bits, people)
+    questions += [question(found.edges, at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()]
+    edges, sole = found.edges.taken(~is_unclear), Edges.of(found.namesakes.sole)
+    clustering = cluster(
+        edges,
+        records.features,
+        scorer,
+        known=found.unvetoed,
+        values=columns.values,
+        namesakes=found.namesakes,
+        same=people.same,
+        different=people.different,
+    )
+    for reason, apart in (
+        (MatchReason.REFUSED_EDGE, clustering.refused),
+        (MatchReason.AMBIGUOUS, clustering.ambiguous),
+    ):
+        ends = ((RecordNumber(left), RecordNumber(right), bits) for left, right, bits in apart)
+        questions += [Question(left, right, reason, bits, "") for left, right, bits in ends]
+    return Decided(
+        Edges.together((edges, sole)),
+        clustering,
+        _answerable(questions, records, clustering.clusters, Ties(people.same)),
+    )
+
+
+def _answerable(
+    asked: Sequence[Question], records: Records, clusters: Sequence[list[int]], ties: Ties
+) -> list[Question]:
+    """Return the questions of which "same" is a possible answer: nothing else tells the two clusters apart already."""
+    ends = {number for each in asked for number in (each.left, each.right)}
+    cluster_of = {number: members for members in clusters if not ends.isdisjoint(members) for number in members}
+
+    # Several questions may stand between two clusters.
+    @cache
+    def are_open(one: int, other: int) -> bool:
+        sides = [cluster_of.get(number, [number]) for number in (one, other)]
+        tied = ties.groups(number for side in sides for number in side)
+        left, right, *same = ([records.features(number) for number in side] for side in (*sides, *tied))
+        return contradiction(left, right, same) is None
+
+    def first(number: int) -> int:
+        return cluster_of.get(number, [number])[0]
+
+    return [
+        each
+        for each in asked
+        if each.reason in {MatchReason.VETO, MatchReason.REFUSED_EDGE}
+        or are_open(*sorted((first(each.left), first(each.right))))
+    ]
+
+
+def main(parent: str) -> None:
+    """Decide for another process."""
+    # What is made of millions of pairs holds no cycles: to look for them took a third of the time.
+    gc.disable()
+    answer_all(parent, decided)

@@ -1,0 +1,60 @@
+"""Numpy sorts as fast as the processor allows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mdm.processor import is_zen_4
+
+CORE = """processor\t: 0
+vendor_id\t: {vendor}
+cpu family\t: {family}
+model name\t: Some: Processor
+flags\t\t: fpu avx2 {flags}
+
+processor\t: 1
+vendor_id\t: AuthenticAMD
+"""
+
+
+@pytest.mark.parametrize(
+    ("vendor", "family", "flags", "expected"),
+    [
+        ("AuthenticAMD", "25", "avx512f avx512bw", True),
+        ("AuthenticAMD", "25", "fma", False),
+        ("AuthenticAMD", "26", "avx512f", False),
+        ("GenuineIntel", "6", "avx512f", False),
+    ],
+    ids=["Zen 4", "Zen 3", "Zen 5", "Intel"],
+)
+def test_one_generation_sorts_slowly(vendor: str, family: str, flags: str, expected: bool) -> None:  # noqa: FBT001
+    assert is_zen_4(CORE.format(vendor=vendor, family=family, flags=flags)) is expected
+
+
+@pytest.mark.parametrize("text", ["", "processor: 0", "no colon\n\n"])
+def test_what_is_not_known_is_left_alone(text: str) -> None:
+    assert not is_zen_4(text)
+
+
+def used(environment: dict[str, str]) -> bool:
+    """Say whether numpy uses AVX-512 in a process that loads the service first."""
+    code = "import mdm, numpy; from numpy._core._multiarray_umath import __cpu_features__ as f; print(f['X86_V4'])"
+    own = {name: value for name, value in os.environ.items() if name != "NPY_DISABLE_CPU_FEATURES"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env=own | environment, capture_output=True, check=True, text=True
+    )
+    return done.stdout.strip() == "True"
+
+
+def test_numpy_heeds_it_unless_the_operator_says_otherwise() -> None:
+    cpu_info = Path("/proc/cpuinfo")
+    text = cpu_info.read_text(encoding="ascii", errors="replace") if cpu_info.exists() else ""
+    if not is_zen_4(text):
+        pytest.skip("no AMD processor of the generation that sorts slowly")
+    assert not used({})
+    assert used({"NPY_DISABLE_CPU_FEATURES": ""})
