@@ -6,7 +6,3 @@ data), `domain` (keys, records, events, identity rules), `feeds` (files to opera
 `linkage` (normalise, compare, score, cluster), `resolve` (the writer and its use cases), `server` (gRPC), `cli` (the
 commands), `synth` (the synthetic city). `v1` holds the generated stubs, `data` the tables that ship with the service.
 """
-
-from mdm.processor import avoid_slow_instructions
-
-avoid_slow_instructions()

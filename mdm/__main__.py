@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from mdm.processor import avoid_slow_instructions
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    avoid_slow_instructions()
     try:
         from mdm.cli.application import run  # noqa: PLC0415  (the base install is the client and lacks the engines)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What numpy is not to use of the processor it runs on. Loaded before anything that loads numpy."""
+"""What numpy is not to use of the processor it runs on: said before it is loaded, to all processes started then."""
 
 from __future__ import annotations
 

@@ -42,13 +42,19 @@ def test_what_is_not_known_is_left_alone(text: str) -> None:
 
 
 def used(environment: dict[str, str]) -> bool:
-    """Say whether numpy uses AVX-512 in a process that loads the service first."""
-    code = "import mdm, numpy; from numpy._core._multiarray_umath import __cpu_features__ as f; print(f['X86_V4'])"
+    """Say whether numpy uses AVX-512 in a process that has run a command of ours."""
+    code = (
+        "import sys; sys.argv = ['mdm', '--help']\n"
+        "from mdm.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "from numpy._core._multiarray_umath import __cpu_features__ as features; print(features['X86_V4'])"
+    )
     own = {name: value for name, value in os.environ.items() if name != "NPY_DISABLE_CPU_FEATURES"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=own | environment, capture_output=True, check=True, text=True
     )
-    return done.stdout.strip() == "True"
+    return done.stdout.split()[-1] == "True"
 
 
 def test_numpy_heeds_it_unless_the_operator_says_otherwise() -> None:

@@ -13,7 +13,7 @@ index), `writer` (commands → journal and index), `relation_ends` (who is meant
 `configuring` (registries in force), `exporting` (a state to read for long), `opened` (an index generation), `status`
 (what an operator asks) and `reader`, `steward_reader` (reviews and judgements to look at), `models` (which one is in
 force since when; another one) with `model_comparison`, `survivorship` (values of golden records, and what other rules
-change), `helpers` (processes beside this one), `describing` (match state, by several of them) and `projection`
+change), `workers` (processes beside this one), `describing` (match state, by several of them) and `projection`
 (journal → index), and for re-linkage `relink_runs` (its files), `relink_room` (what it needs of memory and disk),
 `relink_snapshot` (the records of a kind as files), `relink_bands` (scored pairs → edges and questions),
 `relink_decision` (those → clusters, in shares), `relink_linkage` (records → clusters), `relink_questions` (which

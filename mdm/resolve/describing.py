@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 from mdm.domain.keys import RecordNumber
-from mdm.resolve.helpers import Helper, answer_all
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
+from mdm.resolve.workers import Worker, answer_all
 
 Payloads = list[tuple[RecordNumber, bytes]]
 """Records with their payloads."""
@@ -22,7 +22,7 @@ MatchStates = list[tuple[RecordNumber, bytes, tuple[bytes, ...]]]
 _PROCESS_FRAMES_MIN = 8
 """Frames that are worth starting processes for: that takes as long as describing some thousand records."""
 
-_Describer = Helper[Payloads, MatchStates]
+_Describer = Worker[Payloads, MatchStates]
 
 
 def match_states(frames: Iterable[Payloads]) -> Iterator[MatchStates]:

@@ -25,10 +25,10 @@ from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import RuleColumns
-from mdm.resolve.helpers import Helper, answer_all
 from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import People, Records
+from mdm.resolve.workers import Worker, answer_all
 
 _SHARED_RECORDS_MIN = 20_000
 """Their pairs take as long to decide as a process takes to start."""
@@ -67,7 +67,7 @@ class Decided(NamedTuple):
         return sum(len(members) - 1 for members in self.clustering.clusters)
 
 
-Decider = Helper[Case, Decided]
+Decider = Worker[Case, Decided]
 """A process that decides a share."""
 
 

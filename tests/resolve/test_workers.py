@@ -1,4 +1,4 @@
-"""What goes to a helping process comes back as it was, and whatever ends it is told without a value of a record."""
+"""What goes to a worker process comes back as it was, and whatever ends it is told without a value of a record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from mdm.errors import StoreError
 from mdm.processes import command
-from mdm.resolve.helpers import Helper, answer_all
+from mdm.resolve.workers import Worker, answer_all
 
 VALUE = "079084000001"
 
@@ -24,38 +24,38 @@ def _answered(asked: object) -> object:
 
 
 def main(parent: str) -> None:
-    """Be the helping process of these tests."""
+    """Be the worker process of these tests."""
     answer_all(parent, _answered)
 
 
 def test_arrays_and_objects_come_back_as_they_were() -> None:
     large = np.arange(3_000_000)
-    with Helper[object, object](__name__) as helper:
+    with Worker[object, object](__name__) as worker:
         for asked in ([large, large[::2], np.empty(0), "text", None], [], (1.5, {"a": b"bytes"})):
-            helper.ask(asked)
-            np.testing.assert_equal(helper.answer(), {"asked": asked})
-        helper.ask([np.zeros(3)])
-        (found,) = helper.answer()["asked"]  # type: ignore[index]
+            worker.ask(asked)
+            np.testing.assert_equal(worker.answer(), {"asked": asked})
+        worker.ask([np.zeros(3)])
+        (found,) = worker.answer()["asked"]  # type: ignore[index]
         found += 1  # What came is the receiver's own.
     assert found.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_what_fails_in_it_is_named_and_no_value_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    with Helper[object, object](__name__) as helper:
-        helper.ask(VALUE)
+    with Worker[object, object](__name__) as worker:
+        worker.ask(VALUE)
         with pytest.raises(StoreError, match="ended early"):
-            helper.answer()
+            worker.answer()
     printed = capfd.readouterr()
     assert VALUE not in printed.out + printed.err
-    assert "ValueError at test_helpers.py:" in printed.err
+    assert "ValueError at test_workers.py:" in printed.err
 
 
-@pytest.mark.parametrize("use", [Helper.answer, lambda helper: helper.ask(np.arange(10**6))], ids=["answer", "ask"])
-def test_one_that_was_killed_is_an_error(use: Callable[[Helper[object, object]], object]) -> None:
-    with Helper[object, object](__name__) as helper:
-        os.kill(helper.pid, signal.SIGKILL)
+@pytest.mark.parametrize("use", [Worker.answer, lambda worker: worker.ask(np.arange(10**6))], ids=["answer", "ask"])
+def test_one_that_was_killed_is_an_error(use: Callable[[Worker[object, object]], object]) -> None:
+    with Worker[object, object](__name__) as worker:
+        os.kill(worker.pid, signal.SIGKILL)
         with pytest.raises(StoreError, match="ended early"):
-            use(helper)
+            use(worker)
 
 
 def test_one_without_its_parent_ends() -> None:

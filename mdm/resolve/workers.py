@@ -20,7 +20,7 @@ _Answer = TypeVar("_Answer")
 _LENGTH_BYTES = 8
 
 
-class Helper(Generic[_Asked, _Answer]):
+class Worker(Generic[_Asked, _Answer]):
     """One such process. It dies with the thread that started it, and runs on the same cores.
 
     Ask it again only when it has answered: else both ends would wait for each other.
@@ -64,7 +64,7 @@ class Helper(Generic[_Asked, _Answer]):
         try:
             _write(self._process.stdin, asked)
         except OSError as error:
-            raise StoreError("a helping process ended early") from error
+            raise StoreError("a worker process ended early") from error
 
     def answer(self) -> _Answer:
         """Return what came of what it was asked last.
@@ -75,12 +75,12 @@ class Helper(Generic[_Asked, _Answer]):
         try:
             answer: _Answer = _read(self._process.stdout)
         except EOFError as error:
-            raise StoreError("a helping process ended early") from error
+            raise StoreError("a worker process ended early") from error
         return answer
 
 
 def answer_all(parent: str, answer: Callable[[_Asked], _Answer]) -> None:
-    """Be a helper of the process with this number: answer until it asks no more, or something fails."""
+    """Be a worker of the process with this number: answer until it asks no more, or something fails."""
     die_with(int(parent))
     spare_the_collector()
     try:
@@ -91,7 +91,7 @@ def answer_all(parent: str, answer: Callable[[_Asked], _Answer]) -> None:
     except Exception as error:  # noqa: BLE001  (what is printed of it must not be left to Python)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        sys.exit(f"a helping process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
+        sys.exit(f"a worker process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
 
 
 def _write(pipe: IO[bytes] | None, what: object) -> None:
