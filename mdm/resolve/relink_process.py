@@ -7,6 +7,7 @@ same plan, byte for byte.
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import os
 import resource
@@ -115,7 +116,12 @@ class _Planned(msgspec.Struct, frozen=True):
 
 
 def run_alone(data: Path, run_id: str) -> None:
-    """Make the plan of a run in a process of its own."""
+    """Make the plan of a run in a process of its own, which does without the collector of dead cycles.
+
+    Millions of objects are made and hardly a cycle: learning, with Splink, leaves some 15 MB of them. Walking them took
+    a fifth of the time of counting a city's names, and after linkage 0.3 s a million records.
+    """
+    gc.disable()
     _give_way(read_state(DataDirectory.open(data).relinks, run_id).core_count_max)
     main(data, run_id)
 
@@ -253,7 +259,8 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
                 deciders=helping,
                 progress=run.progress,
             )
-        run.tell(Phase.PLANNING)
+            # To give back what linkage took is no part of it.
+            run.tell(Phase.PLANNING)
         linked = reviewed(snapshot, linked, said, view.standing)
         verdict = learned.verdict
         if linked.model.thresholds != model.thresholds:
