@@ -171,10 +171,10 @@ class _Load:
 
         from mdm.cli.load_preview import LoadPreview
         from mdm.feeds.profile import Profiler
-        from mdm.linkage.normalise.record import normalise
+        from mdm.linkage.normalise.record import value_issues
 
         def issues(record: SourceRecord) -> list[tuple[str, str]]:
-            return [(_INDEX.sub("", issue.field), issue.rule) for issue in normalise(record).issues]
+            return [(_INDEX.sub("", issue.field), issue.rule) for issue in value_issues(record)]
 
         profiler = Profiler(self._file, self._mapper, self._rejects, issues)
         is_needed = is_exact or self._gates.is_full

@@ -30,7 +30,7 @@ from mdm.limits import (
     WRITER_ANSWER_S_MAX,
 )
 from mdm.linkage.features import FieldIssue
-from mdm.linkage.normalise.record import normalise
+from mdm.linkage.normalise.record import value_issues
 from mdm.resolve.commands import (
     Answer,
     BeginLoad,
@@ -253,7 +253,7 @@ class _Intake:
             try:
                 command = _command(self._reader, self._load, operation)
                 if isinstance(command, Upsert) and command.is_deferred:
-                    issues[index] = normalise(command.record).issues
+                    issues[index] = value_issues(command.record)
                 commands.append(command)
             except Exception as error:  # noqa: BLE001 – one bad record never ends a load
                 rejections[index] = _rules_of(error)

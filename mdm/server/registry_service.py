@@ -11,7 +11,7 @@ import grpc
 from mdm.domain.events import Cause
 from mdm.errors import InvalidInputError
 from mdm.limits import CONTENT_DIGEST_BYTES
-from mdm.linkage.normalise.record import normalise
+from mdm.linkage.normalise.record import value_issues
 from mdm.resolve.commands import Accepted, Delete, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import unchanged
@@ -52,7 +52,7 @@ class RegistryService(RegistryServiceServicer):
         self._reader.check(record.key.registry, record.key.kind)
         is_deferred = request.resolve == common.RESOLVE_TIME_LATER
         proposal = None if is_deferred else self._reader.propose(record)
-        issues = normalise(record).issues if is_deferred else ()
+        issues = value_issues(record) if is_deferred else ()
         cause = cause_of(context, request.caller, "UpsertRecord")
         content = wire.UpsertRecordRequest(
             record=request.record, allow_older=request.allow_older, resolve=request.resolve

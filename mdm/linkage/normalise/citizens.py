@@ -9,7 +9,7 @@ from mdm.domain.keys import SourceKey
 from mdm.domain.records import Assurance, CitizenAttributes, Identifier, IdentifierType, Relation, RelationType
 from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.features import CitizenFeatures
-from mdm.linkage.normalise.contacts import ordered, phone_numbers, places
+from mdm.linkage.normalise.contacts import ordered, phone_numbers, places, stated_addresses
 from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, PartialDate, is_after, parse_date
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.identifiers import (
@@ -25,7 +25,7 @@ from mdm.linkage.normalise.identifiers import (
     parse_passport,
 )
 from mdm.linkage.normalise.memory import REMEMBERED_MAX
-from mdm.linkage.normalise.names import PersonName, folded_name, person_name
+from mdm.linkage.normalise.names import PersonName, folded_name, person_name, read_name
 from mdm.linkage.normalise.text import digits, fold
 
 CHILD_YEARS_MAX = 14
@@ -37,18 +37,35 @@ _SEXES: dict[str, str | None] = {
     "u": None, "3": None, "0": None, "unknown": None, "khong ro": None, "chua ro": None, "khac": None, "other": None,
 }  # fmt: skip
 _MOTHER_ROLES = frozenset({"me", "me de", "me ruot", "me nuoi", "ma", "mother", "mere"})
+_NO_ALIAS = PersonName()
 _PERSON_RELATIONS = frozenset({RelationType.MOTHER, RelationType.FATHER, RelationType.GUARDIAN, RelationType.SPOUSE})
 
 
-def citizen_features(
+class CitizenValues(NamedTuple):
+    """The values of a citizen record as they count, before names and addresses are put into forms."""
+
+    name_text: str
+    born: PartialDate | None
+    sex: str | None
+    nationality: str | None
+    relations: _Relations
+    numbers: _Numbers
+    addresses: list[tuple[str, str]]
+    phones: list[str]
+    other_name_text: str
+    birth_order: int | None
+
+
+def citizen_values(
     key: SourceKey, attributes: CitizenAttributes, written_on: PartialDate | None, findings: Findings
-) -> CitizenFeatures:
-    """Return the features of one citizen record; what was wrong goes into `findings`.
+) -> CitizenValues:
+    """Read a citizen record; what is wrong goes into `findings`, all of it: features find nothing more.
 
     `written_on` is the day on which the source last changed the record. It stands for "now": features must not change
     because a clock moved on.
     """
-    name = _name("full_name", attributes.full_name, findings)
+    name_text = findings.text("full_name", attributes.full_name, NAME_CHARACTERS_MAX)
+    alias = _alias(name_text, findings)
     born = _date("birth_date", attributes.birth_date, findings)
     if born is not None and written_on is not None and is_after(born, written_on):
         findings.add("birth_date", "lies after the record was updated")
@@ -56,19 +73,37 @@ def citizen_features(
     _date("died_on", attributes.died_on, findings)
     sex = _sex(attributes.sex, findings)
     nation = nationality(findings.text("nationality", attributes.nationality, VALUE_CHARACTERS_MAX))
-    relations = _Relations(key, attributes.relations, name, findings)
+    relations = _Relations(key, attributes.relations, findings)
     numbers = _Numbers(
         born=born,
         sex=sex,
         nation=nation,
-        is_child=name.is_newborn_alias or _is_child(born, written_on),
+        is_child=alias.is_newborn_alias or _is_child(born, written_on),
         relative_ids=relations.ids,
         findings=findings,
     )
     for identifier in findings.values("identifiers", attributes.identifiers, RECORD_VALUES_MAX):
         numbers.read(identifier)
-    address = places(attributes.addresses, findings)
-    phones = phone_numbers(attributes.phones, findings) if attributes.phones else []
+    return CitizenValues(
+        name_text,
+        born,
+        sex,
+        nation,
+        relations,
+        numbers,
+        stated_addresses(attributes.addresses, findings),
+        phone_numbers(attributes.phones, findings) if attributes.phones else [],
+        findings.text("other_name", attributes.other_name, NAME_CHARACTERS_MAX),
+        _birth_order(attributes.birth_order, alias, findings),
+    )
+
+
+def citizen_features(values: CitizenValues) -> CitizenFeatures:
+    """Return the features of one citizen record."""
+    name = person_name(values.name_text)
+    born, numbers, phones = values.born, values.numbers, values.phones
+    relations, relatives = values.relations, values.relations.relatives(name)
+    address = places(values.addresses)
     birth = _NO_BIRTH if born is None else _birth(born)
     return CitizenFeatures(
         name=name.name,
@@ -78,13 +113,13 @@ def citizen_features(
         surname=name.surname,
         given=name.given,
         name_phonetic=name.phonetic,
-        other_names=_other_names(attributes.other_name, name, findings),
+        other_names=_other_names(values.other_name_text, name),
         birth_date=birth.date,
         birth_date_swapped=birth.swapped,
         birth_year=born.year if born else None,
         birth_month=born.month if born else None,
         is_filler_birth_date=birth.is_filler,
-        sex=sex,
+        sex=values.sex,
         personal_id=numbers.personal_id,
         personal_ids=ordered(numbers.personal_ids),
         verified_ids=ordered(numbers.verified_ids),
@@ -93,14 +128,14 @@ def citizen_features(
         wards=address.wards,
         streets=address.streets,
         premises=address.premises,
-        mother_name=relations.mother_name,
-        relative_names=ordered(relations.names),
+        mother_name=relatives.mother_name,
+        relative_names=ordered(relatives.names),
         relative_ids=ordered(numbers.relative_ids),
         household=relations.household,
         employer=relations.employer,
         is_newborn_alias=name.is_newborn_alias,
-        birth_order=_birth_order(attributes.birth_order, name, findings),
-        nationality=nation,
+        birth_order=values.birth_order,
+        nationality=values.nationality,
         birth_date_exact=None if birth.is_filler else birth.date,
         name_regional=name.regional,
         given_accented=name.given_accented,
@@ -112,14 +147,16 @@ def citizen_features(
     )
 
 
-def _name(field: str, value: str, findings: Findings) -> PersonName:
-    text = findings.text(field, value, NAME_CHARACTERS_MAX)
-    name = person_name(text)
-    if name.is_placeholder:
-        findings.add(field, "says that the name is unknown")
-    elif text and name.name is None and not name.is_newborn_alias:
-        findings.add(field, "holds no letters")
-    return name
+def _alias(text: str, findings: Findings) -> PersonName:
+    """Return what a cleaned name says instead of a name, an empty one where it is a name."""
+    read = read_name(text)
+    if not isinstance(read, PersonName):
+        if text and not read:
+            findings.add("full_name", "holds no letters")
+        return _NO_ALIAS
+    if read.is_placeholder:
+        findings.add("full_name", "says that the name is unknown")
+    return read
 
 
 def _date(field: str, value: str, findings: Findings) -> PartialDate | None:
@@ -165,18 +202,17 @@ def _is_child(born: PartialDate | None, written_on: PartialDate | None) -> bool:
     return born is not None and written_on is not None and written_on.year - born.year < CHILD_YEARS_MAX
 
 
-def _other_names(value: str, name: PersonName, findings: Findings) -> tuple[str, ...]:
-    if not value:
+def _other_names(text: str, name: PersonName) -> tuple[str, ...]:
+    if not text:
         return ()
-    text = findings.text("other_name", value, NAME_CHARACTERS_MAX)
     pieces = text.replace(",", ";").replace("/", ";").split(";")
     found = {folded_name(piece.strip()) for piece in pieces} - {None, name.name}
     return ordered([other for other in found if other is not None])
 
 
-def _birth_order(value: str, name: PersonName, findings: Findings) -> int | None:
+def _birth_order(value: str, alias: PersonName, findings: Findings) -> int | None:
     if not value:
-        return name.birth_index
+        return alias.birth_index
     text = findings.text("birth_order", value, VALUE_CHARACTERS_MAX)
     index, _, count = text.partition("/")
     if not (
@@ -184,7 +220,7 @@ def _birth_order(value: str, name: PersonName, findings: Findings) -> int | None
     ):
         if text:
             findings.add("birth_order", "is not like 1/2")
-        return name.birth_index
+        return alias.birth_index
     return int(index) if int(count) > 1 else None
 
 
@@ -201,49 +237,55 @@ def identifier_features(identifier: Identifier) -> CitizenFeatures:
     )
 
 
+class _Relatives(NamedTuple):
+    """Folded names that a record states beside its bearer's."""
+
+    names: set[str]
+    mother_name: str | None
+    """The best statement of who the mother is."""
+
+
 class _Relations:
     """What the relations of a citizen say, gathered in one pass."""
 
-    def __init__(self, key: SourceKey, relations: tuple[Relation, ...], bearer: PersonName, findings: Findings) -> None:
+    def __init__(self, key: SourceKey, relations: tuple[Relation, ...], findings: Findings) -> None:
         self.ids: set[str] = set()
         self.phones: list[str] = []
-        self.names: set[str] = set()
         self.household: str | None = None
         self.employer: str | None = None
-        self._stated_mother: str | None = None
-        self._guardian_mother: str | None = None
+        self._named: list[tuple[Relation, str]] = []
+        """With the names as they were written, cleaned."""
         self._findings = findings
         for relation in findings.values("relations", relations, RECORD_VALUES_MAX):
             if relation.type in _PERSON_RELATIONS:
                 self._read_person(relation)
             elif relation.type is RelationType.HOUSEHOLD:
-                self._read_household(key.registry, relation, bearer)
+                self._read_household(key.registry, relation)
             elif relation.type is RelationType.EMPLOYER and relation.record_id:
                 employer = findings.text("employer_id", relation.record_id, VALUE_CHARACTERS_MAX)
                 self.employer = f"{key.registry}:{employer}" if employer else self.employer
-        self._alias_mother = bearer.parent_name if bearer.is_parent_mother else None
-        if bearer.parent_name is not None:
-            self.names.add(bearer.parent_name)
 
-    @property
-    def mother_name(self) -> str | None:
-        """The best statement of who the mother is."""
-        return self._stated_mother or self._guardian_mother or self._alias_mother
+    def relatives(self, bearer: PersonName) -> _Relatives:
+        """Return whose names are stated, the parent's whom an alias of the bearer names among them."""
+        names: set[str] = set()
+        stated_mother = guardian_mother = None
+        for relation, text in self._named:
+            name = folded_name(text)
+            if name is None or (relation.type is RelationType.HOUSEHOLD and name == bearer.name):
+                continue
+            names.add(name)
+            if relation.type is RelationType.MOTHER:
+                stated_mother = stated_mother or name
+            elif relation.type is RelationType.GUARDIAN and relation.role and _is_mother(relation.role):
+                guardian_mother = name
+        if bearer.parent_name is not None:
+            names.add(bearer.parent_name)
+        alias_mother = bearer.parent_name if bearer.is_parent_mother else None
+        return _Relatives(names, stated_mother or guardian_mother or alias_mother)
 
     def _read_person(self, relation: Relation) -> None:
-        name = None
         if relation.name:
-            name = folded_name(self._findings.text(f"{relation.type}_name", relation.name, NAME_CHARACTERS_MAX))
-        if name is not None:
-            self.names.add(name)
-            if relation.type is RelationType.MOTHER:
-                self._stated_mother = self._stated_mother or name
-            elif (
-                relation.type is RelationType.GUARDIAN
-                and relation.role
-                and _folded(relation.role[:40]) in _MOTHER_ROLES
-            ):
-                self._guardian_mother = name
+            self._name(relation, f"{relation.type}_name")
         if relation.phone:
             self.phones += phone_numbers((relation.phone,), self._findings, f"{relation.type}_phone")
         for identifier in relation.identifiers[:RECORD_VALUES_MAX]:
@@ -256,14 +298,19 @@ class _Relations:
             if number is not None:
                 self.ids.add(number)
 
-    def _read_household(self, registry: str, relation: Relation, bearer: PersonName) -> None:
+    def _read_household(self, registry: str, relation: Relation) -> None:
         if relation.group_id:
             group = self._findings.text("household_id", relation.group_id, VALUE_CHARACTERS_MAX)
             self.household = f"{registry}:{group}" if group else None
         if relation.name:
-            head = folded_name(self._findings.text("household_head_name", relation.name, NAME_CHARACTERS_MAX))
-            if head is not None and head != bearer.name:
-                self.names.add(head)
+            self._name(relation, "household_head_name")
+
+    def _name(self, relation: Relation, field: str) -> None:
+        self._named.append((relation, self._findings.text(field, relation.name, NAME_CHARACTERS_MAX)))
+
+
+def _is_mother(role: str) -> bool:
+    return _folded(role[:40]) in _MOTHER_ROLES
 
 
 class _Numbers:

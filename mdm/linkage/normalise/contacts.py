@@ -49,11 +49,9 @@ def phone_numbers(values: tuple[str, ...], findings: Findings, field: str = "pho
     return numbers
 
 
-def places(addresses: tuple[Address, ...], findings: Findings) -> Places:
-    """Return wards, streets and premises of all addresses."""
-    wards: set[str] = set()
-    streets: set[str] = set()
-    premises: set[str] = set()
+def stated_addresses(addresses: tuple[Address, ...], findings: Findings) -> list[tuple[str, str]]:
+    """Return text and ward code of each address, cleaned."""
+    stated = []
     for address in findings.values("address", addresses, RECORD_VALUES_MAX):
         if not address.text and not address.ward_code:
             continue
@@ -61,6 +59,16 @@ def places(addresses: tuple[Address, ...], findings: Findings) -> Places:
         code = findings.text("ward_code", address.ward_code, VALUE_CHARACTERS_MAX)
         if code and not (len(code) == _WARD_CODE_DIGITS and code.isdigit()):
             findings.add("ward_code", "is not an official unit code of 5 digits")
+        stated.append((text, code))
+    return stated
+
+
+def places(stated: list[tuple[str, str]]) -> Places:
+    """Return wards, streets and premises of all addresses of a record."""
+    wards: set[str] = set()
+    streets: set[str] = set()
+    premises: set[str] = set()
+    for text, code in stated:
         place = parse_address(text, code)
         wards |= place.wards
         if place.street is not None:

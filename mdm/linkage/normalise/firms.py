@@ -6,7 +6,7 @@ from mdm.domain.records import BusinessAttributes, Identifier, IdentifierType, R
 from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.features import BusinessFeatures
 from mdm.linkage.normalise.businesses import BusinessName, business_name, variants
-from mdm.linkage.normalise.contacts import ordered, phone_numbers, places
+from mdm.linkage.normalise.contacts import ordered, phone_numbers, places, stated_addresses
 from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, parse_date
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.identifiers import TAX_CODE_DIGITS, TaxCode, parse_claim, parse_tax_code
@@ -37,7 +37,7 @@ def business_features(attributes: BusinessAttributes, findings: Findings) -> Bus
     ]
     person_ids = _person_ids(people, findings)
     person_ids |= {code.code for code, _ in codes if code.is_personal_id}
-    address = places(attributes.addresses, findings)
+    address = places(stated_addresses(attributes.addresses, findings))
     phones = ordered(phone_numbers(attributes.phones, findings))
     return BusinessFeatures(
         name=name.core,

@@ -119,10 +119,16 @@ _NO_NAME = PersonName()
 @lru_cache(maxsize=REMEMBERED_MAX)
 def person_name(text: str) -> PersonName:
     """Return the forms of a cleaned name (`text.clean`); empty text gives an empty `PersonName`."""
-    read = _read(text)
+    read = read_name(text)
     if isinstance(read, PersonName):
         return read
     return _from_words(read) if read else _NO_NAME
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def read_name(text: str) -> PersonName | list[Word]:
+    """Return the words of a cleaned name, or what is said instead of one: half of the cost of its forms."""
+    return _read(text)
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
@@ -135,7 +141,6 @@ def folded_name(text: str) -> str | None:
 
 
 def _read(text: str) -> PersonName | list[Word]:
-    """Return the words of a cleaned name, or what is said instead of one."""
     if not text:
         return []
     if _ALIAS_START.match(text):

@@ -25,7 +25,7 @@ from mdm.domain.records import (
 )
 from mdm.limits import ADDRESS_CHARACTERS_MAX, NAME_CHARACTERS_MAX, RECORD_VALUES_MAX
 from mdm.linkage.features import NO_NUMBERS, BusinessFeatures, CitizenFeatures, FieldIssue
-from mdm.linkage.normalise.record import normalise
+from mdm.linkage.normalise.record import normalise, value_issues
 
 HOA_ID = "079185001234"
 """Female, born 1985."""
@@ -448,6 +448,7 @@ def test_no_text_makes_it_fail_and_features_can_be_stored(
     record = SourceRecord(SourceKey("hospital", kind, "r1"), attributes, updated_at)
     result = normalise(record)
     assert normalise(record) == result
+    assert value_issues(record) == result.issues
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(result.features)) is not None
     for name in result.features.__struct_fields__:
         value = getattr(result.features, name)
