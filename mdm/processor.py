@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 _DISABLED = "NPY_DISABLE_CPU_FEATURES"
+_ASKED_FOR = frozenset({_DISABLED, "NPY_ENABLE_CPU_FEATURES"})
+"""Of which numpy takes one or the other."""
 _CPU_INFO_BYTES = 8192
 """More than what Linux says of the first core; to describe hundreds takes it a while."""
 
@@ -15,7 +17,7 @@ def avoid_slow_instructions() -> None:
     To sort it stores vectors compressed, which that generation does in microcode (x86-simd-sort, issue 6; OpenJDK sorts
     there without it as well). Nearly all of linking that is not DuckDB's or Python's own is sorting.
     """
-    if _DISABLED in os.environ:
+    if not _ASKED_FOR.isdisjoint(os.environ):
         return
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123  (pathlib takes 5 ms)

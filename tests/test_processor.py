@@ -64,3 +64,4 @@ def test_numpy_heeds_it_unless_the_operator_says_otherwise() -> None:
         pytest.skip("no AMD processor of the generation that sorts slowly")
     assert not used({})
     assert used({"NPY_DISABLE_CPU_FEATURES": ""})
+    assert used({"NPY_ENABLE_CPU_FEATURES": "X86_V3 X86_V4"})

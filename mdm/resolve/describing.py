@@ -31,7 +31,7 @@ def match_states(frames: Iterable[Payloads]) -> Iterator[MatchStates]:
     Cost: about 0.1 ms a record, on every core that this process may use.
 
     Raises:
-        StoreError: A process ended early.
+        WorkerEndedError: A process ended early.
     """
     source = iter(frames)
     first = list(itertools.islice(source, _PROCESS_FRAMES_MIN))

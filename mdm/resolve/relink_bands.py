@@ -28,7 +28,7 @@ from mdm.resolve.relink_snapshot import Pair, People
 
 
 class ScoredPairs(NamedTuple):
-    """A prediction in memory: about 25 bytes a pair, and no object for any of them."""
+    """A prediction in memory: about 40 bytes a pair, and no object for any of them."""
 
     left: NDArray[np.int64]
     right: NDArray[np.int64]

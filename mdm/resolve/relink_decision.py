@@ -7,7 +7,6 @@ each with its share of them.
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -30,11 +29,8 @@ from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import People, Records
 from mdm.resolve.workers import Worker, answer_all
 
-_SHARED_RECORDS_MIN = 20_000
-"""Their pairs take as long to decide as a process takes to start."""
-
 _SHARED_PAIRS_MIN = 50_000
-"""Decided in 0.1 s; to send a share and to receive what became of it takes as long for fewer."""
+"""Decided in 0.3 s; of fewer, to send a share and to receive what became of it saves next to nothing."""
 
 
 class Case(NamedTuple):
@@ -72,15 +68,18 @@ Decider = Worker[Case, Decided]
 
 
 @contextmanager
-def deciders(record_count: int) -> Iterator[list[Decider]]:
-    """Start a process for each core but this one's; none for so few records that one decides them as they start."""
-    cores = len(os.sched_getaffinity(0)) if record_count >= _SHARED_RECORDS_MIN else 1
+def deciders(count: int) -> Iterator[list[Decider]]:
+    """Start so many processes; they load while the caller goes on."""
     with ExitStack() as stack:
-        yield [stack.enter_context(Decider(__name__)) for _ in range(cores - 1)]
+        yield [stack.enter_context(Decider(__name__)) for _ in range(count)]
 
 
 def decided_by(case: Case, helping: Sequence[Decider]) -> Decided:
-    """Return what comes of a case, decided by this process and some others together; the same whoever decides."""
+    """Return what comes of a case, decided by this process and some others together; the same whoever decides.
+
+    Raises:
+        WorkerEndedError: One of them ended early.
+    """
     if len(case.pairs.left) < _SHARED_PAIRS_MIN or not helping:
         return decided(case)
     own, *others = _shares(case, 1 + len(helping))
@@ -96,7 +95,7 @@ def decided_by(case: Case, helping: Sequence[Decider]) -> Decided:
 
 
 def _shares(case: Case, count: int) -> list[Case]:
-    """Cut a case into shares of about one size; all that people spoke of is in the first, and so are their words."""
+    """Cut a case into shares of about one size, but that all that people spoke of is in the first, with their words."""
     pairs = case.pairs
     # Other bits than those that a sample is drawn by.
     share = (pairs.scattered() >> 16) % count

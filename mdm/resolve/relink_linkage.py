@@ -91,7 +91,7 @@ def link(
     people: People,
     *,
     is_tightened: bool = True,
-    deciders: Sequence[Decider] = (),
+    helping: Sequence[Decider] = (),
     progress: Progress,
 ) -> Linked:
     """Partition the records. A prediction that a killed run left beside the snapshot is taken up.
@@ -103,12 +103,15 @@ def link(
         epoch: Name frequencies of this snapshot; its population is where the search for the real one starts.
         people: Judgements and choices about these records.
         is_tightened: Whether judgements may raise the link threshold.
-        deciders: Processes that help to decide; they know the service's own kinds of records only.
+        helping: Processes that help to decide; they know the service's own kinds of records only.
         progress: Told of each stage.
+
+    Raises:
+        WorkerEndedError: One of the processes ended early.
     """
     with ThreadPoolExecutor(1) as aside:
         columns = aside.submit(read_rule_columns, workspace.snapshot, model.kind)
-        search = _Search(records, workspace, columns, model, people, deciders, progress)
+        search = _Search(records, workspace, columns, model, people, helping, progress)
         prediction, pairs, scored_under = search.predicted(epoch)
     if is_tightened:
         model, _ = tightened(model, pairs.rows(), records.features, epoch, people.labels())
@@ -141,7 +144,7 @@ class _Search(NamedTuple):
     columns: Future[RuleColumns]
     model: Model
     people: People
-    deciders: Sequence[Decider]
+    helping: Sequence[Decider]
     progress: Progress
 
     def predicted(self, epoch: StatisticsEpoch) -> tuple[PredictionReport, ScoredPairs, StatisticsEpoch]:
@@ -166,7 +169,7 @@ class _Search(NamedTuple):
         self.progress("clustering", 0, len(pairs.left))
         shift_bits = epoch.prior_bits - scored_under.prior_bits
         case = Case(pairs, self.records, self.columns.result(), model, epoch, shift_bits, self.people)
-        return decided_by(case, self.deciders)
+        return decided_by(case, self.helping)
 
 
 def _linked(

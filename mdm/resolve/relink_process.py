@@ -24,7 +24,7 @@ import structlog
 
 from mdm.domain.keys import EntityKind
 from mdm.errors import DataDirectoryError
-from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_NICENESS, RELINK_PROCESS_BYTES, RELINK_RECORD_BYTES
+from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_NICENESS
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.gates import TrainingReport
@@ -42,6 +42,7 @@ from mdm.resolve.relink_plan import Changes, changed_questions
 from mdm.resolve.relink_questions import reviewed
 from mdm.resolve.relink_report import Impact, total
 from mdm.resolve.relink_revert import plan_reversal
+from mdm.resolve.relink_room import decider_count, duckdb_bytes
 from mdm.resolve.relink_runs import (
     EXAMPLES_FILE,
     PLAN_FILE,
@@ -60,6 +61,7 @@ from mdm.resolve.relink_runs import (
     write_state,
 )
 from mdm.resolve.relink_snapshot import People, Records, Snapshot
+from mdm.resolve.workers import WorkerEndedError
 from mdm.store.data_directory import DataDirectory
 from mdm.store.files import sync_directory, sync_file
 from mdm.store.generations import boot_id
@@ -143,6 +145,10 @@ def main(data: Path, run_id: str) -> None:
                 _plan_reversal(run, view, journal)
             else:
                 _plan(run, view, journal)
+    except WorkerEndedError as error:
+        # As when this process is killed itself: whoever started it starts it again, from the stages that are whole.
+        _log.warning("relink_worker_ended", error=str(error))
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001  (whatever ended the run, its watchers must learn of it)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -238,14 +244,17 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
     if not len(snapshot):
         return None
     records = Records(kind, snapshot.encoded)
-    memory_limit = _duckdb_limit(run.state.memory_limit_bytes, last)
+    limit_bytes = run.state.memory_limit_bytes
+    # Memory is shared out for the records of all kinds, for which the run was checked before it began.
+    helping_count = decider_count(limit_bytes, last)
+    buffers = f"{duckdb_bytes(limit_bytes, last, helping_count) // 2**20}MiB"
     pinned = None if run.state.is_learning else pinned_model(view, kind, journal.artefact)
 
     def decide() -> _Planned:
         said = people.of_kind(snapshot)
         with (
-            deciders(len(snapshot)) as helping,
-            Workspace(snapshot.parquet, specification_of(kind), memory_limit) as workspace,
+            deciders(helping_count) as helping,
+            Workspace(snapshot.parquet, specification_of(kind), buffers) as workspace,
         ):
             learned = _stage(folder / "learned", _Learned, lambda: _learn(run, snapshot, records, pinned, workspace))
             model, epoch = Model.from_bytes(learned.model), StatisticsEpoch.from_bytes(learned.epoch)
@@ -256,7 +265,7 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
                 epoch,
                 said,
                 is_tightened=not learned.is_pinned,
-                deciders=helping,
+                helping=helping,
                 progress=run.progress,
             )
             # To give back what linkage took is no part of it.
@@ -279,12 +288,6 @@ def _stage(path: Path, kind: type[_Stage], work: Callable[[], _Stage]) -> _Stage
     temporary.write_bytes(msgspec.msgpack.encode(found))
     temporary.rename(path)
     return found
-
-
-def _duckdb_limit(memory_limit_bytes: int, record_count: int) -> str:
-    """Return what is left for DuckDB's buffers, as it reads it."""
-    left = memory_limit_bytes - RELINK_PROCESS_BYTES - RELINK_RECORD_BYTES * record_count
-    return f"{left // 2**20}MiB"
 
 
 def _learn(run: _Run, snapshot: Snapshot, records: Records, pinned: Model | None, workspace: Workspace) -> _Learned:

@@ -24,8 +24,9 @@ from mdm.domain.events import Verdict
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.state import RecordEntry, pair_of
 from mdm.limits import FEATURES_CACHED_MAX, POSTING_KEY_BYTES
+from mdm.linkage.banding import FeaturesOf
 from mdm.linkage.codec import decode_features
-from mdm.linkage.features import AnyFeatures, Features
+from mdm.linkage.features import Features
 from mdm.linkage.snapshot import write_snapshot
 from mdm.resolve.describing import Payloads, match_states
 from mdm.store.view import IndexView
@@ -121,7 +122,7 @@ class _Stored(Mapping[RecordNumber, bytes]):
         self._starts, self._ends = starts.data, ends.data
 
     def __reduce__(self) -> tuple[type[_Stored], tuple[Path, NDArray[np.int64], NDArray[np.int64]]]:
-        """Travel to another process as the name of the file."""
+        """Travel to another process as the name of the file, with where each record begins and ends: 16 bytes."""
         return _Stored, self._made_from
 
     def __getitem__(self, place: RecordNumber) -> bytes:
@@ -141,14 +142,14 @@ class Records:
         """Take over the encoded features."""
         self.kind = kind
         self.encoded = encoded
-        self.features = lru_cache(FEATURES_CACHED_MAX)(self._features)
+        # Not a method: it would hold this object in a cycle, and its memory for as long as nobody looks for cycles.
+        self.features: FeaturesOf = lru_cache(FEATURES_CACHED_MAX)(
+            lambda number: decode_features(kind, encoded[RecordNumber(number)])
+        )
 
     def __reduce__(self) -> tuple[type[Records], tuple[str, Mapping[RecordNumber, bytes]]]:
         """Travel to another process without what is decoded already."""
         return Records, (self.kind, self.encoded)
-
-    def _features(self, number: int) -> AnyFeatures:
-        return decode_features(self.kind, self.encoded[RecordNumber(number)])
 
 
 class Snapshot:

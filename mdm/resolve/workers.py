@@ -20,6 +20,10 @@ _Answer = TypeVar("_Answer")
 _LENGTH_BYTES = 8
 
 
+class WorkerEndedError(StoreError):
+    """A process that worked beside this one ended early, most likely for want of memory; says how."""
+
+
 class Worker(Generic[_Asked, _Answer]):
     """One such process. It dies with the thread that started it, and runs on the same cores.
 
@@ -36,6 +40,8 @@ class Worker(Generic[_Asked, _Answer]):
             command(self._module, str(os.getpid())),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # There is one for each core already; numpy's library of matrices would start as many threads in each.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             # Ctrl-C reaches a whole group: only who started this process is to act on it.
             process_group=0,
         )
@@ -48,50 +54,63 @@ class Worker(Generic[_Asked, _Answer]):
 
     def __exit__(self, *_: object) -> None:
         """End it, whatever it is at."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
         self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                # What was never sent is sent as it closes.
+                with contextlib.suppress(OSError):
+                    pipe.close()
 
     def ask(self, asked: _Asked) -> None:
         """Have it work on something.
 
         Raises:
-            StoreError: It ended early.
+            WorkerEndedError: It ended early.
         """
         try:
             _write(self._process.stdin, asked)
         except OSError as error:
-            raise StoreError("a worker process ended early") from error
+            raise self._ended_early() from error
 
     def answer(self) -> _Answer:
         """Return what came of what it was asked last.
 
         Raises:
-            StoreError: It ended early.
+            WorkerEndedError: It ended early.
         """
         try:
             answer: _Answer = _read(self._process.stdout)
         except EOFError as error:
-            raise StoreError("a worker process ended early") from error
+            raise self._ended_early() from error
         return answer
+
+    def _ended_early(self) -> WorkerEndedError:
+        code = self._process.wait()
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        return WorkerEndedError(f"a worker process of {self._module} ended early, {how}")
 
 
 def answer_all(parent: str, answer: Callable[[_Asked], _Answer]) -> None:
     """Be a worker of the process with this number: answer until it asks no more, or something fails."""
     die_with(int(parent))
     spare_the_collector()
-    try:
-        while True:
-            _write(sys.stdout.buffer, answer(_read(sys.stdin.buffer)))
-    except EOFError:
-        return
-    except Exception as error:  # noqa: BLE001  (what is printed of it must not be left to Python)
-        # Neither text nor locals: both may hold values of records.
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        sys.exit(f"a worker process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
+    # Whatever prints would break into the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    while True:
+        try:
+            asked = _read(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            _write(answers, answer(asked))
+        except BaseException as error:  # noqa: BLE001  (what is printed of it must not be left to Python)
+            # Neither text nor locals: both may hold values of records.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            sys.exit(f"a worker process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
+        # While it waits for more, it holds nothing of what it was asked.
+        del asked
 
 
 def _write(pipe: IO[bytes] | None, what: object) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def linked(workspace: Workspace, citizens: list[Features], people: People, helpi
         MODEL.kind, {RecordNumber(place): encode_features(each) for place, each in enumerate(citizens, start=1)}
     )
     epoch = StatisticsEpoch.from_records(MODEL.kind, citizens, 700)
-    return link(records, workspace, MODEL, epoch, people, deciders=helping, progress=lambda *_: None)
+    return link(records, workspace, MODEL, epoch, people, helping=helping, progress=lambda *_: None)
 
 
 def said(found: Linked, citizens: list[Features]) -> People:
@@ -99,10 +101,25 @@ def test_a_process_that_dies_ends_the_linkage(
         linked(workspace, citizens, People(), helping)
 
 
-def test_few_records_are_worth_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2})
-    with deciders(relink_decision._SHARED_RECORDS_MIN - 1) as few, deciders(10**6) as many:
-        assert (len(few), len(many)) == (0, 2), "this process is the third"
+def test_as_many_are_started_as_are_asked_for_and_all_are_ended() -> None:
+    with deciders(0) as none, deciders(2) as two:
+        assert (len(none), len(two)) == (0, 2)
+    for process in two:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process.pid, 0)
+
+
+def test_records_are_let_go_without_the_collector_of_cycles() -> None:
+    # A process that decides does without it, and is sent them anew each round.
+    gc.disable()
+    try:
+        records = Records(MODEL.kind, {RecordNumber(1): encode_features(normalise(city_records(60, 1)[0]).features)})
+        records.features(1)
+        left = weakref.ref(records)
+        del records
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_to_share_is_decided(tmp_path: Path, helping: list[Decider]) -> None:

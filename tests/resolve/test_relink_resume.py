@@ -15,9 +15,18 @@ import pytest
 from mdm.domain.events import Verdict
 from mdm.domain.records import SourceRecord
 from mdm.errors import InvalidInputError, LimitExceededError
-from mdm.limits import RELINK_ATTEMPTS_MAX, RELINK_MEMORY_BYTES
+from mdm.limits import RELINK_ATTEMPTS_MAX, RELINK_DUCKDB_BYTES_MIN, RELINK_MEMORY_BYTES
+from mdm.resolve import relink_decision, relink_process, relink_room
 from mdm.resolve.commands import CancelRelink, CommitRelink, Request, RunAnswer, StartRelink
-from mdm.resolve.relink_room import disk_needed_bytes, memory_needed_bytes, require_room
+from mdm.resolve.relink_decision import Case, Decider
+from mdm.resolve.relink_room import (
+    DECIDERS_MAX,
+    decider_count,
+    disk_needed_bytes,
+    duckdb_bytes,
+    memory_needed_bytes,
+    require_room,
+)
 from mdm.resolve.relink_runs import (
     EXAMPLES_FILE,
     PLAN_FILE,
@@ -30,6 +39,7 @@ from mdm.resolve.relink_runs import (
     run_ids,
     write_state,
 )
+from mdm.resolve.workers import Worker
 from tests.resolve.cities import city_records
 from tests.resolve.office import Office, citizen
 
@@ -166,6 +176,56 @@ def test_files_of_another_release_are_not_taken_up(
     assert plan_of(office, office.follow(run_id)) == undisturbed
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Decider]:
+    """Processes that were asked to decide a share; even of so small a city they are."""
+    found: list[Decider] = []
+    ask = Worker.ask
+
+    def noted(process: Decider, case: Case) -> None:
+        ask(process, case)
+        found.append(process)
+
+    monkeypatch.setattr(Worker, "ask", noted)
+    monkeypatch.setattr(relink_room, "_DECIDERS_RECORDS_MIN", 0)
+    monkeypatch.setattr(relink_decision, "_SHARED_PAIRS_MIN", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2})
+    return found
+
+
+def test_several_processes_make_the_very_same_plan(
+    office: Office, records: tuple[SourceRecord, ...], undisturbed: bytes, asked: list[Decider]
+) -> None:
+    office.put_all(records, later=True)
+    assert plan_of(office, office.plan_here()) == undisturbed
+    assert len({process.pid for process in asked}) == 4, "two for each kind"
+
+
+def test_a_process_that_is_killed_while_it_decides_is_no_end_of_the_run(
+    office: Office,
+    records: tuple[SourceRecord, ...],
+    undisturbed: bytes,
+    asked: list[Decider],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    office.put_all(records, later=True)
+    answer = Worker.answer
+
+    def killed(process: Decider) -> object:
+        os.kill(process.pid, signal.SIGKILL)
+        return answer(process)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, "answer", killed)
+        with pytest.raises(SystemExit, match="1"):
+            office.plan_here()
+    (run_id,) = run_ids(office.directory.relinks)
+    assert not read_state(office.directory.relinks, run_id).phase.is_final, "it is taken up like one that was killed"
+    relink_process.main(office.path, run_id)
+    assert plan_of(office, read_state(office.directory.relinks, run_id)) == undisturbed
+    assert asked
+
+
 def test_a_commit_that_is_killed_at_random_ends_where_an_undisturbed_one_ends(
     office: Office, records: tuple[SourceRecord, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +292,29 @@ def test_a_plan_keeps_to_memory_and_disk_or_says_what_it_needs(office: Office, t
     assert disk_needed_bytes(10, 1000) > disk_needed_bytes(5, 1000) > 1000
     assert office.refused(StartRelink(Request(office.cause), memory_limit_bytes=1)) == "InvalidInputError"
     assert run_ids(office.directory.relinks) == []
+
+
+@pytest.mark.parametrize(
+    ("cores", "record_count", "memory_gib", "expected"),
+    [
+        (1, 1_300_000, 64, 0),
+        (2, 1_300_000, 4, 1),
+        (8, 1_300_000, 4, 2),
+        (64, 1_300_000, 64, DECIDERS_MAX),
+        (64, 14_000_000, 16, 0),
+        (2, 1_000, 4, 0),
+        (2, 100_000, 1, 0),
+    ],
+)
+def test_processes_that_help_fit_into_the_memory_that_is_given(
+    monkeypatch: pytest.MonkeyPatch, cores: int, record_count: int, memory_gib: int, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
+    limit = memory_gib << 30
+    count = decider_count(limit, record_count)
+    assert count == expected
+    if limit >= memory_needed_bytes(record_count):
+        assert duckdb_bytes(limit, record_count, count) >= RELINK_DUCKDB_BYTES_MIN
 
 
 def test_runs_that_ended_leave_no_values_behind_and_old_ones_nothing(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +22,11 @@ VALUE = "079084000001"
 def _answered(asked: object) -> object:
     if asked == VALUE:
         raise ValueError(VALUE)
+    if asked == "wait":
+        time.sleep(60)
+    # Whatever a library may print.
+    print("loud")  # noqa: T201
+    os.write(1, b"louder")
     return {"asked": asked}
 
 
@@ -56,6 +63,19 @@ def test_one_that_was_killed_is_an_error(use: Callable[[Worker[object, object]],
         os.kill(worker.pid, signal.SIGKILL)
         with pytest.raises(StoreError, match="ended early"):
             use(worker)
+
+
+def test_one_that_does_not_listen_is_ended_with_words_unsent() -> None:
+    with Worker[object, object](__name__) as worker:
+        worker.ask("wait")
+        pipe = worker._process.stdin
+        assert isinstance(pipe, io.BufferedWriter)
+        os.set_blocking(pipe.fileno(), False)
+        while pipe.raw.write(bytes(65_536)):
+            pass
+        pipe.write(b"unsent")
+        os.set_blocking(pipe.fileno(), True)
+    assert worker._process.returncode == -signal.SIGKILL
 
 
 def test_one_without_its_parent_ends() -> None:
