@@ -145,11 +145,11 @@ def main(data: Path, run_id: str) -> None:
                 _plan_reversal(run, view, journal)
             else:
                 _plan(run, view, journal)
-    except WorkerEndedError as error:
-        # As when this process is killed itself: whoever started it starts it again, from the stages that are whole.
-        _log.warning("relink_worker_ended", error=str(error))
-        sys.exit(1)
     except Exception as error:  # noqa: BLE001  (whatever ended the run, its watchers must learn of it)
+        if isinstance(error, WorkerEndedError) and error.was_killed:
+            # As when this process is killed itself: whoever started it starts it again, from the stages that are whole.
+            _log.warning("relink_worker_ended", error=str(error))
+            sys.exit(1)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         _log.error("relink_failed", error=type(error).__name__, at=f"{Path(frame.filename).name}:{frame.lineno}")
@@ -245,8 +245,8 @@ def _plan_kind(run: _Run, view: IndexView, journal: JournalReader, kind: EntityK
         return None
     records = Records(kind, snapshot.encoded)
     limit_bytes = run.state.memory_limit_bytes
-    # Memory is shared out for the records of all kinds, for which the run was checked before it began.
-    helping_count = decider_count(limit_bytes, last)
+    # None where the process was killed before, most likely for want of memory: the plan is the same.
+    helping_count = decider_count(limit_bytes, last, len(snapshot)) if run.state.attempt_count <= 1 else 0
     buffers = f"{duckdb_bytes(limit_bytes, last, helping_count) // 2**20}MiB"
     pinned = None if run.state.is_learning else pinned_model(view, kind, journal.artefact)
 

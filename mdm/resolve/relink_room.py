@@ -32,9 +32,15 @@ def memory_needed_bytes(record_count: int) -> int:
     return RELINK_PROCESS_BYTES + RELINK_DUCKDB_BYTES_MIN + RELINK_RECORD_BYTES * record_count
 
 
-def decider_count(memory_limit_bytes: int, record_count: int) -> int:
-    """Return how many processes may help to decide: one for each core but this one's, as far as the limit has room."""
-    if record_count < _DECIDERS_RECORDS_MIN:
+def decider_count(memory_limit_bytes: int, record_count: int, linked_count: int) -> int:
+    """Return how many processes may help to decide: one for each core but this one's, as far as the limit has room.
+
+    Args:
+        memory_limit_bytes: Of the run.
+        record_count: Of all kinds, as for `memory_needed_bytes`.
+        linked_count: Of the kind that is linked.
+    """
+    if linked_count < _DECIDERS_RECORDS_MIN:
         return 0
     spare_bytes = memory_limit_bytes - memory_needed_bytes(record_count)
     room_for = spare_bytes // (_DECIDER_BYTES + _DECIDER_RECORD_BYTES * record_count)
@@ -44,7 +50,9 @@ def decider_count(memory_limit_bytes: int, record_count: int) -> int:
 def duckdb_bytes(memory_limit_bytes: int, record_count: int, deciders: int) -> int:
     """Return what is left for DuckDB's buffers, beside so many processes that help to decide."""
     taken_bytes = RELINK_PROCESS_BYTES + RELINK_RECORD_BYTES * record_count
-    return memory_limit_bytes - taken_bytes - deciders * (_DECIDER_BYTES + _DECIDER_RECORD_BYTES * record_count)
+    left_bytes = memory_limit_bytes - taken_bytes - deciders * (_DECIDER_BYTES + _DECIDER_RECORD_BYTES * record_count)
+    # Records may have come since the limit was found to be enough.
+    return max(left_bytes, RELINK_DUCKDB_BYTES_MIN)
 
 
 def disk_needed_bytes(record_count: int, index_bytes: int) -> int:

@@ -18,10 +18,23 @@ from mdm.processes import command, die_with, spare_the_collector
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 _LENGTH_BYTES = 8
+_END_S = 5.0
+"""Given to a process that has closed its pipes."""
 
 
 class WorkerEndedError(StoreError):
-    """A process that worked beside this one ended early, most likely for want of memory; says how."""
+    """A process that worked beside this one ended early; says how."""
+
+    def __init__(self, module: str, code: int) -> None:
+        """Take over which module it had loaded, and its exit code: of a signal the negative number."""
+        self.was_killed = code < 0
+        """As the kernel does for want of memory: it may go better next time."""
+        how = f"by signal {-code}" if self.was_killed else f"with exit code {code}"
+        super().__init__(f"a worker process of {module} ended early, {how}")
+
+
+class _NoMoreError(EOFError):
+    """The other side wrote no more."""
 
 
 class Worker(Generic[_Asked, _Answer]):
@@ -86,31 +99,31 @@ class Worker(Generic[_Asked, _Answer]):
         return answer
 
     def _ended_early(self) -> WorkerEndedError:
-        code = self._process.wait()
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return WorkerEndedError(f"a worker process of {self._module} ended early, {how}")
+        try:
+            code = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return WorkerEndedError(self._module, code)
 
 
 def answer_all(parent: str, answer: Callable[[_Asked], _Answer]) -> None:
     """Be a worker of the process with this number: answer until it asks no more, or something fails."""
     die_with(int(parent))
     spare_the_collector()
-    # Whatever prints would break into the answers.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    while True:
-        try:
-            asked = _read(sys.stdin.buffer)
-        except EOFError:
-            return
-        try:
-            _write(answers, answer(asked))
-        except BaseException as error:  # noqa: BLE001  (what is printed of it must not be left to Python)
-            # Neither text nor locals: both may hold values of records.
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            sys.exit(f"a worker process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
-        # While it waits for more, it holds nothing of what it was asked.
-        del asked
+    answers = os.fdopen(os.dup(1), "wb")
+    # What a library prints would break into the answers, and may hold values.
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        while True:
+            _write(answers, answer(_read(sys.stdin.buffer)))
+    except _NoMoreError:
+        return
+    except BaseException as error:  # noqa: BLE001  (what is printed of it must not be left to Python)
+        # Neither text nor locals: both may hold values of records.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        sys.exit(f"a worker process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
 
 
 def _write(pipe: IO[bytes] | None, what: object) -> None:
@@ -134,7 +147,7 @@ def _read(pipe: IO[bytes] | None) -> Any:
     """Return what the other side wrote.
 
     Raises:
-        EOFError: It wrote no more.
+        EOFError: It wrote no more, or something cut short.
     """
     count = int.from_bytes(_exactly(pipe, _LENGTH_BYTES), "big")
     lengths = [int.from_bytes(_exactly(pipe, _LENGTH_BYTES), "big") for _ in range(count)]
@@ -146,5 +159,5 @@ def _read(pipe: IO[bytes] | None) -> Any:
 def _exactly(pipe: IO[bytes] | None, length: int) -> bytearray:
     found = bytearray(length)
     if pipe is None or pipe.readinto(found) < length:  # type: ignore[attr-defined]  # all but text files have it
-        raise EOFError
+        raise _NoMoreError
     return found

@@ -39,7 +39,7 @@ from mdm.resolve.relink_runs import (
     run_ids,
     write_state,
 )
-from mdm.resolve.workers import Worker
+from mdm.resolve.workers import Worker, WorkerEndedError
 from tests.resolve.cities import city_records
 from tests.resolve.office import Office, citizen
 
@@ -209,20 +209,45 @@ def test_a_process_that_is_killed_while_it_decides_is_no_end_of_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     office.put_all(records, later=True)
-    answer = Worker.answer
+    ask = Worker.ask
 
-    def killed(process: Decider) -> object:
+    def killed(process: Decider, case: Case) -> None:
+        ask(process, case)
         os.kill(process.pid, signal.SIGKILL)
-        return answer(process)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Worker, "answer", killed)
+        patched.setattr(Worker, "ask", killed)
         with pytest.raises(SystemExit, match="1"):
             office.plan_here()
     (run_id,) = run_ids(office.directory.relinks)
     assert not read_state(office.directory.relinks, run_id).phase.is_final, "it is taken up like one that was killed"
+    assert asked
+    asked.clear()
+    write_state(
+        office.directory.relinks / run_id,
+        msgspec.structs.replace(read_state(office.directory.relinks, run_id), attempt_count=2),
+    )
     relink_process.main(office.path, run_id)
     assert plan_of(office, read_state(office.directory.relinks, run_id)) == undisturbed
+    assert not asked, "alone the next time"
+
+
+def test_a_process_that_fails_while_it_decides_ends_the_run(
+    office: Office, records: tuple[SourceRecord, ...], asked: list[Decider], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.put_all(records, later=True)
+    answer = Worker.answer
+
+    def failed(process: Decider) -> object:
+        answer(process)
+        raise WorkerEndedError("any", 1)
+
+    monkeypatch.setattr(Worker, "answer", failed)
+    with pytest.raises(SystemExit, match="1"):
+        office.plan_here()
+    (run_id,) = run_ids(office.directory.relinks)
+    state = read_state(office.directory.relinks, run_id)
+    assert (state.phase, state.error) == (Phase.FAILED, "WorkerEndedError"), "a defect is no want of memory"
     assert asked
 
 
@@ -295,26 +320,32 @@ def test_a_plan_keeps_to_memory_and_disk_or_says_what_it_needs(office: Office, t
 
 
 @pytest.mark.parametrize(
-    ("cores", "record_count", "memory_gib", "expected"),
+    ("cores", "record_count", "linked_count", "memory_gib", "expected"),
     [
-        (1, 1_300_000, 64, 0),
-        (2, 1_300_000, 4, 1),
-        (8, 1_300_000, 4, 2),
-        (64, 1_300_000, 64, DECIDERS_MAX),
-        (64, 14_000_000, 16, 0),
-        (2, 1_000, 4, 0),
-        (2, 100_000, 1, 0),
+        (1, 1_300_000, 1_200_000, 64, 0),
+        (2, 1_300_000, 1_200_000, 4, 1),
+        (8, 1_300_000, 1_200_000, 4, 2),
+        (64, 1_300_000, 1_200_000, 64, DECIDERS_MAX),
+        (64, 1_300_000, 10_000, 64, 0),
+        (64, 14_000_000, 13_000_000, 16, 0),
+        (2, 100_000, 90_000, 1, 0),
     ],
 )
 def test_processes_that_help_fit_into_the_memory_that_is_given(
-    monkeypatch: pytest.MonkeyPatch, cores: int, record_count: int, memory_gib: int, expected: int
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    record_count: int,
+    linked_count: int,
+    memory_gib: int,
+    expected: int,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
     limit = memory_gib << 30
-    count = decider_count(limit, record_count)
+    count = decider_count(limit, record_count, linked_count)
     assert count == expected
-    if limit >= memory_needed_bytes(record_count):
-        assert duckdb_bytes(limit, record_count, count) >= RELINK_DUCKDB_BYTES_MIN
+    left = duckdb_bytes(limit, record_count, count)
+    assert left >= RELINK_DUCKDB_BYTES_MIN
+    assert count == 0 or left < duckdb_bytes(limit, record_count, 0)
 
 
 def test_runs_that_ended_leave_no_values_behind_and_old_ones_nothing(tmp_path: Path) -> None:

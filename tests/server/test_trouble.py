@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -222,14 +223,15 @@ def test_while_the_index_is_built_health_says_so_and_the_status_how_far_it_is(
     served: RunningServer, channel: grpc.Channel
 ) -> None:
     golden_id = write(channel, "BUILD-1")
+    for number in range(2, 200):
+        write(channel, f"BUILD-{number}")
     (reader,) = served.child_pids("reader_process")
     shutil.rmtree(served.data / "index" / _index_file(served.data).parent.name)
     # A reader that is started again finds no index.
     os.kill(reader, signal.SIGKILL)
     wait_for(lambda: served.child_pids("writer_process") and served.logged("index_lost"), 60)
     # The new writer builds for as long as it is stopped.
-    writer = wait_for(lambda: _building(served), 60)
-    os.kill(writer, signal.SIGSTOP)
+    writer = _stopped_while_it_builds(served)
     try:
         found = wait_for(lambda: status(channel), 60)
         assert found.mode == admin.SERVICE_MODE_STARTING
@@ -239,7 +241,7 @@ def test_while_the_index_is_built_health_says_so_and_the_status_how_far_it_is(
             "reader-0": False,
         }
         assert health_of(channel, (*READ_SERVICES, *WRITE_SERVICES)) == {NOT_SERVING}
-        assert reason_of(channel, "BUILD-2") == "UNAVAILABLE"
+        assert reason_of(channel, "BUILD-0") == "UNAVAILABLE"
         _check_commands_say_so(served.address)
     finally:
         os.kill(writer, signal.SIGCONT)
@@ -266,10 +268,16 @@ async def _health_as_asyncio(address: str) -> ServingStatus:
         return await client.health.check()
 
 
-def _building(served: RunningServer) -> int:
-    """Return the process id of a writer that has begun to build the index, 0 if none has."""
-    is_building = (served.data / "run" / "progress.json").exists()
-    return served.child_pids("writer_process")[0] if is_building else 0
+def _stopped_while_it_builds(served: RunningServer) -> int:
+    """Stop a writer that has begun to build the index and return its process id."""
+    progress, until_s = served.data / "run" / "progress.json", time.monotonic() + 60
+    # Two hundred records are built within a tenth of a second.
+    while not progress.exists():
+        assert time.monotonic() < until_s, "nothing was built"
+        time.sleep(0.0005)
+    (writer,) = served.child_pids("writer_process")
+    os.kill(writer, signal.SIGSTOP)
+    return writer
 
 
 def _index_file(data: Path) -> Path:

@@ -126,9 +126,10 @@ def person_name(text: str) -> PersonName:
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
-def read_name(text: str) -> PersonName | list[Word]:
+def read_name(text: str) -> PersonName | tuple[Word, ...]:
     """Return the words of a cleaned name, or what is said instead of one: half of the cost of its forms."""
-    return _read(text)
+    read = _read(text)
+    return read if isinstance(read, PersonName) else tuple(read)
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
@@ -160,7 +161,7 @@ def _without_notes(text: str) -> str:
     return _TRAILING_NOTE.sub("", text) if "-" in text or "–" in text else text
 
 
-def _from_words(words: list[Word]) -> PersonName:
+def _from_words(words: tuple[Word, ...]) -> PersonName:
     folded = [word.folded for word in words]
     name = " ".join(folded)
     in_order = sorted(folded)

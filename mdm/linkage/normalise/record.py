@@ -39,7 +39,7 @@ def normalise(record: SourceRecord) -> Normalised:
 
 
 def value_issues(record: SourceRecord) -> tuple[FieldIssue, ...]:
-    """Return the issues that `normalise` finds, of a citizen in a third of its time: without features."""
+    """Return the issues that `normalise` finds, of a citizen in half of its time: without features."""
     if not isinstance(record.attributes, CitizenAttributes):
         return normalise(record).issues
     findings = Findings()
