@@ -25,7 +25,7 @@ _END_S = 5.0
 class WorkerEndedError(StoreError):
     """A process that worked beside this one ended early; says how."""
 
-    def __init__(self, module: str, code: int) -> None:
+    def __init__(self, module: str, code: int = 1) -> None:
         """Take over which module it had loaded, and its exit code: of a signal the negative number."""
         self.was_killed = code < 0
         """As the kernel does for want of memory: it may go better next time."""
