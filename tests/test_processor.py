@@ -50,7 +50,7 @@ def used(environment: dict[str, str]) -> bool:
         "except SystemExit: pass\n"
         "from numpy._core._multiarray_umath import __cpu_features__ as features; print(features['X86_V4'])"
     )
-    own = {name: value for name, value in os.environ.items() if name != "NPY_DISABLE_CPU_FEATURES"}
+    own = {name: value for name, value in os.environ.items() if not name.endswith("_CPU_FEATURES")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=own | environment, capture_output=True, check=True, text=True
     )

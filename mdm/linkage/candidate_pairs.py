@@ -123,7 +123,7 @@ def _grouped(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     codes.sort()
     order = (codes & lower).view(np.int64)
     found = hashes[order]
-    # Hashes that differ in the lower bits alone may lie in any order: of a million, one or none.
+    # Hashes that differ in the lower bits alone may lie in any order: of a million hardly any.
     mixed = (found[1:] ^ found[:-1]) - np.uint64(1) < lower
     if np.any(mixed):
         among = np.flatnonzero(are_among(codes >> np.uint64(bits), codes[1:][mixed] >> np.uint64(bits)))

@@ -23,7 +23,7 @@ _PROCESS_FRAMES_MIN = 8
 """Frames that are worth starting processes for: that takes as long as describing some thousand records."""
 
 _PROCESSES_MAX = 16
-"""Describe 160,000 records a second, more than anybody writes down; some 70 MB each."""
+"""Describe 160,000 records a second, more than anybody writes down; 45 MB of its own each."""
 
 _Describer = Worker[Payloads, MatchStates]
 
