@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.__main__ import figure_options
+from benchmarks.command import figure_options
 from benchmarks.data import City, citizens_in, load_feeds, prepared_city
 from benchmarks.session import Session
 from benchmarks.suites import rivals

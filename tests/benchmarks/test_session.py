@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.__main__ import figure_options
 from benchmarks.ceilings.started import bare_server
+from benchmarks.command import figure_options
 from benchmarks.load.generator import Measured
 from benchmarks.load.histogram import Histogram
 from benchmarks.load.spec import Call, CallCounts, write_requests

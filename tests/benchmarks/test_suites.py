@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.__main__ import SUITES, figure_options, main
+from benchmarks.command import SUITES, figure_options, main
 from benchmarks.data import prepared_city
 from benchmarks.figures import Figure, Result, read_result
 from benchmarks.report import page
