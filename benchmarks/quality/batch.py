@@ -27,7 +27,7 @@ from benchmarks.quality.datasets import (
 )
 from mdm.domain.decision import Band
 from mdm.domain.keys import EntityKind
-from mdm.limits import CANDIDATES_PER_KEY_MAX
+from mdm.limits import CANDIDATES_PER_KEY_MAX, RELINK_MEMORY_BYTES
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import assess
@@ -37,9 +37,11 @@ from mdm.linkage.scorer import Scorer, compile_scorer
 from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import learned_parameters, specification_of
 from mdm.linkage.splink_engine import Workspace, predict
+from mdm.resolve.relink_decision import deciders
 from mdm.resolve.relink_linkage import Linked, link
 from mdm.resolve.relink_plan import question_changes
-from mdm.resolve.relink_snapshot import People, Records
+from mdm.resolve.relink_room import decider_count
+from mdm.resolve.relink_snapshot import People, Records, StoredFeatures
 
 KEPT_BITS_MIN = -10.0
 """Pairs of less than one in a thousand decide nothing; they are counted, not kept."""
@@ -73,18 +75,29 @@ def link_batch(
     stopwatch = Stopwatch()
     snapshot = workshop.scratch / f"{kind}.parquet"
     workshop.say(f"{kind}: snapshot of {len(registries):,} records")
+    # As a re-linkage has them: processes that help are told the file's name, and not all that is in it.
+    stored = StoredFeatures.written(
+        snapshot.with_suffix(".features"), map(records.encoded.__getitem__, records.encoded)
+    )
+    records = Records(kind, stored)
     rows = ((number, registry, records.features(number)) for number, registry in enumerate(registries, start=1))
     write_snapshot(snapshot, kind, rows)
     first_population = max(Counter(registries).values())
     first_epoch = StatisticsEpoch.from_records(kind, map(records.features, records.encoded), first_population)
     stopwatch.lap("snapshot")
     workshop.say(f"{kind}: training")
-    with Workspace(snapshot, specification_of(kind), options.memory_limit) as workspace:
+    count = len(registries)
+    with (
+        deciders(decider_count(RELINK_MEMORY_BYTES, count, count)) as helping,
+        Workspace(snapshot, specification_of(kind), options.memory_limit) as workspace,
+    ):
         adapted = adapted_model(workspace, EntityKind(kind), first_epoch)
         stopwatch.lap("train")
         workshop.say(f"{kind}: linking")
-        linked = link(records, workspace, adapted.model, first_epoch, People(), progress=lambda *_: None)
-    stopwatch.lap("predict_and_cluster")
+        linked = link(
+            records, workspace, adapted.model, first_epoch, People(), helping=helping, progress=lambda *_: None
+        )
+        stopwatch.lap("predict_and_cluster")
     questions = open_questions(linked)
     stopwatch.lap("plan")
     facts = {"model_source": adapted.verdict}

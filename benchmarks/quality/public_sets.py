@@ -84,7 +84,7 @@ def link_people(people: PersonSet, truth: Truth, workshop: Workshop, sample_pair
         stopwatch.lap("train")
         workshop.say(f"{kind}: linking")
         linked = link(records, workspace, model, epoch, People(), progress=_silent)
-    stopwatch.lap("predict_and_cluster")
+        stopwatch.lap("predict_and_cluster")
     questions = open_questions(linked)
     stopwatch.lap("plan")
     found = Found(records, snapshot, model, linked, questions)

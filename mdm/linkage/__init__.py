@@ -6,5 +6,6 @@ forms of comparisons, blocking rules and rules of evidence), `citizens` and `cit
 (`StatisticsEpoch`), `model` (`Model`), `scorer` (`compile_scorer`, `Scorer`; online), `evidence` (`assess`, `veto`,
 `compatible`: pair → band), `banding` (the same for millions of pairs), `snapshot`, `pair_codes`, `candidate_pairs`,
 `splink_engine`, `gates`, `train`, `adaptation`, `calibration`, `thresholds` (labels → where the bands lie),
-`assessed_pairs`, `cluster`, `identification`, `completeness` (how much a raw value says).
+`assessed_pairs`, `graph` (pairs and groups as columns), `cluster`, `identification`, `completeness` (how much a raw
+value says).
 """

@@ -37,8 +37,12 @@ class RulePairs(NamedTuple):
     """Keys of which a holder meets the nearest before it only."""
 
 
-def candidate_pairs(snapshot: Path, reach: int) -> tuple[NDArray[np.int64], int]:
-    """Return the codes of all pairs that share a posting key, ascending, and how many keys were truncated.
+CandidatePairs = tuple[NDArray[np.int64], int]
+"""Codes of pairs, ascending, and how many keys were truncated."""
+
+
+def candidate_pairs(snapshot: Path, reach: int) -> CandidatePairs:
+    """Return all pairs that share a posting key.
 
     Costs about 0.2 µs a key, and some 55 bytes for each key and 16 for each pair, those of several keys counted anew.
 

@@ -7,7 +7,7 @@ contradiction inside a cluster is refused and handed back for a steward.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mdm.linkage.evidence import PAIR_SAY_BITS_MAX, compatible, is_spoken_for, veto
 from mdm.linkage.features import AnyFeatures
-from mdm.linkage.pair_codes import HALF_BITS, are_among, distinct, is_first, pair_codes, pairs_of_codes
+from mdm.linkage.graph import Edge, Edges, Groups, Parts, connected
+from mdm.linkage.pair_codes import HALF_BITS, are_among, distinct, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
 
 COMPLETED_MEMBERS_MAX = 32
@@ -28,50 +29,10 @@ _VETOED = -math.inf
 """In place of a weight where a veto stands between the two."""
 
 
-class Edge(NamedTuple):
-    """A pair that links, by its evidence."""
-
-    left: int
-    right: int
-    match_weight_bits: float
-
-
-class Edges(NamedTuple):
-    """Pairs as columns: arrays of one length."""
-
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    bits: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, rows: Iterable[tuple[int, int, float]]) -> Edges:
-        """Return the columns of left, right and weight of each pair."""
-        table = list(rows)
-        ends = np.array([row[:2] for row in table], np.int64).reshape(-1, 2)
-        return cls(ends[:, 0], ends[:, 1], np.array([row[2] for row in table], np.float64))
-
-    @classmethod
-    def together(cls, some: Iterable[Edges]) -> Edges:
-        """Return the pairs of all of them."""
-        return cls(*map(np.concatenate, zip(*some, strict=True)))
-
-    def rows(self) -> Iterator[tuple[int, int, float]]:
-        """Yield left, right and weight of each pair."""
-        return zip(self.left.tolist(), self.right.tolist(), self.bits.tolist(), strict=True)
-
-    def taken(self, where: NDArray[np.bool_] | NDArray[np.int64]) -> Edges:
-        """Return some of the pairs."""
-        return Edges(self.left[where], self.right[where], self.bits[where])
-
-    def places(self) -> NDArray[np.int64]:
-        """Return both ends of each pair as one number, the smaller one in front."""
-        return pair_codes(np.minimum(self.left, self.right), np.maximum(self.left, self.right))
-
-
 class Clustering(NamedTuple):
-    """Clusters of two or more records, each ascending, in order of their first; and the edges that were refused."""
+    """Clusters of two or more records, and the edges that were refused."""
 
-    clusters: list[list[int]]
+    clusters: Groups
     refused: list[Edge]
     ambiguous: list[Edge]
     """Links on name and birth date alone that several listed bearers share."""
@@ -164,7 +125,7 @@ class _Growth(NamedTuple):
     def along(self, edges: Edges) -> list[Edge]:
         """Join along the edges in falling weight; return those that would put a contradiction inside a cluster."""
         forest = self.forest
-        parts = _Parts.of(edges)
+        parts = Parts.of(edges)
         known = self._completed(parts, self.known.taken(parts.places_inside(self.known)))
         is_whole = self._plant_whole_parts(parts, known)
         rest = np.flatnonzero(~is_whole[parts.of_number[edges.left]])
@@ -187,7 +148,7 @@ class _Growth(NamedTuple):
                 forest.join(first, second)
         return sorted(refused)
 
-    def _completed(self, parts: _Parts, known: Edges) -> Edges:
+    def _completed(self, parts: Parts, known: Edges) -> Edges:
         """Return the known weights of pairs and, of each part that is not too large, those that had to be found."""
         counts = np.bincount(parts.of_number[known.left], minlength=len(parts.sizes))
         lacks = (counts < parts.pair_counts) & (parts.sizes <= COMPLETED_MEMBERS_MAX)
@@ -197,7 +158,7 @@ class _Growth(NamedTuple):
         bits = np.fromiter(map(self._weighed, codes.tolist()), np.float64, len(codes))
         return Edges.together((known, Edges(left, right, bits)))
 
-    def _plant_whole_parts(self, parts: _Parts, known: Edges) -> NDArray[np.bool_]:
+    def _plant_whole_parts(self, parts: Parts, known: Edges) -> NDArray[np.bool_]:
         """Join the parts in which the weight of every pair is known and speaks for one bearer; say which they are.
 
         Nothing can be refused in them, for no veto stands between any two. Most parts are such.
@@ -214,7 +175,7 @@ class _Growth(NamedTuple):
         self.forest.plant(parts.members[np.repeat(is_whole, parts.sizes)], parts.sizes[is_whole])
         return is_whole
 
-    def _may_have_excess(self, parts: _Parts) -> NDArray[np.bool_]:
+    def _may_have_excess(self, parts: Parts) -> NDArray[np.bool_]:
         """Say of each part whether its members state so much that only their features can tell."""
         least = self.scorer.specification.rules.excess_members_min
         is_large = parts.sizes >= least
@@ -256,74 +217,6 @@ class _Growth(NamedTuple):
             if len(stated) < rules.excess_members_min:
                 return False
         return bool(rules.excess(list(map(self.features_of, members))))
-
-
-class _Parts(NamedTuple):
-    """The connected parts of some edges, and the members of each."""
-
-    of_number: NDArray[np.int64]
-    """Which part a number is of; numbers that no edge names are of none, whatever stands here."""
-    members: NDArray[np.int64]
-    """Ascending, one part after the other."""
-    starts: NDArray[np.int64]
-    """Where in `members` each part begins."""
-    sizes: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, edges: Edges) -> _Parts:
-        """Return the parts in the order of their lowest members. Costs about 0.3 µs an edge."""
-        label = _labels(edges.left, edges.right, int(max(edges.left.max(initial=0), edges.right.max(initial=0))))
-        members = distinct(np.concatenate((edges.left, edges.right)))
-        label_of_member, members = pairs_of_codes(np.sort(pair_codes(label[members], members)))
-        is_start = is_first(label_of_member)
-        starts = np.flatnonzero(is_start)
-        of_number = np.full(len(label), -1)
-        of_number[members] = np.cumsum(is_start) - 1
-        return cls(of_number, members, starts, np.diff(np.append(starts, len(members))))
-
-    @property
-    def pair_counts(self) -> NDArray[np.int64]:
-        """How many pairs the members of each part make."""
-        counts: NDArray[np.int64] = self.sizes * (self.sizes - 1) // 2
-        return counts
-
-    def places_inside(self, pairs: Edges) -> NDArray[np.int64]:
-        """Return the places of the pairs whose records are of one part."""
-        inside = np.flatnonzero((pairs.left < len(self.of_number)) & (pairs.right < len(self.of_number)))
-        left, right = self.of_number[pairs.left[inside]], self.of_number[pairs.right[inside]]
-        places: NDArray[np.int64] = inside[(left == right) & (left >= 0)]
-        return places
-
-    def pairs(self, which: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return all pairs that the members of some parts make, one part after the other."""
-        made = []
-        for size in np.unique(self.sizes[which]).tolist():
-            starts = self.starts[which & (self.sizes == size)]
-            members = self.members[starts[:, None] + np.arange(size)]
-            left, right = np.triu_indices(size, 1)
-            made.append(pair_codes(members[:, left], members[:, right]).ravel())
-        return np.concatenate(made or [np.empty(0, np.int64)])
-
-
-def connected(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each pair the lowest number that it is connected with through pairs. About 0.05 µs a pair."""
-    return _labels(left, right, int(max(left.max(initial=0), right.max(initial=0))))[left]
-
-
-def _labels(left: NDArray[np.int64], right: NDArray[np.int64], highest: int) -> NDArray[np.int64]:
-    """Return for each number the lowest one that it is connected with."""
-    label = np.arange(highest + 1)
-    while True:
-        one, other = label[left], label[right]
-        is_open = one != other
-        if not np.any(is_open):
-            return label
-        left, right, one, other = (side[is_open] for side in (left, right, one, other))
-        lowest = np.minimum(one, other)
-        np.minimum.at(label, one, lowest)
-        np.minimum.at(label, other, lowest)
-        while not np.array_equal(label, beyond := label[label]):
-            label = beyond
 
 
 def _sole_bearers(
@@ -432,11 +325,10 @@ class _Forest:
             self._enemies.setdefault(left, set()).update(self._enemies.pop(right))
         # The other side still names `right`; its root is `left` now, so the lookup by root finds it.
 
-    def clusters(self) -> list[list[int]]:
-        grown = [sorted(members) for members in self._members.values() if len(members) > 1]
-        joined = self._members.keys() | self._parent.keys()
-        planted = [group for bed in self._beds for group in bed.groups() if group[0] not in joined]
-        return sorted(grown + planted)
+    def clusters(self) -> Groups:
+        grown = Groups.of(sorted(members) for members in self._members.values() if len(members) > 1)
+        joined = np.fromiter(self._members.keys() | self._parent.keys(), np.int64)
+        return Groups.together((grown, *(bed.apart_from(joined) for bed in self._beds)))
 
 
 class _Bed:
@@ -467,7 +359,7 @@ class _Bed:
         held: NDArray[np.bool_] = self._group_of[np.minimum(numbers, len(self._group_of) - 1)] >= 0
         return held & (numbers < len(self._group_of))
 
-    def groups(self) -> Iterator[list[int]]:
-        numbers = self._numbers.tolist()
-        for start, size in zip(self._starts.tolist(), self._sizes.tolist(), strict=True):
-            yield numbers[start : start + size]
+    def apart_from(self, joined: NDArray[np.int64]) -> Groups:
+        """Return the groups whose root has not joined with more."""
+        groups = Groups(self._numbers, self._sizes)
+        return groups.taken(~are_among(self._numbers[self._starts], joined))

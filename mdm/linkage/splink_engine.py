@@ -26,7 +26,7 @@ from splink import DuckDBAPI, Linker
 from splink.internals.splink_dataframe import SplinkDataFrame
 
 from mdm.limits import CANDIDATES_PER_KEY_MAX
-from mdm.linkage.candidate_pairs import candidate_pairs
+from mdm.linkage.candidate_pairs import CandidatePairs, candidate_pairs
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import pairs_of_codes
@@ -41,6 +41,16 @@ MEMORY_LIMIT_DEFAULT = "2GB"
 
 SCRATCH_PREFIX = ".linkage-"
 """Of the folder beside a snapshot to which DuckDB spills."""
+
+_PREDICTED_FROM = "__splink__df_pruned_predict_input_"
+"""What Splink calls the records of either side of its pairs; `l` or `r` follows."""
+
+_ROW_GROUP_RECORDS = 122_880
+"""DuckDB's; each is read by one thread, so that of fewer than one for each thread some would have nothing to do."""
+
+_CANDIDATES = "*, '0' AS match_key"
+"""What Splink wants to know of each candidate beside its two records: the rule that found it."""
+_NO_PAIRS = pa.array([], pa.int64())
 
 _REPORT = "prediction_report"
 """Name under which a Parquet file of pairs carries what is known of them."""
@@ -62,17 +72,15 @@ class PredictionReport(msgspec.Struct, frozen=True):
 
 
 class _Api(DuckDBAPI):
-    """Splink's interface to DuckDB, but that scored pairs hold no more than is wanted, and records are copied once.
+    """Splink's interface to DuckDB, but that scored pairs are a view, and records are copied once.
 
     Splink's own table of pairs holds every compared column of both records, some 2 KiB a pair; and before each
-    prediction it copies the records of either side. Without that a prediction takes 60 % of the time.
+    prediction it copies the records of either side. Without that a prediction takes 60 % of the time. The view can be
+    made before there are candidates, and serves all of a prediction's chunks.
 
     Pairs are joined in the order in which Splink writes the join: left records stream past the candidates, of which
     DuckDB makes a narrow table, then meet a table of the right ones. Left alone it at times makes one of whole pairs.
     """
-
-    is_all_read: bool = False
-    """Whether most records are in a pair of the chunk: to look for the others costs more than to join them."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, specification: Specification) -> None:
         super().__init__(connection)
@@ -82,12 +90,17 @@ class _Api(DuckDBAPI):
     def _setup_for_execute_sql(self, sql: str, physical_name: str) -> str:
         if physical_name.startswith("__splink__df_predict"):
             sql = f"SELECT {self._kept} FROM ({sql})"  # noqa: S608 - Names of our own.
-        elif physical_name.startswith("__splink__df_pruned_predict_input"):
-            # Left records only stream past; of the right ones a table is made in memory.
-            if self.is_all_read or physical_name.startswith("__splink__df_pruned_predict_input_l"):
-                sql = "SELECT * FROM records"
-            return f"CREATE OR REPLACE VIEW {physical_name} AS\n{sql}"
-        return super()._setup_for_execute_sql(sql, physical_name)
+        elif physical_name.startswith(_PREDICTED_FROM):
+            side = physical_name.removeprefix(_PREDICTED_FROM)[0]
+            sql = f"SELECT * FROM records_{side}"  # noqa: S608 - One of the two below.
+        else:
+            return super()._setup_for_execute_sql(sql, physical_name)
+        return f"CREATE OR REPLACE VIEW {physical_name} AS\n{sql}"
+
+    def delete_table_from_database(self, name: str) -> None:
+        """Drop a table or view, but not those that a view of scored pairs reads."""
+        if not name.startswith(_PREDICTED_FROM):
+            super().delete_table_from_database(name)
 
 
 class Workspace:
@@ -112,6 +125,7 @@ class Workspace:
         self._memory_limit = memory_limit
         self._opened = ExitStack()
         self._counted = itertools.count()
+        self._frequencies_of: dict[str, tuple[str, float]] = {}
 
     def __enter__(self) -> Self:
         """Return itself: nothing is opened yet."""
@@ -176,11 +190,39 @@ class Workspace:
         for column, (comparison, level) in self.specification.term_frequency_levels.items():
             _, u = known[comparison.name, level.label]
             table = f"frequencies_of_{column}"
-            # Where only equal values have the level, one that a single record states is never asked for.
-            holders_min = 2 if level.predicate == Equal(column) else 1
-            self._create_frequencies(table, column, holders_min, epoch.term_frequencies(level, u or level.u))
+            made_from = epoch.digest, (u or level.u) if level.sharers_free_max else 0.0
+            # A city's names are looked up once, for training and prediction.
+            if self._frequencies_of.get(column) != made_from:
+                # Where only equal values have the level, one that a single record states is never asked for.
+                holders_min = 2 if level.predicate == Equal(column) else 1
+                self._create_frequencies(table, column, holders_min, epoch.term_frequencies(level, u or level.u))
+                self._frequencies_of[column] = made_from
             linker.table_management.register_term_frequency_lookup(self.registered(table), column)
         return linker
+
+    def scored(self, linker: Linker, threshold_bits: float) -> SplinkDataFrame:
+        """Return a view of the pairs in `candidates` that reach a threshold, whatever pairs are put there later."""
+        self.put("candidates", pa.table({"join_key_l": _NO_PAIRS, "join_key_r": _NO_PAIRS}), _CANDIDATES)
+        # Left records only stream past; of the right ones a table is made in memory.
+        self.run(f"CREATE OR REPLACE VIEW records_l AS {self._streamed()}")
+        self.run("CREATE OR REPLACE VIEW records_r AS SELECT * FROM records")
+        linker.table_management.register_blocked_pairs_for_predict(self.registered("candidates"))
+        return linker.inference.predict(threshold_match_weight=threshold_bits, warning_mode="never")
+
+    def read_paired_only(self) -> None:
+        """Have the view of `scored` make its table in memory of the right records that are in a pair."""
+        paired = "SELECT records.* FROM records SEMI JOIN candidates ON number = join_key_r"
+        self.run(f"CREATE OR REPLACE VIEW records_r AS {paired}")
+
+    def _streamed(self) -> str:
+        """Return SQL for all records, of which each thread has something to read."""
+        ((count, threads),) = self.run("SELECT count(*), current_setting('threads') FROM records")
+        shares = threads if count < threads * _ROW_GROUP_RECORDS else 1
+        ends = [share * count // shares for share in range(1, shares)]
+        least = ["true", *(f"rowid >= {end}" for end in ends)]
+        below = [*(f"rowid < {end}" for end in ends), "true"]
+        ranges = zip(least, below, strict=True)
+        return " UNION ALL ".join(f"SELECT * FROM records WHERE {low} AND {high}" for low, high in ranges)  # noqa: S608
 
     def _create_frequencies(
         self, table: str, column: str, holders_min: int, frequencies: Callable[[Sequence[str]], NDArray[np.float64]]
@@ -240,6 +282,7 @@ def predict(
     output: Path,
     *,
     threshold_bits: float,
+    paired: Callable[[Path, int], CandidatePairs] = candidate_pairs,
     progress: Progress | None = None,
 ) -> PredictionReport:
     """Score every candidate pair of a snapshot with Splink, a chunk at a time.
@@ -254,6 +297,7 @@ def predict(
         output: Parquet with left, right (left < right), match_weight and one level column for each comparison,
             `gamma_<name>`; by left and right within each chunk.
         threshold_bits: Pairs below it are left out.
+        paired: Does what `candidate_pairs` does, wherever.
         progress: Told of each chunk.
     """
     if output.exists():
@@ -267,47 +311,42 @@ def predict(
     scratch.mkdir(exist_ok=True)
     with ThreadPoolExecutor(1) as aside:
         # Sorting keys takes one core, and as long as copying the records and setting Splink up.
-        paired = aside.submit(candidate_pairs, workspace.snapshot, CANDIDATES_PER_KEY_MAX)
-        linker = workspace.linker(settings, epoch)
-        pairs, truncated_keys = paired.result()
+        pairing = aside.submit(paired, workspace.snapshot, CANDIDATES_PER_KEY_MAX)
+        scored = workspace.scored(workspace.linker(settings, epoch), threshold_bits)
+        pairs, truncated_keys = pairing.result()
     report = PredictionReport(workspace.count("SELECT count(*) FROM records"), len(pairs), 0, truncated_keys)
     chunks = np.array_split(pairs, 1 + len(pairs) // CHUNK_PAIRS)
-    workspace.api.is_all_read = len(chunks) == 1 and len(pairs) >= report.records
+    # Where most records are in a pair of the chunk, to look for the others costs more than to join them.
+    if len(chunks) > 1 or len(pairs) < report.records:
+        workspace.read_paired_only()
     workspace.run("SET disabled_optimizers = 'join_order'")
     # By name and not by what lies there: an earlier release may have cut its chunks otherwise.
     parts = [scratch / f"{chunk:05}-of-{len(chunks):05}.parquet" for chunk in range(len(chunks))]
     for chunk, (codes, part) in enumerate(zip(chunks, parts, strict=True)):
         if not part.exists():
-            _score_chunk(workspace, linker, codes, threshold_bits, report, part)
+            _score_chunk(workspace, scored, codes, report, part)
         if progress is not None:
             progress("score", chunk + 1, len(chunks))
-    workspace.run("DROP TABLE IF EXISTS candidates")
+    scored.drop_table_from_database_and_remove_from_cache()
+    workspace.run("DROP TABLE candidates")
     _join(parts, output)
     shutil.rmtree(scratch)
     return _report_of(output)
 
 
 def _score_chunk(
-    workspace: Workspace,
-    linker: Linker,
-    codes: NDArray[np.int64],
-    threshold_bits: float,
-    report: PredictionReport,
-    part: Path,
+    workspace: Workspace, scored: SplinkDataFrame, codes: NDArray[np.int64], report: PredictionReport, part: Path
 ) -> None:
     """Write the scored pairs of some candidates; the file appears only when it is whole."""
     left, right = pairs_of_codes(codes)
-    workspace.put("candidates", pa.table({"join_key_l": left, "join_key_r": right}), "*, '0' AS match_key")
-    linker.table_management.register_blocked_pairs_for_predict(workspace.registered("candidates"))
-    predictions = linker.inference.predict(threshold_match_weight=threshold_bits, warning_mode="never")
+    workspace.put("candidates", pa.table({"join_key_l": left, "join_key_r": right}), _CANDIDATES)
     temporary = part.with_suffix(".tmp")
     target = str(temporary).replace("'", "''")
     workspace.run(
-        f"COPY (SELECT * FROM {predictions.physical_name} ORDER BY 1, 2) TO '{target}' "  # noqa: S608
-        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{_REPORT}: '{msgspec.json.encode(report).decode()}'}})"
+        f"COPY (SELECT * FROM {scored.physical_name} ORDER BY 1, 2) TO '{target}' "  # noqa: S608
+        f"(FORMAT parquet, COMPRESSION snappy, KV_METADATA {{{_REPORT}: '{msgspec.json.encode(report).decode()}'}})"
     )
     temporary.rename(part)
-    predictions.drop_table_from_database_and_remove_from_cache()
 
 
 def _join(parts: list[Path], output: Path) -> None:
@@ -316,7 +355,7 @@ def _join(parts: list[Path], output: Path) -> None:
         parts[0].rename(output)
         return
     temporary = output.with_suffix(".tmp")
-    with pq.ParquetWriter(temporary, pq.read_schema(parts[0]), compression="zstd") as writer:
+    with pq.ParquetWriter(temporary, pq.read_schema(parts[0]), compression="snappy") as writer:
         for part in parts:
             with pq.ParquetFile(part) as file:
                 for group in range(file.num_row_groups):

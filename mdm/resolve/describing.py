@@ -25,8 +25,6 @@ _PROCESS_FRAMES_MIN = 8
 _PROCESSES_MAX = 16
 """Describe 160,000 records a second, more than anybody writes down; 45 MB of its own each."""
 
-_Describer = Worker[Payloads, MatchStates]
-
 
 def match_states(frames: Iterable[Payloads]) -> Iterator[MatchStates]:
     """Yield the match state of each frame's records, in order.
@@ -43,18 +41,18 @@ def match_states(frames: Iterable[Payloads]) -> Iterator[MatchStates]:
         return
     count = min(len(os.sched_getaffinity(0)), _PROCESSES_MAX)
     with ExitStack() as stack:
-        workers = collections.deque(stack.enter_context(_Describer(__name__)) for _ in range(count))
+        workers = collections.deque(stack.enter_context(Worker(__name__)) for _ in range(count))
         source = itertools.chain(first, source)
-        busy: collections.deque[_Describer] = collections.deque()
+        busy: collections.deque[Worker] = collections.deque()
         for worker, frame in zip(workers, source, strict=False):
-            worker.ask(frame)
+            worker.ask(_described, frame)
             busy.append(worker)
         while busy:
             worker = busy.popleft()
-            found = worker.answer()
+            found: MatchStates = worker.answer()
             # It goes on while the caller writes. Never two frames at once: both ends would wait for each other.
             for following in itertools.islice(source, 1):
-                worker.ask(following)
+                worker.ask(_described, following)
                 busy.append(worker)
             yield found
 
@@ -69,4 +67,4 @@ def _described(frame: Payloads) -> MatchStates:
 
 def main(parent: str) -> None:
     """Describe for another process."""
-    answer_all(parent, _described)
+    answer_all(parent)

@@ -16,9 +16,10 @@ from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.linkage.assessed_pairs import ScoredRow
 from mdm.linkage.banding import FeaturesOf, PairColumns, assess_columns
-from mdm.linkage.cluster import Edge, Edges, Namesakes, Ties, connected
+from mdm.linkage.cluster import Namesakes, Ties
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import NOTHING, Assessment, compatible, veto
+from mdm.linkage.graph import Edge, Edges, connected, joined_count
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among, distinct, numbered, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
@@ -87,8 +88,7 @@ class ScoredPairs(NamedTuple):
     def joined_by_weight(self, bits_min: float) -> int:
         """Return how many records would join another one if weight alone decided."""
         where = self.bits >= bits_min
-        left, right = self.left[where], self.right[where]
-        return len(distinct(np.concatenate((left, right)))) - len(distinct(connected(left, right)))
+        return joined_count(self.left[where], self.right[where])
 
     def taken(self, places: NDArray[np.int64]) -> ScoredPairs:
         """Return some of the pairs, in this order."""

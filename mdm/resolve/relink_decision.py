@@ -11,26 +11,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
-from mdm.linkage.cluster import Clustering, Edges, Ties, cluster
+from mdm.linkage.candidate_pairs import CandidatePairs, candidate_pairs
+from mdm.linkage.cluster import Clustering, Ties, cluster
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import contradiction
+from mdm.linkage.graph import Edges, Groups
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import RuleColumns
+from mdm.processes import give_back_memory
 from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import People, Records
 from mdm.resolve.workers import Worker, answer_all
 
-_SHARED_PAIRS_MIN = 50_000
-"""Decided in 0.3 s; of fewer, to send a share and to receive what became of it saves next to nothing."""
+_SHARED_PAIRS_MIN = 10_000
+"""Decided in 0.05 s; of fewer, to send a share and to receive what became of it saves next to nothing."""
 
 
 class Case(NamedTuple):
@@ -60,21 +65,39 @@ class Decided(NamedTuple):
     @property
     def joined_count(self) -> int:
         """How many records joined another one."""
-        return sum(len(members) - 1 for members in self.clustering.clusters)
-
-
-Decider = Worker[Case, Decided]
-"""A process that decides a share."""
+        sizes = self.clustering.clusters.sizes
+        return int(sizes.sum()) - len(sizes)
 
 
 @contextmanager
-def deciders(count: int) -> Iterator[list[Decider]]:
-    """Start so many processes; they load while the caller goes on."""
+def deciders(count: int) -> Iterator[list[Worker]]:
+    """Start so many processes that can find pairs and decide them; they load while the caller goes on."""
     with ExitStack() as stack:
-        yield [stack.enter_context(Decider(__name__)) for _ in range(count)]
+        yield [stack.enter_context(Worker(__name__)) for _ in range(count)]
 
 
-def decided_by(case: Case, helping: Sequence[Decider]) -> Decided:
+def candidates_by(helping: Sequence[Worker], snapshot: Path, reach: int) -> CandidatePairs:
+    """Return what `candidate_pairs` does, found by another process if any helps: this one sets Splink up meanwhile.
+
+    Raises:
+        WorkerEndedError: It ended early.
+    """
+    if not helping:
+        return candidate_pairs(snapshot, reach)
+    helping[0].ask(found_apart, snapshot, reach)
+    found: CandidatePairs = helping[0].answer()
+    return found
+
+
+def found_apart(snapshot: Path, reach: int) -> CandidatePairs:
+    """Find pairs and give back what that took: a share of them is decided here when others need the memory."""
+    found = candidate_pairs(snapshot, reach)
+    pa.default_memory_pool().release_unused()
+    give_back_memory()
+    return found
+
+
+def decided_by(case: Case, helping: Sequence[Worker]) -> Decided:
     """Return what comes of a case, decided by this process and some others together; the same whoever decides.
 
     Raises:
@@ -84,12 +107,14 @@ def decided_by(case: Case, helping: Sequence[Decider]) -> Decided:
         return decided(case)
     own, *others = _shares(case, 1 + len(helping))
     for process, share in zip(helping, others, strict=True):
-        process.ask(share)
-    found = [decided(own), *(process.answer() for process in helping)]
-    clusterings = zip(*(each.clustering for each in found), strict=True)
+        process.ask(decided, share)
+    found: list[Decided] = [decided(own), *(process.answer() for process in helping)]
+    clusters, refused, unclear = zip(*(each.clustering for each in found), strict=True)
     return Decided(
         Edges.together(each.edges for each in found),
-        Clustering(*(sorted(chain.from_iterable(parts)) for parts in clusterings)),
+        Clustering(
+            Groups.together(clusters), sorted(chain.from_iterable(refused)), sorted(chain.from_iterable(unclear))
+        ),
         list(chain.from_iterable(each.questions for each in found)),
     )
 
@@ -136,12 +161,10 @@ def decided(case: Case) -> Decided:
     )
 
 
-def _answerable(
-    asked: Sequence[Question], records: Records, clusters: Sequence[list[int]], ties: Ties
-) -> list[Question]:
+def _answerable(asked: Sequence[Question], records: Records, clusters: Groups, ties: Ties) -> list[Question]:
     """Return the questions of which "same" is a possible answer: nothing else tells the two clusters apart already."""
-    ends = {number for each in asked for number in (each.left, each.right)}
-    cluster_of = {number: members for members in clusters if not ends.isdisjoint(members) for number in members}
+    ends = np.array([(each.left, each.right) for each in asked], np.int64).ravel()
+    cluster_of = {number: members for members in clusters.holding(ends).lists() for number in members}
 
     # Several questions may stand between two clusters.
     @cache
@@ -163,7 +186,7 @@ def _answerable(
 
 
 def main(parent: str) -> None:
-    """Decide for another process."""
+    """Decide for another process, or find its pairs."""
     # What is made of millions of pairs holds no cycles: to look for them took a third of the time.
     gc.disable()
-    answer_all(parent, decided)
+    answer_all(parent)

@@ -10,7 +10,8 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, starmap
+from functools import partial
+from itertools import starmap
 from typing import NamedTuple, cast
 
 import msgspec
@@ -20,16 +21,17 @@ from numpy.typing import NDArray
 from mdm.domain.keys import RecordNumber
 from mdm.limits import POPULATION_ROUNDS_MAX
 from mdm.linkage.adaptation import tightened
-from mdm.linkage.cluster import Edges
 from mdm.linkage.epoch import StatisticsEpoch
+from mdm.linkage.graph import Edges, Groups
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among, is_first
 from mdm.linkage.snapshot import RuleColumns, read_rule_columns
 from mdm.linkage.splink_engine import PredictionReport, Workspace, predict
 from mdm.resolve.relink_bands import ScoredPairs
-from mdm.resolve.relink_decision import Case, Decided, Decider, decided_by
+from mdm.resolve.relink_decision import Case, Decided, candidates_by, decided_by
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import People, Records
+from mdm.resolve.workers import Worker
 
 PRIOR_SLACK_BITS = 2.0
 """How far the prior may move between rounds before the pairs are scored anew."""
@@ -91,7 +93,7 @@ def link(
     people: People,
     *,
     is_tightened: bool = True,
-    helping: Sequence[Decider] = (),
+    helping: Sequence[Worker] = (),
     progress: Progress,
 ) -> Linked:
     """Partition the records. A prediction that a killed run left beside the snapshot is taken up.
@@ -103,7 +105,7 @@ def link(
         epoch: Name frequencies of this snapshot; its population is where the search for the real one starts.
         people: Judgements and choices about these records.
         is_tightened: Whether judgements may raise the link threshold.
-        helping: Processes that help to decide; they know the service's own kinds of records only.
+        helping: Processes that help; they know the service's own kinds of records only.
         progress: Told of each stage.
 
     Raises:
@@ -144,7 +146,7 @@ class _Search(NamedTuple):
     columns: Future[RuleColumns]
     model: Model
     people: People
-    helping: Sequence[Decider]
+    helping: Sequence[Worker]
     progress: Progress
 
     def predicted(self, epoch: StatisticsEpoch) -> tuple[PredictionReport, ScoredPairs, StatisticsEpoch]:
@@ -158,6 +160,7 @@ class _Search(NamedTuple):
             epoch,
             output,
             threshold_bits=self.model.thresholds.review_bits - PRIOR_SLACK_BITS,
+            paired=partial(candidates_by, self.helping),
             progress=lambda _stage, done, total: self.progress("comparing", done, total),
         )
         return report, ScoredPairs.read(output, self.model.specification), epoch
@@ -189,21 +192,20 @@ def _linked(
     )
 
 
-def _partition(joined: list[list[int]], records: Records) -> tuple[list[Cluster], NDArray[np.int64]]:
+def _partition(joined: Groups, records: Records) -> tuple[list[Cluster], NDArray[np.int64]]:
     """Return all clusters, those of one record included, and by record number the position of its cluster."""
     numbers = np.fromiter(records.encoded, np.int64, len(records.encoded))
-    sizes = [len(members) for members in joined]
-    everybody = np.fromiter(chain.from_iterable(joined), np.int64, sum(sizes))
     first_of = np.arange(numbers.max(initial=0) + 1)
-    first_of[everybody] = np.repeat([members[0] for members in joined], sizes)
+    first_of[joined.members] = np.repeat(joined.members[joined.starts], joined.sizes)
     is_one = first_of[numbers] == numbers
     firsts = np.sort(numbers[is_one])
     position_of = np.full(len(first_of), -1)
     position_of[firsts] = np.arange(len(firsts))
     cluster_of = np.full(len(first_of), -1)
     cluster_of[numbers] = position_of[first_of[numbers]]
-    clusters = cast("list[Cluster]", [(first,) for first in firsts.tolist()])
-    for position, members in zip(cluster_of[[members[0] for members in joined]].tolist(), joined, strict=True):
+    clusters = cast("list[Cluster]", list(zip(firsts.tolist(), strict=True)))
+    positions = position_of[joined.members[joined.starts]]
+    for position, members in zip(positions.tolist(), joined.lists(), strict=True):
         clusters[position] = cast("Cluster", tuple(members))
     return clusters, cluster_of
 

@@ -24,7 +24,11 @@ _DECIDERS_RECORDS_MIN = 20_000
 
 _DECIDER_BYTES = 128 << 20
 _DECIDER_RECORD_BYTES = 384
-"""What one takes: 80 MB with the features that it keeps; 32 bytes a record, and 700 for each whose pairs it decides."""
+"""What one takes: 80 MB with the features that it keeps; 32 bytes a record, and 700 for each whose pairs it decides.
+
+The first also finds the candidates, with 800 bytes a record. They are among RELINK_RECORD_BYTES, of which the run's own
+process has no use by then, and are given back before pairs are decided.
+"""
 
 
 def memory_needed_bytes(record_count: int) -> int:
@@ -33,7 +37,7 @@ def memory_needed_bytes(record_count: int) -> int:
 
 
 def decider_count(memory_limit_bytes: int, record_count: int, linked_count: int) -> int:
-    """Return how many processes may help to decide: one for each core but this one's, as far as the limit has room.
+    """Return how many processes may help: one for each core but this one's, as far as the limit has room.
 
     Args:
         memory_limit_bytes: Of the run.
@@ -48,7 +52,7 @@ def decider_count(memory_limit_bytes: int, record_count: int, linked_count: int)
 
 
 def duckdb_bytes(memory_limit_bytes: int, record_count: int, deciders: int) -> int:
-    """Return what is left for DuckDB's buffers, beside so many processes that help to decide."""
+    """Return what is left for DuckDB's buffers, beside so many processes that help."""
     taken_bytes = RELINK_PROCESS_BYTES + RELINK_RECORD_BYTES * record_count
     left_bytes = memory_limit_bytes - taken_bytes - deciders * (_DECIDER_BYTES + _DECIDER_RECORD_BYTES * record_count)
     # Records may have come since the limit was found to be enough.

@@ -110,10 +110,11 @@ class _Columns(NamedTuple):
     golden_ids: NDArray[np.bytes_]
 
 
-class _Stored(Mapping[RecordNumber, bytes]):
+class StoredFeatures(Mapping[RecordNumber, bytes]):
     """Encoded features by place, mapped into memory: pages that are not in use cost nothing."""
 
     def __init__(self, path: Path, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        """Map a file that says of each place where its features begin and end."""
         self._made_from = path, starts, ends
         with path.open("rb") as file:
             # An empty file cannot be mapped.
@@ -121,9 +122,19 @@ class _Stored(Mapping[RecordNumber, bytes]):
         # Single places are asked for, which a view of memory answers in half of the time that an array takes.
         self._starts, self._ends = starts.data, ends.data
 
-    def __reduce__(self) -> tuple[type[_Stored], tuple[Path, NDArray[np.int64], NDArray[np.int64]]]:
+    @classmethod
+    def written(cls, path: Path, encoded: Iterable[bytes]) -> StoredFeatures:
+        """Write the features of the places from 1 on, and map them."""
+        sizes = array("q")
+        with path.open("wb") as file:
+            for features in encoded:
+                sizes.append(file.write(features))
+        ends = np.cumsum(np.asarray(sizes, np.int64))
+        return cls(path, ends - np.asarray(sizes, np.int64), ends)
+
+    def __reduce__(self) -> tuple[type[StoredFeatures], tuple[Path, NDArray[np.int64], NDArray[np.int64]]]:
         """Travel to another process as the name of the file, with where each record begins and ends: 16 bytes."""
-        return _Stored, self._made_from
+        return StoredFeatures, self._made_from
 
     def __getitem__(self, place: RecordNumber) -> bytes:
         return self._bytes[self._starts[place - 1] : self._ends[place - 1]]
@@ -163,12 +174,13 @@ class Snapshot:
         self.kind = kind
         self.parquet = path / _PARQUET_FILE
         """What Splink reads; its `number` is the place."""
-        with np.load(path / _COLUMNS_FILE) as columns:
-            self._columns = _Columns(*(columns[name] for name in _Columns._fields))
+        with np.load(path / _COLUMNS_FILE) as saved:
+            self._columns = _Columns(*(saved[name] for name in _Columns._fields))
         self.registry_names: list[str] = msgspec.json.decode((path / _NAMES_FILE).read_bytes())
-        starts = np.concatenate((np.zeros(1, np.int64), self._columns.record_end[:-1]))
-        self.encoded: Mapping[RecordNumber, bytes] = _Stored(path / _FEATURES_FILE, starts, self._columns.features_end)
-        self._keys = _Stored(path / _FEATURES_FILE, self._columns.features_end, self._columns.record_end)
+        features, columns = path / _FEATURES_FILE, self._columns
+        starts = np.concatenate((np.zeros(1, np.int64), columns.record_end[:-1]))
+        self.encoded: Mapping[RecordNumber, bytes] = StoredFeatures(features, starts, columns.features_end)
+        self._keys = StoredFeatures(features, columns.features_end, columns.record_end)
         self._by_number = np.argsort(self._columns.numbers, kind="stable")
 
     @classmethod

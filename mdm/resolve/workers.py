@@ -10,13 +10,12 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Generic, Self, TypeVar
+from typing import IO, Any, ParamSpec, Self
 
 from mdm.errors import StoreError
 from mdm.processes import command, die_with, spare_the_collector
 
-_Asked = TypeVar("_Asked")
-_Answer = TypeVar("_Answer")
+_Asked = ParamSpec("_Asked")
 _LENGTH_BYTES = 8
 _END_S = 5.0
 """Given to a process that has closed its pipes."""
@@ -37,14 +36,14 @@ class _NoMoreError(EOFError):
     """The other side wrote no more."""
 
 
-class Worker(Generic[_Asked, _Answer]):
+class Worker:
     """One such process. It dies with the thread that started it, and runs on the same cores.
 
     Ask it again only when it has answered: else both ends would wait for each other.
     """
 
     def __init__(self, module: str) -> None:
-        """Say which module is to be loaded; its `main` calls `answer_all`."""
+        """Say which module is to be loaded before anything is asked; its `main` calls `answer_all`."""
         self._module = module
 
     def __enter__(self) -> Self:
@@ -75,28 +74,27 @@ class Worker(Generic[_Asked, _Answer]):
                 with contextlib.suppress(OSError):
                     pipe.close()
 
-    def ask(self, asked: _Asked) -> None:
-        """Have it work on something.
+    def ask(self, work: Callable[_Asked, object], *asked: _Asked.args, **named: _Asked.kwargs) -> None:
+        """Have it do some work: a function of a module of ours, and what that is given.
 
         Raises:
             WorkerEndedError: It ended early.
         """
         try:
-            _write(self._process.stdin, asked)
+            _write(self._process.stdin, (work, asked, named))
         except OSError as error:
             raise self._ended_early() from error
 
-    def answer(self) -> _Answer:
+    def answer(self) -> Any:
         """Return what came of what it was asked last.
 
         Raises:
             WorkerEndedError: It ended early.
         """
         try:
-            answer: _Answer = _read(self._process.stdout)
+            return _read(self._process.stdout)
         except EOFError as error:
             raise self._ended_early() from error
-        return answer
 
     def _ended_early(self) -> WorkerEndedError:
         try:
@@ -107,8 +105,8 @@ class Worker(Generic[_Asked, _Answer]):
         return WorkerEndedError(self._module, code)
 
 
-def answer_all(parent: str, answer: Callable[[_Asked], _Answer]) -> None:
-    """Be a worker of the process with this number: answer until it asks no more, or something fails."""
+def answer_all(parent: str) -> None:
+    """Be a worker of the process with this number: do what it asks until it asks no more, or something fails."""
     die_with(int(parent))
     spare_the_collector()
     answers = os.fdopen(os.dup(1), "wb")
@@ -117,13 +115,19 @@ def answer_all(parent: str, answer: Callable[[_Asked], _Answer]) -> None:
         os.dup2(nowhere.fileno(), 1)
     try:
         while True:
-            _write(answers, answer(_read(sys.stdin.buffer)))
+            _write(answers, _done(sys.stdin.buffer))
     except _NoMoreError:
         return
     except BaseException as error:  # noqa: BLE001  (what is printed of it must not be left to Python)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         sys.exit(f"a worker process failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
+
+
+def _done(pipe: IO[bytes]) -> object:
+    # In a function of its own: what was asked is let go before the answer is written and more is asked.
+    work, asked, named = _read(pipe)
+    return work(*asked, **named)
 
 
 def _write(pipe: IO[bytes] | None, what: object) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 from mdm.domain.keys import EntityKind
 from mdm.linkage import splink_engine
+from mdm.linkage.comparisons import Comparison, Level
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.features import Features
 from mdm.linkage.model import Model
 from mdm.linkage.snapshot import write_snapshot
+from mdm.linkage.specification import learned_parameters
 from mdm.linkage.splink_engine import PredictionReport, Workspace, predict
 
 KIND = EntityKind.CITIZEN
@@ -59,6 +61,50 @@ def test_another_population_is_predicted_in_the_same_workspace(
         predict(workspace, model, epochs[1], tmp_path / "alone", threshold_bits=-5.0)
     assert second.equals(pq.read_table(tmp_path / "alone"))
     assert first.num_rows > second.num_rows
+
+
+def test_a_model_is_not_predicted_with_the_frequencies_of_another(
+    city: dict[EntityKind, Rows], snapshot: Path, tmp_path: Path
+) -> None:
+    epoch = StatisticsEpoch.from_records(KIND, (row[2] for row in city[KIND]), 1000)
+    model = Model.default(KIND)
+    (column,) = (
+        name for name, (_, level) in model.specification.term_frequency_levels.items() if level.sharers_free_max
+    )
+    comparison, level = model.specification.term_frequency_levels[column]
+    known = learned_parameters(model.splink)
+
+    def commoner(which: Comparison, at: Level) -> tuple[float, float]:
+        m, u = known[which.name, at.label]
+        return m or at.m, (u or at.u) * (4 if (which, at) == (comparison, level) else 1)
+
+    other = Model.build(KIND, commoner, model.thresholds)
+    with Workspace(snapshot, model.specification) as workspace:
+        for name, each in (("first", model), ("second", other), ("third", model)):
+            predict(workspace, each, epoch, tmp_path / name, threshold_bits=-5.0)
+    with Workspace(snapshot, model.specification) as workspace:
+        predict(workspace, other, epoch, tmp_path / "alone", threshold_bits=-5.0)
+    first, second, third, alone = (pq.read_table(tmp_path / name) for name in ("first", "second", "third", "alone"))
+    assert second.equals(alone)
+    assert first.equals(third)
+    assert not first.equals(second)
+
+
+def test_records_that_threads_share_are_each_read_once(
+    city: dict[EntityKind, Rows], snapshot: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shared = predicted(city, snapshot, tmp_path / "shared")
+    model = Model.default(KIND)
+    epoch = StatisticsEpoch.from_records(KIND, (row[2] for row in city[KIND]), 1000)
+    with Workspace(snapshot, model.specification) as workspace:
+        # DuckDB deletes and inserts anew a row whose list is set: it then lies behind all others.
+        workspace.run("UPDATE records SET phones = phones WHERE number % 2 = 0")
+        predict(workspace, model, epoch, tmp_path / "moved", threshold_bits=-5.0)
+    monkeypatch.setattr(splink_engine, "_ROW_GROUP_RECORDS", 1)
+    assert predicted(city, snapshot, tmp_path / "alone") == shared
+    alone = pq.read_table(tmp_path / "alone")
+    assert alone.equals(pq.read_table(tmp_path / "shared"))
+    assert alone.equals(pq.read_table(tmp_path / "moved"))
 
 
 def test_a_folder_is_called_what_its_owner_likes(city: dict[EntityKind, Rows], tmp_path: Path) -> None:

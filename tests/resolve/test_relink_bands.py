@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.domain.keys import EntityKind, RecordNumber
-from mdm.linkage.cluster import Edges, connected
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import compatible, veto
 from mdm.linkage.features import CitizenFeatures
+from mdm.linkage.graph import Edges, connected
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
 from mdm.resolve.relink_bands import ScoredPairs, ambiguous

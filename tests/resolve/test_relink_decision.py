@@ -23,9 +23,10 @@ from mdm.linkage.snapshot import write_snapshot
 from mdm.linkage.specification import specification_of
 from mdm.linkage.splink_engine import Workspace
 from mdm.resolve import relink_decision
-from mdm.resolve.relink_decision import Decider, deciders
+from mdm.resolve.relink_decision import deciders
 from mdm.resolve.relink_linkage import Linked, link
 from mdm.resolve.relink_snapshot import Pair, People, Records
+from mdm.resolve.workers import Worker
 from tests.resolve.cities import city_records
 
 MODEL = Model.default(EntityKind.CITIZEN)
@@ -45,13 +46,13 @@ def workspace(citizens: list[Features], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def helping(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Decider]]:
+def helping(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Worker]]:
     monkeypatch.setattr(relink_decision, "_SHARED_PAIRS_MIN", 0)
-    with Decider(relink_decision.__name__) as one, Decider(relink_decision.__name__) as other:
+    with Worker(relink_decision.__name__) as one, Worker(relink_decision.__name__) as other:
         yield [one, other]
 
 
-def linked(workspace: Workspace, citizens: list[Features], people: People, helping: list[Decider]) -> Linked:
+def linked(workspace: Workspace, citizens: list[Features], people: People, helping: list[Worker]) -> Linked:
     records = Records(
         MODEL.kind, {RecordNumber(place): encode_features(each) for place, each in enumerate(citizens, start=1)}
     )
@@ -79,7 +80,7 @@ def said(found: Linked, citizens: list[Features]) -> People:
 
 
 def test_shares_come_to_what_one_process_decides(
-    workspace: Workspace, citizens: list[Features], helping: list[Decider]
+    workspace: Workspace, citizens: list[Features], helping: list[Worker]
 ) -> None:
     alone = linked(workspace, citizens, People(), [])
     for people in (People(), said(alone, citizens)):
@@ -94,7 +95,7 @@ def test_shares_come_to_what_one_process_decides(
 
 
 def test_a_process_that_dies_ends_the_linkage(
-    workspace: Workspace, citizens: list[Features], helping: list[Decider]
+    workspace: Workspace, citizens: list[Features], helping: list[Worker]
 ) -> None:
     os.kill(helping[1].pid, signal.SIGKILL)
     with pytest.raises(StoreError, match="ended early"):
@@ -122,7 +123,7 @@ def test_records_are_let_go_without_the_collector_of_cycles() -> None:
         gc.enable()
 
 
-def test_nothing_to_share_is_decided(tmp_path: Path, helping: list[Decider]) -> None:
+def test_nothing_to_share_is_decided(tmp_path: Path, helping: list[Worker]) -> None:
     stranger = normalise(city_records(60, 1)[0]).features
     write_snapshot(tmp_path / "records.parquet", MODEL.kind, [(1, "any", stranger)])
     with Workspace(tmp_path / "records.parquet", specification_of(MODEL.kind), "500MB") as workspace:

@@ -18,7 +18,7 @@ from mdm.errors import InvalidInputError, LimitExceededError
 from mdm.limits import RELINK_ATTEMPTS_MAX, RELINK_DUCKDB_BYTES_MIN, RELINK_MEMORY_BYTES
 from mdm.resolve import relink_decision, relink_process, relink_room
 from mdm.resolve.commands import CancelRelink, CommitRelink, Request, RunAnswer, StartRelink
-from mdm.resolve.relink_decision import Case, Decider
+from mdm.resolve.relink_decision import decided, found_apart
 from mdm.resolve.relink_room import (
     DECIDERS_MAX,
     decider_count,
@@ -177,13 +177,13 @@ def test_files_of_another_release_are_not_taken_up(
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Decider]:
-    """Processes that were asked to decide a share; even of so small a city they are."""
-    found: list[Decider] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
+    """Processes that were asked for pairs or to decide a share; even of so small a city they are."""
+    found: list[Worker] = []
     ask = Worker.ask
 
-    def noted(process: Decider, case: Case) -> None:
-        ask(process, case)
+    def noted(process: Worker, work: Callable[..., object], *asked: object) -> None:
+        ask(process, work, *asked)
         found.append(process)
 
     monkeypatch.setattr(Worker, "ask", noted)
@@ -194,26 +194,29 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Decider]:
 
 
 def test_several_processes_make_the_very_same_plan(
-    office: Office, records: tuple[SourceRecord, ...], undisturbed: bytes, asked: list[Decider]
+    office: Office, records: tuple[SourceRecord, ...], undisturbed: bytes, asked: list[Worker]
 ) -> None:
     office.put_all(records, later=True)
     assert plan_of(office, office.plan_here()) == undisturbed
     assert len({process.pid for process in asked}) == 4, "two for each kind"
 
 
-def test_a_process_that_is_killed_while_it_decides_is_no_end_of_the_run(
+@pytest.mark.parametrize("at", [found_apart, decided])
+def test_a_process_that_is_killed_at_its_work_is_no_end_of_the_run(
+    at: Callable[..., object],
     office: Office,
     records: tuple[SourceRecord, ...],
     undisturbed: bytes,
-    asked: list[Decider],
+    asked: list[Worker],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     office.put_all(records, later=True)
     ask = Worker.ask
 
-    def killed(process: Decider, case: Case) -> None:
-        ask(process, case)
-        os.kill(process.pid, signal.SIGKILL)
+    def killed(process: Worker, work: Callable[..., object], *asked: object) -> None:
+        ask(process, work, *asked)
+        if work is at:
+            os.kill(process.pid, signal.SIGKILL)
 
     with monkeypatch.context() as patched:
         patched.setattr(Worker, "ask", killed)
@@ -232,13 +235,13 @@ def test_a_process_that_is_killed_while_it_decides_is_no_end_of_the_run(
     assert not asked, "alone the next time"
 
 
-def test_a_process_that_fails_while_it_decides_ends_the_run(
-    office: Office, records: tuple[SourceRecord, ...], asked: list[Decider], monkeypatch: pytest.MonkeyPatch
+def test_a_process_that_fails_at_its_work_ends_the_run(
+    office: Office, records: tuple[SourceRecord, ...], asked: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.put_all(records, later=True)
     answer = Worker.answer
 
-    def failed(process: Decider) -> object:
+    def failed(process: Worker) -> object:
         answer(process)
         raise WorkerEndedError("any", 1)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from mdm.domain.keys import EntityKind
 from mdm.linkage.codec import encode_features
 from mdm.resolve import describing, relink_snapshot
 from mdm.resolve.matcher import describe
-from mdm.resolve.relink_snapshot import Snapshot
+from mdm.resolve.relink_snapshot import Snapshot, StoredFeatures
 from tests.resolve.cities import city_records
 from tests.resolve.office import Office
 
@@ -44,3 +45,14 @@ def test_pending_records_are_described_by_several_processes_as_by_one(
             pending += 1
     assert pending == sum(at % 3 > 0 for at in range(len(records)))
     office.close()
+
+
+def test_features_are_read_back_here_and_in_another_process(tmp_path: Path) -> None:
+    encoded = [b"", b"first", b"x" * 100_000, b"last"]
+    stored = StoredFeatures.written(tmp_path / "features", encoded)
+    travelled = pickle.dumps(stored)
+    assert len(travelled) < 1_000, "the name of the file, not what is in it"
+    for each in (stored, pickle.loads(travelled)):  # noqa: S301  (our own)
+        assert list(each) == [1, 2, 3, 4]
+        assert [each[place] for place in each] == encoded
+    assert dict(StoredFeatures.written(tmp_path / "none", [])) == {}
