@@ -123,7 +123,9 @@ def read_rule_columns(path: Path, kind: str) -> RuleColumns:
 
 def _by_number(path: Path, name: str) -> NDArray[np.int64]:
     is_text = pa.types.is_string(pq.read_schema(path).field(name).type)
-    table = pq.read_table(path, columns=["number", name], read_dictionary=[name] if is_text else None)
+    # Not `pq.read_table`, which loads Arrow's data sets first and takes the interpreter from whoever works beside.
+    with pq.ParquetFile(path, read_dictionary=[name] if is_text else None) as file:
+        table = file.read(["number", name], use_threads=False)
     if is_text:
         table = table.unify_dictionaries()
     numbers, column = table.column("number").to_numpy(), table.column(name).combine_chunks()

@@ -45,7 +45,8 @@ class ScoredPairs(NamedTuple):
     @classmethod
     def read(cls, path: Path, specification: Specification) -> ScoredPairs:
         """Read a prediction, one connected part after the other. Costs about 1 µs a pair."""
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
         left, right, bits = (table.column(name).to_numpy() for name in ("left", "right", "match_weight"))
         code = np.zeros(len(left), np.int64)
         widths = [len(comparison.levels) for comparison in specification.comparisons]
