@@ -80,16 +80,12 @@ SHORT_HOLDERS_MAX = 20
 """Records stating an identifier up to which its lookup is answered on the polling thread, at 30 us each; a number that
 hundreds state would keep all other lookups waiting for 15 ms."""
 
+SHORT_MATCH_RECORDS_MAX = 64
+"""Records, candidates and other members, whose features a match reads on the polling thread; nearly all read fewer."""
+
 POSTED_CALLS = QUEUE_CALLS_MAX
 """Calls of a short method that a reader asks gRPC for at a time: with fewer it would see too few of those that wait to
 notice an overload. Each costs about 1 KiB."""
-
-SHED_TIME_SHARE = 0.15
-"""Of a reader's time, spent on refusing calls for want of a place; further ones wait in gRPC until there is a place or
-their deadline is over. A refusal costs half of what a lookup does, so without a bound refusals would leave no time."""
-
-SHED_TIME_SAVED_S = 0.02
-"""Time for refusals that a quiet reader has saved up: a rush of 500 calls is told to come back at once."""
 
 CONNECTION_AGE_S = 600
 """SO_REUSEPORT pins a connection to a reader; ageing rebalances after a restart."""

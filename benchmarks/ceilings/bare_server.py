@@ -50,9 +50,10 @@ def main(address: str, stack: str, answers: str) -> None:
         else:
             server.add_registered_method_handlers(service, handlers)
     port = server.add_insecure_port(address)
-    server.start()
     if stack == OWN:
         calls.start()
+    else:
+        server.start()
     print(f"{address.rpartition(':')[0]}:{port}", flush=True)
     server.wait_for_termination()
 

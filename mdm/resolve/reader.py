@@ -9,11 +9,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
-from mdm import stages
 from mdm.config import Configuration
 from mdm.declarations.sections import Feed
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey, kind_of, parse_golden_id
-from mdm.domain.records import Assurance, IdentifierType, SourceRecord
+from mdm.domain.records import Assurance, IdentifierType
 from mdm.domain.state import pair_of
 from mdm.errors import (
     FeedResetError,
@@ -26,7 +25,6 @@ from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
 from mdm.linkage.codec import decode_features
 from mdm.linkage.identification import WantedIdentifier
 from mdm.linkage.model import Model
-from mdm.resolve.commands import Proposal
 from mdm.resolve.configuring import ConfigurationActivation, RegistryChange, changes_between, check_change
 from mdm.resolve.configuring import last_activation as last_configuration
 from mdm.resolve.engines import Engine, engine
@@ -34,17 +32,15 @@ from mdm.resolve.erasure import ErasureEntry, SubjectOutline, erasures, outline_
 from mdm.resolve.exporting import Exporter
 from mdm.resolve.feed import FeedFilter, FeedPage, read_page
 from mdm.resolve.households import HouseholdAnswer, households_of
-from mdm.resolve.matcher import candidates_of, describe, proposal_of, score
 from mdm.resolve.model_comparison import ModelComparison, compare_models
 from mdm.resolve.models import ModelVersion, body_before, model_body, model_versions
 from mdm.resolve.opened import open_current, settings_of
 from mdm.resolve.opened import opened as compiled
 from mdm.resolve.past import PastGoldenRecord, past_golden_record, seq_of_time, seq_of_token
 from mdm.resolve.payloads import decode_payload
-from mdm.resolve.previews import preview_write
 from mdm.resolve.reading import Reading, issued
-from mdm.resolve.recall import Recall
 from mdm.resolve.relations import Position, RelationFilter, RelationList, RelationPage
+from mdm.resolve.searching import Searches
 from mdm.resolve.status import StoreStatus, store_status
 from mdm.resolve.survivorship import (
     RulesActivation,
@@ -60,7 +56,6 @@ from mdm.resolve.views import (
     GoldenRecord,
     GoldenState,
     IdentifierHolder,
-    Preview,
     RecordState,
     StoredRecord,
     golden_state,
@@ -85,9 +80,8 @@ class Reader:
         self.directory = directory
         self.exporter = Exporter(directory, lambda: self._opened)
         self._lock = threading.Lock()
-        # Each LMDB call lets the interpreter lock go: eight searches at a time cost 2.3 times what they do in turns.
-        self._search = threading.Lock()
-        # Likewise long columns of keys; the short ones are all answered by the polling thread.
+        self.searches = Searches(lambda: self._opened)
+        # Long columns of keys take turns like searches; the short ones are all answered by the polling thread.
         self._column = threading.Lock()
         self._opened = open_current(self.directory)
         self._token: tuple[JournalReader | None, int, str] = (None, -1, "")
@@ -233,46 +227,6 @@ class Reader:
                 entry.golden_id,
                 entry.changed_seq,
             )
-
-    def propose(self, record: SourceRecord) -> Proposal:
-        """Do all of a write's work that needs no decision. Cost: about 0.15 ms and 10 us a candidate."""
-        opened = self._opened
-        engine = opened.engines[record.key.kind]
-        with self._search, opened.index.read() as view:
-            watch = stages.Watch()
-            description = describe(record)
-            watch.note(stages.NORMALISE)
-            own = view.number_of(record.key)
-            found = candidates_of(view, description.kind, description.keys, own)
-            watch.note(stages.CANDIDATES)
-            scored = score(Recall(view, description.kind), engine, description.features, found.numbers)
-            proposal = proposal_of(engine, description, scored, view.applied_seq)
-            watch.note(stages.SCORE)
-            return proposal
-
-    def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
-        """Return what a write of `record` would do, without writing."""
-        (found,) = self.previews((record,), limit)
-        return found
-
-    def previews(
-        self, records: Iterable[SourceRecord], limit: int = 10, *, are_queries: bool = False
-    ) -> Iterator[Preview]:
-        """Yield what a write of each record would do, all in one state; what several come near is read once.
-
-        Queries stand under no key, so that none can be stored already.
-        """
-        opened = self._opened
-        with opened.index.read() as view:
-            seen = {kind: Recall(view, kind) for kind in opened.engines}
-            for record in records:
-                kind = record.key.kind
-                with self._search:
-                    begun_s = time.perf_counter()
-                    own = None if are_queries else view.number_of(record.key)
-                    preview = preview_write(view, opened.engines[kind], record, limit, own, seen[kind])
-                    stages.note(stages.MATCH, time.perf_counter() - begun_s)
-                yield preview
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:

@@ -23,15 +23,26 @@ class MatchState(IdentityView, Protocol):
         """Return the most recent holders of a key, at most `limit`, and how many there are."""
 
 
+class ReadsExceededError(Exception):
+    """More would have to be read than whoever asked has time for. No caller ever sees it."""
+
+
 class Recall:
     """A state that remembers its answers about records of one kind.
 
     Invariant: the state does not change while it is remembered, so one lives no longer than a call.
     """
 
-    def __init__(self, state: MatchState, kind: EntityKind) -> None:
-        """Remember nothing yet."""
+    def __init__(self, state: MatchState, kind: EntityKind, records_max: int | None = None) -> None:
+        """Remember nothing yet.
+
+        Args:
+            state: What is read.
+            kind: Of the records.
+            records_max: Different records to read the features of before `ReadsExceededError`; None for any number.
+        """
         self.state = state
+        self._records_max = records_max
         self._decode = features_decoder(kind)
         self._records: dict[RecordNumber, RecordEntry | None] = {}
         self._goldens: dict[GoldenId, GoldenEntry | None] = {}
@@ -42,6 +53,8 @@ class Recall:
         """Return the features of a resolved record, None for another one; equal features are one object."""
         if number in self._described:
             return self._described[number]
+        if len(self._described) == self._records_max:
+            raise ReadsExceededError
         encoded = self.state.features(number)
         found = None
         if encoded is not None:

@@ -300,7 +300,7 @@ def _command(reader: Reader, load: _Load, operation: wire.IngestOperation) -> Up
         record,
         is_deferred=load.is_deferred,
         allow_older=load.allow_older,
-        proposal=None if load.is_deferred else reader.propose(record),
+        proposal=None if load.is_deferred else reader.searches.propose(record),
         ordinal=operation.ordinal,
         other_kind=KINDS.get(operation.other_entity_kind),
     )

@@ -14,7 +14,16 @@ from mdm.errors import InvalidGoldenIdError, InvalidInputError
 from mdm.resolve.commands import ClerkChoice, Upsert, WriteOutcome
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import Preview
-from mdm.server.calls import await_freshness, cause_of, remaining_s, request_of, token_at, write
+from mdm.server.calls import (
+    WouldWaitError,
+    await_freshness,
+    cause_of,
+    has_thread,
+    remaining_s,
+    request_of,
+    token_at,
+    write,
+)
 from mdm.server.registry_service import CANDIDATES_DEFAULT, written
 from mdm.server.wire_answers import GRADES, OUTCOMES, change_messages, write_match
 from mdm.server.wire_records import described, kind_of, source_key
@@ -44,7 +53,13 @@ class MatchService(MatchServiceServicer):
         """Return ranked candidates."""
         await_freshness(self._reader, request, context)
         response = wire.MatchResponse()
-        (preview,) = self._search([_query(request.attributes)], request.candidate_count_max)
+        query, count_max = _query(request.attributes), request.candidate_count_max
+        if has_thread(context):
+            (preview,) = self._search([query], count_max)
+        elif (found := self._reader.searches.at_once(query, count_max or CANDIDATES_DEFAULT)) is not None:
+            preview = found
+        else:
+            raise WouldWaitError
         write_match(response.result, preview.match, preview.issues)
         response.read_at.value = self._reader.token(preview.match.read_seq)
         return response
@@ -71,7 +86,7 @@ class MatchService(MatchServiceServicer):
         return self._created(request, context)
 
     def _search(self, queries: Sequence[SourceRecord], count_max: int) -> Iterator[Preview]:
-        return self._reader.previews(queries, count_max or CANDIDATES_DEFAULT, are_queries=True)
+        return self._reader.searches.previews(queries, count_max or CANDIDATES_DEFAULT, are_queries=True)
 
     def _found(self, request: wire.ResolveRequest) -> wire.ResolveResponse:
         (preview,) = self._search([_query(request.attributes)], request.candidate_count_max)
@@ -92,7 +107,7 @@ class MatchService(MatchServiceServicer):
         if kind_of(found) is not key.kind:
             raise InvalidInputError("key.entity_kind", "must be the kind of the attributes")
         record = SourceRecord(key, found, request.updated_at)
-        preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
+        preview = self._reader.searches.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
         command = Upsert(
             request_of(cause_of(context, request.caller, "Resolve"), request.request_id, _content(request)),
             record,

@@ -152,7 +152,6 @@ class _ReaderServer:
         """Serve until stopped, then drain."""
         _bind(self._server, self._options, self._certificates)
         self._self_check.listen(self._server)
-        self._server.start()
         self._unary_calls.start()
         self._availability.look()
         spare_the_collector()

@@ -51,7 +51,7 @@ class RegistryService(RegistryServiceServicer):
         record = source_record(request.record)
         self._reader.check(record.key.registry, record.key.kind)
         is_deferred = request.resolve == common.RESOLVE_TIME_LATER
-        proposal = None if is_deferred else self._reader.propose(record)
+        proposal = None if is_deferred else self._reader.searches.propose(record)
         issues = value_issues(record) if is_deferred else ()
         cause = cause_of(context, request.caller, "UpsertRecord")
         content = wire.UpsertRecordRequest(
@@ -110,7 +110,7 @@ class RegistryService(RegistryServiceServicer):
         record = source_record(request.record)
         self._reader.check(record.key.registry, record.key.kind)
         await_freshness(self._reader, request, context)
-        preview = self._reader.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
+        preview = self._reader.searches.preview(record, request.candidate_count_max or CANDIDATES_DEFAULT)
         response = wire.PreviewRecordResponse(
             features=feature_messages(preview.features),
             outcome=OUTCOMES[WriteOutcome(preview.outcome)],

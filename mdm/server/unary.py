@@ -1,4 +1,4 @@
-"""The unary calls of our services. Short reads are answered on gRPC's own polling thread, all others in pools.
+"""The unary calls of our services. Short reads and searches are answered on the polling thread, all others in pools.
 
 `grpc.server` hands each call to a worker, which then waits until the polling thread brings it the request: two changes
 of thread under one interpreter lock, which cost several times what a lookup does. Here a call is taken up where its
@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 
 import grpc
@@ -30,8 +31,6 @@ from mdm.limits import (
     DEADLINE_UNARY_S_MAX,
     POSTED_CALLS,
     QUEUE_CALLS_MAX,
-    SHED_TIME_SAVED_S,
-    SHED_TIME_SHARE,
     SHORT_REQUEST_BYTES_MAX,
     SLOW_CALL_S,
     UNARY_WORKERS,
@@ -41,6 +40,7 @@ from mdm.server.calls import WouldWaitError
 from mdm.server.errors import CallRefusedError, CallStatus, InvalidRequestError, OverloadedError, status_of
 from mdm.server.interceptors import check_deadline, request_of, rule_of
 from mdm.server.logs import log_failure, loggable_request_id, logger
+from mdm.server.polling import Polling
 
 SHORT_CALLS = frozenset(
     {
@@ -53,6 +53,17 @@ SHORT_CALLS = frozenset(
 """Calls that only read, as a rule for a tenth of a millisecond: while one runs no other call of the reader moves. A
 request of theirs above SHORT_REQUEST_BYTES_MAX, or one that must wait until it is fresh enough or has many records to
 read, goes to the pool."""
+
+SEARCHES = frozenset({"MatchService/Match"})
+"""Calls that read for half a millisecond: likewise on the polling thread, and likewise in the pool if they must, but
+one by one, and each only once nothing else waits there."""
+
+_SHED_TIME_SHARE = 0.15
+"""Of a reader's time, spent on refusing calls for want of a place; further ones wait in gRPC until there is a place or
+their deadline is over. A refusal costs half of what a lookup does, so without a bound refusals would leave no time."""
+
+_SHED_TIME_SAVED_S = 0.02
+"""Time for refusals that a quiet reader has saved up: a rush of 500 calls is told to come back at once."""
 
 _Behaviour = Callable[[Message, grpc.ServicerContext], Message | bytes]
 
@@ -81,6 +92,7 @@ class UnaryCalls:
         self._reads, self._writes = _Lane("read", UNARY_WORKERS), _Lane("write", UNARY_WORKERS)
         self._batches = _Lane("batch", BATCH_WORKERS)
         self._waiting = ThreadPoolExecutor(UNARY_WORKERS, thread_name_prefix="wait")
+        self._polling = Polling(server)
         self._allowance = _Allowance()
         self._is_draining = False
 
@@ -98,7 +110,8 @@ class UnaryCalls:
             self._methods.append(method)
 
     def start(self) -> None:
-        """Ask gRPC for calls; the server has started."""
+        """Start the server, and ask gRPC for calls."""
+        self._polling.start()
         for method in self._methods:
             for _ in range(POSTED_CALLS if method.is_short else 1):
                 self._ask(method)
@@ -122,6 +135,11 @@ class UnaryCalls:
             lane.waiting.append(call)
             return
         self._ask(call.method)
+
+    def let_search(self, call: _Call, body: bytes) -> None:
+        """Let a call go on once the polling thread has nothing else to do."""
+        call.handed_s = time.perf_counter()
+        self._polling.do_when_idle(partial(call.search, body))
 
     def hand_over(self, call: _Call, body: bytes) -> None:
         """Let a call go on in a pool, where it may take its time."""
@@ -186,13 +204,13 @@ class _Allowance:
     """Time for refusing calls: it grows as time passes, and a refusal spends what it takes."""
 
     def __init__(self) -> None:
-        self._left_s = SHED_TIME_SAVED_S
+        self._left_s = _SHED_TIME_SAVED_S
         self._at_s = time.perf_counter()
         self._began_s = 0.0
 
     def is_left(self) -> bool:
         now_s = time.perf_counter()
-        self._left_s = min(SHED_TIME_SAVED_S, self._left_s + (now_s - self._at_s) * SHED_TIME_SHARE)
+        self._left_s = min(_SHED_TIME_SAVED_S, self._left_s + (now_s - self._at_s) * _SHED_TIME_SHARE)
         self._at_s = now_s
         return self._left_s > 0
 
@@ -213,6 +231,7 @@ class _Method:
         self.calls = calls
         self.rule = rule_of(name)
         self.is_short = name in SHORT_CALLS
+        self.is_search = name in SEARCHES
         self.lane: _Lane
         self.parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
         self.behaviour = cast("_Behaviour", handler.unary_unary)
@@ -288,7 +307,15 @@ class _Call:
         return _GO_ON
 
     def work(self, body: bytes) -> None:
-        """Answer in the pool, unless nobody waits any more."""
+        """Answer in the pool."""
+        self._go_on(body, self.method.calls.let_wait)
+
+    def search(self, body: bytes) -> None:
+        """Answer on the polling thread, which has nothing else to do."""
+        self._go_on(body, self.method.calls.hand_over)
+
+    def _go_on(self, body: bytes, or_else: Callable[[_Call, bytes], None]) -> None:
+        """Answer, unless nobody waits any more, or the thread is not for what it takes."""
         waited_s = time.perf_counter() - self.handed_s
         stages.begin_call()
         stages.note(stages.QUEUE, waited_s)
@@ -299,8 +326,8 @@ class _Call:
                 self._answer(body)
                 self._log_if_slow(waited_s, stages.end_call())
         except WouldWaitError:
-            self.method.calls.let_wait(self, body)
-        except Exception as error:  # noqa: BLE001 – a pool swallows what its work raises
+            or_else(self, body)
+        except Exception as error:  # noqa: BLE001 – a pool swallows what its work raises, and the polling thread must go on
             log_failure("call_not_answered", error, method=self.method.rule.name)
 
     def _log_if_slow(self, waited_s: float, parts: dict[str, float]) -> None:
@@ -337,13 +364,17 @@ class _Call:
         if body is None:
             self.refuse(InvalidRequestError([("request", "must be one message")]))
             return
-        if self.method.is_short and len(body) <= SHORT_REQUEST_BYTES_MAX:
-            try:
-                self._answer(body)
-            except WouldWaitError:
-                pass
-            else:
+        if len(body) <= SHORT_REQUEST_BYTES_MAX:
+            if self.method.is_search:
+                self.method.calls.let_search(self, body)
                 return
+            if self.method.is_short:
+                try:
+                    self._answer(body)
+                except WouldWaitError:
+                    pass
+                else:
+                    return
         self.method.calls.hand_over(self, body)
 
     def _is_in_time(self) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from mdm.domain.events import Verdict
 from mdm.domain.keys import GoldenId
 from mdm.domain.records import SourceRecord
+from mdm.limits import SHORT_MATCH_RECORDS_MAX
 from mdm.resolve.commands import Request, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reader import Reader
@@ -90,7 +91,7 @@ def test_a_reader_follows_what_the_writer_activates_and_answers_as_it_decides(tm
     first = office.put(citizen("A", personal_id="079187000123"))
     office.close()
     reader = Reader.open(tmp_path / "data")
-    preview = reader.preview(citizen("B"))
+    preview = reader.searches.preview(citizen("B"))
     assert (preview.outcome, preview.golden_id) == ("linked", first.golden_id)
     assert _searched(reader, citizen("A")).candidates[0].golden_id == first.golden_id
     before = reader._opened
@@ -101,7 +102,7 @@ def test_a_reader_follows_what_the_writer_activates_and_answers_as_it_decides(tm
     reader.refresh()
     assert reader._opened.index is before.index
     assert reader._opened.settings == before.settings
-    assert reader.preview(citizen("B")) == preview
+    assert reader.searches.preview(citizen("B")) == preview
     reader.close()
 
 
@@ -111,7 +112,7 @@ def test_an_outdated_proposal_decides_as_no_proposal_does(tmp_path: Path) -> Non
     helped.put_all(records[::2])
     helped.close()
     reader = Reader.open(tmp_path / "helped")
-    proposals = {record.key: reader.propose(record) for record in records}
+    proposals = {record.key: reader.searches.propose(record) for record in records}
     reader.close()
     helped.reopen()
     # Half of the records were not there when the proposals were made, and what the proposals name changes meanwhile.
@@ -142,7 +143,7 @@ def test_a_preview_proposes_what_a_reader_proposes(tmp_path: Path) -> None:
     records = city_records(100, 5)
     with reading(tmp_path / "data", records) as reader:
         for record in records[::7]:
-            by_preview, alone = reader.preview(record).proposal, reader.propose(record)
+            by_preview, alone = reader.searches.preview(record).proposal, reader.searches.propose(record)
             assert by_preview is not None
             # A preview also looks at the record's present company, whether blocking finds it or not.
             known = {each.number: each for each in by_preview.candidates}
@@ -155,19 +156,31 @@ def test_a_preview_that_adds_former_names_proposes_nothing(tmp_path: Path) -> No
     before = business("A", "Công ty TNHH Hoàng Minh Phát", tax_code=code)
     renamed = business("A", "Công ty TNHH Sao Biển Xanh", tax_code=code)
     with reading(tmp_path / "data", [before]) as reader:
-        assert reader.preview(renamed).proposal is None
-        assert reader.preview(before).proposal is not None
+        assert reader.searches.preview(renamed).proposal is None
+        assert reader.searches.preview(before).proposal is not None
 
 
 def test_one_state_answers_a_batch_as_each_alone(tmp_path: Path) -> None:
     records = city_records(100, 5)
     with reading(tmp_path / "data", records) as reader:
-        alone = [reader.preview(record) for record in records[::3]]
-        assert list(reader.previews(records[::3])) == alone
-        searched = [each.match for each in reader.previews(records[::3], are_queries=True)]
+        alone = [reader.searches.preview(record) for record in records[::3]]
+        assert list(reader.searches.previews(records[::3])) == alone
+        searched = [each.match for each in reader.searches.previews(records[::3], are_queries=True)]
         assert searched == [_searched(reader, record) for record in records[::3]]
 
 
+def test_a_search_on_the_polling_thread_answers_alike_or_leaves_it_to_another(tmp_path: Path) -> None:
+    records = city_records(100, 5)
+    namesakes = [citizen(f"N{number}", phone="", address="") for number in range(SHORT_MATCH_RECORDS_MAX + 1)]
+    with reading(tmp_path / "data", records, namesakes) as reader:
+        for record in records[::7]:
+            found = reader.searches.at_once(record, 10)
+            assert found is not None
+            assert found.match == _searched(reader, record)
+        assert _searched(reader, namesakes[0]).scored_count == len(namesakes)
+        assert reader.searches.at_once(namesakes[0], 10) is None
+
+
 def _searched(reader: Reader, record: SourceRecord) -> MatchResult:
-    (found,) = reader.previews((record,), are_queries=True)
+    (found,) = reader.searches.previews((record,), are_queries=True)
     return found.match

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mdm.limits import DEADLINE_BATCH_S_MAX, QUEUE_CALLS_MAX, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
 from mdm.server.reader_process import CHANNEL_OPTIONS
-from mdm.server.unary import SHORT_CALLS, UnaryCalls
+from mdm.server.unary import SEARCHES, SHORT_CALLS, UnaryCalls
 from mdm.store.token import JournalToken, parse_token
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
@@ -230,9 +230,9 @@ def test_a_call_may_wait_in_grpc_as_long_as_its_deadline_may_be() -> None:
 
 
 def test_short_calls_are_calls_that_there_are() -> None:
-    services = [file.DESCRIPTOR.services_by_name for file in (lookup, registry)]
+    services = [file.DESCRIPTOR.services_by_name for file in (lookup, match, registry)]
     names = {f"{name}/{call.name}" for each in services for name, service in each.items() for call in service.methods}
-    assert names >= SHORT_CALLS
+    assert names >= SHORT_CALLS | SEARCHES
 
 
 def _after(silence: threading.Event) -> Iterator[bytes]:
@@ -247,7 +247,6 @@ def _serving(service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any
     calls = UnaryCalls(server)
     calls.add(service, handlers)
     port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
     calls.start()
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

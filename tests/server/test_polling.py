@@ -1,0 +1,141 @@
+"""The polling thread: what arrives goes before searches that wait, searches are never starved, and nothing ends it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any, cast
+
+import grpc
+import pytest
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+from mdm.server.polling import EVENTS_BETWEEN_MAX, Polling
+from mdm.server.unary import UnaryCalls
+from mdm.v1 import lookup_service_pb2 as lookup
+from mdm.v1 import match_service_pb2 as match
+from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
+from mdm.v1.match_service_pb2_grpc import MatchServiceStub
+from tests.server.records import citizen, key
+
+SEARCH_S = 0.02
+SEARCHES = 60
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A server whose searches take long."""
+
+    def search(*_: object) -> match.MatchResponse:
+        time.sleep(SEARCH_S)
+        return match.MatchResponse()
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    calls = UnaryCalls(server)
+    look_up = grpc.unary_unary_rpc_method_handler(
+        lambda *_: b"", lookup.LookupRequest.FromString, lookup.LookupResponse.SerializeToString
+    )
+    calls.add("mdm.v1.LookupService", {"Lookup": look_up})
+    searching = grpc.unary_unary_rpc_method_handler(
+        search, match.MatchRequest.FromString, match.MatchResponse.SerializeToString
+    )
+    calls.add("mdm.v1.MatchService", {"Match": searching})
+    port = server.add_insecure_port("127.0.0.1:0")
+    calls.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(0).wait(5)
+
+
+def test_a_lookup_goes_before_all_searches_that_wait(address: str) -> None:
+    # On connections of their own: one that is not read while searches wait is what would keep lookups waiting.
+    alone = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address, alone) as channel, grpc.insecure_channel(address, alone) as other:
+        stub = LookupServiceStub(other)
+        stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=5)
+        request = match.MatchRequest(attributes=citizen("x").attributes)
+        searches = [MatchServiceStub(channel).Match.future(request, timeout=9) for _ in range(SEARCHES)]
+        searches[0].result()
+        for _ in range(3):
+            stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=5)
+        assert sum(search.done() for search in searches) < SEARCHES / 2
+        assert all(search.result() is not None for search in searches)
+
+
+class _Over(BaseException):
+    """Ends the thread under test."""
+
+
+def _polling(events: Iterator[Any]) -> Polling:
+    """The thread's work on these events, which it does in the test's own thread."""
+    state = SimpleNamespace(
+        completion_queue=SimpleNamespace(poll=lambda _deadline: next(events)),
+        server_deallocated=False,
+        registered_method_handlers={},
+    )
+    return Polling(cast("grpc.Server", SimpleNamespace(_state=state)))
+
+
+def _event(tag: Callable[[object], tuple[None, tuple[()]]]) -> object:
+    return SimpleNamespace(tag=tag, completion_type=cygrpc.CompletionType.operation_complete)
+
+
+NOTHING = SimpleNamespace(tag=None, completion_type=cygrpc.CompletionType.queue_timeout)
+
+
+def test_events_without_end_do_not_starve_a_search() -> None:
+    taken_up: list[object] = []
+
+    def take_up(event: object) -> tuple[None, tuple[()]]:
+        taken_up.append(event)
+        return None, ()
+
+    def events() -> Iterator[object]:
+        while True:
+            yield _event(take_up)
+
+    def search() -> None:
+        raise _Over
+
+    polling = _polling(events())
+    polling.do_when_idle(search)
+    with pytest.raises(_Over):
+        polling._serve()
+    assert len(taken_up) == EVENTS_BETWEEN_MAX
+
+
+def test_each_search_waits_for_connections_to_be_read() -> None:
+    done: list[str] = []
+
+    def events() -> Iterator[object]:
+        # The first empty poll may be cut short by what the thread itself sent.
+        for _ in range(8):
+            done.append("poll")
+            yield NOTHING
+        raise _Over
+
+    polling = _polling(events())
+    for number in range(3):
+        polling.do_when_idle(lambda number=number: done.append(f"search {number}"))  # type: ignore[misc]
+    with pytest.raises(_Over):
+        polling._serve()
+    assert done == ["poll", "poll", "search 0", "poll", "poll", "search 1", "poll", "poll", "search 2", "poll", "poll"]
+
+
+def test_work_that_fails_does_not_end_the_thread() -> None:
+    done: list[str] = []
+
+    def events() -> Iterator[object]:
+        yield from [NOTHING] * 4
+        raise _Over
+
+    def fail() -> None:
+        raise ValueError
+
+    polling = _polling(events())
+    polling.do_when_idle(fail)
+    polling.do_when_idle(lambda: done.append("next"))
+    with pytest.raises(_Over):
+        polling._serve()
+    assert done == ["next"]
