@@ -21,7 +21,7 @@ from mdm.errors import (
     UnknownRecordError,
     UnknownRegistryError,
 )
-from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
+from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S, KEYS_AT_ONCE_MAX
 from mdm.linkage.codec import decode_features
 from mdm.linkage.identification import WantedIdentifier
 from mdm.linkage.model import Model
@@ -65,9 +65,6 @@ from mdm.store.journal import JournalReader
 from mdm.store.layout import CrosswalkColumn
 from mdm.store.token import parse_token
 
-_SHORT_COLUMN_KEYS = 400
-"""About as many as SHORT_REQUEST_BYTES_MAX holds."""
-
 
 class Reader:
     """Answers lookups and matches. Safe to share between threads.
@@ -81,7 +78,7 @@ class Reader:
         self.exporter = Exporter(directory, lambda: self._opened)
         self._lock = threading.Lock()
         self.searches = Searches(lambda: self._opened)
-        # Long columns of keys take turns like searches; the short ones are all answered by the polling thread.
+        # Long columns of keys take turns like searches; the polling thread answers the others, and waits for nobody.
         self._column = threading.Lock()
         self._opened = open_current(self.directory)
         self._token: tuple[JournalReader | None, int, str] = (None, -1, "")
@@ -204,7 +201,7 @@ class Reader:
 
     def lookup_many(self, registry: str, kind: EntityKind, record_ids: Sequence[str]) -> tuple[CrosswalkColumn, int]:
         """Return what the crosswalk says of many keys of one registry, and the seq. Cost: see `IndexView`."""
-        turn = self._column if len(record_ids) > _SHORT_COLUMN_KEYS else nullcontext()
+        turn = self._column if len(record_ids) > KEYS_AT_ONCE_MAX else nullcontext()
         with turn, self._opened.index.read() as view:
             return view.lookup_many(registry, kind, record_ids), view.applied_seq
 

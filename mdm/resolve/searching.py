@@ -47,29 +47,30 @@ class Searches:
 
     def preview(self, record: SourceRecord, limit: int = 10) -> Preview:
         """Return what a write of `record` would do, without writing."""
-        (found,) = self.previews((record,), limit)
-        return found
+        opened = self._opened()
+        with self._turn, opened.index.read() as view:
+            begun_s = time.perf_counter()
+            preview = preview_write(view, opened.engines[record.key.kind], record, limit, view.number_of(record.key))
+            stages.note(stages.MATCH, time.perf_counter() - begun_s)
+            return preview
 
-    def previews(
-        self, records: Iterable[SourceRecord], limit: int = 10, *, are_queries: bool = False
-    ) -> Iterator[Preview]:
-        """Yield what a write of each record would do, all in one state; what several come near is read once.
+    def find(self, queries: Iterable[SourceRecord], limit: int = 10) -> Iterator[Preview]:
+        """Yield what a write of each query would find, all in one state; what several come near is read once.
 
         Queries stand under no key, so that none can be stored already.
         """
         opened = self._opened()
         with opened.index.read() as view:
             seen = {kind: Recall(view, kind) for kind in opened.engines}
-            for record in records:
-                kind = record.key.kind
+            for query in queries:
+                kind = query.key.kind
                 with self._turn:
                     begun_s = time.perf_counter()
-                    own = None if are_queries else view.number_of(record.key)
-                    preview = preview_write(view, opened.engines[kind], record, limit, own, seen[kind])
+                    preview = preview_write(view, opened.engines[kind], query, limit, None, seen[kind])
                     stages.note(stages.MATCH, time.perf_counter() - begun_s)
                 yield preview
 
-    def at_once(self, query: SourceRecord, limit: int) -> Preview | None:
+    def find_at_once(self, query: SourceRecord, limit: int) -> Preview | None:
         """Return what a query finds if that takes few reads: about 0.5 ms; None otherwise. Waits for no turn."""
         opened, kind, begun_s = self._opened(), query.key.kind, time.perf_counter()
         with opened.index.read() as view:

@@ -10,7 +10,7 @@ import grpc
 
 from mdm.domain.keys import EntityKind
 from mdm.domain.records import Assurance, IdentifierType
-from mdm.limits import IDENTIFIER_HOLDERS_MAX, SHORT_HOLDERS_MAX
+from mdm.limits import IDENTIFIER_HOLDERS_MAX, KEYS_AT_ONCE_MAX, SHORT_HOLDERS_MAX
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import IdentifierHolder
 from mdm.server.calls import WouldWaitError, await_freshness, has_thread, remaining_s, token_at
@@ -137,6 +137,8 @@ class LookupService(LookupServiceServicer):
     ) -> tuple[CrosswalkColumn, int]:
         self._reader.check(registry, kind)
         await_freshness(self._reader, request, context)
+        if len(record_ids) > KEYS_AT_ONCE_MAX and not has_thread(context):
+            raise WouldWaitError
         return self._reader.lookup_many(registry, kind, record_ids)
 
     def _read_at(self, tag: int, seq: int) -> bytes:

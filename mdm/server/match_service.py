@@ -56,7 +56,7 @@ class MatchService(MatchServiceServicer):
         query, count_max = _query(request.attributes), request.candidate_count_max
         if has_thread(context):
             (preview,) = self._search([query], count_max)
-        elif (found := self._reader.searches.at_once(query, count_max or CANDIDATES_DEFAULT)) is not None:
+        elif (found := self._reader.searches.find_at_once(query, count_max or CANDIDATES_DEFAULT)) is not None:
             preview = found
         else:
             raise WouldWaitError
@@ -86,7 +86,7 @@ class MatchService(MatchServiceServicer):
         return self._created(request, context)
 
     def _search(self, queries: Sequence[SourceRecord], count_max: int) -> Iterator[Preview]:
-        return self._reader.searches.previews(queries, count_max or CANDIDATES_DEFAULT, are_queries=True)
+        return self._reader.searches.find(queries, count_max or CANDIDATES_DEFAULT)
 
     def _found(self, request: wire.ResolveRequest) -> wire.ResolveResponse:
         (preview,) = self._search([_query(request.attributes)], request.candidate_count_max)

@@ -31,6 +31,7 @@ from mdm.limits import (
     DEADLINE_UNARY_S_MAX,
     POSTED_CALLS,
     QUEUE_CALLS_MAX,
+    SEARCH_REQUEST_BYTES_MAX,
     SHORT_REQUEST_BYTES_MAX,
     SLOW_CALL_S,
     UNARY_WORKERS,
@@ -54,7 +55,7 @@ SHORT_CALLS = frozenset(
 request of theirs above SHORT_REQUEST_BYTES_MAX, or one that must wait until it is fresh enough or has many records to
 read, goes to the pool."""
 
-SEARCHES = frozenset({"MatchService/Match"})
+SEARCHES = frozenset({"LookupService/BatchLookup", "MatchService/Match"})
 """Calls that read for half a millisecond: likewise on the polling thread, and likewise in the pool if they must, but
 one by one, and each only once nothing else waits there."""
 
@@ -138,23 +139,31 @@ class UnaryCalls:
 
     def let_search(self, call: _Call, body: bytes) -> None:
         """Let a call go on once the polling thread has nothing else to do."""
-        call.handed_s = time.perf_counter()
-        self._polling.do_when_idle(partial(call.search, body))
+        if self._is_placed(call):
+            call.handed_s = time.perf_counter()
+            self._polling.do_when_idle(partial(call.search, body))
 
     def hand_over(self, call: _Call, body: bytes) -> None:
         """Let a call go on in a pool, where it may take its time."""
+        if self._is_placed(call):
+            lane = call.method.lane
+            call.has_thread, call.may_wait = True, lane is self._writes
+            call.handed_s = time.perf_counter()
+            call.watch()
+            lane.pool.submit(call.work, body)
+
+    def _is_placed(self, call: _Call) -> bool:
+        """Give a call that is not as short as others of its method a place among the long ones, or refuse it."""
         lane = call.method.lane
-        if call.method.is_short:
-            if lane.count >= QUEUE_CALLS_MAX:
-                call.shed()
-                return
-            self.end(call)
-            lane.count += 1
-            call.lane = lane
-        call.has_thread, call.may_wait = True, lane is self._writes
-        call.handed_s = time.perf_counter()
-        call.watch()
-        lane.pool.submit(call.work, body)
+        if call.lane is lane:
+            return True
+        if lane.count >= QUEUE_CALLS_MAX:
+            call.shed()
+            return False
+        self.end(call)
+        lane.count += 1
+        call.lane = lane
+        return True
 
     def let_wait(self, call: _Call, body: bytes) -> None:
         """Let a read that has to wait for a position do so where it keeps no other from being worked on."""
@@ -364,17 +373,16 @@ class _Call:
         if body is None:
             self.refuse(InvalidRequestError([("request", "must be one message")]))
             return
-        if len(body) <= SHORT_REQUEST_BYTES_MAX:
-            if self.method.is_search:
-                self.method.calls.let_search(self, body)
+        if self.method.is_short and len(body) <= SHORT_REQUEST_BYTES_MAX:
+            try:
+                self._answer(body)
+            except WouldWaitError:
+                pass
+            else:
                 return
-            if self.method.is_short:
-                try:
-                    self._answer(body)
-                except WouldWaitError:
-                    pass
-                else:
-                    return
+        elif self.method.is_search and len(body) <= SEARCH_REQUEST_BYTES_MAX:
+            self.method.calls.let_search(self, body)
+            return
         self.method.calls.hand_over(self, body)
 
     def _is_in_time(self) -> bool:

@@ -163,9 +163,7 @@ def test_a_preview_that_adds_former_names_proposes_nothing(tmp_path: Path) -> No
 def test_one_state_answers_a_batch_as_each_alone(tmp_path: Path) -> None:
     records = city_records(100, 5)
     with reading(tmp_path / "data", records) as reader:
-        alone = [reader.searches.preview(record) for record in records[::3]]
-        assert list(reader.searches.previews(records[::3])) == alone
-        searched = [each.match for each in reader.searches.previews(records[::3], are_queries=True)]
+        searched = [each.match for each in reader.searches.find(records[::3])]
         assert searched == [_searched(reader, record) for record in records[::3]]
 
 
@@ -174,13 +172,13 @@ def test_a_search_on_the_polling_thread_answers_alike_or_leaves_it_to_another(tm
     namesakes = [citizen(f"N{number}", phone="", address="") for number in range(SHORT_MATCH_RECORDS_MAX + 1)]
     with reading(tmp_path / "data", records, namesakes) as reader:
         for record in records[::7]:
-            found = reader.searches.at_once(record, 10)
+            found = reader.searches.find_at_once(record, 10)
             assert found is not None
             assert found.match == _searched(reader, record)
         assert _searched(reader, namesakes[0]).scored_count == len(namesakes)
-        assert reader.searches.at_once(namesakes[0], 10) is None
+        assert reader.searches.find_at_once(namesakes[0], 10) is None
 
 
 def _searched(reader: Reader, record: SourceRecord) -> MatchResult:
-    (found,) = reader.searches.previews((record,), are_queries=True)
+    (found,) = reader.searches.find((record,))
     return found.match

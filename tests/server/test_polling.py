@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,12 +14,18 @@ import grpc
 import pytest
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
+from mdm.limits import KEYS_AT_ONCE_MAX
+from mdm.resolve.reader import Reader
+from mdm.server.calls import WouldWaitError
+from mdm.server.lookup_service import LookupService
 from mdm.server.polling import EVENTS_BETWEEN_MAX, Polling
 from mdm.server.unary import UnaryCalls
+from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import match_service_pb2 as match
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
+from tests.resolve.office import Office
 from tests.server.records import citizen, key
 
 SEARCH_S = 0.02
@@ -61,6 +69,22 @@ def test_a_lookup_goes_before_all_searches_that_wait(address: str) -> None:
             stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=5)
         assert sum(search.done() for search in searches) < SEARCHES / 2
         assert all(search.result() is not None for search in searches)
+
+
+def test_a_long_column_of_keys_goes_to_a_thread_that_may_take_its_time(tmp_path: Path) -> None:
+    Office(tmp_path / "data").close()
+    on_polling_thread = cast("grpc.ServicerContext", SimpleNamespace(has_thread=False))
+    with contextlib.closing(Reader.open(tmp_path / "data")) as reader:
+        service = LookupService(reader)
+        request = lookup.BatchLookupRequest(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN)
+        request.record_ids.extend("1" * KEYS_AT_ONCE_MAX)
+        # As a caller that reads keys in long columns would hold it.
+        with reader._column:
+            answer = lookup.BatchLookupResponse.FromString(service.BatchLookup(request, on_polling_thread))
+        assert list(answer.statuses) == [common.RECORD_STATUS_NOT_FOUND] * KEYS_AT_ONCE_MAX
+        request.record_ids.append("1")
+        with pytest.raises(WouldWaitError):
+            service.BatchLookup(request, on_polling_thread)
 
 
 class _Over(BaseException):
