@@ -319,7 +319,7 @@ class _Restoring:
             self._act.core.former_seq,
         )
         group.add(self._cause, fact)
-        relation_state.note_version(group.index, fact, record, group.batch.at_us)
+        relation_state.note_version(group.index, fact, relation_state.stated_by(record), group.batch.at_us)
 
     def _goes_home(self, home: GoldenId, stored: Stored) -> bool:
         """Put the record under the golden ID that it had; returns False where that cannot be."""

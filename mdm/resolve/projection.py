@@ -23,6 +23,7 @@ from mdm.resolve.describing import Payloads, match_states
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.matcher import describe
 from mdm.resolve.payloads import decode_payload
+from mdm.resolve.versions import VersionedEvent, read_ahead, versioned_events
 from mdm.store.comparison import Difference, differences
 from mdm.store.data_directory import DataDirectory
 from mdm.store.generations import Start, boot_id
@@ -64,29 +65,39 @@ def project(index: Index, journal: JournalReader, progress: Progress | None = No
     last_seq = journal.last_seq
     with index.read() as view:
         start = view.applied_seq
-    for chunk in _chunks(journal.events_with_payloads(start, last_seq)):
+    for chunk in _chunks(versioned_events(journal, start, last_seq)):
         with index.write() as txn:
             for number in _fold(txn, chunk):
                 derive_match_state(txn, number)
+            seq = txn.applied_seq
         if progress is not None:
-            progress("replay", chunk[-1][0].seq, last_seq)
+            progress("replay", seq, last_seq)
     return last_seq - start
 
 
-def build(index: Index, journal: JournalReader, progress: Progress | None = None) -> int:
+def build(index: Index, journal: JournalReader, path: Path, progress: Progress | None = None) -> int:
     """Make an empty index what `project` would make it; returns how many events that took.
 
-    Identity state first; then match state of what is resolved in the end, by all cores; then all postings in order.
-    An index whose building was cut off is of no use. Cost: about 40 µs an event, 0.15 ms a record over all cores.
+    Identity state first, from events that a process reads ahead; then match state of what is resolved in the end, by
+    all cores; then all postings in order. An index whose building was cut off is of no use.
+
+    Args:
+        index: The empty one.
+        journal: Open for reading.
+        path: Of its file.
+        progress: Told how far it is.
+
+    Cost: about 25 µs an event, 0.15 ms a record over all cores.
     """
     last_seq = journal.last_seq
     if progress is not None and last_seq:
         progress("replay", 0, last_seq)
-    for chunk in _chunks(journal.events_with_payloads(0, last_seq)):
+    for chunk in _chunks(read_ahead(journal, path, last_seq)):
         with index.write(is_bulk=True) as txn:
             _fold(txn, chunk)
+            seq = txn.applied_seq
         if progress is not None:
-            progress("replay", chunk[-1][0].seq, last_seq)
+            progress("replay", seq, last_seq)
     with index.read() as view:
         last_number = view.last_number()
     for states in match_states(_resolved_payloads(index)):
@@ -152,7 +163,7 @@ def rebuild_generation(directory: DataDirectory, journal: JournalReader, progres
         generations.mark_open(path, boot_id())
         with Index.open(path, versions=index_versions(journal)) as index:
             try:
-                build(index, journal, progress)
+                build(index, journal, directory.journal, progress)
                 index.sync()
             except StoreError as error:
                 if generations.free_bytes() >= FREE_DISK_BYTES_MIN:
@@ -180,7 +191,7 @@ def verify(data: Path, progress: Progress | None = None) -> VerifyReport:
             tempfile.TemporaryDirectory(dir=data, prefix="verify-") as scratch,
         ):
             with Index.open(Path(scratch), versions=index_versions(journal)) as replayed:
-                count = build(replayed, journal, progress)
+                count = build(replayed, journal, directory.journal, progress)
                 found = differences(index, replayed)
             index.sync()
         current = directory.generations.current()
@@ -203,28 +214,20 @@ def _opened(path: Path, journal: JournalReader) -> Index | None:
     return index
 
 
-def _chunks(
-    events: Iterable[tuple[ev.Event, bytes | None]],
-) -> Iterable[list[tuple[ev.Event, bytes | None]]]:
-    chunk = []
-    for item in events:
-        chunk.append(item)
-        if len(chunk) == PROJECTION_CHUNK_EVENTS:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _chunks(events: Iterator[VersionedEvent]) -> Iterator[Iterable[VersionedEvent]]:
+    """Yield what goes into one transaction each; a chunk is to be used up before the next, and read as it is used."""
+    for first in events:
+        yield itertools.chain((first,), itertools.islice(events, PROJECTION_CHUNK_EVENTS - 1))
 
 
-def _fold(txn: IndexTransaction, chunk: list[tuple[ev.Event, bytes | None]]) -> Iterable[RecordNumber]:
+def _fold(txn: IndexTransaction, chunk: Iterable[VersionedEvent]) -> Iterable[RecordNumber]:
     """Fold identity and relation state; returns the records whose match state may be another one now."""
     touched: dict[RecordNumber, None] = {}
-    for event, payload in chunk:
+    for event, version in chunk:
         fact = event.fact
-        if isinstance(fact, ev.RecordUpserted) and payload is not None:
-            record = decode_payload(payload)
-            txn.put_raw(fact.number, record.key, payload)
-            relation_state.note_version(txn, fact, record, event.at_us)
+        if isinstance(fact, ev.RecordUpserted) and version is not None:
+            txn.put_raw(fact.number, version.key, version.payload)
+            relation_state.note_version(txn, fact, version.stated, event.at_us)
         txn.fold(event)
         if isinstance(fact, ev.RecordDeleted):
             relation_state.forget(txn, fact.number)

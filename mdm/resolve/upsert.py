@@ -320,7 +320,7 @@ def _store(
         former_seq=entry.since_seq if entry is not None else 0,
     )
     group.add(cause, fact)
-    relation_state.note_version(group.index, fact, command.record, group.batch.at_us)
+    relation_state.note_version(group.index, fact, relation_state.stated_by(command.record), group.batch.at_us)
 
 
 def _description(command: Upsert) -> Description:

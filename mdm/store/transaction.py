@@ -35,12 +35,15 @@ class IndexTransaction(IndexView):
         self._applied_seq = super().applied_seq
         self._stored_last_number = self._last_number = super().last_number()
         self._last_raw_number = self._last_of(databases.keys)
+        self._last_related_number = self._last_of(databases.relation_states)
         self._records: dict[RecordNumber, RecordEntry | None] = {}
         self._goldens: dict[GoldenId, GoldenEntry | None] = {}
         self._dirty_records: set[RecordNumber] = set()
         self._dirty_goldens: set[GoldenId] = set()
         self._numbers: dict[bytes, RecordNumber] = {}
         """Of source keys that were put here, which stand in the crosswalk once their record is written."""
+        self._source_keys: dict[RecordNumber, bytes] = {}
+        """The same the other way round."""
         self._tally = counts.Tally()
 
     @property
@@ -176,6 +179,7 @@ class IndexTransaction(IndexView):
         if known is None:
             self._txn.put(number_key, source_key, append=is_last, db=self._db.keys)
             self._numbers[source_key] = number
+            self._source_keys[number] = source_key
             if self.record(number) is not None:
                 self._dirty_records.add(number)
         elif known != source_key:
@@ -201,6 +205,10 @@ class IndexTransaction(IndexView):
         self._txn.delete(number_key, db=self._db.features)
         self._post(number_key, frozenset())
 
+    def relation_state(self, number: RecordNumber) -> tuple[tuple[bytes, ...], bytes]:
+        """Return what is known of a record's relations; see `IndexView.relation_state`."""
+        return ((), b"") if number > self._last_related_number else super().relation_state(number)
+
     def put_relation_state(self, number: RecordNumber, relation_keys: Iterable[bytes], stays: bytes) -> None:
         """Store what a record's relations name, as keys of 9 bytes each, and its households over time."""
         number_key = layout.number_bytes(number)
@@ -209,8 +217,13 @@ class IndexTransaction(IndexView):
         if (known_keys, known_stays) == ((), stays) and not wanted:
             return
         self._move(number_key, frozenset(known_keys), wanted, self._db.relations)
-        value = layout.relation_state_value(b"".join(sorted(wanted)), stays) if wanted or stays else None
-        self._put_or_delete(number_key, value, self._db.relation_states)
+        if not wanted and not stays:
+            self._txn.delete(number_key, db=self._db.relation_states)
+            return
+        is_last = number > self._last_related_number
+        self._last_related_number = max(self._last_related_number, number)
+        value = layout.relation_state_value(b"".join(sorted(wanted)), stays)
+        self._txn.put(number_key, value, append=is_last, db=self._db.relation_states)
 
     def drop_relation_state(self, number: RecordNumber) -> None:
         """Forget what the record says of others: deleted or erased."""
@@ -229,6 +242,7 @@ class IndexTransaction(IndexView):
         if source_key is not None:
             self._txn.delete(source_key, db=self._db.crosswalk)
             self._numbers.pop(source_key, None)
+            self._source_keys.pop(number, None)
 
     def finish(self) -> None:
         """Write what is written once; `Index.write` calls it before the commit."""
@@ -279,7 +293,7 @@ class IndexTransaction(IndexView):
                 key = layout.number_bytes(number)
                 # In order and behind the last one, pages are filled to the brim instead of split in halves.
                 txn.put(key, layout.encode(entry), append=number > self._stored_last_number, db=databases.records)
-                source_key = txn.get(key, db=databases.keys)
+                source_key = self._source_keys.get(number) or txn.get(key, db=databases.keys)
                 if source_key is not None:
                     rows.append((source_key, layout.crosswalk_value(number, entry)))
         for source_key, value in sorted(rows):
