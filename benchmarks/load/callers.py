@@ -58,8 +58,10 @@ class _Count:
             self._cpu_at_begin_s = time.process_time()
         if now_s < self.end_s:
             self.answered += 1
+            return True
+        if not self.cpu_s:
             self.cpu_s = time.process_time() - self._cpu_at_begin_s
-        return now_s < self.end_s
+        return False
 
 
 def _threads(address: str, keys: list[str], callers: int, count: _Count) -> None:
