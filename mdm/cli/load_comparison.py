@@ -75,7 +75,10 @@ def _answer(answer: Future[Compared], compared: Callable[[Rows], Compared], batc
 
 
 class Comparison:
-    """Asks the service which records it has stored as they are; waits while it is away."""
+    """Asks the service which records it has stored as they are; waits while it is away.
+
+    Where it has none of these kinds to begin with, nothing is asked: that took a tenth of a first load's client.
+    """
 
     def __init__(
         self, client: Any, kinds: Iterable[str], *, is_later: bool, durable_ordinal: Callable[[], int]
@@ -84,6 +87,8 @@ class Comparison:
         self._kinds = tuple(kinds)
         self._is_later = is_later
         self._durable_ordinal = durable_ordinal
+        self._is_anything_stored: dict[str, bool] = {}
+        """By registry, when this load began."""
 
     def __call__(self, rows: Rows) -> Compared:
         """Return what need not be sent, and what is withdrawn by the way."""
@@ -103,6 +108,8 @@ class Comparison:
                     implied.setdefault((operation.key.registry, operation.key.kind), []).append(operation.key.record_id)
         unchanged: set[int] = set()
         for (registry, kind), group in groups.items():
+            if not self._has_any(registry):
+                continue
             ids = [record.key.record_id for _, record in group]
             digests = [content_digest(encode_payload(record)) for _, record in group]
             found = self._asked(registry, kind, ids, digests)
@@ -113,6 +120,13 @@ class Comparison:
         ((registry, _), *_) = implied
         whole = _persistent(lambda: live_count(self._client, registry, self._kinds))
         return Compared(unchanged, withdrawn_count, whole)
+
+    def _has_any(self, registry: str) -> bool:
+        found = self._is_anything_stored.get(registry)
+        if found is None:
+            count = _persistent(lambda: live_count(self._client, registry, self._kinds))
+            found = self._is_anything_stored[registry] = count > 0
+        return found
 
     def _asked(self, registry: str, kind: str, ids: list[str], digests: list[bytes]) -> list[bool]:
         from mdm_client import EntityKind
