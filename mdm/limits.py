@@ -69,14 +69,16 @@ BATCH_WORKERS = 4
 """Threads of a reader for batches, which would keep single calls waiting."""
 
 QUEUE_CALLS_MAX = 256
-"""Short reads in a reader, waiting or running, before new ones are shed; as many other reads, batches and writes. At 50
-to 100 us a lookup the last one waits 25 ms."""
+"""Short reads in a reader, waiting or running, before new ones are shed; as many other reads, batches and writes."""
 
 SHORT_REQUEST_BYTES_MAX = 8 * 1024
 """Largest request that is answered on the polling thread at once, some 400 keys: others wait 0.4 ms for it."""
 
-SEARCH_REQUEST_BYTES_MAX = 32 * 1024
-"""Largest request that is answered there once nothing else waits."""
+MATCH_REQUEST_BYTES_MAX = 1024
+"""Largest description searched for there once nothing else waits: normalising takes up to 1.5 ms a KiB."""
+
+COLUMN_REQUEST_BYTES_MAX = 32 * 1024
+"""Largest column of keys looked up there likewise."""
 
 KEYS_AT_ONCE_MAX = 1_600
 """Keys looked up there in one request: a millisecond and a half."""
@@ -88,8 +90,7 @@ SHORT_MATCH_RECORDS_MAX = 64
 """Records whose features a match reads on the polling thread; 999 in 1,000 read no more."""
 
 POSTED_CALLS = QUEUE_CALLS_MAX
-"""Calls of a short method that a reader asks gRPC for at a time: with fewer it would see too few of those that wait to
-notice an overload. Each costs about 1 KiB."""
+"""Calls of a short method asked of gRPC at a time: with fewer a reader would see too few to notice an overload."""
 
 CONNECTION_AGE_S = 600
 """SO_REUSEPORT pins a connection to a reader; ageing rebalances after a restart."""
@@ -156,8 +157,7 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 """One message between reader and writer: a batch of 64 of the largest records with their proposals is under 20 MiB."""
 
 INGEST_PROPOSAL_RECORDS = 32
-"""Records that an ingest stream proposes together and sends the writer in one message: the further it runs ahead, the
-more proposals are void because a neighbour was written meanwhile."""
+"""Records that an ingest stream proposes in one message: further ahead, more proposals are void when they come."""
 
 INGEST_IN_FLIGHT_GROUPS = 2
 """Messages of one ingest stream that may wait for the writer: one being committed, one ready behind it."""

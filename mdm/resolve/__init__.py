@@ -9,7 +9,7 @@ words), `fixed_values`, `stewardship` (a steward's act → facts), `etags` and `
 writer), `load_acts` (what a load did), `load_revert` (one operation of it taken back), `load_newcomers` (who came
 meanwhile), `load_control` (loads in the writer) and `load_outline` (loads to look at), `checkpoints` (copies of the
 index), `writer` (commands → journal and index), `relation_ends` (who is meant), `relations` and `households`,
-`previews`, `searching` (them and proposals, one at a time), `export_rows`, `feed`, `reading` (one state and all it
+`previews`, `searching` (them and proposals, in turns), `export_rows`, `feed`, `reading` (one state and all it
 takes to explain it), `past` (golden IDs as of then), `configuring` (registries in force), `exporting` (a state to read
 for long), `opened` (an index generation), `status` (what an operator asks) and `reader`, `steward_reader` (reviews and
 judgements to look at), `models` (which one is in force since when; another one) with `model_comparison`, `survivorship`

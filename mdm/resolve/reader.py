@@ -21,7 +21,7 @@ from mdm.errors import (
     UnknownRecordError,
     UnknownRegistryError,
 )
-from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S, KEYS_AT_ONCE_MAX
+from mdm.limits import CANDIDATES_MAX, FRESHNESS_POLL_S
 from mdm.linkage.codec import decode_features
 from mdm.linkage.identification import WantedIdentifier
 from mdm.linkage.model import Model
@@ -65,6 +65,9 @@ from mdm.store.journal import JournalReader
 from mdm.store.layout import CrosswalkColumn
 from mdm.store.token import parse_token
 
+_SHORT_COLUMN_KEYS = 400
+"""Too few to be worth a turn."""
+
 
 class Reader:
     """Answers lookups and matches. Safe to share between threads.
@@ -78,7 +81,7 @@ class Reader:
         self.exporter = Exporter(directory, lambda: self._opened)
         self._lock = threading.Lock()
         self.searches = Searches(lambda: self._opened)
-        # Long columns of keys take turns like searches; the polling thread answers the others, and waits for nobody.
+        # Long columns of keys take turns like searches.
         self._column = threading.Lock()
         self._opened = open_current(self.directory)
         self._token: tuple[JournalReader | None, int, str] = (None, -1, "")
@@ -199,9 +202,14 @@ class Reader:
         with self._opened.index.read() as view:
             return read_page(view, after_seq, wanted)
 
-    def lookup_many(self, registry: str, kind: EntityKind, record_ids: Sequence[str]) -> tuple[CrosswalkColumn, int]:
-        """Return what the crosswalk says of many keys of one registry, and the seq. Cost: see `IndexView`."""
-        turn = self._column if len(record_ids) > KEYS_AT_ONCE_MAX else nullcontext()
+    def lookup_many(
+        self, registry: str, kind: EntityKind, record_ids: Sequence[str], *, may_wait: bool = True
+    ) -> tuple[CrosswalkColumn, int]:
+        """Return what the crosswalk says of many keys of one registry, and the seq. Cost: see `IndexView`.
+
+        Long columns take turns, on a thread that may wait.
+        """
+        turn = self._column if may_wait and len(record_ids) > _SHORT_COLUMN_KEYS else nullcontext()
         with turn, self._opened.index.read() as view:
             return view.lookup_many(registry, kind, record_ids), view.applied_seq
 

@@ -1,4 +1,4 @@
-"""Searches of one reader: what a record's write would see and do. One at a time, whoever asks for them."""
+"""Searches of one reader: what a record's write would see and do. One at a time, but for those that may not wait."""
 
 from __future__ import annotations
 

@@ -68,14 +68,14 @@ def read_ahead(journal: JournalReader, path: Path, until_seq: int) -> Iterator[V
         yield from versioned_events(journal, 0, until_seq)
         return
     read_seq = 0
-    with Worker(__name__) as worker:
-        try:
+    try:
+        with Worker(__name__) as worker:
             for rows in _frames(worker, path, until_seq):
                 yield from rows
                 read_seq = rows[-1][0].seq
-        except WorkerEndedError:
-            # Whatever ended it, who reads the same here meets it again, and can say what it is.
-            pass
+    except (WorkerEndedError, OSError):
+        # Whatever ended it, or kept it from starting, who reads the same here meets it again, and can say what it is.
+        pass
     yield from versioned_events(journal, read_seq, until_seq)
 
 

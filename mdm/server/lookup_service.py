@@ -137,9 +137,10 @@ class LookupService(LookupServiceServicer):
     ) -> tuple[CrosswalkColumn, int]:
         self._reader.check(registry, kind)
         await_freshness(self._reader, request, context)
-        if len(record_ids) > KEYS_AT_ONCE_MAX and not has_thread(context):
+        may_wait = has_thread(context)
+        if len(record_ids) > KEYS_AT_ONCE_MAX and not may_wait:
             raise WouldWaitError
-        return self._reader.lookup_many(registry, kind, record_ids)
+        return self._reader.lookup_many(registry, kind, record_ids, may_wait=may_wait)
 
     def _read_at(self, tag: int, seq: int) -> bytes:
         return field(tag, token_at(self._reader, seq).SerializeToString())

@@ -53,6 +53,11 @@ class Polling:
             _server._request_call(state)  # noqa: SLF001
         threading.Thread(target=self._serve, name="polling", daemon=True).start()
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether work waits for the thread."""
+        return bool(self._waiting)
+
     def do_when_idle(self, work: Callable[[], None]) -> None:
         """Do `work` once no event waits. To be called on the polling thread alone."""
         self._waiting.append(work)
@@ -76,8 +81,10 @@ class Polling:
             if event.completion_type == cygrpc.CompletionType.queue_timeout:
                 empty_count += 1
             else:
-                events_count, empty_count = events_count + 1, 0
+                # Those that came while nothing waited kept nobody waiting.
+                events_count, empty_count = events_count + 1 if waiting else 0, 0
                 if not _server._process_event_and_continue(state, event):  # noqa: SLF001
+                    waiting.clear()
                     return
             # As in `grpc._server`: an event that outlives its turn keeps its call from ending.
             del event

@@ -28,10 +28,11 @@ from mdm import stages
 from mdm.errors import UnavailableError
 from mdm.limits import (
     BATCH_WORKERS,
+    COLUMN_REQUEST_BYTES_MAX,
     DEADLINE_UNARY_S_MAX,
+    MATCH_REQUEST_BYTES_MAX,
     POSTED_CALLS,
     QUEUE_CALLS_MAX,
-    SEARCH_REQUEST_BYTES_MAX,
     SHORT_REQUEST_BYTES_MAX,
     SLOW_CALL_S,
     UNARY_WORKERS,
@@ -53,11 +54,11 @@ SHORT_CALLS = frozenset(
 )
 """Calls that only read, as a rule for a tenth of a millisecond: while one runs no other call of the reader moves. A
 request of theirs above SHORT_REQUEST_BYTES_MAX, or one that must wait until it is fresh enough or has many records to
-read, goes to the pool."""
+read, is a search or goes to the pool."""
 
-SEARCHES = frozenset({"LookupService/BatchLookup", "MatchService/Match"})
-"""Calls that read for half a millisecond: likewise on the polling thread, and likewise in the pool if they must, but
-one by one, and each only once nothing else waits there."""
+SEARCHES = {"LookupService/BatchLookup": COLUMN_REQUEST_BYTES_MAX, "MatchService/Match": MATCH_REQUEST_BYTES_MAX}
+"""Calls that read for a millisecond, with the largest request of each: likewise on the polling thread, and likewise in
+the pool if they must, but one by one, and each only once nothing else waits there."""
 
 _SHED_TIME_SHARE = 0.15
 """Of a reader's time, spent on refusing calls for want of a place; further ones wait in gRPC until there is a place or
@@ -141,6 +142,9 @@ class UnaryCalls:
         """Let a call go on once the polling thread has nothing else to do."""
         if self._is_placed(call):
             call.handed_s = time.perf_counter()
+            if self._polling.is_waited_for:
+                # Worth an event only where its turn may come after its caller has gone.
+                call.watch()
             self._polling.do_when_idle(partial(call.search, body))
 
     def hand_over(self, call: _Call, body: bytes) -> None:
@@ -148,7 +152,7 @@ class UnaryCalls:
         if self._is_placed(call):
             lane = call.method.lane
             call.has_thread, call.may_wait = True, lane is self._writes
-            call.handed_s = time.perf_counter()
+            call.handed_s = call.handed_s or time.perf_counter()
             call.watch()
             lane.pool.submit(call.work, body)
 
@@ -240,7 +244,8 @@ class _Method:
         self.calls = calls
         self.rule = rule_of(name)
         self.is_short = name in SHORT_CALLS
-        self.is_search = name in SEARCHES
+        self.search_bytes_max = SEARCHES.get(name, 0)
+        """Of a request that is searched for on the polling thread."""
         self.lane: _Lane
         self.parse = cast("Callable[[bytes], Message]", handler.request_deserializer)
         self.behaviour = cast("_Behaviour", handler.unary_unary)
@@ -307,8 +312,9 @@ class _Call:
 
     def watch(self) -> None:
         """Learn of it when the caller goes away; a short call is over before that could matter."""
-        self._is_watched = True
-        self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self.closed)
+        if not self._is_watched:
+            self._is_watched = True
+            self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self.closed)
 
     def closed(self, event: Any) -> tuple[None, tuple[()]]:
         """Note whether the caller went away."""
@@ -327,12 +333,12 @@ class _Call:
         """Answer, unless nobody waits any more, or the thread is not for what it takes."""
         waited_s = time.perf_counter() - self.handed_s
         stages.begin_call()
-        stages.note(stages.QUEUE, waited_s)
         try:
             if self._is_cancelled:
                 self._fail(_GIVEN_UP)
             elif self._is_in_time():
                 self._answer(body)
+                stages.note(stages.QUEUE, waited_s)
                 self._log_if_slow(waited_s, stages.end_call())
         except WouldWaitError:
             or_else(self, body)
@@ -380,7 +386,7 @@ class _Call:
                 pass
             else:
                 return
-        elif self.method.is_search and len(body) <= SEARCH_REQUEST_BYTES_MAX:
+        elif len(body) <= self.method.search_bytes_max:
             self.method.calls.let_search(self, body)
             return
         self.method.calls.hand_over(self, body)

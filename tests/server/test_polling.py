@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -127,6 +128,51 @@ def test_events_without_end_do_not_starve_a_search() -> None:
     with pytest.raises(_Over):
         polling._serve()
     assert len(taken_up) == EVENTS_BETWEEN_MAX
+
+
+def test_events_while_nothing_waits_do_not_count_against_a_search_that_comes_later() -> None:
+    done: list[str] = []
+
+    def take_up(_: object) -> tuple[None, tuple[()]]:
+        return None, ()
+
+    def ask(_: object) -> tuple[None, tuple[()]]:
+        polling.do_when_idle(lambda: done.append("search"))
+        return None, ()
+
+    def events() -> Iterator[object]:
+        yield from [_event(take_up)] * (2 * EVENTS_BETWEEN_MAX)
+        yield _event(ask)
+        for _ in range(3):
+            done.append("poll")
+            yield NOTHING
+        raise _Over
+
+    polling = _polling(events())
+    with pytest.raises(_Over):
+        polling._serve()
+    assert done == ["poll", "poll", "search", "poll"]
+
+
+def test_an_event_is_gone_before_the_next_poll() -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    class Event(SimpleNamespace):
+        pass
+
+    def events() -> Iterator[object]:
+        for _ in range(3):
+            assert [each() for each in alive] == [None] * len(alive)
+            event = Event(tag=lambda _: (None, ()), completion_type=cygrpc.CompletionType.operation_complete)
+            alive.append(weakref.ref(event))
+            held = [event]
+            del event
+            yield held.pop()
+        raise _Over
+
+    with pytest.raises(_Over):
+        _polling(events())._serve()
+    assert len(alive) == 3
 
 
 def test_each_search_waits_for_connections_to_be_read() -> None:

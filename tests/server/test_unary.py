@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mdm.limits import DEADLINE_BATCH_S_MAX, QUEUE_CALLS_MAX, STREAMS_PER_CONNECTION_MAX, UNARY_WORKERS
+from mdm.limits import (
+    DEADLINE_BATCH_S_MAX,
+    QUEUE_CALLS_MAX,
+    SHORT_MATCH_RECORDS_MAX,
+    STREAMS_PER_CONNECTION_MAX,
+    UNARY_WORKERS,
+)
+from mdm.server import unary
+from mdm.server.calls import WouldWaitError
 from mdm.server.reader_process import CHANNEL_OPTIONS
 from mdm.server.unary import SEARCHES, SHORT_CALLS, UnaryCalls
 from mdm.store.token import JournalToken, parse_token
@@ -225,6 +233,105 @@ def test_a_handler_that_panics_ends_its_call_alone() -> None:
             assert info_of(caught.value).reason == "INTERNAL"
 
 
+PLACES = 20
+COLUMN_KEYS = {"short": 20, "search": 400, "long": 1500}
+"""Keys of 24 characters, so that the request is of each sort by its size."""
+
+
+def _be_slow(*_: object) -> bytes:
+    time.sleep(0.005)
+    return b""
+
+
+def _want_a_thread(_: object, context: Any) -> bytes:
+    if not context.has_thread:
+        raise WouldWaitError
+    return _be_slow()
+
+
+def _want_to_wait(_: object, context: Any) -> bytes:
+    if not context.may_wait:
+        raise WouldWaitError
+    return _be_slow()
+
+
+def _fail(*_: object) -> bytes:
+    raise KeyError
+
+
+@pytest.mark.parametrize("sort", COLUMN_KEYS)
+@pytest.mark.parametrize(
+    ("behave", "timeout_s", "cancelled"),
+    [
+        (_be_slow, 9.0, 0),
+        (_want_a_thread, 9.0, 0),
+        (_want_to_wait, 9.0, 0),
+        (_fail, 9.0, 0),
+        (_be_slow, 0.06, 0),
+        (_be_slow, 9.0, 40),
+        (_want_a_thread, 9.0, 40),
+    ],
+    ids=["slow", "handed over", "waiting", "failing", "too late", "cancelled", "handed over, cancelled"],
+)
+def test_every_place_is_given_back_once(
+    sort: str, behave: Callable[..., bytes], timeout_s: float, cancelled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unary, "QUEUE_CALLS_MAX", PLACES)
+    served: list[UnaryCalls] = []
+    handler = grpc.unary_unary_rpc_method_handler(
+        behave, lookup.BatchLookupRequest.FromString, lookup.BatchLookupResponse.SerializeToString
+    )
+    with _serving("mdm.v1.LookupService", {"BatchLookup": handler}, served) as channel:
+        request = lookup.BatchLookupRequest(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN)
+        request.record_ids.extend(f"{number:024}" for number in range(COLUMN_KEYS[sort]))
+        stub = LookupServiceStub(channel)
+        calls = [stub.BatchLookup.future(request, timeout=timeout_s) for _ in range(4 * PLACES)]
+        for call in calls[:cancelled]:
+            call.cancel()
+        for call in calls[cancelled:]:
+            call.exception()
+        (unary_calls,) = served
+        lanes = [unary_calls._short, unary_calls._reads, unary_calls._writes, unary_calls._batches]
+        until_s = time.monotonic() + 5
+        while any(lane.count or lane.waiting for lane in lanes) and time.monotonic() < until_s:
+            time.sleep(0.01)
+        assert [(lane.count, len(lane.waiting)) for lane in lanes] == [(0, 0)] * len(lanes)
+
+
+def test_searches_whose_callers_have_gone_are_not_made() -> None:
+    searched: list[object] = []
+
+    def search(request: match.MatchRequest, _: object) -> match.MatchResponse:
+        searched.append(request)
+        time.sleep(0.02)
+        return match.MatchResponse()
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        search, match.MatchRequest.FromString, match.MatchResponse.SerializeToString
+    )
+    with _serving("mdm.v1.MatchService", {"Match": handler}) as channel:
+        stub = MatchServiceStub(channel)
+        request = match.MatchRequest(attributes=citizen("x").attributes)
+        calls = [stub.Match.future(request, timeout=9) for _ in range(60)]
+        calls[0].result()
+        for call in calls:
+            call.cancel()
+        stub.Match(request, timeout=9)
+        assert len(searched) < len(calls) / 2
+
+
+def test_a_match_of_many_candidates_is_answered_by_another_thread(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as served, served.channel() as channel:
+        stub = RegistryServiceStub(channel)
+        for number in range(SHORT_MATCH_RECORDS_MAX + 1):
+            record = citizen(f"MANY-{number}", birth_date="1980-05-17")
+            for field in ("phones", "addresses", "identifiers"):
+                record.attributes.citizen.ClearField(field)
+            stub.UpsertRecord(registry.UpsertRecordRequest(record=record), timeout=DEADLINE_S)
+        found = MatchServiceStub(channel).Match(match.MatchRequest(attributes=record.attributes), timeout=DEADLINE_S)
+        assert found.result.scored_count == SHORT_MATCH_RECORDS_MAX + 1
+
+
 def test_a_call_may_wait_in_grpc_as_long_as_its_deadline_may_be() -> None:
     assert dict(CHANNEL_OPTIONS)["grpc.server_max_unrequested_time_in_server"] > DEADLINE_BATCH_S_MAX
 
@@ -232,7 +339,7 @@ def test_a_call_may_wait_in_grpc_as_long_as_its_deadline_may_be() -> None:
 def test_short_calls_are_calls_that_there_are() -> None:
     services = [file.DESCRIPTOR.services_by_name for file in (lookup, match, registry)]
     names = {f"{name}/{call.name}" for each in services for name, service in each.items() for call in service.methods}
-    assert names >= SHORT_CALLS | SEARCHES
+    assert names >= SHORT_CALLS | SEARCHES.keys()
 
 
 def _after(silence: threading.Event) -> Iterator[bytes]:
@@ -241,10 +348,14 @@ def _after(silence: threading.Event) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def _serving(service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]) -> Iterator[grpc.Channel]:
-    """Serve handlers of this test in this process."""
+def _serving(
+    service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]], served: list[UnaryCalls] | None = None
+) -> Iterator[grpc.Channel]:
+    """Serve handlers of this test in this process; `served` gets what serves them."""
     server = grpc.server(ThreadPoolExecutor(1))
     calls = UnaryCalls(server)
+    if served is not None:
+        served.append(calls)
     calls.add(service, handlers)
     port = server.add_insecure_port("127.0.0.1:0")
     calls.start()
