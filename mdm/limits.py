@@ -86,8 +86,8 @@ KEYS_AT_ONCE_MAX = 1_600
 SHORT_HOLDERS_MAX = 20
 """Records stating an identifier up to which its lookup is answered on the polling thread, at 30 us each."""
 
-SHORT_MATCH_RECORDS_MAX = 64
-"""Records whose features a match reads on the polling thread; 999 in 1,000 read no more."""
+SHORT_MATCH_RECORDS_MAX = CANDIDATES_PER_KEY_MAX + 50
+"""Records whose features a match reads on the polling thread, 3 ms: of a name that thousands bear it reads 200."""
 
 POSTED_CALLS = QUEUE_CALLS_MAX
 """Calls of a short method asked of gRPC at a time: with fewer a reader would see too few to notice an overload."""

@@ -20,7 +20,7 @@ from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX, MEMBER_PAIRS_COMP
 from mdm.linkage.blocking import posting_keys
 from mdm.linkage.cluster import Ties
 from mdm.linkage.codec import decode_features, encode_features
-from mdm.linkage.evidence import assess, compatible, contradiction
+from mdm.linkage.evidence import Assessor, compatible, contradiction
 from mdm.linkage.features import Features, FieldIssue
 from mdm.linkage.normalise.record import normalise
 from mdm.linkage.rules import SOLE
@@ -190,6 +190,7 @@ def score(
     Cost: about 10 us for each different candidate; equal ones are scored once.
     """
     known = known or {}
+    seen.expect(len(numbers) - len(known))
     distinct: dict[int, Features] = {}
     places: dict[RecordNumber, int] = {}
     for number in numbers:
@@ -230,6 +231,7 @@ def evidence_of(
     weak = engine.model.thresholds.review_bits
     evidence: dict[RecordNumber, Evidence] = {}
     namesakes: dict[RecordNumber, Features] = {}
+    assessor = Assessor(engine.kind, features, engine.model, engine.epoch)
     for candidate in scored:
         other = seen.record(candidate.number)
         if other is None or other.golden_id is None:
@@ -241,7 +243,7 @@ def evidence_of(
             other_features = seen.described(candidate.number)
             if other_features is None:
                 continue
-            found = assess(engine.kind, candidate.levels, features, other_features, bits, engine.model, engine.epoch)
+            found = assessor.assess(candidate.levels, other_features, bits)
             if found.is_namesake:
                 namesakes[candidate.number] = other_features
             pair = Evidence(

@@ -49,6 +49,11 @@ class Recall:
         self._described: dict[RecordNumber, Features | None] = {}
         self._decoded: dict[bytes, Features] = {}
 
+    def expect(self, count: int) -> None:
+        """Raise `ReadsExceededError` before the first of so many different records is read, if they are too many."""
+        if self._records_max is not None and count > self._records_max:
+            raise ReadsExceededError
+
     def described(self, number: RecordNumber) -> Features | None:
         """Return the features of a resolved record, None for another one; equal features are one object."""
         if number in self._described:

@@ -12,7 +12,7 @@ from mdm.domain.keys import EntityKind
 from mdm.linkage.banding import PairColumns, assess_columns
 from mdm.linkage.blocking import posting_keys
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import assess, found_of, veto
+from mdm.linkage.evidence import Assessor, assess, found_of, veto
 from mdm.linkage.features import CitizenFeatures, Features
 from mdm.linkage.model import Model
 from mdm.linkage.scorer import Scorer, compile_scorer
@@ -68,6 +68,8 @@ def test_columns_are_assessed_as_each_pair_is(
     ]
     assert [found.assessments[which] for which in found.which] == expected
     assert {Band.LINK, Band.REVIEW} <= {each.band for each in expected}
+    assessors = {number: Assessor(kind, evidence, model, epoch) for number, evidence in features.items()}
+    assert [assessors[one].assess(shown, features[other], weight) for one, other, weight, shown in pairs] == expected
 
 
 def test_no_pairs_have_no_bands() -> None:

@@ -11,7 +11,7 @@ import pytest
 from mdm.domain.events import Verdict
 from mdm.domain.keys import GoldenId
 from mdm.domain.records import SourceRecord
-from mdm.limits import SHORT_MATCH_RECORDS_MAX
+from mdm.resolve import searching
 from mdm.resolve.commands import Request, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reader import Reader
@@ -167,9 +167,12 @@ def test_one_state_answers_a_batch_as_each_alone(tmp_path: Path) -> None:
         assert searched == [_searched(reader, record) for record in records[::3]]
 
 
-def test_a_search_on_the_polling_thread_answers_alike_or_leaves_it_to_another(tmp_path: Path) -> None:
+def test_a_search_on_the_polling_thread_answers_alike_or_leaves_it_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "SHORT_MATCH_RECORDS_MAX", 64)
     records = city_records(100, 5)
-    namesakes = [citizen(f"N{number}", phone="", address="") for number in range(SHORT_MATCH_RECORDS_MAX + 1)]
+    namesakes = [citizen(f"N{number}", phone="", address="") for number in range(65)]
     with reading(tmp_path / "data", records, namesakes) as reader:
         for record in records[::7]:
             found = reader.searches.find_at_once(record, 10)

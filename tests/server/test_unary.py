@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -20,14 +21,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mdm.limits import (
     DEADLINE_BATCH_S_MAX,
     QUEUE_CALLS_MAX,
-    SHORT_MATCH_RECORDS_MAX,
     STREAMS_PER_CONNECTION_MAX,
     UNARY_WORKERS,
 )
+from mdm.resolve import searching
+from mdm.resolve.reader import Reader
 from mdm.server import unary
 from mdm.server.calls import WouldWaitError
+from mdm.server.match_service import MatchService
 from mdm.server.reader_process import CHANNEL_OPTIONS
 from mdm.server.unary import SEARCHES, SHORT_CALLS, UnaryCalls
+from mdm.server.wire_records import record_message
+from mdm.server.writer_link import WriterLink
 from mdm.store.token import JournalToken, parse_token
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
@@ -36,6 +41,8 @@ from mdm.v1 import registry_service_pb2 as registry
 from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
+from tests.resolve.cities import city_records
+from tests.resolve.office import Office
 from tests.server.records import citizen, info_of, key
 from tests.serving import RunningServer, running_server
 
@@ -320,16 +327,19 @@ def test_searches_whose_callers_have_gone_are_not_made() -> None:
         assert len(searched) < len(calls) / 2
 
 
-def test_a_match_of_many_candidates_is_answered_by_another_thread(tmp_path: Path) -> None:
-    with running_server(tmp_path / "data") as served, served.channel() as channel:
-        stub = RegistryServiceStub(channel)
-        for number in range(SHORT_MATCH_RECORDS_MAX + 1):
-            record = citizen(f"MANY-{number}", birth_date="1980-05-17")
-            for field in ("phones", "addresses", "identifiers"):
-                record.attributes.citizen.ClearField(field)
-            stub.UpsertRecord(registry.UpsertRecordRequest(record=record), timeout=DEADLINE_S)
-        found = MatchServiceStub(channel).Match(match.MatchRequest(attributes=record.attributes), timeout=DEADLINE_S)
-        assert found.result.scored_count == SHORT_MATCH_RECORDS_MAX + 1
+def test_a_match_that_reads_more_is_left_to_a_thread_that_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office(tmp_path / "data")
+    office.put_all(city_records(60, 5)[:20])
+    office.close()
+    monkeypatch.setattr(searching, "SHORT_MATCH_RECORDS_MAX", 0)
+    with contextlib.closing(Reader.open(tmp_path / "data")) as reader:
+        service = MatchService(reader, WriterLink(tmp_path / "data"))
+        known = record_message(city_records(60, 5)[0])
+        request = match.MatchRequest(attributes=known.attributes)
+        with pytest.raises(WouldWaitError):
+            service.Match(request, cast("grpc.ServicerContext", SimpleNamespace(has_thread=False)))
+        found = service.Match(request, cast("grpc.ServicerContext", SimpleNamespace(has_thread=True)))
+        assert found.result.scored_count
 
 
 def test_a_call_may_wait_in_grpc_as_long_as_its_deadline_may_be() -> None:
