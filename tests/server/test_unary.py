@@ -306,11 +306,13 @@ def test_every_place_is_given_back_once(
 
 
 def test_searches_whose_callers_have_gone_are_not_made() -> None:
+    begun, is_over = threading.Event(), threading.Event()
     searched: list[object] = []
 
     def search(request: match.MatchRequest, _: object) -> match.MatchResponse:
         searched.append(request)
-        time.sleep(0.02)
+        begun.set()
+        is_over.wait(DEADLINE_S)
         return match.MatchResponse()
 
     handler = grpc.unary_unary_rpc_method_handler(
@@ -319,12 +321,14 @@ def test_searches_whose_callers_have_gone_are_not_made() -> None:
     with _serving("mdm.v1.MatchService", {"Match": handler}) as channel:
         stub = MatchServiceStub(channel)
         request = match.MatchRequest(attributes=citizen("x").attributes)
-        calls = [stub.Match.future(request, timeout=9) for _ in range(60)]
-        calls[0].result()
+        calls = [stub.Match.future(request, timeout=DEADLINE_S) for _ in range(60)]
+        # All others wait behind the first, or have not been read, and are given up meanwhile.
+        assert begun.wait(DEADLINE_S)
         for call in calls:
             call.cancel()
-        stub.Match(request, timeout=9)
-        assert len(searched) < len(calls) / 2
+        is_over.set()
+        stub.Match(request, timeout=DEADLINE_S)
+    assert len(searched) < len(calls) / 2
 
 
 def test_a_match_that_reads_more_is_left_to_a_thread_that_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
