@@ -1,8 +1,8 @@
 """gRPC's polling thread as our own: it reads connections, takes events up, and searches while nothing else waits.
 
-`grpc.server` polls in a thread that only takes events up. A search on that thread needs no change of thread under the
-interpreter lock, each of which costs it a tenth of its time; but gRPC reads connections only once no event is left, so
-that a row of searches would keep every lookup waiting that arrives meanwhile. Here each search lets them all go first.
+`grpc.server` polls in a thread that only takes events up. A search on that thread is not parted from the interpreter
+lock by every event of other calls, which cost it a third of its time; but gRPC reads connections only once no event is
+left, so that a row of searches would keep every lookup waiting that arrives meanwhile. Here each lets them go first.
 
 Rests on private parts of grpcio, as `grpc._server._start` and `_serve` use them.
 """

@@ -57,8 +57,8 @@ request of theirs above SHORT_REQUEST_BYTES_MAX, or one that must wait until it 
 read, is a search or goes to the pool."""
 
 SEARCHES = {"LookupService/BatchLookup": COLUMN_REQUEST_BYTES_MAX, "MatchService/Match": MATCH_REQUEST_BYTES_MAX}
-"""Calls that read for a millisecond, with the largest request of each: likewise on the polling thread, and likewise in
-the pool if they must, but one by one, and each only once nothing else waits there."""
+"""Calls that read for one to three milliseconds, with the largest request of each: likewise on the polling thread, and
+likewise in the pool if they must, but one by one, and each only once nothing else waits there."""
 
 _SHED_TIME_SHARE = 0.15
 """Of a reader's time, spent on refusing calls for want of a place; further ones wait in gRPC until there is a place or
