@@ -39,6 +39,9 @@ class Polling:
         """Take a server that has not started."""
         self._state = cast("Any", server)._state  # noqa: SLF001 – see the module's docstring
         self._waiting: deque[Callable[[], None]] = deque()
+        self.idle = threading.Event()
+        """Set while no work waits for the thread or is being done there."""
+        self.idle.set()
 
     def start(self) -> None:
         """Start the server and the thread."""
@@ -61,12 +64,15 @@ class Polling:
     def do_when_idle(self, work: Callable[[], None]) -> None:
         """Do `work` once no event waits. To be called on the polling thread alone."""
         self._waiting.append(work)
+        self.idle.clear()
 
     def _work(self) -> None:
         try:
             self._waiting.popleft()()
         except Exception as error:  # noqa: BLE001 – without this thread the process answers nobody
             log_failure("polling_work_failed", error)
+        if not self._waiting:
+            self.idle.set()
 
     def _serve(self) -> None:
         state, waiting = self._state, self._waiting
@@ -85,6 +91,7 @@ class Polling:
                 events_count, empty_count = events_count + 1 if waiting else 0, 0
                 if not _server._process_event_and_continue(state, event):  # noqa: SLF001
                     waiting.clear()
+                    self.idle.set()
                     return
             # As in `grpc._server`: an event that outlives its turn keeps its call from ending.
             del event

@@ -136,6 +136,7 @@ class _ReaderServer:
         self._gate = Gate(streams, watches, exports, backups, administration)
         self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
+        reader.searches.give_way_to(self._unary_calls.searches_idle)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
         self._asking = WriterLink(options.data)
         self._availability = Availability(options.data, self._asking, link, self._health, SERVICES)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,6 +181,35 @@ def test_a_search_on_the_polling_thread_answers_alike_or_leaves_it_to_another(
             assert found.match == _searched(reader, record)
         assert _searched(reader, namesakes[0]).scored_count == len(namesakes)
         assert reader.searches.find_at_once(namesakes[0], 10) is None
+
+
+class _Rush(threading.Event):
+    """Searches at once that never end; notes how long others let them go first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits_s: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits_s.append(timeout)
+        return False
+
+
+def test_each_search_in_a_turn_lets_those_at_once_go_first_for_a_bounded_time(tmp_path: Path) -> None:
+    records = city_records(100, 5)
+    with reading(tmp_path / "data", records) as reader:
+        expected = [_searched(reader, record) for record in records[:3]]
+        rush = _Rush()
+        reader.searches.give_way_to(rush)
+        assert [each.match for each in reader.searches.find(records[:3])] == expected
+        reader.searches.preview(records[0])
+        reader.searches.propose(records[0])
+        assert rush.waits_s == [searching._GIVE_WAY_S] * 5
+        # One that itself goes first waits for nobody, and nobody waits for it once it is over.
+        assert reader.searches.find_at_once(records[0], 10) is not None
+        rush.set()
+        reader.searches.preview(records[0])
+        assert len(rush.waits_s) == 5
 
 
 def _searched(reader: Reader, record: SourceRecord) -> MatchResult:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import grpc
 import pytest
+from grpc import _server
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from mdm.limits import KEYS_AT_ONCE_MAX
@@ -152,6 +153,38 @@ def test_events_while_nothing_waits_do_not_count_against_a_search_that_comes_lat
     with pytest.raises(_Over):
         polling._serve()
     assert done == ["poll", "poll", "search", "poll"]
+
+
+def test_the_thread_is_idle_only_while_no_search_waits_or_is_under_way() -> None:
+    seen: list[bool] = []
+    polling = _polling(iter(()))
+    assert polling.idle.is_set()
+    for _ in range(2):
+        polling.do_when_idle(lambda: seen.append(polling.idle.is_set()))
+        seen.append(polling.idle.is_set())
+    polling._work()
+    seen.append(polling.idle.is_set())
+    polling._work()
+    assert seen == [False] * 5
+    assert polling.idle.is_set()
+
+
+def test_the_thread_is_idle_when_a_search_has_failed() -> None:
+    def fail() -> None:
+        raise ValueError
+
+    polling = _polling(iter(()))
+    polling.do_when_idle(fail)
+    polling._work()
+    assert polling.idle.is_set()
+
+
+def test_the_thread_is_idle_when_the_server_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_server, "_process_event_and_continue", lambda *_: False)
+    polling = _polling(iter([NOTHING, _event(lambda _: (None, ()))]))
+    polling.do_when_idle(lambda: None)
+    polling._serve()
+    assert polling.idle.is_set()
 
 
 def test_an_event_is_gone_before_the_next_poll() -> None:
