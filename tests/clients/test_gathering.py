@@ -24,6 +24,7 @@ from mdm_client import (
     ServiceError,
 )
 from mdm_client.gathering import (
+    _TASKS_LEAVING_MIN,
     BATCH_VALUES_MAX,
     AsyncGathering,
     Gathering,
@@ -313,7 +314,9 @@ def test_a_task_that_gives_up_takes_no_other_with_it(server: RunningServer, gold
     assert [found.golden_id for found in others if isinstance(found, Lookup)] == [golden_ids[key] for key in KEYS[1:]]
 
 
-def test_tasks_of_one_turn_leave_together_and_more_than_a_batch_holds_in_several(server: RunningServer) -> None:
+def test_two_calls_of_many_tasks_leave_early_and_what_is_left_in_batches(
+    server: RunningServer,
+) -> None:
     key_counts: list[int] = []
 
     async def ask() -> list[Lookup]:
@@ -328,7 +331,8 @@ def test_tasks_of_one_turn_leave_together_and_more_than_a_batch_holds_in_several
             return await asyncio.gather(*(gathering.lookup(question, f"N{n}") for n in range(2 * BATCH_VALUES_MAX + 5)))
 
     assert {found.status for found in asyncio.run(ask())} == {RecordStatus.NOT_FOUND}
-    assert key_counts == [BATCH_VALUES_MAX, BATCH_VALUES_MAX, 5]
+    left_count = 2 * BATCH_VALUES_MAX + 5 - 2 * _TASKS_LEAVING_MIN
+    assert key_counts == [_TASKS_LEAVING_MIN, _TASKS_LEAVING_MIN, BATCH_VALUES_MAX, left_count - BATCH_VALUES_MAX]
 
 
 @pytest.mark.parametrize("record_id", [*ODD, "plain", "Số-1", "x" * 128, "é" * 64, "\ud800", " "])

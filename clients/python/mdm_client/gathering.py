@@ -27,6 +27,12 @@ GATHER_S = 0.001
 BATCH_VALUES_MAX = 1_000
 """Values that leave together: a service answers as many keys within a millisecond or two."""
 
+_TASKS_LEAVING_MIN = 128
+"""Tasks whose lookups leave without waiting for more: answering as many takes a client about as long as their batch is
+under way, so that two halves of 256 tasks take turns and neither the client nor the service waits."""
+
+_CALLS_LEAVING_MAX = 2
+
 _RECORD_ID_BYTES_MAX = 128
 _IDENTIFIER_CHARACTERS_MAX = 256
 
@@ -213,7 +219,10 @@ class _AsyncGroup(Generic[_Answer]):
 
 
 class AsyncGathering(Generic[_Question, _Answer]):
-    """Gathers the lookups of one event loop's tasks: those that ask within one turn of the loop leave together."""
+    """Gathers the lookups of one event loop's tasks: those that ask within one turn of the loop leave together.
+
+    Of many, the first 128 and the next leave as two calls, so that one is answered while the other is under way.
+    """
 
     def __init__(
         self,
@@ -244,6 +253,9 @@ class AsyncGathering(Generic[_Question, _Answer]):
                 group.departure = loop.call_later(GATHER_S, self._depart, question, group)
             else:
                 group.departure = loop.call_soon(self._depart, question, group)
+        elif len(group.waiting) >= _TASKS_LEAVING_MIN and group.calls < _CALLS_LEAVING_MAX:
+            group.departure.cancel()
+            self._depart(question, group)
         return await answer
 
     def _depart(self, question: _Question, group: _AsyncGroup[_Answer]) -> None:
