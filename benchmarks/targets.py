@@ -21,6 +21,7 @@ TARGETS = {
     # A loop that makes an object of each key reaches this share.
     "lookup.batch.rate_to_reply": _at_least(0.23, of_ceiling=True),
     "lookup.coalesced.rate": _at_least(10.0, of_ceiling=True),
+    "lookup.coalesced.tasks.rate": _at_least(10.0, of_ceiling=True),
     "match.unary.rate_per_core": _at_least(1_500),
     "match.unary.half_load_p50": _at_most(1.5),
     "match.unary.half_load_p99": _at_most(6.0),

@@ -96,7 +96,7 @@ class UnaryCalls:
         self._waiting = ThreadPoolExecutor(UNARY_WORKERS, thread_name_prefix="wait")
         self._polling = Polling(server)
         self.searches_idle = self._polling.idle
-        """Set while no search waits for the polling thread or is under way there."""
+        """Set while no search, long column of keys among them, waits for the polling thread or is under way there."""
         self._allowance = _Allowance()
         self._is_draining = False
 

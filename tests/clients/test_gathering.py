@@ -335,6 +335,35 @@ def test_two_calls_of_many_tasks_leave_early_and_what_is_left_in_batches(
     assert key_counts == [_TASKS_LEAVING_MIN, _TASKS_LEAVING_MIN, BATCH_VALUES_MAX, left_count - BATCH_VALUES_MAX]
 
 
+def test_those_left_by_an_early_call_wait_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdm_client.gathering.GATHER_S", 60.0)
+    key_counts: list[int] = []
+
+    async def ask() -> None:
+        is_over = asyncio.Event()
+
+        async def one(_: KeyQuestion, record_id: str) -> Lookup:
+            raise AssertionError(record_id)
+
+        async def many(_: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
+            key_counts.append(len(record_ids))
+            await is_over.wait()
+            return [Lookup(RecordStatus.NOT_FOUND, "", "") for _ in record_ids]
+
+        gathering = AsyncGathering(is_record_id, one, many)
+        question = KeyQuestion(5.0, "hospital", CITIZEN, "")
+        count = _TASKS_LEAVING_MIN + 5
+        asking = [asyncio.create_task(gathering.lookup(question, f"N{number}")) for number in range(count)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert key_counts == [_TASKS_LEAVING_MIN]
+        is_over.set()
+        await asyncio.gather(*asking)
+
+    asyncio.run(ask())
+    assert key_counts == [_TASKS_LEAVING_MIN, 5]
+
+
 @pytest.mark.parametrize("record_id", [*ODD, "plain", "Số-1", "x" * 128, "é" * 64, "\ud800", " "])
 def test_what_gathers_is_answered_alike_by_both_calls(plain: Client, record_id: str) -> None:
     if not is_record_id(record_id):

@@ -195,21 +195,32 @@ class _Rush(threading.Event):
         return False
 
 
-def test_each_search_in_a_turn_lets_those_at_once_go_first_for_a_bounded_time(tmp_path: Path) -> None:
+def test_each_search_of_a_batch_lets_those_at_once_go_first_for_a_bounded_time(tmp_path: Path) -> None:
     records = city_records(100, 5)
     with reading(tmp_path / "data", records) as reader:
         expected = [_searched(reader, record) for record in records[:3]]
         rush = _Rush()
         reader.searches.give_way_to(rush)
         assert [each.match for each in reader.searches.find(records[:3])] == expected
+        assert rush.waits_s == [searching._GIVE_WAY_S] * 3
+        # Counters and writes do not, nor do those that go first.
         reader.searches.preview(records[0])
         reader.searches.propose(records[0])
-        assert rush.waits_s == [searching._GIVE_WAY_S] * 5
-        # One that itself goes first waits for nobody, and nobody waits for it once it is over.
         assert reader.searches.find_at_once(records[0], 10) is not None
-        rush.set()
-        reader.searches.preview(records[0])
-        assert len(rush.waits_s) == 5
+        assert len(rush.waits_s) == 3
+
+
+def test_a_batch_keeps_nobody_waiting_while_it_gives_way(tmp_path: Path) -> None:
+    with reading(tmp_path / "data", city_records(100, 5)) as reader:
+
+        class Rush(_Rush):
+            def wait(self, timeout: float | None = None) -> bool:
+                assert not reader.searches._turn.locked()
+                return super().wait(timeout)
+
+        rush = Rush()
+        reader.searches.give_way_to(rush)
+        assert len(list(reader.searches.find(city_records(100, 5)[:2]))) == len(rush.waits_s) == 2
 
 
 def _searched(reader: Reader, record: SourceRecord) -> MatchResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,10 +19,13 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from mdm.limits import KEYS_AT_ONCE_MAX
 from mdm.resolve.reader import Reader
+from mdm.server import reader_process
 from mdm.server.calls import WouldWaitError
 from mdm.server.lookup_service import LookupService
+from mdm.server.options import ChildOptions
 from mdm.server.polling import EVENTS_BETWEEN_MAX, Polling
 from mdm.server.unary import UnaryCalls
+from mdm.server.writer_link import WriterLink
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
 from mdm.v1 import match_service_pb2 as match
@@ -87,6 +91,21 @@ def test_a_long_column_of_keys_goes_to_a_thread_that_may_take_its_time(tmp_path:
         request.record_ids.append("1")
         with pytest.raises(WouldWaitError):
             service.BatchLookup(request, on_polling_thread)
+
+
+def test_batches_of_a_reader_give_way_to_searches_on_its_polling_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    Office(data).close()
+    (data / "run").mkdir(exist_ok=True)
+    # It would end the process of the tests.
+    monkeypatch.setattr(reader_process, "watch_for_damage", lambda _: None)
+    with contextlib.closing(Reader.open(data)) as reader:
+        options = ChildOptions("reader-0", data, os.getpid(), -1)
+        server = reader_process._ReaderServer(options, reader, WriterLink(data))
+        server._bell.stop()
+        assert reader.searches._idle is server._unary_calls._polling.idle
 
 
 class _Over(BaseException):

@@ -32,6 +32,7 @@ _TASKS_LEAVING_MIN = 128
 under way, so that two halves of 256 tasks take turns and neither the client nor the service waits."""
 
 _CALLS_LEAVING_MAX = 2
+"""Calls under way from which on no tasks leave early."""
 
 _RECORD_ID_BYTES_MAX = 128
 _IDENTIFIER_CHARACTERS_MAX = 256
@@ -221,7 +222,8 @@ class _AsyncGroup(Generic[_Answer]):
 class AsyncGathering(Generic[_Question, _Answer]):
     """Gathers the lookups of one event loop's tasks: those that ask within one turn of the loop leave together.
 
-    Of many, the first 128 and the next leave as two calls, so that one is answered while the other is under way.
+    While calls are under way they leave within `GATHER_S`. 128 that wait leave at once while fewer than two calls are
+    under way, so that one is answered while another travels.
     """
 
     def __init__(
