@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -123,7 +124,18 @@ def _paged(call: Any, asked: Any) -> Callable[[str], object]:
 
 
 def _resumed(stream: Any, kind: Any) -> Callable[[str], object]:
-    return lambda token: _first(stream(kind(resume_token=token), timeout=DEADLINE_S))
+    def going(token: str) -> object:
+        # The place of a stream that this client has left is free once the server knows.
+        until_s = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                return _first(stream(kind(resume_token=token), timeout=DEADLINE_S))
+            except grpc.RpcError as error:
+                if info_of(error).reason != "STREAMS_EXHAUSTED" or time.monotonic() > until_s:
+                    raise
+            time.sleep(0.01)
+
+    return going
 
 
 def _first(stream: Any) -> Any:
