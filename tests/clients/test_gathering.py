@@ -314,9 +314,7 @@ def test_a_task_that_gives_up_takes_no_other_with_it(server: RunningServer, gold
     assert [found.golden_id for found in others if isinstance(found, Lookup)] == [golden_ids[key] for key in KEYS[1:]]
 
 
-def test_two_calls_of_many_tasks_leave_early_and_what_is_left_in_batches(
-    server: RunningServer,
-) -> None:
+def test_two_calls_of_many_tasks_leave_early_and_what_is_left_in_batches(server: RunningServer) -> None:
     key_counts: list[int] = []
 
     async def ask() -> list[Lookup]:

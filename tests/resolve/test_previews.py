@@ -203,7 +203,7 @@ def test_each_search_of_a_batch_lets_those_at_once_go_first_for_a_bounded_time(t
         reader.searches.give_way_to(rush)
         assert [each.match for each in reader.searches.find(records[:3])] == expected
         assert rush.waits_s == [searching._GIVE_WAY_S] * 3
-        # Counters and writes do not, nor do those that go first.
+        # Previews and writes do not, nor do those that go first.
         reader.searches.preview(records[0])
         reader.searches.propose(records[0])
         assert reader.searches.find_at_once(records[0], 10) is not None
