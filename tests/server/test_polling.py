@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,8 +23,8 @@ from mdm.server import reader_process
 from mdm.server.calls import WouldWaitError
 from mdm.server.lookup_service import LookupService
 from mdm.server.options import ChildOptions
-from mdm.server.polling import EVENTS_BETWEEN_MAX, Polling
-from mdm.server.unary import UnaryCalls
+from mdm.server.polling import EMPTY_POLLS_MIN, EVENTS_BETWEEN_MAX, Polling
+from mdm.server.supervisor import WITHOUT_EVENT_ENGINE
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
@@ -34,46 +34,42 @@ from mdm.v1.match_service_pb2_grpc import MatchServiceStub
 from tests.resolve.office import Office
 from tests.server.records import citizen, key
 
-SEARCH_S = 0.02
 SEARCHES = 60
+LOOKUPS = 5
+CALL_S = 10
 
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """A server whose searches take long."""
-
-    def search(*_: object) -> match.MatchResponse:
-        time.sleep(SEARCH_S)
-        return match.MatchResponse()
-
-    server = grpc.server(ThreadPoolExecutor(1))
-    calls = UnaryCalls(server)
-    look_up = grpc.unary_unary_rpc_method_handler(
-        lambda *_: b"", lookup.LookupRequest.FromString, lookup.LookupResponse.SerializeToString
-    )
-    calls.add("mdm.v1.LookupService", {"Lookup": look_up})
-    searching = grpc.unary_unary_rpc_method_handler(
-        search, match.MatchRequest.FromString, match.MatchResponse.SerializeToString
-    )
-    calls.add("mdm.v1.MatchService", {"Match": searching})
-    port = server.add_insecure_port("127.0.0.1:0")
-    calls.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(0).wait(5)
+    """A reader's polling thread, on which each search takes 0.2 s until the last of the lookups was asked for."""
+    line = [sys.executable, "-m", "tests.server.slow_searches", str(LOOKUPS)]
+    environment = {**os.environ, "GRPC_EXPERIMENTS": WITHOUT_EVENT_ENGINE}
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as serving:
+        assert serving.stdout is not None
+        yield f"127.0.0.1:{serving.stdout.readline().strip()}"
+        serving.communicate(timeout=30)
 
 
-def test_a_lookup_goes_before_all_searches_that_wait(address: str) -> None:
+@pytest.mark.parametrize("desks_count", [1, 30])
+def test_a_lookup_goes_before_all_searches_that_wait(address: str, desks_count: int) -> None:
     # On connections of their own: one that is not read while searches wait is what would keep lookups waiting.
     alone = [("grpc.use_local_subchannel_pool", 1)]
-    with grpc.insecure_channel(address, alone) as channel, grpc.insecure_channel(address, alone) as other:
+    with contextlib.ExitStack() as opened:
+        desks = [opened.enter_context(grpc.insecure_channel(address, alone)) for _ in range(desks_count)]
+        other = opened.enter_context(grpc.insecure_channel(address, alone))
+        for desk in [*desks, other]:
+            grpc.channel_ready_future(desk).result(CALL_S)
         stub = LookupServiceStub(other)
-        stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=5)
+        stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=CALL_S)
         request = match.MatchRequest(attributes=citizen("x").attributes)
-        searches = [MatchServiceStub(channel).Match.future(request, timeout=9) for _ in range(SEARCHES)]
+        stubs = [MatchServiceStub(desk) for desk in desks]
+        searches = [stubs[i % desks_count].Match.future(request, timeout=CALL_S) for i in range(SEARCHES)]
         searches[0].result()
-        for _ in range(3):
-            stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=5)
-        assert sum(search.done() for search in searches) < SEARCHES / 2
+        for _ in range(LOOKUPS - 2):
+            stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=CALL_S)
+        done_count = sum(search.done() for search in searches)
+        stub.Lookup(lookup.LookupRequest(key=key("NONE")), timeout=CALL_S)
+        assert done_count < SEARCHES / 2
         assert all(search.result() is not None for search in searches)
 
 
@@ -163,7 +159,7 @@ def test_events_while_nothing_waits_do_not_count_against_a_search_that_comes_lat
     def events() -> Iterator[object]:
         yield from [_event(take_up)] * (2 * EVENTS_BETWEEN_MAX)
         yield _event(ask)
-        for _ in range(3):
+        for _ in range(EMPTY_POLLS_MIN + 1):
             done.append("poll")
             yield NOTHING
         raise _Over
@@ -171,7 +167,7 @@ def test_events_while_nothing_waits_do_not_count_against_a_search_that_comes_lat
     polling = _polling(events())
     with pytest.raises(_Over):
         polling._serve()
-    assert done == ["poll", "poll", "search", "poll"]
+    assert done == ["poll"] * EMPTY_POLLS_MIN + ["search", "poll"]
 
 
 def test_the_thread_is_idle_only_while_no_search_waits_or_is_under_way() -> None:
@@ -231,8 +227,7 @@ def test_each_search_waits_for_connections_to_be_read() -> None:
     done: list[str] = []
 
     def events() -> Iterator[object]:
-        # The first empty poll may be cut short by what the thread itself sent.
-        for _ in range(8):
+        for _ in range(4 * EMPTY_POLLS_MIN):
             done.append("poll")
             yield NOTHING
         raise _Over
@@ -242,14 +237,15 @@ def test_each_search_waits_for_connections_to_be_read() -> None:
         polling.do_when_idle(lambda number=number: done.append(f"search {number}"))  # type: ignore[misc]
     with pytest.raises(_Over):
         polling._serve()
-    assert done == ["poll", "poll", "search 0", "poll", "poll", "search 1", "poll", "poll", "search 2", "poll", "poll"]
+    polls = ["poll"] * EMPTY_POLLS_MIN
+    assert done == [*polls, "search 0", *polls, "search 1", *polls, "search 2", *polls]
 
 
 def test_work_that_fails_does_not_end_the_thread() -> None:
     done: list[str] = []
 
     def events() -> Iterator[object]:
-        yield from [NOTHING] * 4
+        yield from [NOTHING] * (2 * EMPTY_POLLS_MIN)
         raise _Over
 
     def fail() -> None:
