@@ -9,13 +9,14 @@ import threading
 import time
 from collections import deque
 
-QUEUE, MATCH, NORMALISE, CANDIDATES, SCORE, WRITE = "queue", "match", "normalise", "candidates", "score", "write"
+QUEUE, TURN, MATCH = "queue", "turn", "match"
+NORMALISE, CANDIDATES, SCORE, WRITE = "normalise", "candidates", "score", "write"
 WRITER_QUEUE, DECIDE, JOURNAL, INDEX = "writer_queue", "decide", "journal", "index"
 
-STAGES = (QUEUE, MATCH, NORMALISE, CANDIDATES, SCORE, WRITE, WRITER_QUEUE, DECIDE, JOURNAL, INDEX)
-"""In the order in which a call passes them: waiting for a thread; matching as a whole; of a write its values
-normalised, candidates found and pairs scored; waited for by the reader; waiting in the writer; decided; written to the
-journal and synced; committed to the index. A load passes them by messages of some records."""
+STAGES = (QUEUE, TURN, MATCH, NORMALISE, CANDIDATES, SCORE, WRITE, WRITER_QUEUE, DECIDE, JOURNAL, INDEX)
+"""In the order in which a call passes them: waiting for a thread, then for other searches; matching as a whole; of a
+write its values normalised, candidates found and pairs scored; waited for by the reader; waiting in the writer;
+decided; written to the journal and synced; committed to the index. A load passes them by messages of some records."""
 
 _NOTED_MAX = 100_000
 _noted: deque[tuple[str, float]] = deque(maxlen=_NOTED_MAX)

@@ -23,7 +23,7 @@ from mdm.server.logs import log_failure
 
 _CHECK_S = _server._DEALLOCATED_SERVER_CHECK_PERIOD_S  # noqa: SLF001
 _AT_ONCE = 0.0
-"""A deadline long past: gRPC reads what has arrived on its connections, and does not wait for more."""
+"""A deadline long past: gRPC reads what has arrived on one connection, and does not wait for more."""
 
 EMPTY_POLLS_MIN = 4
 """Polls without an event, 1 us each, before nothing is thought to wait. What this thread itself sent ends the first one

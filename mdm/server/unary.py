@@ -39,7 +39,14 @@ from mdm.limits import (
 )
 from mdm.server import metrics
 from mdm.server.calls import WouldWaitError
-from mdm.server.errors import CallRefusedError, CallStatus, InvalidRequestError, OverloadedError, status_of
+from mdm.server.errors import (
+    CallRefusedError,
+    CallStatus,
+    DeadlineTooShortError,
+    InvalidRequestError,
+    OverloadedError,
+    status_of,
+)
 from mdm.server.interceptors import check_deadline, request_of, rule_of
 from mdm.server.logs import log_failure, loggable_request_id, logger
 from mdm.server.polling import Polling
@@ -287,8 +294,8 @@ class _Call:
         self._seconds: float | None = None
 
     def time_remaining(self) -> float:
-        """Return the seconds until the deadline."""
-        return max(self._deadline_s - time.time(), 0.0)
+        """Return the seconds until the deadline; none once the caller has gone."""
+        return 0.0 if self._is_cancelled else max(self._deadline_s - time.time(), 0.0)
 
     def invocation_metadata(self) -> Any:
         """Return the caller's metadata."""
@@ -412,7 +419,10 @@ class _Call:
             raise
         except BaseException as error:  # noqa: BLE001 – a panic of an extension is no Exception, and would end the thread
             self._seconds = time.perf_counter() - started_s
-            self.refuse(error)
+            if self._is_cancelled and isinstance(error, DeadlineTooShortError):
+                self._fail(_GIVEN_UP)
+            else:
+                self.refuse(error)
         else:
             self._seconds = time.perf_counter() - started_s
             self._finish(

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import random
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from mdm import stages
 from mdm.domain.events import Verdict
 from mdm.domain.keys import GoldenId
 from mdm.domain.records import SourceRecord
@@ -184,14 +188,21 @@ def test_a_search_on_the_polling_thread_answers_alike_or_leaves_it_to_another(
 
 
 class _Rush(threading.Event):
-    """Searches at once that never end; notes how long others let them go first."""
+    """Searches at once that never end; notes how long others let them go first, and how many did at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, lasts_s: float = 0.0) -> None:
         super().__init__()
         self.waits_s: list[float | None] = []
+        self.waiting_counts: list[int] = []
+        self._lasts_s = lasts_s
+        self._waiting: list[int] = []
 
     def wait(self, timeout: float | None = None) -> bool:
         self.waits_s.append(timeout)
+        self._waiting.append(1)
+        self.waiting_counts.append(len(self._waiting))
+        time.sleep(self._lasts_s)
+        self._waiting.pop()
         return False
 
 
@@ -201,12 +212,16 @@ def test_each_search_of_a_batch_lets_those_at_once_go_first_for_a_bounded_time(t
         expected = [_searched(reader, record) for record in records[:3]]
         rush = _Rush()
         reader.searches.give_way_to(rush)
+        stages.take()
         assert [each.match for each in reader.searches.find(records[:3])] == expected
-        assert rush.waits_s == [searching._GIVE_WAY_S] * 3
-        # Previews and writes do not, nor do those that go first.
+        assert len(rush.waits_s) == 3
+        assert all(wait_s is not None and 0 < wait_s <= 0.01 for wait_s in rush.waits_s)
+        assert Counter(stage for stage, _ in stages.take()) == {stages.TURN: 3, stages.MATCH: 3}
+        # Nobody waits for one search alone to give way: a desk's, a preview, a write's, or one of those that go first.
         reader.searches.preview(records[0])
         reader.searches.propose(records[0])
         assert reader.searches.find_at_once(records[0], 10) is not None
+        assert len(list(reader.searches.find(records[:1]))) == 1
         assert len(rush.waits_s) == 3
 
 
@@ -221,6 +236,16 @@ def test_a_batch_keeps_nobody_waiting_while_it_gives_way(tmp_path: Path) -> None
         rush = Rush()
         reader.searches.give_way_to(rush)
         assert len(list(reader.searches.find(city_records(100, 5)[:2]))) == len(rush.waits_s) == 2
+
+
+def test_batches_give_way_one_at_a_time(tmp_path: Path) -> None:
+    # If each waited for itself, one of many would always be searching, and nobody would have been let go first.
+    records = city_records(100, 5)[:5]
+    with reading(tmp_path / "data", records) as reader, ThreadPoolExecutor(4) as batches:
+        rush = _Rush(0.01)
+        reader.searches.give_way_to(rush)
+        assert len(list(batches.map(lambda _: list(reader.searches.find(records)), range(4)))) == 4
+        assert rush.waiting_counts == [1] * 20
 
 
 def _searched(reader: Reader, record: SourceRecord) -> MatchResult:

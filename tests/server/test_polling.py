@@ -89,6 +89,12 @@ def test_a_long_column_of_keys_goes_to_a_thread_that_may_take_its_time(tmp_path:
             service.BatchLookup(request, on_polling_thread)
 
 
+class _Silent:
+    """A bell that nobody rings."""
+
+    def __init__(self, *_: object) -> None: ...
+
+
 def test_batches_of_a_reader_give_way_to_searches_on_its_polling_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,10 +103,11 @@ def test_batches_of_a_reader_give_way_to_searches_on_its_polling_thread(
     (data / "run").mkdir(exist_ok=True)
     # It would end the process of the tests.
     monkeypatch.setattr(reader_process, "watch_for_damage", lambda _: None)
+    # Its thread would go on reading what this test has closed.
+    monkeypatch.setattr(reader_process, "Bell", _Silent)
     with contextlib.closing(Reader.open(data)) as reader:
         options = ChildOptions("reader-0", data, os.getpid(), -1)
         server = reader_process._ReaderServer(options, reader, WriterLink(data))
-        server._bell.stop()
         assert reader.searches._idle is server._unary_calls._polling.idle
 
 

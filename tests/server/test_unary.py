@@ -27,7 +27,7 @@ from mdm.limits import (
 from mdm.resolve import searching
 from mdm.resolve.reader import Reader
 from mdm.server import unary
-from mdm.server.calls import WouldWaitError
+from mdm.server.calls import WouldWaitError, remaining_s
 from mdm.server.match_service import MatchService
 from mdm.server.reader_process import CHANNEL_OPTIONS
 from mdm.server.unary import SEARCHES, SHORT_CALLS, UnaryCalls
@@ -313,6 +313,8 @@ def test_searches_whose_callers_have_gone_are_not_made() -> None:
         searched.append(request)
         begun.set()
         is_over.wait(DEADLINE_S)
+        # Long enough for what the callers send to arrive before half of them have been searched for.
+        time.sleep(0.05)
         return match.MatchResponse()
 
     handler = grpc.unary_unary_rpc_method_handler(
@@ -329,6 +331,29 @@ def test_searches_whose_callers_have_gone_are_not_made() -> None:
         is_over.set()
         stub.Match(request, timeout=DEADLINE_S)
     assert len(searched) < len(calls) / 2
+
+
+def test_a_batch_is_not_worked_on_once_its_caller_has_gone() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def search(_: match.BatchMatchRequest, context: grpc.ServicerContext) -> match.BatchMatchResponse:
+        try:
+            while True:
+                remaining_s(context, 1.0)
+                begun.set()
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        search, match.BatchMatchRequest.FromString, match.BatchMatchResponse.SerializeToString
+    )
+    with _serving("mdm.v1.MatchService", {"BatchMatch": handler}) as channel:
+        request = match.BatchMatchRequest(attributes=[citizen("x").attributes])
+        call = MatchServiceStub(channel).BatchMatch.future(request, timeout=DEADLINE_BATCH_S_MAX)
+        assert begun.wait(DEADLINE_S)
+        call.cancel()
+        assert ended.wait(DEADLINE_S)
 
 
 def test_a_match_that_reads_more_is_left_to_a_thread_that_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
