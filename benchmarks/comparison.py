@@ -39,7 +39,7 @@ def changes(before: Result, after: Result) -> list[Change]:
 
 def differing_settings(before: Result, after: Result) -> list[str]:
     """Return what makes the two results no fair comparison."""
-    machine = ("processor", "cores", "memory_gib", "disk")
+    machine = ("processor", "cores", "memory_gib", "disk", "python")
     # How much of a disk is free changes by the hour.
     ignored = {"free_gib"}
 

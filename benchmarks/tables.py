@@ -54,6 +54,7 @@ def measured_on(result: Result) -> str:
     shared = f" (each keeps {beside:.0%} of its speed while all work)" if beside is not None else ""
     return (
         f"{environment['processor']}, {environment['cores']} cores{shared}, {environment['memory_gib']} GiB, "
+        f"Python {environment.get('python')}, "
         f"{environment.get('disk', {}).get('file_system', 'unknown file system')}; {city['citizens']:,} citizens, "
         f"{city['rows']:,} rows, seed {city['seed']}; {settings['readers']} readers, {settings['clients']} client "
         f"processes {where}, {settings['repeats']} repeats; commit {commit}{changed}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 from benchmarks.environment import environment
@@ -15,6 +16,10 @@ def test_a_run_says_how_far_cores_slow_each_other_down_and_leaves_nothing_busy(t
     # Other work may slow either of the two loops, by a factor, not by ten.
     assert 0.1 < told["speed_beside_busy_cores"] < 10
     assert children(os.getpid()) == before
+
+
+def test_a_run_says_which_build_of_the_interpreter_it_ran_on() -> None:
+    assert environment()["python"].startswith(f"{platform.python_version()} ({platform.python_compiler()}, built ")
 
 
 def test_without_a_directory_nothing_is_measured() -> None:
