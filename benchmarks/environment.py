@@ -24,6 +24,8 @@ _LOOP_STEPS = 300_000
 """Some 30 ms: long enough to measure, short enough to be run ten times."""
 _LOOPS = 5
 _BUSY_START_S = 0.2
+_BUSY = "import time\nend_s = time.monotonic() + 30\nwhile time.monotonic() < end_s: pass"
+"""Ends by itself, should the run that started it be killed: else a core would be busy beside all later runs."""
 
 
 def environment(directory: Path | None = None) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _speed_beside_busy_cores() -> float:
     alone_s = _loop_s()
     with ExitStack() as stack:
         for _ in range((os.cpu_count() or 1) - 1):
-            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", _BUSY]))
             stack.callback(busy.kill)
         time.sleep(_BUSY_START_S)
         return round(alone_s / _loop_s(), 2)
