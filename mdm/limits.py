@@ -281,7 +281,7 @@ QUESTIONS_PER_ITEM_MAX = 500
 """Questions of one plan item: a few milliseconds of the writer's time."""
 
 RELINK_MEMORY_BYTES = 4 << 30
-"""Memory of a re-linkage's process unless told otherwise: enough for a city of 450,000 citizens."""
+"""Memory of a re-linkage unless told otherwise or more is needed: enough for 2.4 million records."""
 
 RELINK_NICENESS = 10
 """Of a re-linkage's process: on busy cores it gets a tenth of what a reader does, and so ends even under a load."""
@@ -293,7 +293,7 @@ RELINK_RECORD_BYTES = 1024
 """Of it for each record: columns, pairs, clusters, names."""
 
 RELINK_DUCKDB_BYTES_MIN = 512 << 20
-"""DuckDB's buffers at the least; a million records then train and predict by spilling to disk."""
+"""DuckDB's buffers at the least: enough for a million records, which then train and predict by spilling to disk."""
 
 RELINK_RECORD_DISK_BYTES = 4096
 """Working files of a re-linkage for each record, beside a copy of the index: snapshot, pairs, plan and what spills."""

@@ -18,7 +18,6 @@ from mdm.domain.keys import EntityKind, RecordNumber
 from mdm.errors import ChurnExceededError, PlanOutdatedError, RelinkRunningError, StoreError
 from mdm.limits import (
     RELINK_ATTEMPTS_MAX,
-    RELINK_MEMORY_BYTES,
     RELINK_RUNS_KEPT,
     RELINK_STEP_MIN_S,
     RELINK_STEP_S,
@@ -29,7 +28,7 @@ from mdm.resolve.group import Group
 from mdm.resolve.models import is_pinned_behind
 from mdm.resolve.relink_commit import Commit, commit_item, numbers_of
 from mdm.resolve.relink_revert import commit_span
-from mdm.resolve.relink_room import require_room
+from mdm.resolve.relink_room import memory_limit, require_room
 from mdm.resolve.relink_runs import (
     PLAN_FILE,
     WORK_DIRECTORY,
@@ -79,14 +78,15 @@ class RelinkControl:
             RelinkRunningError: Another run is not finished.
             UnknownRunError: The run to be taken back was never committed.
             InvalidInputError: The memory is too little for so many records.
-            LimitExceededError: The disk has too little room.
+            LimitExceededError: The disk has too little room, or the machine too little memory.
         """
         self._require_idle()
-        memory_limit_bytes = command.memory_limit_bytes or RELINK_MEMORY_BYTES
         with self._index.read() as view:
             if command.reverts:
                 commit_span(view.setting(f"relink_seq:{command.reverts}"))
-            require_room(view.last_number(), self._index.sizes().file_bytes, memory_limit_bytes, self._directory.path)
+            record_count = view.last_number()
+        memory_limit_bytes = memory_limit(command.memory_limit_bytes, record_count)
+        require_room(record_count, self._index.sizes().file_bytes, memory_limit_bytes, self._directory.path)
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
         state = new_run(
             self._directory.relinks,

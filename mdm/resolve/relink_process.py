@@ -23,7 +23,7 @@ import msgspec
 import structlog
 
 from mdm.domain.keys import EntityKind
-from mdm.errors import DataDirectoryError
+from mdm.errors import DataDirectoryError, MdmError
 from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_NICENESS
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.epoch import StatisticsEpoch
@@ -152,8 +152,10 @@ def main(data: Path, run_id: str) -> None:
             sys.exit(1)
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        _log.error("relink_failed", error=type(error).__name__, at=f"{Path(frame.filename).name}:{frame.lineno}")
-        run.tell(Phase.FAILED, error=type(error).__name__)
+        # Splink names what happened in a text alone: DuckDB's own error says whether memory was too little.
+        name = type(error if isinstance(error, MdmError) else error.__cause__ or error).__name__
+        _log.error("relink_failed", error=name, at=f"{Path(frame.filename).name}:{frame.lineno}")
+        run.tell(Phase.FAILED, error=name)
         sys.exit(1)
     # The plan is there, and the writer may go on with it, or clear up as well.
     shutil.rmtree(run.work, ignore_errors=True)

@@ -9,12 +9,17 @@ from mdm.errors import InvalidInputError, LimitExceededError
 from mdm.limits import (
     FREE_DISK_BYTES_MIN,
     RELINK_DUCKDB_BYTES_MIN,
+    RELINK_MEMORY_BYTES,
     RELINK_PROCESS_BYTES,
     RELINK_RECORD_BYTES,
     RELINK_RECORD_DISK_BYTES,
 )
 
 _MIB = 1 << 20
+
+_DUCKDB_RECORD_BYTES = 512
+"""DuckDB's buffers for each record where that is more than RELINK_DUCKDB_BYTES_MIN: what it joins it holds, and 2.9
+million records failed to train within 512 MiB."""
 
 DECIDERS_MAX = 3
 """Processes that help to decide pairs: of 7 s at 450,000 citizens four cores would take 1.8, five 1.4."""
@@ -33,7 +38,29 @@ process has no use by then, and are given back before pairs are decided.
 
 def memory_needed_bytes(record_count: int) -> int:
     """Return the least memory in which a plan for so many records can be made."""
-    return RELINK_PROCESS_BYTES + RELINK_DUCKDB_BYTES_MIN + RELINK_RECORD_BYTES * record_count
+    return RELINK_PROCESS_BYTES + RELINK_RECORD_BYTES * record_count + _duckdb_bytes_min(record_count)
+
+
+def memory_limit(asked_bytes: int, record_count: int) -> int:
+    """Return the memory that a run over so many records may use: what was asked for; if 0, 4 GiB or what it needs.
+
+    Raises:
+        LimitExceededError: Nothing was asked for, and the machine has less than it needs.
+    """
+    needed = memory_needed_bytes(record_count)
+    if asked_bytes or needed <= RELINK_MEMORY_BYTES:
+        return asked_bytes or RELINK_MEMORY_BYTES
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if whole < needed:
+        raise LimitExceededError(
+            f"a re-linkage of {record_count} records needs {-(-needed // _MIB)} MiB of memory, and the machine has "
+            f"{whole // _MIB} MiB"
+        )
+    return needed
+
+
+def _duckdb_bytes_min(record_count: int) -> int:
+    return max(RELINK_DUCKDB_BYTES_MIN, _DUCKDB_RECORD_BYTES * record_count)
 
 
 def decider_count(memory_limit_bytes: int, record_count: int, linked_count: int) -> int:
@@ -56,7 +83,7 @@ def duckdb_bytes(memory_limit_bytes: int, record_count: int, deciders: int) -> i
     taken_bytes = RELINK_PROCESS_BYTES + RELINK_RECORD_BYTES * record_count
     left_bytes = memory_limit_bytes - taken_bytes - deciders * (_DECIDER_BYTES + _DECIDER_RECORD_BYTES * record_count)
     # Records may have come since the limit was found to be enough.
-    return max(left_bytes, RELINK_DUCKDB_BYTES_MIN)
+    return max(left_bytes, _duckdb_bytes_min(record_count))
 
 
 def disk_needed_bytes(record_count: int, index_bytes: int) -> int:

@@ -24,6 +24,7 @@ from mdm.resolve.relink_room import (
     decider_count,
     disk_needed_bytes,
     duckdb_bytes,
+    memory_limit,
     memory_needed_bytes,
     require_room,
 )
@@ -318,6 +319,12 @@ def test_a_plan_keeps_to_memory_and_disk_or_says_what_it_needs(office: Office, t
     with pytest.raises(LimitExceededError, match="MiB of free disk"):
         require_room(10, too_large, RELINK_MEMORY_BYTES, tmp_path)
     assert disk_needed_bytes(10, 1000) > disk_needed_bytes(5, 1000) > 1000
+    # What a machine lacks is said at once, not after the snapshot; what somebody asks for is theirs to choose.
+    assert memory_limit(0, 1_300_000) == RELINK_MEMORY_BYTES
+    assert memory_limit(0, 3_000_000) == memory_needed_bytes(3_000_000) > RELINK_MEMORY_BYTES
+    assert memory_limit(5, 3_000_000) == 5
+    with pytest.raises(LimitExceededError, match="MiB of memory, and the machine has"):
+        memory_limit(0, 10**12)
     assert office.refused(StartRelink(Request(office.cause), memory_limit_bytes=1)) == "InvalidInputError"
     assert run_ids(office.directory.relinks) == []
 
