@@ -61,7 +61,10 @@ _Cores = Annotated[
     typer.Option(min=0, help="Processor cores that the plan may keep busy; all unless told otherwise, below all else."),
 ]
 _MemoryLimit = Annotated[
-    str, typer.Option(metavar="SIZE", help="Memory that the plan may take, such as 8GiB; 4GiB unless told otherwise.")
+    str,
+    typer.Option(
+        metavar="SIZE", help="Memory that the plan may take, such as 8GiB; by default 4GiB, or what the records need."
+    ),
 ]
 
 
