@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from mdm.processor import avoid_slow_instructions
+from mdm.machine import avoid_slow_instructions
 
 
 def main() -> int:

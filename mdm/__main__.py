@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from mdm.processor import avoid_slow_instructions
+from mdm.machine import avoid_slow_instructions
 
 
 def main() -> None:

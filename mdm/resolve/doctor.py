@@ -28,6 +28,7 @@ from mdm.limits import (
     SYNC_S_MAX,
     WRITE_FREE_DISK_BYTES_AGAIN,
 )
+from mdm.machine import memory_bytes
 from mdm.resolve.projection import index_versions
 from mdm.store import journal_file
 from mdm.store.data_directory import DataDirectory
@@ -68,7 +69,7 @@ def examine_machine() -> list[Finding]:
         *_packages(),
         _sqlite(),
         _processor(),
-        _memory(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
+        _memory(memory_bytes()),
         of_open_files(soft_files),
         of_address_space(address_space),
         _clock(),

@@ -28,7 +28,7 @@ from mdm.resolve.group import Group
 from mdm.resolve.models import is_pinned_behind
 from mdm.resolve.relink_commit import Commit, commit_item, numbers_of
 from mdm.resolve.relink_revert import commit_span
-from mdm.resolve.relink_room import memory_limit, require_room
+from mdm.resolve.relink_room import memory_limit, require_disk
 from mdm.resolve.relink_runs import (
     PLAN_FILE,
     WORK_DIRECTORY,
@@ -78,15 +78,16 @@ class RelinkControl:
             RelinkRunningError: Another run is not finished.
             UnknownRunError: The run to be taken back was never committed.
             InvalidInputError: The memory is too little for so many records.
-            LimitExceededError: The disk has too little room, or the machine too little memory.
+            LimitExceededError: The disk has too little room, or the service too little memory.
         """
         self._require_idle()
         with self._index.read() as view:
             if command.reverts:
                 commit_span(view.setting(f"relink_seq:{command.reverts}"))
             record_count = view.last_number()
-        memory_limit_bytes = memory_limit(command.memory_limit_bytes, record_count)
-        require_room(record_count, self._index.sizes().file_bytes, memory_limit_bytes, self._directory.path)
+        # Taking a run back reads what it did and links nothing, so that it needs no memory of the records.
+        memory_limit_bytes = memory_limit(command.memory_limit_bytes, 0 if command.reverts else record_count)
+        require_disk(record_count, self._index.sizes().file_bytes, self._directory.path)
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)
         state = new_run(
             self._directory.relinks,

@@ -14,6 +14,7 @@ from mdm.limits import (
     RELINK_RECORD_BYTES,
     RELINK_RECORD_DISK_BYTES,
 )
+from mdm.machine import memory_bytes
 
 _MIB = 1 << 20
 
@@ -42,18 +43,29 @@ def memory_needed_bytes(record_count: int) -> int:
 
 
 def memory_limit(asked_bytes: int, record_count: int) -> int:
-    """Return the memory that a run over so many records may use: what was asked for; if 0, 4 GiB or what it needs.
+    """Return the memory that a run which links so many records may use.
+
+    Args:
+        asked_bytes: What was asked for; 0 takes 4 GiB, or what the records need where that is more.
+        record_count: Of all kinds.
 
     Raises:
-        LimitExceededError: Nothing was asked for, and the machine has less than it needs.
+        InvalidInputError: What was asked for is too little.
+        LimitExceededError: Nothing was asked for, they need more than 4 GiB, and the service may use less than that.
     """
     needed = memory_needed_bytes(record_count)
-    if asked_bytes or needed <= RELINK_MEMORY_BYTES:
-        return asked_bytes or RELINK_MEMORY_BYTES
-    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if asked_bytes:
+        if asked_bytes < needed:
+            raise InvalidInputError(
+                "memory_limit_bytes", f"must be at least {needed} ({-(-needed // _MIB)} MiB) for {record_count} records"
+            )
+        return asked_bytes
+    if needed <= RELINK_MEMORY_BYTES:
+        return RELINK_MEMORY_BYTES
+    whole = memory_bytes()
     if whole < needed:
         raise LimitExceededError(
-            f"a re-linkage of {record_count} records needs {-(-needed // _MIB)} MiB of memory, and the machine has "
+            f"a re-linkage of {record_count} records needs {-(-needed // _MIB)} MiB of memory, and the service may use "
             f"{whole // _MIB} MiB"
         )
     return needed
@@ -91,18 +103,12 @@ def disk_needed_bytes(record_count: int, index_bytes: int) -> int:
     return index_bytes + RELINK_RECORD_DISK_BYTES * record_count + FREE_DISK_BYTES_MIN
 
 
-def require_room(record_count: int, index_bytes: int, memory_limit_bytes: int, data: Path) -> None:
-    """Return if a run over so many records has memory and disk enough.
+def require_disk(record_count: int, index_bytes: int, data: Path) -> None:
+    """Return if a run over so many records has disk enough.
 
     Raises:
-        InvalidInputError: The memory limit is too low for them.
         LimitExceededError: The disk that holds `data` has too little room.
     """
-    needed = memory_needed_bytes(record_count)
-    if memory_limit_bytes < needed:
-        raise InvalidInputError(
-            "memory_limit_bytes", f"must be at least {needed} ({-(-needed // _MIB)} MiB) for {record_count} records"
-        )
     free = os.statvfs(data)
     free_bytes, needed = free.f_bavail * free.f_frsize, disk_needed_bytes(record_count, index_bytes)
     if free_bytes < needed:

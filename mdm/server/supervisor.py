@@ -17,7 +17,7 @@ import msgspec
 from mdm.config import Configuration
 from mdm.errors import InvalidInputError, MdmError
 from mdm.limits import INDEX_RENEWALS_MAX, READER_SILENT_S_MAX, RESTARTS_WINDOW_S, WRITER_SILENT_S_MAX
-from mdm.processor import avoid_slow_instructions
+from mdm.machine import avoid_slow_instructions
 from mdm.server import disk_space, metrics
 from mdm.server.children import BACKOFF_S_MAX, BEAT_S, EXIT_DISK_FULL, EXIT_INDEX_DAMAGED, Child
 from mdm.server.degradation import Degradation

@@ -343,7 +343,7 @@ class _Call:
         waited_s = time.perf_counter() - self.handed_s
         stages.begin_call()
         try:
-            if self._is_cancelled:
+            if self._is_given_up():
                 self._fail(_GIVEN_UP)
             elif self._is_in_time():
                 self._answer(body)
@@ -400,6 +400,10 @@ class _Call:
             return
         self.method.calls.hand_over(self, body)
 
+    def _is_given_up(self) -> bool:
+        """Return whether the caller went away before the deadline: once that has passed, gRPC says so of every call."""
+        return self._is_cancelled and time.time() < self._deadline_s
+
     def _is_in_time(self) -> bool:
         """Return whether the deadline is within bounds and leaves time to work in; refuse the call if not."""
         try:
@@ -419,7 +423,7 @@ class _Call:
             raise
         except BaseException as error:  # noqa: BLE001 – a panic of an extension is no Exception, and would end the thread
             self._seconds = time.perf_counter() - started_s
-            if self._is_cancelled and isinstance(error, DeadlineTooShortError):
+            if self._is_given_up() and isinstance(error, DeadlineTooShortError):
                 self._fail(_GIVEN_UP)
             else:
                 self.refuse(error)

@@ -398,8 +398,8 @@ class RelinkServicePlanRequest(_message.Message):
     go of the operator's.
     """
     memory_limit_bytes: _builtins.int
-    """Memory that the run may take, in bytes; 0 leaves the default. Fails with INVALID_FIELD, naming how much is needed, if
-    it is too little for the records at hand.
+    """Memory that the run may take, in bytes; 0 leaves the default, 4 GiB or what the records need. Fails with
+    INVALID_FIELD, naming how much is needed, if it is too little for the records at hand.
     """
     core_count_max: _builtins.int
     """Processor cores that the run may keep busy; 0 leaves it all of the service's. However many, it gives way to readers

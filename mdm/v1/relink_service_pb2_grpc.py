@@ -77,7 +77,8 @@ class RelinkServiceServicer(object):
     """
 
     def Plan(self, request, context):
-        """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING.
+        """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING, or with
+        LIMIT_EXCEEDED if disk or memory are too little for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,7 +123,7 @@ class RelinkServiceServicer(object):
     def Revert(self, request, context):
         """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
         golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
-        Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
+        Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING, or with LIMIT_EXCEEDED if the disk has too little room for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

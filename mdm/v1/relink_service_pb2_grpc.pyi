@@ -34,7 +34,9 @@ class RelinkServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RelinkServiceAsyncStub: ...
     Plan: _grpc.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServicePlanRequest, _relink_service_pb2.RelinkServicePlanResponse]
-    """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING."""
+    """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING, or with
+    LIMIT_EXCEEDED if disk or memory are too little for it.
+    """
     Commit: _grpc.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceCommitRequest, _relink_service_pb2.RelinkServiceCommitResponse]
     """Starts to commit a plan exactly as reviewed, or resumes a commit that was cut off. Fails with RELINK_RUN_NOT_FOUND,
     RELINK_PLAN_OUTDATED, RELINK_CHURN_EXCEEDED or RELINK_RUNNING.
@@ -50,7 +52,7 @@ class RelinkServiceStub:
     Revert: _grpc.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceRevertRequest, _relink_service_pb2.RelinkServiceRevertResponse]
     """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
     golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
-    Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
+    Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING, or with LIMIT_EXCEEDED if the disk has too little room for it.
     """
 
 @_typing.type_check_only
@@ -59,7 +61,9 @@ class RelinkServiceAsyncStub(RelinkServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Plan: _aio.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServicePlanRequest, _relink_service_pb2.RelinkServicePlanResponse]  # type: ignore[assignment]
-    """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING."""
+    """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING, or with
+    LIMIT_EXCEEDED if disk or memory are too little for it.
+    """
     Commit: _aio.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceCommitRequest, _relink_service_pb2.RelinkServiceCommitResponse]  # type: ignore[assignment]
     """Starts to commit a plan exactly as reviewed, or resumes a commit that was cut off. Fails with RELINK_RUN_NOT_FOUND,
     RELINK_PLAN_OUTDATED, RELINK_CHURN_EXCEEDED or RELINK_RUNNING.
@@ -75,7 +79,7 @@ class RelinkServiceAsyncStub(RelinkServiceStub):
     Revert: _aio.UnaryUnaryMultiCallable[_relink_service_pb2.RelinkServiceRevertRequest, _relink_service_pb2.RelinkServiceRevertResponse]  # type: ignore[assignment]
     """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
     golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
-    Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
+    Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING, or with LIMIT_EXCEEDED if the disk has too little room for it.
     """
 
 class RelinkServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -87,7 +91,9 @@ class RelinkServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _relink_service_pb2.RelinkServicePlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_relink_service_pb2.RelinkServicePlanResponse, _abc.Awaitable[_relink_service_pb2.RelinkServicePlanResponse]]:
-        """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING."""
+        """Starts a run that computes a plan and an impact report and changes nothing. Fails with RELINK_RUNNING, or with
+        LIMIT_EXCEEDED if disk or memory are too little for it.
+        """
 
     @_abc_1.abstractmethod
     def Commit(
@@ -139,7 +145,7 @@ class RelinkServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_relink_service_pb2.RelinkServiceRevertResponse, _abc.Awaitable[_relink_service_pb2.RelinkServiceRevertResponse]]:
         """Starts a run that computes what takes a committed run back and changes nothing; Commit then carries it out. Every
         golden ID comes back as it was before that run, except where a record or golden ID changed or was judged since.
-        Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING.
+        Fails with RELINK_RUN_NOT_FOUND or RELINK_RUNNING, or with LIMIT_EXCEEDED if the disk has too little room for it.
         """
 
 def add_RelinkServiceServicer_to_server(servicer: RelinkServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,20 +14,10 @@ import pytest
 
 from mdm.domain.events import Verdict
 from mdm.domain.records import SourceRecord
-from mdm.errors import InvalidInputError, LimitExceededError
-from mdm.limits import RELINK_ATTEMPTS_MAX, RELINK_DUCKDB_BYTES_MIN, RELINK_MEMORY_BYTES
+from mdm.limits import RELINK_ATTEMPTS_MAX
 from mdm.resolve import relink_decision, relink_process, relink_room
 from mdm.resolve.commands import CancelRelink, CommitRelink, Request, RunAnswer, StartRelink
 from mdm.resolve.relink_decision import decided, found_apart
-from mdm.resolve.relink_room import (
-    DECIDERS_MAX,
-    decider_count,
-    disk_needed_bytes,
-    duckdb_bytes,
-    memory_limit,
-    memory_needed_bytes,
-    require_room,
-)
 from mdm.resolve.relink_runs import (
     EXAMPLES_FILE,
     PLAN_FILE,
@@ -306,56 +296,6 @@ def test_a_reversal_that_is_killed_goes_on(office: Office, monkeypatch: pytest.M
         assert state.phase is Phase.COMMITTING
     assert office.follow(planned.run_id).phase is Phase.COMMITTED
     assert office.goldens() == before
-
-
-def test_a_plan_keeps_to_memory_and_disk_or_says_what_it_needs(office: Office, tmp_path: Path) -> None:
-    needed = memory_needed_bytes(1_300_000)
-    assert needed <= RELINK_MEMORY_BYTES, "the default is enough for a city of 450,000"
-    require_room(1_300_000, 0, needed, tmp_path)
-    with pytest.raises(InvalidInputError, match=f"memory_limit_bytes: must be at least {needed} "):
-        require_room(1_300_000, 0, needed - 1, tmp_path)
-    free = os.statvfs(tmp_path)
-    too_large = free.f_bavail * free.f_frsize
-    with pytest.raises(LimitExceededError, match="MiB of free disk"):
-        require_room(10, too_large, RELINK_MEMORY_BYTES, tmp_path)
-    assert disk_needed_bytes(10, 1000) > disk_needed_bytes(5, 1000) > 1000
-    # What a machine lacks is said at once, not after the snapshot; what somebody asks for is theirs to choose.
-    assert memory_limit(0, 1_300_000) == RELINK_MEMORY_BYTES
-    assert memory_limit(0, 3_000_000) == memory_needed_bytes(3_000_000) > RELINK_MEMORY_BYTES
-    assert memory_limit(5, 3_000_000) == 5
-    with pytest.raises(LimitExceededError, match="MiB of memory, and the machine has"):
-        memory_limit(0, 10**12)
-    assert office.refused(StartRelink(Request(office.cause), memory_limit_bytes=1)) == "InvalidInputError"
-    assert run_ids(office.directory.relinks) == []
-
-
-@pytest.mark.parametrize(
-    ("cores", "record_count", "linked_count", "memory_gib", "expected"),
-    [
-        (1, 1_300_000, 1_200_000, 64, 0),
-        (2, 1_300_000, 1_200_000, 4, 1),
-        (8, 1_300_000, 1_200_000, 4, 2),
-        (64, 1_300_000, 1_200_000, 64, DECIDERS_MAX),
-        (64, 1_300_000, 10_000, 64, 0),
-        (64, 14_000_000, 13_000_000, 16, 0),
-        (2, 100_000, 90_000, 1, 0),
-    ],
-)
-def test_processes_that_help_fit_into_the_memory_that_is_given(
-    monkeypatch: pytest.MonkeyPatch,
-    cores: int,
-    record_count: int,
-    linked_count: int,
-    memory_gib: int,
-    expected: int,
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
-    limit = memory_gib << 30
-    count = decider_count(limit, record_count, linked_count)
-    assert count == expected
-    left = duckdb_bytes(limit, record_count, count)
-    assert left >= RELINK_DUCKDB_BYTES_MIN
-    assert count == 0 or left < duckdb_bytes(limit, record_count, 0)
 
 
 def test_runs_that_ended_leave_no_values_behind_and_old_ones_nothing(tmp_path: Path) -> None:

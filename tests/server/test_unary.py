@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import grpc
+import prometheus_client
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -26,7 +27,7 @@ from mdm.limits import (
 )
 from mdm.resolve import searching
 from mdm.resolve.reader import Reader
-from mdm.server import unary
+from mdm.server import metrics, unary
 from mdm.server.calls import WouldWaitError, remaining_s
 from mdm.server.match_service import MatchService
 from mdm.server.reader_process import CHANNEL_OPTIONS
@@ -333,15 +334,16 @@ def test_searches_whose_callers_have_gone_are_not_made() -> None:
     assert len(searched) < len(calls) / 2
 
 
-def test_a_batch_is_not_worked_on_once_its_caller_has_gone() -> None:
-    begun, ended = threading.Event(), threading.Event()
+@pytest.mark.parametrize(("deadline_s", "code"), [(DEADLINE_BATCH_S_MAX, "CANCELLED"), (0.2, "DEADLINE_EXCEEDED")])
+def test_a_batch_is_not_worked_on_once_its_caller_has_gone(deadline_s: float, code: str) -> None:
+    begun, ended, over = threading.Event(), threading.Event(), threading.Event()
 
     def search(_: match.BatchMatchRequest, context: grpc.ServicerContext) -> match.BatchMatchResponse:
         try:
-            while True:
+            begun.set()
+            while not over.wait(0.03):
                 remaining_s(context, 1.0)
-                begun.set()
-                time.sleep(0.01)
+            raise AssertionError("still worked on")
         finally:
             ended.set()
 
@@ -350,10 +352,25 @@ def test_a_batch_is_not_worked_on_once_its_caller_has_gone() -> None:
     )
     with _serving("mdm.v1.MatchService", {"BatchMatch": handler}) as channel:
         request = match.BatchMatchRequest(attributes=[citizen("x").attributes])
-        call = MatchServiceStub(channel).BatchMatch.future(request, timeout=DEADLINE_BATCH_S_MAX)
+        count = calls_counted("MatchService/BatchMatch", code)
+        call = MatchServiceStub(channel).BatchMatch.future(request, timeout=deadline_s)
         assert begun.wait(DEADLINE_S)
-        call.cancel()
-        assert ended.wait(DEADLINE_S)
+        if code == "CANCELLED":
+            call.cancel()
+        else:
+            assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        has_ended = ended.wait(DEADLINE_S)
+        over.set()
+        assert has_ended
+        until_s = time.monotonic() + DEADLINE_S
+        while calls_counted("MatchService/BatchMatch", code) == count and time.monotonic() < until_s:
+            time.sleep(0.01)
+        assert calls_counted("MatchService/BatchMatch", code) == count + 1
+
+
+def calls_counted(method: str, code: str) -> float:
+    metrics.publish()
+    return prometheus_client.REGISTRY.get_sample_value("mdm_calls_total", {"method": method, "code": code}) or 0.0
 
 
 def test_a_match_that_reads_more_is_left_to_a_thread_that_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Numpy sorts as fast as the processor allows."""
+"""Numpy sorts as fast as the processor allows; memory is what the control groups around a process leave it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mdm.processor import is_zen_4
+from mdm.machine import is_zen_4, memory_bytes
 
 CORE = """processor\t: 0
 vendor_id\t: {vendor}
@@ -65,3 +65,35 @@ def test_numpy_heeds_it_unless_the_operator_says_otherwise() -> None:
     assert not used({})
     assert used({"NPY_DISABLE_CPU_FEATURES": ""})
     assert used({"NPY_ENABLE_CPU_FEATURES": "X86_V3 X86_V4"})
+
+
+def machine(root: Path, groups: str, **limits: str) -> str:
+    """Lay out a machine whose files in /sys/fs/cgroup, named with __ for /, hold these limits."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(groups, encoding="ascii")
+    for name, limit in limits.items():
+        path = root / "sys/fs/cgroup" / name.replace("__", "/").replace("0", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(limit + "\n", encoding="ascii")
+    return str(root)
+
+
+def test_memory_is_what_the_control_groups_around_leave(tmp_path: Path) -> None:
+    whole = memory_bytes(str(tmp_path / "none"))
+    assert whole == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = machine(tmp_path / "a", "0::/\n1:name=systemd:/\n", memory0max="max")
+    assert memory_bytes(free) == whole
+    container = machine(tmp_path / "b", "0::/\n", memory0max="65536")
+    assert memory_bytes(container) == 65_536
+    unit = machine(
+        tmp_path / "c",
+        "0::/system/mdm\n",
+        system__memory0max="40960",
+        system__mdm__memory0max="65536",
+        other__memory0max="1",
+    )
+    assert memory_bytes(unit) == 40_960
+    first_version = machine(
+        tmp_path / "d", "4:memory:/of/the/host\n3:cpuset:/\n", memory__memory0limit_in_bytes="8192", memory0max="1"
+    )
+    assert memory_bytes(first_version) == 8_192
