@@ -119,7 +119,7 @@ def _taken(session: Session, service: Deployment, file: Path) -> None:
         told = data.mdm("backup", file, "--server", service.address, "--json")
         full_s.append(told["seconds"])
         size = told["bytes"]
-        ingest(service.address, [*asking.arrivals(session, count)], outstanding_max=128)
+        ingest(service.address, [*asking.arrivals(session, count)])
         more_s.append(data.mdm("backup", file, "--server", service.address, "--json")["seconds"])
     title = "Full backup, proven and on disk"
     note = f"{size / GIB:.2f} GiB"

@@ -14,11 +14,9 @@ import grpc
 from benchmarks.load.histogram import Histogram
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import registry_service_pb2 as registry
+from mdm_client.ingest import MESSAGE_OPERATIONS_MAX, UNDER_WAY_MAX
 
 INGEST = "/mdm.v1.RegistryService/IngestRecords"
-MESSAGE_OPERATIONS = 32
-"""As the SDK sends: the service proposes as many together."""
-
 _STREAM_S_MAX = 3600.0
 
 
@@ -85,9 +83,9 @@ def ingest(
     address: str,
     records: Sequence[common.SourceRecord],
     *,
-    outstanding_max: int,
+    outstanding_max: int = UNDER_WAY_MAX,
     rate_per_s: float = 0.0,
-    message_operations: int = MESSAGE_OPERATIONS,
+    message_operations: int = MESSAGE_OPERATIONS_MAX,
     resolve: common.ResolveTime.ValueType = common.RESOLVE_TIME_NOW,
 ) -> Ingested:
     """Send records over one stream, and return when every one is acknowledged as durable.
@@ -95,7 +93,7 @@ def ingest(
     Args:
         address: `HOST:PORT`.
         records: Of the hospital.
-        outstanding_max: Records sent and not acknowledged; the service's own window may be smaller.
+        outstanding_max: Records sent and not acknowledged; unless told otherwise those of the SDK.
         rate_per_s: Records due in each second; 0 sends as fast as the window allows.
         message_operations: Records in one message.
         resolve: Whether they get golden IDs now.

@@ -56,7 +56,7 @@ def _restart(session: Session, directory: Path) -> None:
     values = []
     for _ in session.repeats("kill -9 and restart"):
         with running_server(directory, workers=session.options.readers, start_s_max=data.START_S_MAX) as running:
-            ingest(running.address, [*asking.arrivals(session, WRITTEN_BEFORE_KILL)], outstanding_max=128)
+            ingest(running.address, [*asking.arrivals(session, WRITTEN_BEFORE_KILL)])
             children = running.child_pids("writer_process") + running.child_pids("reader_process")
             running.process.kill()
             running.process.wait()

@@ -13,6 +13,7 @@ from benchmarks.suites import asking
 from benchmarks.suites.ingesting import Ingested, ingest
 from benchmarks.suites.profiles import resolves
 from mdm_client import Client
+from mdm_client.ingest import UNDER_WAY_MAX
 from mdm_client.records import (
     Assurance,
     CitizenAttributes,
@@ -26,8 +27,6 @@ from mdm_client.stewardship_results import ReviewAnswer
 
 STREAM_RECORDS_PER_S = 3_000
 """Records that a repeat prepares for each second of its length."""
-OUTSTANDING_RECORDS = 128
-"""Sent and not acknowledged, by our choice: at 3,000 a second they wait 43 ms by their number alone."""
 OUTSTANDING_CALLS = 8
 HALF = 0.5
 UNMERGED_RECORDS = 50
@@ -45,14 +44,14 @@ def measure(session: Session) -> None:
 def _streams(session: Session, service: Deployment) -> float:
     runs: list[Ingested] = []
     costs: list[Cost] = []
-    count = max(round(STREAM_RECORDS_PER_S * session.options.measure_seconds), OUTSTANDING_RECORDS)
+    count = max(round(STREAM_RECORDS_PER_S * session.options.measure_seconds), UNDER_WAY_MAX)
     for _ in session.repeats(f"a stream of {count:,} records"):
         records = [*asking.arrivals(session, count)]
         watch = Watch(service.server)
-        runs.append(ingest(service.address, records, outstanding_max=OUTSTANDING_RECORDS))
+        runs.append(ingest(service.address, records))
         watch.end()
         costs.append(cost_of_work(watch, runs[-1].client_cpu_s, count))
-    title = f"IngestRecords, resolved at once, {OUTSTANDING_RECORDS} under way"
+    title = f"IngestRecords, resolved at once, {UNDER_WAY_MAX} under way"
     figure = Figure(
         name="resolve.ingest.rate",
         title=title,
@@ -74,9 +73,7 @@ def _paced(session: Session, service: Deployment, full_rate: float) -> None:
     for _ in session.repeats(f"a stream at {rate:,.0f} records a second"):
         records = [*asking.arrivals(session, count)]
         runs.append(
-            ingest(
-                service.address, records, outstanding_max=4 * OUTSTANDING_RECORDS, rate_per_s=rate, message_operations=8
-            )
+            ingest(service.address, records, outstanding_max=8 * UNDER_WAY_MAX, rate_per_s=rate, message_operations=8)
         )
     title = "IngestRecords at half of that rate: p99 of an acknowledgement"
     _acknowledgements(session, "resolve.ingest.half_load_acknowledgement_p99", title, runs)

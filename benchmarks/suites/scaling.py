@@ -105,7 +105,7 @@ def _costs(session: Session) -> dict[str, float]:
         }
         records = [*asking.arrivals(session, INGESTED_RECORDS)]
         watch = Watch(service.server)
-        ingest(service.address, records, outstanding_max=128)
+        ingest(service.address, records)
         watch.end()
         found["ingest"] = cost_of_work(watch, 0.0, len(records)).us_per_operation["writer"]
         session.say("re-linkage")
