@@ -67,12 +67,20 @@ SEARCHES = {"LookupService/BatchLookup": COLUMN_REQUEST_BYTES_MAX, "MatchService
 """Calls that read for one to three milliseconds, with the largest request of each: likewise on the polling thread, and
 likewise in the pool if they must, but one by one, and each only once nothing else waits there."""
 
-_SHED_TIME_SHARE = 0.15
-"""Of a reader's time, spent on refusing calls for want of a place; further ones wait in gRPC until there is a place or
-their deadline is over. A refusal costs half of what a lookup does, so without a bound refusals would leave no time."""
+_SHORT_SHED_TIME_SHARE = 0.25
+"""Of a reader's time, spent on refusing short reads for want of a place; further ones wait in gRPC until there is a
+place or their deadline is over. A refusal costs as much as a lookup: without a bound refusals would leave no time."""
 
-_SHED_TIME_SAVED_S = 0.02
+_SHED_TIME_SHARE = 0.55
+"""Likewise of all other calls, which cost many times a refusal: enough for three times what a reader can match. What
+waits in gRPC is served in the order of its coming, so that in an overload that lasts every call waits until it is
+nearly, or quite, too late."""
+
+_SHED_TIME_SAVED_S = 0.05
 """Time for refusals that a quiet reader has saved up: a rush of 500 calls is told to come back at once."""
+
+_REFUSAL_COST = 3.5
+"""Processor time of a whole refusal, 100 us, over that of ending the call: gRPC receives it first, and sends."""
 
 _Behaviour = Callable[[Message, grpc.ServicerContext], Message | bytes]
 
@@ -97,14 +105,14 @@ class UnaryCalls:
         self._server = cast("Any", server)
         self._state = self._server._state  # noqa: SLF001 – see the module's docstring
         self._methods: list[_Method] = []
-        self._short = _Lane("short", 1)
-        self._reads, self._writes = _Lane("read", UNARY_WORKERS), _Lane("write", UNARY_WORKERS)
-        self._batches = _Lane("batch", BATCH_WORKERS)
+        self._short = _Lane("short", 1, _Allowance(_SHORT_SHED_TIME_SHARE))
+        allowance = _Allowance(_SHED_TIME_SHARE)
+        self._reads, self._writes = (_Lane(name, UNARY_WORKERS, allowance) for name in ("read", "write"))
+        self._batches = _Lane("batch", BATCH_WORKERS, allowance)
         self._waiting = ThreadPoolExecutor(UNARY_WORKERS, thread_name_prefix="wait")
         self._polling = Polling(server)
         self.searches_idle = self._polling.idle
         """Set while no search, long column of keys among them, waits for the polling thread or is under way there."""
-        self._allowance = _Allowance()
         self._is_draining = False
 
     def add(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]) -> None:
@@ -138,8 +146,8 @@ class UnaryCalls:
             call.refuse(UnavailableError("this server is stopping; another one answers"))
         elif lane.count < QUEUE_CALLS_MAX:
             self._place(call, lane)
-        elif self._allowance.is_left():
-            with self._allowance:
+        elif lane.allowance.is_left():
+            with lane.allowance:
                 call.shed()
         else:
             # Asking for no further call of its method meanwhile leaves the rest in gRPC, where waiting costs nothing.
@@ -208,10 +216,11 @@ class UnaryCalls:
 class _Lane:
     """The places for one sort of calls, who waits for one, and the threads for those that need one."""
 
-    __slots__ = ("count", "pool", "waiting")
+    __slots__ = ("allowance", "count", "pool", "waiting")
 
-    def __init__(self, name: str, workers: int) -> None:
+    def __init__(self, name: str, workers: int, allowance: _Allowance) -> None:
         self.count = 0
+        self.allowance = allowance
         self.waiting: deque[_Call] = deque()
         self.pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
 
@@ -225,14 +234,15 @@ def _is_read(name: str) -> bool:
 class _Allowance:
     """Time for refusing calls: it grows as time passes, and a refusal spends what it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: float) -> None:
+        self._share = share
         self._left_s = _SHED_TIME_SAVED_S
         self._at_s = time.perf_counter()
         self._began_s = 0.0
 
     def is_left(self) -> bool:
         now_s = time.perf_counter()
-        self._left_s = min(_SHED_TIME_SAVED_S, self._left_s + (now_s - self._at_s) * _SHED_TIME_SHARE)
+        self._left_s = min(_SHED_TIME_SAVED_S, self._left_s + (now_s - self._at_s) * self._share)
         self._at_s = now_s
         return self._left_s > 0
 
@@ -240,8 +250,7 @@ class _Allowance:
         self._began_s = time.thread_time()
 
     def __exit__(self, *_: object) -> None:
-        # Before and after it gRPC's events of the call take as much again.
-        self._left_s -= 2 * (time.thread_time() - self._began_s)
+        self._left_s -= _REFUSAL_COST * (time.thread_time() - self._began_s)
 
 
 class _Method:

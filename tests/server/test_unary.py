@@ -306,6 +306,26 @@ def test_every_place_is_given_back_once(
         assert [(lane.count, len(lane.waiting)) for lane in lanes] == [(0, 0)] * len(lanes)
 
 
+@pytest.mark.parametrize(("share", "refused_a_second"), [(0.25, 2500), (0.55, 5500)])
+def test_refusals_take_a_share_of_the_time_and_what_was_saved_up(
+    share: float, refused_a_second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now_s)
+    monkeypatch.setattr(time, "thread_time", lambda: now_s)
+    allowance = unary._Allowance(share)
+    refused = [0, 0]
+    for second in range(2):
+        while now_s < 101.0 + second:
+            if allowance.is_left():
+                with allowance:
+                    now_s += 0.0001 / unary._REFUSAL_COST
+                refused[second] += 1
+            now_s += 0.00005
+    saved_up = 500
+    assert refused == [pytest.approx(refused_a_second + saved_up, rel=0.05), pytest.approx(refused_a_second, rel=0.05)]
+
+
 def test_searches_whose_callers_have_gone_are_not_made() -> None:
     begun, is_over = threading.Event(), threading.Event()
     searched: list[object] = []
