@@ -261,7 +261,10 @@ def _watched(client: Client, run: RelinkRun) -> RelinkRun:
                 stage = run.stage or str(run.state)
                 say(stage, round(run.progress_fraction * _STEPS), _STEPS)
     if run.state.value in {"failed", "cancelled"}:
-        fail(f"re-linkage {run.run_id} {run.state}{': ' if run.error_reason else ''}{run.error_reason}")
+        reason = f": {run.error_reason}" if run.error_reason else ""
+        if run.error_reason == "LIMIT_EXCEEDED":
+            reason += "; its memory was too little, give it more with --memory-limit"
+        fail(f"re-linkage {run.run_id} {run.state}{reason}")
     return run
 
 

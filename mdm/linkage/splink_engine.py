@@ -39,6 +39,9 @@ CHUNK_PAIRS = 4_000_000
 MEMORY_LIMIT_DEFAULT = "2GB"
 """For DuckDB's buffers, as it reads it; beyond it, it spills to disk. The process takes 0.2 to 0.4 GB more."""
 
+MEMORY_ERRORS = (MemoryError, duckdb.OutOfMemoryException)
+"""What a linkage that has too little memory ends with, or is the cause of."""
+
 SCRATCH_PREFIX = ".linkage-"
 """Of the folder beside a snapshot to which DuckDB spills."""
 

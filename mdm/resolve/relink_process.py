@@ -23,7 +23,7 @@ import msgspec
 import structlog
 
 from mdm.domain.keys import EntityKind
-from mdm.errors import DataDirectoryError, MdmError
+from mdm.errors import DataDirectoryError, LimitExceededError, MdmError
 from mdm.limits import QUESTIONS_PER_ITEM_MAX, RELINK_NICENESS
 from mdm.linkage.adaptation import adapted_model
 from mdm.linkage.epoch import StatisticsEpoch
@@ -32,7 +32,7 @@ from mdm.linkage.model import Model
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import snapshot_schema
 from mdm.linkage.specification import specification_of
-from mdm.linkage.splink_engine import SCRATCH_PREFIX, Workspace
+from mdm.linkage.splink_engine import MEMORY_ERRORS, SCRATCH_PREFIX, Workspace
 from mdm.processes import die_with
 from mdm.resolve.engines import MATCH_STATE_VERSIONS
 from mdm.resolve.models import pinned_model
@@ -153,9 +153,11 @@ def main(data: Path, run_id: str) -> None:
         # Neither text nor locals: both may hold values of records.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         # Splink names what happened in a text alone: DuckDB's own error says whether memory was too little.
-        name = type(error if isinstance(error, MdmError) else error.__cause__ or error).__name__
+        cause = error if isinstance(error, MdmError) else error.__cause__ or error
+        name = type(cause).__name__
         _log.error("relink_failed", error=name, at=f"{Path(frame.filename).name}:{frame.lineno}")
-        run.tell(Phase.FAILED, error=name)
+        had_too_little = isinstance(cause, MEMORY_ERRORS)
+        run.tell(Phase.FAILED, error=LimitExceededError.__name__ if had_too_little else name)
         sys.exit(1)
     # The plan is there, and the writer may go on with it, or clear up as well.
     shutil.rmtree(run.work, ignore_errors=True)

@@ -73,7 +73,7 @@ def test_a_run_whose_library_had_too_little_memory_says_so(office: Office, monke
     with pytest.raises(SystemExit, match="1"):
         office.plan_here()
     (run_id,) = run_ids(office.directory.relinks)
-    assert read_state(office.directory.relinks, run_id).error == "OutOfMemoryException"
+    assert read_state(office.directory.relinks, run_id).error == "LimitExceededError"
 
 
 def test_duckdb_keeps_what_three_million_records_were_trained_within() -> None:
