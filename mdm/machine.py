@@ -27,8 +27,8 @@ def memory_bytes(root: str = "") -> int:
     """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for line in _text_of(f"{root}/proc/self/cgroup").splitlines():
-        _, controller, group = line.split(":", 2)
-        if controller in _MEMORY_LIMITS:
+        controllers, _, group = line.partition(":")[2].partition(":")
+        for controller in _MEMORY_LIMITS.keys() & controllers.split(","):
             mount, name = _MEMORY_LIMITS[controller]
             parts = group.split("/")
             for depth in range(1, len(parts) + 1):

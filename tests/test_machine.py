@@ -97,3 +97,9 @@ def test_memory_is_what_the_control_groups_around_leave(tmp_path: Path) -> None:
         tmp_path / "d", "4:memory:/of/the/host\n3:cpuset:/\n", memory__memory0limit_in_bytes="8192", memory0max="1"
     )
     assert memory_bytes(first_version) == 8_192
+
+
+@pytest.mark.parametrize("groups", ["", "\n", "odd", "0:", "::", "4:cpuset,memory:/a\n"])
+def test_a_file_of_another_form_is_no_error(groups: str, tmp_path: Path) -> None:
+    found = memory_bytes(machine(tmp_path, groups, memory__a__memory0limit_in_bytes="4096"))
+    assert (found == 4_096) is ("memory" in groups)

@@ -16,7 +16,7 @@ from benchmarks.suites import asking
 
 OUTSTANDING = 16
 TIMES_CAPACITY = 3.0
-CONNECTIONS = 8
+READER_CONNECTIONS = 8
 """Enough for three times the places of a reader at a hundred calls each: on fewer, calls would wait in the clients and
 never be refused. On 32 the client takes 1.1 cores of the two instead of 0.9."""
 HEALTH_EVERY_S = 0.1
@@ -31,11 +31,12 @@ def measure(session: Session) -> None:
     attributes = asking.matched_attributes(session)
     with session.deployment() as service:
         calls = [asking.matches(session, attributes)]
+        connections = READER_CONNECTIONS * session.options.readers
         peak = [session.closed(service.server, calls, OUTSTANDING, n) for n in session.repeats("matches, closed loop")]
         rate = sorted(run.rate_per_s for run in peak)[len(peak) // 2] * TIMES_CAPACITY
         with _HealthWatch(service.address) as health:
             runs = [
-                session.open(service.server, calls, rate, number, connections=CONNECTIONS)
+                session.open(service.server, calls, rate, number, connections=connections)
                 for number in session.repeats(f"matches, {rate:,.0f} a second: three times too many")
             ]
     figure = session.add_rate(

@@ -85,7 +85,7 @@ class RelinkControl:
             if command.reverts:
                 commit_span(view.setting(f"relink_seq:{command.reverts}"))
             record_count = view.last_number()
-        # Taking a run back reads what it did and links nothing, so that it needs no memory of the records.
+        # Taking a run back reads what it did and links nothing: a third of the memory at the most, and no DuckDB.
         memory_limit_bytes = memory_limit(command.memory_limit_bytes, 0 if command.reverts else record_count)
         require_disk(record_count, self._index.sizes().file_bytes, self._directory.path)
         clean_up(self._directory.relinks, RELINK_RUNS_KEPT)

@@ -69,7 +69,7 @@ likewise in the pool if they must, but one by one, and each only once nothing el
 
 _SHORT_SHED_TIME_SHARE = 0.25
 """Of a reader's time, spent on refusing short reads for want of a place; further ones wait in gRPC until there is a
-place or their deadline is over. A refusal costs as much as a lookup: without a bound refusals would leave no time."""
+place or their deadline is over. A refusal costs more than a lookup: without a bound refusals would leave no time."""
 
 _SHED_TIME_SHARE = 0.55
 """Likewise of all other calls, which cost many times a refusal: enough for three times what a reader can match. What
@@ -81,6 +81,11 @@ _SHED_TIME_SAVED_S = 0.05
 
 _REFUSAL_COST = 3.5
 """Processor time of a whole refusal, 100 us, over that of ending the call: gRPC receives it first, and sends."""
+
+_ROUNDED_S = 0.02
+_ROUNDED_SHARE = 0.015
+"""A caller's deadline travels rounded up, by as much as a hundredth of it: who goes away so shortly before what arrived
+had none left."""
 
 _Behaviour = Callable[[Message, grpc.ServicerContext], Message | bytes]
 
@@ -107,7 +112,8 @@ class UnaryCalls:
         self._methods: list[_Method] = []
         self._short = _Lane("short", 1, _Allowance(_SHORT_SHED_TIME_SHARE))
         allowance = _Allowance(_SHED_TIME_SHARE)
-        self._reads, self._writes = (_Lane(name, UNARY_WORKERS, allowance) for name in ("read", "write"))
+        self._reads = _Lane("read", UNARY_WORKERS, allowance)
+        self._writes = _Lane("write", UNARY_WORKERS, allowance)
         self._batches = _Lane("batch", BATCH_WORKERS, allowance)
         self._waiting = ThreadPoolExecutor(UNARY_WORKERS, thread_name_prefix="wait")
         self._polling = Polling(server)
@@ -179,7 +185,9 @@ class UnaryCalls:
         if call.lane is lane:
             return True
         if lane.count >= QUEUE_CALLS_MAX:
-            call.shed()
+            # Whether or not time for it is left: it has been read, and can wait nowhere.
+            with lane.allowance:
+                call.shed()
             return False
         self.end(call)
         lane.count += 1
@@ -284,8 +292,8 @@ class _Call:
     """One call under way; also the context that its handler sees: handlers of unary calls need no more of it."""
 
     __slots__ = (
-        *("_call", "_code", "_deadline_s", "_is_cancelled", "_is_watched", "_metadata", "_seconds"),
-        *("handed_s", "has_thread", "lane", "may_wait", "method"),
+        *("_call", "_code", "_deadline_s", "_due_s", "_is_cancelled", "_is_given_up", "_is_watched", "_metadata"),
+        *("_seconds", "handed_s", "has_thread", "lane", "may_wait", "method"),
     )
 
     def __init__(self, method: _Method, event: Any) -> None:
@@ -298,7 +306,7 @@ class _Call:
         self._deadline_s: float = event.call_details.deadline
         self._metadata = event.invocation_metadata
         self._is_watched = False
-        self._is_cancelled = False
+        self._is_cancelled = self._is_given_up = False
         self._code = "OK"
         self._seconds: float | None = None
 
@@ -332,11 +340,13 @@ class _Call:
         """Learn of it when the caller goes away; a short call is over before that could matter."""
         if not self._is_watched:
             self._is_watched = True
+            self._due_s = self._deadline_s - _ROUNDED_S - _ROUNDED_SHARE * (self._deadline_s - time.time())
             self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self.closed)
 
     def closed(self, event: Any) -> tuple[None, tuple[()]]:
-        """Note whether the caller went away."""
+        """Note whether the caller went away, and whether before the deadline: once it is over gRPC says so of any."""
         self._is_cancelled = event.batch_operations[0].cancelled()
+        self._is_given_up = self._is_cancelled and time.time() < self._due_s
         return _GO_ON
 
     def work(self, body: bytes) -> None:
@@ -352,8 +362,10 @@ class _Call:
         waited_s = time.perf_counter() - self.handed_s
         stages.begin_call()
         try:
-            if self._is_given_up():
+            if self._is_given_up:
                 self._fail(_GIVEN_UP)
+            elif self._is_cancelled:
+                self.refuse(DeadlineTooShortError("the deadline passed before the call was begun"))
             elif self._is_in_time():
                 self._answer(body)
                 stages.note(stages.QUEUE, waited_s)
@@ -409,10 +421,6 @@ class _Call:
             return
         self.method.calls.hand_over(self, body)
 
-    def _is_given_up(self) -> bool:
-        """Return whether the caller went away before the deadline: once that has passed, gRPC says so of every call."""
-        return self._is_cancelled and time.time() < self._deadline_s
-
     def _is_in_time(self) -> bool:
         """Return whether the deadline is within bounds and leaves time to work in; refuse the call if not."""
         try:
@@ -432,7 +440,7 @@ class _Call:
             raise
         except BaseException as error:  # noqa: BLE001 – a panic of an extension is no Exception, and would end the thread
             self._seconds = time.perf_counter() - started_s
-            if self._is_given_up() and isinstance(error, DeadlineTooShortError):
+            if self._is_given_up and isinstance(error, DeadlineTooShortError):
                 self._fail(_GIVEN_UP)
             else:
                 self.refuse(error)

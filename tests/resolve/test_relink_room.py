@@ -26,7 +26,10 @@ from tests.resolve.cities import city_records
 from tests.resolve.office import Office, citizen
 
 
-def test_a_plan_keeps_to_memory_and_disk_or_says_what_it_needs(office: Office, tmp_path: Path) -> None:
+def test_a_plan_keeps_to_memory_and_disk_or_says_what_it_needs(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relink_room, "memory_bytes", lambda: 64 << 30)
     needed = memory_needed_bytes(1_300_000)
     assert needed <= RELINK_MEMORY_BYTES, "the default is enough for a city of 450,000"
     assert memory_limit(needed, 1_300_000) == needed
@@ -76,7 +79,8 @@ def test_a_run_whose_library_had_too_little_memory_says_so(office: Office, monke
     assert read_state(office.directory.relinks, run_id).error == "LimitExceededError"
 
 
-def test_duckdb_keeps_what_three_million_records_were_trained_within() -> None:
+def test_duckdb_keeps_what_three_million_records_were_trained_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relink_room, "memory_bytes", lambda: 64 << 30)
     # Within 674 MiB they were not.
     assert duckdb_bytes(memory_limit(0, 2_980_000), 2_980_000, 0) > 896 << 20
 

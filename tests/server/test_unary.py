@@ -326,6 +326,14 @@ def test_refusals_take_a_share_of_the_time_and_what_was_saved_up(
     assert refused == [pytest.approx(refused_a_second + saved_up, rel=0.05), pytest.approx(refused_a_second, rel=0.05)]
 
 
+def test_refusals_of_long_calls_have_one_share_and_those_of_short_ones_a_smaller() -> None:
+    calls = UnaryCalls(grpc.server(ThreadPoolExecutor(1)))
+    lanes = [calls._reads, calls._writes, calls._batches]
+    assert {id(lane.allowance) for lane in lanes} == {id(calls._reads.allowance)}
+    assert 0 < calls._short.allowance._share < calls._reads.allowance._share
+    assert calls._short.allowance._share + calls._reads.allowance._share < 1
+
+
 def test_searches_whose_callers_have_gone_are_not_made() -> None:
     begun, is_over = threading.Event(), threading.Event()
     searched: list[object] = []
@@ -354,14 +362,17 @@ def test_searches_whose_callers_have_gone_are_not_made() -> None:
     assert len(searched) < len(calls) / 2
 
 
-@pytest.mark.parametrize(("deadline_s", "code"), [(DEADLINE_BATCH_S_MAX, "CANCELLED"), (0.2, "DEADLINE_EXCEEDED")])
+@pytest.mark.parametrize(
+    ("deadline_s", "code"),
+    [(DEADLINE_BATCH_S_MAX, "CANCELLED"), (0.5, "DEADLINE_EXCEEDED"), (5.05, "DEADLINE_EXCEEDED")],
+)
 def test_a_batch_is_not_worked_on_once_its_caller_has_gone(deadline_s: float, code: str) -> None:
     begun, ended, over = threading.Event(), threading.Event(), threading.Event()
 
     def search(_: match.BatchMatchRequest, context: grpc.ServicerContext) -> match.BatchMatchResponse:
         try:
             begun.set()
-            while not over.wait(0.03):
+            while not over.wait(0.005):
                 remaining_s(context, 1.0)
             raise AssertionError("still worked on")
         finally:
@@ -371,6 +382,7 @@ def test_a_batch_is_not_worked_on_once_its_caller_has_gone(deadline_s: float, co
         search, match.BatchMatchRequest.FromString, match.BatchMatchResponse.SerializeToString
     )
     with _serving("mdm.v1.MatchService", {"BatchMatch": handler}) as channel:
+        grpc.channel_ready_future(channel).result(DEADLINE_S)
         request = match.BatchMatchRequest(attributes=[citizen("x").attributes])
         count = calls_counted("MatchService/BatchMatch", code)
         call = MatchServiceStub(channel).BatchMatch.future(request, timeout=deadline_s)
