@@ -52,6 +52,15 @@ _CHANGES = (
 
 app = typer.Typer(rich_markup_mode=None)
 
+
+def _bytes(text: str) -> int:
+    """Return how many bytes a size such as `8GiB` or `512 MiB` means."""
+    found = re.fullmatch(r"(\d+)\s*(?:([KMGT])i?B?|B)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise typer.BadParameter("is no size: write for example 8GiB")
+    return int(found[1]) << (10 * (" KMGT".index(found[2].upper()) if found[2] else 0))
+
+
 _MaxChurn = Annotated[
     float | None,
     typer.Option(min=0, max=100, help="Commit nothing if more than this percentage of the golden IDs would change."),
@@ -61,9 +70,11 @@ _Cores = Annotated[
     typer.Option(min=0, help="Processor cores that the plan may keep busy; all unless told otherwise, below all else."),
 ]
 _MemoryLimit = Annotated[
-    str,
+    int | None,
     typer.Option(
-        metavar="SIZE", help="Memory that the plan may take, such as 8GiB; by default 4GiB, or what the records need."
+        parser=_bytes,
+        metavar="SIZE",
+        help="Memory that the plan may take, such as 8GiB; by default 4GiB, or what the records need.",
     ),
 ]
 
@@ -72,7 +83,7 @@ _MemoryLimit = Annotated[
 def relink(
     context: typer.Context,
     max_churn: _MaxChurn = None,
-    memory_limit: _MemoryLimit = "",
+    memory_limit: _MemoryLimit = None,
     cores: _Cores = 0,
     learn: _Learn = False,
     server: _Server = _DEFAULT_SERVER,
@@ -103,7 +114,7 @@ def relink(
 
 @app.command()
 def plan(
-    memory_limit: _MemoryLimit = "",
+    memory_limit: _MemoryLimit = None,
     cores: _Cores = 0,
     learn: _Learn = False,
     server: _Server = _DEFAULT_SERVER,
@@ -206,12 +217,12 @@ def revert(
         _show(client.relink.report(reversal.run_id), as_json=as_json)
 
 
-def _planned(client: Client, memory_limit: str, cores: int, *, is_learning: bool) -> RelinkRun:
+def _planned(client: Client, memory_limit: int | None, cores: int, *, is_learning: bool) -> RelinkRun:
     """Start a run, or find the one that is under way, and watch it until it is planned or committed."""
     from mdm_client import FailedPreconditionError
 
     try:
-        run = client.relink.plan(is_learning=is_learning, memory_limit_bytes=_bytes(memory_limit), core_count_max=cores)
+        run = client.relink.plan(is_learning=is_learning, memory_limit_bytes=memory_limit or 0, core_count_max=cores)
     except FailedPreconditionError as error:
         if error.reason != "RELINK_RUNNING":
             raise
@@ -234,16 +245,6 @@ def _committed(client: Client, run: RelinkRun, max_churn: float | None, server: 
         command = f"mdm relink commit {run.run_id} --server {server}"
         fail(f"more than --max-churn {max_churn:g} % would change; commit it with: {command}", ExitCode.STOPPED_BY_GATE)
     return _watched(client, begun)
-
-
-def _bytes(text: str) -> int:
-    """Return how many bytes a size such as `8GiB` or `512 MiB` means; 0 for an empty one."""
-    found = re.fullmatch(r"(\d+)\s*(?:([KMGT])i?B?|B)?", text.strip(), re.IGNORECASE)
-    if not text:
-        return 0
-    if found is None:
-        raise typer.BadParameter("is no size: write for example 8GiB", param_hint="--memory-limit")
-    return int(found[1]) << (10 * (" KMGT".index(found[2].upper()) if found[2] else 0))
 
 
 def _watched(client: Client, run: RelinkRun) -> RelinkRun:

@@ -173,6 +173,9 @@ def test_a_file_with_other_names_loads_through_a_mapping(mdm: Run, server: Runni
         (["model", "rollback"], 2, "--reason"),
         (["synth", "city", "--citizens", "-3"], 1, "citizens"),
         (["verify", "--data", "nowhere"], 1, "nowhere"),
+        # Told before a service is asked for.
+        (["relink", "--memory-limit", "8GiBs", "--server", "127.0.0.1:1"], 2, "'--memory-limit': is no size"),
+        (["relink", "plan", "--memory-limit", "much", "--server", "127.0.0.1:1"], 2, "is no size"),
         (["dance"], 2, "dance"),
     ],
 )
@@ -356,10 +359,8 @@ def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm: Run, tmp_path: P
         for act in ("revert", "cancel"):
             unknown = mdm("relink", act, "20250101T000000-abcdef", *server)
             assert (unknown.returncode, "RELINK_RUN_NOT_FOUND" in unknown.stderr) == (1, True)
-        for size, code in (("8GiBs", 2), ("much", 2), ("1MiB", 1)):
-            refused = mdm("relink", "plan", "--memory-limit", size, *server)
-            assert refused.returncode == code
-            assert "memory" in refused.stderr
+        refused = mdm("relink", "plan", "--memory-limit", "1MiB", *server)
+        assert (refused.returncode, "memory" in refused.stderr) == (1, True)
     assert mdm("verify", "--data", "data").returncode == 0
 
 
