@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pycurl
 
 from benchmarks.load.arrivals import draws, due_times
-from benchmarks.load.connection import Connection
+from benchmarks.load.connection import Connection, Sent
 from benchmarks.load.histogram import Histogram
 from benchmarks.load.spec import CallCounts, ClientReport, LoadSpec, read_requests
 
@@ -29,16 +28,6 @@ READY = "ready"
 _OK = "OK"
 _POLL_S = 0.02
 _NEVER_S = float("inf")
-
-
-class _Sent(NamedTuple):
-    """A call that has ended; moments of the monotonic clock."""
-
-    kind: int
-    due_s: float
-    sent_s: float
-    ended_s: float
-    status: str
 
 
 class Client:
@@ -58,7 +47,7 @@ class Client:
             Connection(spec.address, spec.calls, self._reading, self._writing) for _ in range(spec.channels)
         ]
         self._turns = cycle(self._connections)
-        self._sent: list[_Sent] = []
+        self._sent: list[Sent] = []
         self._unsent: list[float] = []
         self._open_count = 0
 
@@ -93,6 +82,10 @@ class Client:
                 self._send(self._due_s)
                 self._due_s = next(self._dues, _NEVER_S)
             self._receive(min(until_s, self._due_s))
+        # What was due and is late is sent all the same, and counts as late.
+        while self._due_s < until_s:
+            self._send(self._due_s)
+            self._due_s = next(self._dues, _NEVER_S)
 
     def _send(self, due_s: float) -> None:
         draw = next(self._draws, None) if self._open_count < self._spec.outstanding_max else None
@@ -104,12 +97,13 @@ class Client:
 
     def _receive(self, until_s: float) -> None:
         """Let connections do what they are ready for, and take note of what has ended; wait for it until a moment."""
-        now_s, wake_s = time.monotonic(), until_s
+        now_s = time.monotonic()
         for connection in self._connections:
             if connection.timer_s <= now_s:
                 connection.act()
                 self._take(connection)
-            wake_s = min(wake_s, connection.timer_s)
+        # A closed loop may have begun a call on any of them.
+        wake_s = min(until_s, *(connection.timer_s for connection in self._connections))
         wait_s = min(max(wake_s - time.monotonic(), 0.0), _POLL_S)
         readable, writable, _ = select.select(self._reading, self._writing, (), wait_s)
         for sockets, ready, event in (
@@ -125,11 +119,10 @@ class Client:
     def _take(self, connection: Connection) -> None:
         is_closed_loop = not self._spec.rate_per_s
         for each in connection.ended():
-            now_s = time.monotonic()
             self._open_count -= 1
-            self._sent.append(_Sent(each.kind, each.due_s, each.sent_s, now_s, each.status))
-            if is_closed_loop and now_s < self._end_s:
-                self._send(now_s)
+            self._sent.append(each)
+            if is_closed_loop and each.ended_s < self._end_s:
+                self._send(each.ended_s)
 
     def _listen(self) -> None:
         if sys.stdin.readline():

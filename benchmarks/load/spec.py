@@ -44,7 +44,7 @@ class LoadSpec(msgspec.Struct, frozen=True):
     arrivals: Literal["poisson", "even"] = "poisson"
     outstanding: int = 1
     outstanding_max: int = 20_000
-    """Open loop: calls due while so many are unanswered are counted as unsent, so that memory stays bounded."""
+    """Calls due while so many are unanswered are counted as unsent, so that memory stays bounded."""
     channels: int = 1
     """Connections, used in turn."""
 

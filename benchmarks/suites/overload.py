@@ -19,9 +19,9 @@ OUTSTANDING = 16
 TIMES_CAPACITY = 3.0
 READER_CONNECTIONS = 8
 """Enough for three times the places of a reader at a hundred calls each: on fewer, calls would wait in the clients and
-never be refused. On 32 the client takes 1.1 cores of the two instead of 0.9."""
+never be refused."""
 TIMEOUT_S = 2.0
-"""Callers give up well within a repeat: calls that wait ever longer are then seen to die."""
+"""Callers give up within a repeat of the usual length: calls that wait ever longer are then seen to die."""
 HEALTH_EVERY_S = 0.1
 REFUSED = "RESOURCE_EXHAUSTED"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -10,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
+import msgspec
 import pytest
 
+from benchmarks.load.client import READY
 from benchmarks.load.generator import Measured, Server, run_load
-from benchmarks.load.spec import Call, LoadSpec, write_requests
+from benchmarks.load.spec import Call, ClientReport, LoadSpec, write_requests
 
 STALL_S = 0.6
 
@@ -46,6 +49,41 @@ def test_an_open_loop_counts_a_stall_for_every_call_that_was_due_in_it(tmp_path:
     assert found.latency.quantile_ms(0.85) >= 1000 * STALL_S * 0.25
     assert found.latency.quantile_ms(1.0) >= 1000 * STALL_S * 0.95
     assert found.statuses == {"OK": pytest.approx(150, abs=2)}
+
+
+def test_calls_that_are_due_while_the_client_stands_still_at_the_end_are_sent_and_late(tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
+    write_requests(requests, [b"one"])
+    call = Call("call", "/test.Server/Echo", str(requests))
+    with serving() as address:
+        spec = LoadSpec(address, (call,), seed=1, warm_up_s=0.1, measure_s=1.0, rate_per_s=500.0, arrivals="even")
+        command = [sys.executable, "-m", "benchmarks.load.client", msgspec.json.encode(spec).decode()]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            assert client.stdout.readline().strip() == READY
+            start_s = time.monotonic()
+            client.stdin.write(f"{start_s!r}\n")
+            client.stdin.flush()
+            time.sleep(max(start_s + 0.8 - time.monotonic(), 0))
+            client.send_signal(signal.SIGSTOP)
+            time.sleep(0.6)
+            client.send_signal(signal.SIGCONT)
+            found = msgspec.json.decode(client.stdout.read(), type=ClientReport, strict=False)
+    assert found.calls["call"].statuses == {"OK": pytest.approx(500, abs=2)}
+    assert found.lateness.quantile_ms(1.0) > 200
+    assert found.calls["call"].latency.quantile_ms(1.0) > 200
+
+
+def test_a_closed_loop_over_several_connections_never_waits_for_the_clock(tmp_path: Path) -> None:
+    requests = tmp_path / "requests"
+    # More than a connection takes at once, so that the next call is begun when another connection has nothing to do.
+    write_requests(requests, [bytes(50_000)])
+    call = Call("call", "/test.Server/Echo", str(requests))
+    spec = LoadSpec(address="", calls=(call,), seed=1, warm_up_s=0.2, measure_s=1.0, outstanding=1, channels=2)
+    with serving() as address:
+        found = run_load(spec, Server(address))
+    assert found.latency.quantile_ms(0.9) < 15
 
 
 def test_a_closed_loop_hides_the_stall_in_one_call(tmp_path: Path) -> None:
