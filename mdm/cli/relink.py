@@ -263,8 +263,8 @@ def _watched(client: Client, run: RelinkRun) -> RelinkRun:
                 say(stage, round(run.progress_fraction * _STEPS), _STEPS)
     if run.state.value in {"failed", "cancelled"}:
         reason = f": {run.error_reason}" if run.error_reason else ""
-        if run.error_reason == "LIMIT_EXCEEDED":
-            reason += "; its memory was too little, give it more with --memory-limit"
+        if run.error_reason == "LIMIT_EXCEEDED" and not run.reverts_run_id:
+            reason += "; its memory, or the disk that it spills to, was too little: --memory-limit gives it more memory"
         fail(f"re-linkage {run.run_id} {run.state}{reason}")
     return run
 

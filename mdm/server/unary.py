@@ -304,6 +304,8 @@ class _Call:
         # The event itself must not outlive its turn.
         self._call = event.call
         self._deadline_s: float = event.call_details.deadline
+        # Of the whole time, not of what is left after a wait for a place.
+        self._due_s = self._deadline_s - _ROUNDED_S - _ROUNDED_SHARE * (self._deadline_s - time.time())
         self._metadata = event.invocation_metadata
         self._is_watched = False
         self._is_cancelled = self._is_given_up = False
@@ -340,13 +342,14 @@ class _Call:
         """Learn of it when the caller goes away; a short call is over before that could matter."""
         if not self._is_watched:
             self._is_watched = True
-            self._due_s = self._deadline_s - _ROUNDED_S - _ROUNDED_SHARE * (self._deadline_s - time.time())
             self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self.closed)
 
     def closed(self, event: Any) -> tuple[None, tuple[()]]:
         """Note whether the caller went away, and whether before the deadline: once it is over gRPC says so of any."""
-        self._is_cancelled = event.batch_operations[0].cancelled()
-        self._is_given_up = self._is_cancelled and time.time() < self._due_s
+        is_cancelled = event.batch_operations[0].cancelled()
+        # In this order, for a thread that sees the second goes by the first.
+        self._is_given_up = is_cancelled and time.time() < self._due_s
+        self._is_cancelled = is_cancelled
         return _GO_ON
 
     def work(self, body: bytes) -> None:

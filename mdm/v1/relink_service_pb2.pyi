@@ -134,8 +134,8 @@ class RelinkRun(_message.Message):
     dropped_component_count: _builtins.int
     """Components dropped because something in them changed; their records were resolved again."""
     error_reason: _builtins.str
-    """Why the run failed, as a name of ErrorReason without its prefix (LIMIT_EXCEEDED if its memory was too little); empty
-    otherwise.
+    """Why the run failed, as a name of ErrorReason without its prefix (LIMIT_EXCEEDED if it found too little memory, or
+    disk to spill to); empty otherwise.
     """
     reverts_run_id: _builtins.str
     """The run that this one takes back; empty for a re-linkage."""
