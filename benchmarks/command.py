@@ -131,6 +131,8 @@ def _run(arguments: list[str]) -> int:
     for file in filter(None, (options.save, options.html)):
         # Better refused now than after hours.
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise ValueError(f"{file} is a directory: name a file")
     session = Session(names, options)
     try:
         with session:
@@ -175,14 +177,14 @@ def figure_options() -> argparse.ArgumentParser:
         type=_sizes,
         default=sizes,
         metavar="N,N,…",
-        help="of the scaling suite (default 20000,100000,450000)",
+        help=f"of the scaling suite (default {','.join(map(str, sizes))}; the last takes 40 GB of disk)",
     )
-    add("--seed", type=int, default=7, help="of the city and of every draw (default 7)")
+    add("--seed", type=_from(0), default=7, help="of the city and of every draw (default 7)")
     add("--repeats", type=_from(1), default=DEFAULT_REPEATS, help="of each measurement (default 5)")
     add("--readers", type=_from(1), default=1, help="reader processes of the service (default 1)")
     add("--clients", type=_from(1), default=1, help="client processes (default 1)")
     add("--measure-seconds", type=_above_zero, default=3.0, help="of each repeat (default 3)")
-    add("--warm-up-seconds", type=float, default=0.5, help="before each repeat (default 0.5)")
+    add("--warm-up-seconds", type=_not_below_zero, default=0.5, help="before each repeat (default 0.5)")
     add("--soak-minutes", type=_above_zero, default=1.0, help="of the soak suite (default 1; a trend needs 30)")
     add("--server", default="", metavar="HOST:PORT", help="read a running service instead of starting one")
     add("--data", type=Path, metavar="DIR", help="copy this stopped service's data directory instead of building one")
@@ -204,6 +206,13 @@ def _from(low: int) -> Callable[[str], int]:
     return whole_number
 
 
+def _not_below_zero(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
 def _above_zero(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
@@ -212,7 +221,10 @@ def _above_zero(text: str) -> float:
 
 
 def _sizes(text: str) -> list[int]:
-    return [_from(50)(each) for each in text.split(",")]
+    sizes = [_from(50)(each) for each in text.split(",")]
+    if len(set(sizes)) < len(sizes):
+        raise argparse.ArgumentTypeError("must name each size once")
+    return sizes
 
 
 def _compare(before: Result, after: Result) -> int:
@@ -220,7 +232,7 @@ def _compare(before: Result, after: Result) -> int:
     for difference in comparison.differing_settings(before, after):
         print(f"no fair comparison: {difference}", file=sys.stderr)
     print(comparison.text(found))
-    return 1 if any(each.verdict == "worse" for each in found) else 0
+    return 1 if any(each.verdict in comparison.FAILURES for each in found) else 0
 
 
 def _report(results: Sequence[Result], options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -14,8 +15,11 @@ BAND_SHARE_MIN = 0.02
 REPEATS_MIN = 2
 """The fewest that have a spread."""
 
-Verdict = Literal["better", "worse", "within noise", "one repeat"]
-"""A figure that either run measured once may have changed or not: nothing says how far it scatters."""
+Verdict = Literal["better", "worse", "gone", "within noise", "one repeat"]
+"""A figure that either run measured once may have changed or not: nothing says how far it scatters. One is gone that
+the later run lacks though it ran the suite, or in which nothing is answered any more."""
+
+FAILURES = frozenset({"worse", "gone"})
 
 
 class Change(NamedTuple):
@@ -32,14 +36,21 @@ class Change(NamedTuple):
 
 
 def changes(before: Result, after: Result) -> list[Change]:
-    """Return every figure that both results hold; of one with a ceiling not our own, its ratio."""
-    old = {figure.name: figure for figure in before.figures}
-    return [_change(old[figure.name], figure) for figure in after.figures if figure.name in old]
+    """Return every figure of the earlier result that the later one's suites measure; with a ceiling, its ratio."""
+    new = {figure.name: figure for figure in after.figures}
+    nothing = Spread(math.nan, math.nan, math.nan, 0)
+    return [
+        _change(figure, new[figure.name])
+        if figure.name in new
+        else Change(figure.title, figure.unit, figure.spread, nothing, "gone", is_ratio=False)
+        for figure in before.figures
+        if figure.name in new or figure.name.partition(".")[0] in after.suites
+    ]
 
 
 def differing_settings(before: Result, after: Result) -> list[str]:
     """Return what makes the two results no fair comparison."""
-    machine = ("processor", "cores", "memory_gib", "disk", "python")
+    machine = ("processor", "cores", "memory_gib", "disk", "python", "kernel")
     # How much of a disk is free changes by the hour.
     ignored = {"free_gib"}
 
@@ -48,6 +59,8 @@ def differing_settings(before: Result, after: Result) -> list[str]:
         return {
             **{name: result.environment.get(name) for name in machine},
             "disk": disk,
+            # Our own version is what is compared.
+            **{name: found for name, found in result.environment.get("libraries", {}).items() if name != "hcm-mdm"},
             **result.city,
             **{name: value for name, value in result.settings.items() if name != "repeats"},
         }
@@ -64,11 +77,12 @@ def text(found: Sequence[Change]) -> str:
     """Return the comparison as lines of text, regressions first."""
     if not found:
         return "the two results have no figure in common"
-    order = {"worse": 0, "better": 1, "one repeat": 2, "within noise": 3}
+    order = {"gone": 0, "worse": 1, "better": 2, "one repeat": 3, "within noise": 4}
     lines = []
     for each in sorted(found, key=lambda change: order[change.verdict]):
         unit = "× ceiling" if each.is_ratio else each.unit
-        share = f"{each.after.median / each.before.median - 1:+.1%}; " if each.before.median else ""
+        is_share = each.before.median and each.after.count
+        share = f"{each.after.median / each.before.median - 1:+.1%}; " if is_share else ""
         lines.append(
             f"{each.verdict:12}  {each.title}: {number(each.before.median)} → {number(each.after.median)} {unit} "
             f"({share}was {_between(each.before)}, is {_between(each.after)})"
@@ -89,6 +103,8 @@ def _change(before: Figure, after: Figure) -> Change:
 
 
 def _verdict(before: Spread, after: Spread, is_better_higher: bool) -> Verdict:  # noqa: FBT001 – a figure's own flag
+    if before.count and not after.count:
+        return "gone"
     if min(before.count, after.count) < REPEATS_MIN:
         return "one repeat"
     band = BAND_SHARE_MIN * abs(before.median)

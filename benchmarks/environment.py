@@ -16,7 +16,7 @@ from typing import Any
 
 LIBRARIES = (
     *("hcm-mdm", "splink", "duckdb", "rapidfuzz", "numpy", "pyarrow", "recordlinkage", "goldenmatch"),
-    *("grpcio", "protobuf", "lmdb", "apsw", "msgspec", "protovalidate"),
+    *("grpcio", "protobuf", "lmdb", "apsw", "msgspec", "protovalidate", "pycurl"),
 )
 
 

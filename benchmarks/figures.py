@@ -14,6 +14,10 @@ from benchmarks.load.generator import Measured, Watch
 from benchmarks.load.histogram import Histogram
 from benchmarks.processes import Usage
 
+_READERS, _WRITER = "readers", "writer"
+FULL = frozenset({_READERS, _WRITER})
+"""What `bound_of` says of a service that had no more to give."""
+
 SCHEMA_VERSION = 1
 """Of a saved result. A field may be added without raising it; one that changes its meaning raises it."""
 
@@ -183,7 +187,7 @@ def cost_of(runs: Sequence[Measured], operations: int = 1) -> Cost:
         median([one.client_cores for one in each]) or 0.0,
         median([one.reader_cores for one in each]),
         median([one.writer_cores for one in each]),
-        median([one.foreign_cores for one in each]) or 0.0,
+        median([one.foreign_cores for one in each]),
     )
     # A run in which nothing was answered has no cost of an answer.
     per_call = [costs for run in runs if (costs := run.cpu_us_per_call())]
@@ -191,6 +195,11 @@ def cost_of(runs: Sequence[Measured], operations: int = 1) -> Cost:
     return Cost(
         usage, {side: round(statistics.median(one[side] for one in per_call) / operations, 3) for side in sides}
     )
+
+
+def median_cost(costs: Sequence[Cost]) -> Cost:
+    """Return the repeat whose work took the median of processor time, all sides together."""
+    return sorted(costs, key=lambda cost: sum(cost.us_per_operation.values()))[len(costs) // 2]
 
 
 def cost_of_work(watch: Watch, client_cpu_s: float, operations: int) -> Cost:
@@ -209,7 +218,7 @@ def cost_of_work(watch: Watch, client_cpu_s: float, operations: int) -> Cost:
             client_cores=round(usage.client_cores, 3),
             reader_cores=None if usage.reader_cores is None else round(usage.reader_cores, 3),
             writer_cores=None if usage.writer_cores is None else round(usage.writer_cores, 3),
-            foreign_cores=round(usage.foreign_cores, 3),
+            foreign_cores=None if usage.foreign_cores is None else round(usage.foreign_cores, 3),
         ),
         {side: round(cores * watch.took_s / operations * 1e6, 1) for side, cores in sides.items() if cores is not None},
     )
@@ -233,9 +242,9 @@ def bound_of(runs: Sequence[Measured], readers: int) -> str:
 def _bound(run: Measured, readers: int) -> str:
     # A reader's handlers share one interpreter lock: a little more than one core is all that it takes.
     if (run.usage.reader_cores or 0.0) > 0.85 * readers:
-        return "readers"
+        return _READERS
     if (run.usage.writer_cores or 0.0) > 0.85:
-        return "writer"
+        return _WRITER
     return f"client: {run.client_bound}" if run.client_bound else ""
 
 

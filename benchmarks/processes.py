@@ -20,8 +20,8 @@ class Usage(msgspec.Struct, frozen=True):
     reader_cores: float | None
     """None: the service is not ours to look at."""
     writer_cores: float | None
-    foreign_cores: float
-    """By everything else on the machine: what disturbed the measurement."""
+    foreign_cores: float | None
+    """By everything else on the machine: what disturbed the measurement. None: nobody looked."""
 
 
 class Memory(msgspec.Struct, frozen=True):

@@ -70,7 +70,9 @@ def _admissions(figures: Sequence[Figure]) -> Html:
         tile(f"{number(promised)}", "admissions an hour promised"),
         tile(f"{number(measured)}", "measured", "good" if found.is_kept else "bad"),
         tile(f"{number(ceiling)}", f"ceiling: {found.ceiling}"),
-        tile(f"{number(measured / promised)} ×", "headroom: measured of what is promised"),
+        tile(
+            f"{number(measured - promised)}", f"headroom: admissions an hour beyond it, {number(measured / promised)} ×"
+        ),
     ]
     return f'<div class="tiles">{"".join(tiles)}</div><p class="soft">{escape(found.note)}</p>'
 
@@ -104,7 +106,7 @@ def _figures(figures: Sequence[Figure]) -> Html:
         usage = figure.cost.usage if figure.cost else None
         cores = (
             f"{usage.client_cores:.2f} / {_cores(usage.reader_cores)} / {_cores(usage.writer_cores)} / "
-            f"{usage.foreign_cores:.2f}"
+            f"{_cores(usage.foreign_cores)}"
             if usage
             else ""
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from google.protobuf.message import Message
 from benchmarks import data
 from benchmarks.data import City
 from benchmarks.environment import environment
-from benchmarks.figures import Figure, Result, bound_of, cost_of, statuses_of
+from benchmarks.figures import FULL, Figure, Result, bound_of, cost_of, statuses_of
 from benchmarks.load.generator import Measured, Server, run_load
 from benchmarks.load.histogram import Histogram
 from benchmarks.load.spec import Call, LoadSpec, write_requests
@@ -30,6 +31,8 @@ from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from tests.serving import RunningServer, running_server
 
 QUICK_CITIZENS = 20_000
+STANDARD_CITIZENS = 450_000
+"""Of whose city, with 1.3 million records, everything is promised."""
 CONNECTIONS = 4
 """Of a client process to each of several readers: a connection stays with one, and so the kernel's choice evens out."""
 CHECKED_RECORDS = 100
@@ -97,12 +100,20 @@ class Session:
                 "clients": options.clients,
                 "measure_s": options.measure_seconds,
                 "warm_up_s": options.warm_up_seconds,
+                "grpc_experiments": os.environ.get("GRPC_EXPERIMENTS", ""),
+                **({"soak_minutes": options.soak_minutes} if "soak" in suites else {}),
+                **({"sizes": options.sizes} if "scaling" in suites else {}),
                 **({"server": options.server} if options.server else {}),
             },
         )
         self._batches = 0
         # A connection stays with one reader: only of several does each get its share.
-        self._channels = CONNECTIONS * options.readers if options.readers > 1 else 1
+        is_shared = options.readers > 1 or options.server
+        self._channels = CONNECTIONS * options.readers if is_shared else 1
+        if options.server:
+            self.note("ceilings ran where the clients did, not where the service runs; nothing is judged by them")
+        elif self.city.citizens < STANDARD_CITIZENS:
+            self.note(f"what is promised is promised of {STANDARD_CITIZENS:,} citizens, not {self.city.citizens:,}")
         self._foreign_cores: list[float] = []
         self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=options.cache)).resolve()
 
@@ -113,8 +124,9 @@ class Session:
     def __exit__(self, *_: object) -> None:
         """Remove the scratch files, and say how quiet the machine was."""
         disturbed = [cores for cores in self._foreign_cores if cores > FOREIGN_CORES_MAX]
-        if disturbed:
-            self._note(
+        # A service that we did not start, on this machine, is among the others.
+        if disturbed and not self.options.server:
+            self.note(
                 f"the machine was not quiet: others used up to {max(disturbed):.1f} cores in {len(disturbed)} of "
                 f"{len(self._foreign_cores)} measurements; CPU for each operation is steadier than rates"
             )
@@ -215,7 +227,7 @@ class Session:
         # A window without a call would measure nothing; it comes of a closed loop that answered little in a short one.
         least_per_s = OPEN_CALLS_MIN / self.options.measure_seconds
         if rate_per_s < least_per_s:
-            self._note(f"an open loop of {rate_per_s:,.1f} calls a second was run at {least_per_s:,.0f}, the fewest")
+            self.note(f"an open loop of {rate_per_s:,.1f} calls a second was run at {least_per_s:,.0f}, the fewest")
         spec = self.spec(calls, seed, rate_per_s=max(rate_per_s, least_per_s), channels=channels, arrivals=arrivals)
         return run_load(spec, server, self.processes(calls))
 
@@ -236,7 +248,9 @@ class Session:
 
     def add(self, figure: Figure) -> None:
         """Put a figure into the result, with what was promised of it."""
-        figure.target = TARGETS.get(figure.name)
+        target = TARGETS.get(figure.name)
+        is_foreign = bool(self.options.server) and target is not None and target.on == "ratio"
+        figure.target = None if is_foreign else target
         self.result.figures.append(figure)
 
     def add_rate(
@@ -317,14 +331,20 @@ class Session:
         """Note calls that failed, clients that were the bottleneck, and how quiet the machine was."""
         failed = sum(run.failed_count for run in runs)
         if failed:
-            self._note(f"{title}: {failed:,} calls were not answered with OK: {statuses_of(runs)}")
-        bound = bound_of(runs, self.options.readers)
-        if bound.startswith("client"):
-            self._note(f"{title}: not the service but the {bound}")
+            self.note(f"{title}: {failed:,} calls were not answered with OK: {statuses_of(runs)}")
+        held_back = [run.client_bound for run in runs if run.client_bound]
+        if len(held_back) * 2 > len(runs):
+            beside = (
+                "not only the service but also"
+                if bound_of(runs, self.options.readers) in FULL
+                else "not the service but"
+            )
+            self.note(f"{title}: {beside} the client: {held_back[0]}")
         if is_alone:
-            self._foreign_cores += [run.usage.foreign_cores for run in runs]
+            self._foreign_cores += [cores for run in runs if (cores := run.usage.foreign_cores) is not None]
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Tell readers of the result what they must know, once."""
         if text not in self.result.notes:
             self.result.notes.append(text)
 

@@ -72,14 +72,11 @@ class Measured(NamedTuple):
     @property
     def client_bound(self) -> str:
         """Why the figures are the clients' and not the service's; empty if they are the service's."""
-        late_ms, p99_ms = self.lateness.quantile_ms(0.99), self.latency.quantile_ms(0.99)
         if self.unsent_count:
             return f"{self.unsent_count:,} calls that were due were never sent"
         if self.client_cores_max > _CORES_BOUND:
             return f"a client process used {self.client_cores_max:.2f} cores"
-        if late_ms > max(_LATE_MS_MAX, _LATE_SHARE_MAX * p99_ms):
-            return f"the p99 of calls left {late_ms:.1f} ms late"
-        return ""
+        return lateness_of(self.lateness, self.latency)
 
     def cpu_us_per_call(self) -> dict[str, float]:
         """Return the CPU time that each side took for one call answered with OK, in microseconds."""
@@ -87,6 +84,13 @@ class Measured(NamedTuple):
         usage = self.usage
         sides = {"client": usage.client_cores, "readers": usage.reader_cores, "writer": usage.writer_cores}
         return {name: round(cores / rate * 1e6, 1) for name, cores in sides.items() if cores is not None and rate}
+
+
+def lateness_of(lateness: Histogram, latency: Histogram) -> str:
+    """Return how late a client sent, if that is much of what it measured; empty if not."""
+    late_ms, p99_ms = lateness.quantile_ms(0.99), latency.quantile_ms(0.99)
+    is_late = late_ms > max(_LATE_MS_MAX, _LATE_SHARE_MAX * p99_ms)
+    return f"the p99 of what it sent left {late_ms:.1f} ms late" if is_late else ""
 
 
 def split(spec: LoadSpec, processes: int) -> list[LoadSpec]:

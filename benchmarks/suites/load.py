@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.data import City, city_in, load_feeds
-from benchmarks.figures import Cost, Figure, cost_of_work
+from benchmarks.figures import Cost, Figure, cost_of_work, median_cost
 from benchmarks.load.generator import Watch
 from benchmarks.session import Deployment, Session
 from mdm.synth.feeds import COLUMNS
@@ -43,7 +43,7 @@ def measure(session: Session) -> None:
         ("load.again.rate", f"The same {rows:,} rows again, 0.5 % changed", again, "rows/s"),
     ):
         cost = costs["first" if values is first else "again"]
-        session.add(Figure(name=name, title=title, unit=unit, values=values, cost=cost[len(cost) // 2]))
+        session.add(Figure(name=name, title=title, unit=unit, values=values, cost=median_cost(cost)))
 
 
 def _loaded(session: Session, service: Deployment, city: City, costs: list[Cost], *, is_first: bool) -> float:

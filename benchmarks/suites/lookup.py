@@ -61,22 +61,26 @@ def _unary(session: Session, service: Server, bare: Server, own: Server) -> None
     title = "Lookup, unary, beside our own stack"
     session.add_rate(
         "lookup.unary.rate_to_own_stack", title, runs, ceiling="an empty handler on our own stack", ceiling_runs=owns
-    )
-    session.add_rate("lookup.unary.rate", "Lookup, unary", runs, ceiling=EMPTY_HANDLER, ceiling_runs=ceilings)
-    figure = session.result.figures[-1]
-    # Of the slower of both: beyond what the ceiling can answer, its latency would be a queue's.
-    rate = min(figure.spread.median, figure.ceiling_spread.median) * HALF
+    ).is_ceiling_ours = True
+    figure = session.add_rate("lookup.unary.rate", "Lookup, unary", runs, ceiling=EMPTY_HANDLER, ceiling_runs=ceilings)
+    # Each at half of its own: the slower would else queue, or the faster be idle.
+    rate, bare_rate = (spread.median * HALF for spread in (figure.spread, figure.ceiling_spread))
     runs, ceilings = [], []
-    for number in session.repeats(f"unary lookups, {rate:,.0f} a second"):
+    for number in session.repeats(f"unary lookups, {rate:,.0f} a second; the empty handler, {bare_rate:,.0f}"):
         runs.append(session.open(service, calls, rate, number))
-        ceilings.append(session.open(bare, calls, rate, number))
+        ceilings.append(session.open(bare, calls, bare_rate, number))
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         title = f"Lookup, unary, {name} at half load"
         session.add_latency(
-            f"lookup.unary.half_load_{name}", title, runs, share, ceiling=EMPTY_HANDLER, ceiling_runs=ceilings
+            f"lookup.unary.half_load_{name}",
+            title,
+            runs,
+            share,
+            ceiling=f"{EMPTY_HANDLER}, at half of its load",
+            ceiling_runs=ceilings,
         )
     session.add_distribution("Lookup at half load", runs)
-    session.add_distribution("Empty handler at the same rate", ceilings)
+    session.add_distribution("Empty handler at half of its load", ceilings)
     points = []
     for outstanding in CONCURRENCIES:
         session.say(f"unary lookups, {outstanding} under way")

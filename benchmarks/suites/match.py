@@ -41,35 +41,31 @@ def measure(session: Session) -> None:
 def _unary(session: Session, service: Server, attributes: list[common.Attributes]) -> None:
     calls = [asking.matches(session, attributes)]
     runs = [session.closed(service, calls, OUTSTANDING, n) for n in session.repeats("unary matches, closed loop")]
-    session.add_rate("match.unary.rate", "Match, unary", runs)
+    rate = session.add_rate("match.unary.rate", "Match, unary", runs).spread.median * HALF
     session.add_per_core("match.unary.rate_per_core", "Match, unary, a core", runs, unit="calls/s a core")
-    rate = session.result.figures[-1].spread.median * HALF
-    runs = [session.open(service, calls, rate, n) for n in session.repeats(f"unary matches, {rate:,.0f} a second")]
+    rows = session.scratch / "splink.parquet"
+    records = session.city.records(asking.RESIDENTS, SPLINK_ROWS)
+    pq.write_table(plain_rows(EntityKind.CITIZEN, records), rows)
+    runs, splink = [], []
+    for number in session.repeats(f"unary matches, {rate:,.0f} a second; Splink's calls on {len(records):,} rows"):
+        runs.append(session.open(service, calls, rate, number))
+        splink.append(told_by("ceilings.splink_online", rows, SPLINK_CALLS))
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         session.add_latency(f"match.unary.half_load_{name}", f"Match, unary, {name} at half load", runs, share)
     session.add_distribution("Match at half load", runs)
-    _beside_splink(session, runs)
-
-
-def _beside_splink(session: Session, runs: list[Measured]) -> None:
-    rows = session.scratch / "splink.parquet"
-    records = session.city.records(asking.RESIDENTS, SPLINK_ROWS)
-    session.say(f"Splink's online calls on {len(records):,} rows")
-    pq.write_table(plain_rows(EntityKind.CITIZEN, records), rows)
-    told = told_by("ceilings.splink_online", rows, SPLINK_CALLS)
-    ours = [run.latency.quantile_ms(0.5) for run in runs]
     for name, title, key in (
         ("match.unary.speedup", "compare_records, SQL cached, 1 record with 50", "cached_ms"),
         ("match.unary.speedup_to_predict", "predict_between, 1 record with all", "predict_ms"),
     ):
-        theirs = statistics.median(told[key])
+        theirs = [statistics.median(told[key]) for told in splink]
         session.add(
             Figure(
                 name=name,
                 title=f"Match at half load, beside Splink's {title}",
                 unit="× as fast",
-                values=[theirs / each for each in ours],
-                note=f"Splink took {theirs:.1f} ms a call on {told['rows']:,} rows, {SPLINK_CALLS} calls",
+                values=[each / run.latency.quantile_ms(0.5) for each, run in zip(theirs, runs, strict=True)],
+                note=f"Splink took {statistics.median(theirs):.1f} ms a call on {len(records):,} rows, "
+                f"{SPLINK_CALLS} calls in each repeat",
             )
         )
 

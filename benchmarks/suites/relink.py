@@ -145,8 +145,11 @@ def _stages(session: Session, runs: list[Run], plain: list[dict[str, float]], co
             unit="s",
             values=seconds,
             is_better_higher=False,
-            cost=Cost(
-                Usage(used / middle if middle else 0.0, None, None, 0.0), {"process": round(used / count * 1e6, 1)}
+            # The writer commits, among all else that it does.
+            cost=None
+            if part == "commit"
+            else Cost(
+                Usage(0.0, None, used / middle if middle else 0.0, None), {"process": round(used / count * 1e6, 1)}
             ),
         )
         if part == "predict_and_cluster":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from benchmarks.figures import Cost, Figure, cost_of_work
-from benchmarks.load.generator import Watch
+from benchmarks.figures import Cost, Figure, cost_of_work, median_cost
+from benchmarks.load.generator import Watch, lateness_of
 from benchmarks.load.histogram import Histogram
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
@@ -57,7 +57,7 @@ def _streams(session: Session, service: Deployment) -> float:
         title=title,
         unit="records/s",
         values=[run.rate_per_s for run in runs],
-        cost=costs[len(costs) // 2],
+        cost=median_cost(costs),
         note="half of the records are of somebody known",
     )
     session.add(figure)
@@ -81,6 +81,9 @@ def _paced(session: Session, service: Deployment, full_rate: float) -> None:
 
 
 def _acknowledgements(session: Session, name: str, title: str, runs: Sequence[Ingested]) -> None:
+    late = [reason for run in runs if (reason := lateness_of(run.lateness, run.latency))]
+    if len(late) * 2 > len(runs):
+        session.note(f"{title}: not the service but the client: {late[0]}")
     values = [run.latency.quantile_ms(0.99) for run in runs]
     session.add(Figure(name=name, title=title, unit="ms", values=values, is_better_higher=False))
 

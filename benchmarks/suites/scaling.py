@@ -15,7 +15,7 @@ from benchmarks.suites.footprint import Footprint, footprint
 from benchmarks.suites.ingesting import ingest
 from benchmarks.suites.relink import Run, relink
 
-DEFAULT_SIZES = (20_000, 100_000, 450_000)
+DEFAULT_SIZES = (20_000, 100_000, 450_000, 1_000_000)
 PROJECTED_CITIZENS = 14_000_000
 BATCH_KEYS = 1_000
 INGESTED_RECORDS = 2_000

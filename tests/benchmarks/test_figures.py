@@ -58,6 +58,15 @@ def test_a_promise_on_a_ratio_is_not_kept_without_a_ceiling() -> None:
     assert figure([1.0], target=Target(0.5, is_minimum=True, on="ratio")).is_kept is False
 
 
+def test_what_an_earlier_run_has_and_a_later_one_lacks_is_gone() -> None:
+    before = result(figure([100.0, 101.0]), msgspec.structs.replace(figure([5.0, 6.0]), name="lookup.b", title="B"))
+    nothing = figure([math.nan, math.nan])
+    assert [each.verdict for each in changes(before, result(nothing))] == ["gone", "gone"]
+    # Of a suite that was not run nothing can be said.
+    assert changes(before, result(suites=["match"])) == []
+    assert "gone" in text(changes(before, result(nothing)))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "is_better_higher", "verdict"),
     [

@@ -30,10 +30,12 @@ def session(cache: Path) -> Session:
     return Session(["x"], figure_options().parse_args(["lookup", "--size", "50", "--cache", str(cache)]))
 
 
-def measured(*, refused: int = 0, client_cores: float = 0.2, foreign_cores: float = 0.0) -> Measured:
+def measured(
+    *, refused: int = 0, client_cores: float = 0.2, reader_cores: float = 0.3, foreign_cores: float = 0.0
+) -> Measured:
     statuses = {"OK": 90, **({"UNAVAILABLE": refused} if refused else {})}
     counts = CallCounts(Histogram.of([0.001] * 90), statuses, 90)
-    usage = Usage(client_cores, 0.3, 0.0, foreign_cores)
+    usage = Usage(client_cores, reader_cores, 0.0, foreign_cores)
     return Measured({"a": counts}, Histogram.of([0.0]), usage, 1.0, 0, client_cores)
 
 
@@ -41,21 +43,29 @@ def test_a_ceiling_that_failed_or_that_its_client_held_back_is_told(session: Ses
     with session:
         session.add_rate("a", "A", [measured()], ceiling="Bare", ceiling_runs=[measured(refused=3)])
         session.add_rate("b", "B", [measured()], ceiling="Ready", ceiling_runs=[measured(client_cores=0.99)])
-    assert [note.partition(":")[0] for note in session.result.notes] == ["Bare", "Ready"]
-    assert "3 calls" in session.result.notes[0]
-    assert "client" in session.result.notes[1]
+    small, bare, ready = session.result.notes
+    assert "450,000 citizens, not 50" in small
+    assert bare.startswith("Bare: 3 calls")
+    assert ready == "Ready: not the service but the client: a client process used 0.99 cores"
+
+
+def test_a_client_that_was_full_beside_a_full_service_is_told(session: Session) -> None:
+    with session:
+        session.add_rate("a", "A", [measured(client_cores=0.99, reader_cores=0.9)])
+    assert session.result.notes[-1].startswith("A: not only the service but also the client: ")
+    assert session.result.figures[-1].bound_by == "readers"
 
 
 def test_what_is_measured_beside_other_work_is_not_said_to_be_disturbed(session: Session) -> None:
     with session:
         session.add_distribution("busy", [measured(foreign_cores=1.5)], is_alone=False)
-    assert session.result.notes == []
+    assert len(session.result.notes) == 1
 
 
 def test_a_machine_that_others_used_is_told(session: Session) -> None:
     with session:
         session.add_distribution("quiet", [measured(foreign_cores=1.5)])
-    assert "1.5 cores in 1 of 1" in session.result.notes[0]
+    assert "1.5 cores in 1 of 1" in session.result.notes[1]
 
 
 def test_what_is_to_be_sent_once_is_sent_by_one_client_in_a_closed_loop_too(cache: Path, tmp_path: Path) -> None:
