@@ -103,6 +103,7 @@ def load(
     from mdm.feeds.rejects import RejectsFile
 
     opened = open_feed(file)
+    rejects = _apart(rejects or Path(f"{feed}.rejects.csv"), file)
     configuration = configuration_for(registries, server, is_service_needed=not dry_run or full)
     names = read_column_names(mapping, configuration.feed(feed)) if mapping else {}
     configuration.feed(feed)
@@ -111,7 +112,7 @@ def load(
     mapper = RowMapper(configuration, feed, opened.columns, names)
     if mapper.unknown_columns:
         note("unknown columns are ignored", columns=", ".join(mapper.unknown_columns))
-    with RejectsFile(rejects or Path(f"{feed}.rejects.csv")) as rejects_file:
+    with RejectsFile(rejects) as rejects_file:
         gates = _Gates(max_rejects / 100, max_deletes / 100, full)
         job = _Load(feed, mapper, opened, rejects_file, gates, configuration.registry_digest(mapper.registry))
         if dry_run:
@@ -125,6 +126,13 @@ def load(
 
 class _GateClosedError(Exception):
     """Too many rows were set aside."""
+
+
+def _apart(rejects: Path, file: Path) -> Path:
+    """Return where set-aside rows go, unless the rows come from there: the first of them would end the file."""
+    if rejects.exists() and rejects.samefile(file):
+        raise typer.BadParameter("is the file that is loaded: name another one", param_hint="--rejects")
+    return rejects
 
 
 @dataclass(frozen=True, slots=True)

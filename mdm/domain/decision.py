@@ -1,7 +1,8 @@
 """What to do with one record, given how it compares with the golden records near it.
 
 Three bands: link, review, new. The record links only above the link threshold, without a veto and with a clear lead
-over a runner-up that excludes the first; otherwise it gets a golden ID of its own and a steward gets the question.
+over a runner-up that excludes the first; otherwise it gets a golden ID of its own and a steward gets the question. The
+same is asked of each further golden record that it would close up with the first.
 """
 
 from __future__ import annotations
@@ -122,7 +123,11 @@ def decide(
         enough = top.best.match_weight_bits >= thresholds.move_bits
         if not (enough and top.best.match_weight_bits - here_bits >= thresholds.lead_bits):
             return _stay_or_create(current, standings, [top], veto)
-    join = tuple(friend.golden_id for friend in friends)
+    join = tuple(
+        friend.golden_id
+        for friend in friends
+        if friend.golden_id == current or not _is_contested(friend, rivals, thresholds.lead_bits, compatible)
+    )
     questions = _questions(standings, {*join, current}, rivals, veto)
     return Decision(Outcome.LINKED, join, top.best.number, top.best.match_weight_bits, questions)
 
@@ -163,16 +168,27 @@ def _sides(
         else:
             rivals.append(standing)
     if friends:
-        floor = friends[0].best.match_weight_bits - thresholds.lead_bits
+        floor = friends[-1].best.match_weight_bits - thresholds.lead_bits
         for standing in standings:
             if standing.best.match_weight_bits <= floor:
                 break
             held = standing.asked(veto)
             # A vetoed candidate is no rival: something already says that the record is not this one.
             near = held.band is Band.REVIEW and held.reason is not MatchReason.VETO
-            if near and not compatible(friends[0].golden_id, standing.golden_id):
+            if near and any(_is_contested(friend, [standing], thresholds.lead_bits, compatible) for friend in friends):
                 rivals.append(standing)
     return friends, rivals
+
+
+def _is_contested(
+    friend: _Standing, rivals: list[_Standing], lead_bits: float, compatible: Callable[[GoldenId, GoldenId], bool]
+) -> bool:
+    """Return whether a rival that excludes it lies too close: the record may belong to either, or to neither."""
+    bits = friend.best.match_weight_bits
+    return any(
+        bits - rival.best.match_weight_bits < lead_bits and not compatible(friend.golden_id, rival.golden_id)
+        for rival in rivals
+    )
 
 
 def _stay_or_create(

@@ -27,6 +27,10 @@ from mdm.linkage.specification import Specification
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import Pair, People
 
+RIVALS_BEHIND_MAX = 64
+"""Of a record's partners that lie close to each other, each but the best is compared with so many of the next: hundreds
+bear one name and birth date, and all are compared with the best."""
+
 
 class ScoredPairs(NamedTuple):
     """A prediction in memory: about 40 bytes a pair, and no object for any of them."""
@@ -217,8 +221,11 @@ def chosen_against_the_evidence(
 def ambiguous(
     edges: Edges, features_of: FeaturesOf, scorer: Scorer, lead_bits: float, people: People
 ) -> NDArray[np.bool_]:
-    """Say of each edge whether one of its records has a rival: two partners that exclude each other and lie too close.
+    """Say of each edge whether one of its records can't be told from another's: its partners exclude each other.
 
+    Two partners of a record that lie within `lead_bits` of each other and exclude each other are both unclear. Where
+    one of them lies as close to the best partner, the record is undecided, and all of its edges are unclear: it would
+    else be linked with one of them by way of a third, or of a weaker edge.
     Two partners that have an edge of their own exclude each other never, so that only open triangles are looked at.
     """
     count = len(edges.left)
@@ -233,25 +240,67 @@ def ambiguous(
     # The first row of a record is its best partner; each row knows which that is.
     firsts = np.flatnonzero(np.concatenate((np.ones(min(len(number), 1), np.bool_), number[1:] != number[:-1])))
     first = np.repeat(firsts, np.diff(np.append(firsts, len(number))))
-    is_near = (bits[first] - bits < lead_bits) | np.isclose(bits[first], bits, rtol=1e-9, atol=0.0)
-    is_rival = is_near & (first != np.arange(len(number)))
-    rows = np.flatnonzero(is_rival)
-    best, rival = other[first[rows]], other[rows]
-    rows = rows[~_have_edge(edges, np.minimum(best, rival), np.maximum(best, rival))]
+    is_near = _are_near(bits[first], bits, lead_bits)
+    one, two = _rows_compared(number, bits, first, is_near, lead_bits)
+    lower, higher = np.minimum(other[one], other[two]), np.maximum(other[one], other[two])
+    apart = ~_have_edge(edges, lower, higher)
     known: dict[tuple[int, int], bool] = {}
     ties = Ties(people.same)
-    for row, best_row in zip(rows.tolist(), first[rows].tolist(), strict=True):
-        ends = (int(other[best_row]), int(other[row]))
-        if ends not in known:
-            sides = [[ends[0]], [ends[1]], *ties.groups(ends)]
-            one, another, *same = (list(map(features_of, side)) for side in sides)
-            known[ends] = ties.are_tied(*ends) or compatible(one, another, scorer, same)
-        if not known[ends]:
-            is_unclear[[edge[row], edge[best_row]]] = True
+    is_contested = np.zeros(len(number), np.bool_)
+    columns = (column[apart].tolist() for column in (one, two, lower, higher))
+    for row, other_row, *ends in zip(*columns, strict=True):
+        pair = (ends[0], ends[1])
+        if pair not in known:
+            sides = [[pair[0]], [pair[1]], *ties.groups(pair)]
+            left, right, *same = (list(map(features_of, side)) for side in sides)
+            known[pair] = ties.are_tied(*pair) or compatible(left, right, scorer, same)
+        if not known[pair]:
+            is_contested[[row, other_row]] = True
+    is_undecided = np.zeros(len(number), np.bool_)
+    is_undecided[first[is_contested & is_near]] = True
+    is_unclear[edge[is_contested | is_undecided[first]]] = True
     for at in np.flatnonzero(is_unclear).tolist():
-        pair: Pair = (RecordNumber(int(edges.left[at])), RecordNumber(int(edges.right[at])))
-        is_unclear[at] = pair not in people.chosen
+        chosen: Pair = (RecordNumber(int(edges.left[at])), RecordNumber(int(edges.right[at])))
+        is_unclear[at] = chosen not in people.chosen
     return is_unclear
+
+
+def _rows_compared(
+    number: NDArray[np.int64],
+    bits: NDArray[np.float64],
+    first: NDArray[np.int64],
+    is_near: NDArray[np.bool_],
+    lead_bits: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which rows of one record lie too close to each other: its best partner's with any, others with few behind.
+
+    Args:
+        number: Of the record of each row; its rows follow each other, the heaviest first.
+        bits: Of each row.
+        first: The best row of each row's record.
+        is_near: Whether a row lies too close to the best.
+        lead_bits: What is close enough.
+    """
+    places = np.arange(len(number))
+    beside_best = np.flatnonzero(is_near & (first != places))
+    ones, twos = [first[beside_best]], [beside_best]
+    rows = np.flatnonzero(first != places)
+    for distance in range(1, RIVALS_BEHIND_MAX + 1):
+        rows = rows[rows + distance < len(number)]
+        behind = rows + distance
+        kept = (number[rows] == number[behind]) & _are_near(bits[rows], bits[behind], lead_bits)
+        # What is not close enough at one distance is not at the next.
+        rows = rows[kept]
+        if not len(rows):
+            break
+        ones.append(rows)
+        twos.append(behind[kept])
+    return np.concatenate(ones), np.concatenate(twos)
+
+
+def _are_near(higher: NDArray[np.float64], lower: NDArray[np.float64], lead_bits: float) -> NDArray[np.bool_]:
+    is_near: NDArray[np.bool_] = (higher - lower < lead_bits) | np.isclose(higher, lower, rtol=1e-9, atol=0.0)
+    return is_near
 
 
 def _in_whole_parts(edges: Edges) -> NDArray[np.bool_]:

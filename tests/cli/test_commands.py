@@ -186,6 +186,17 @@ def test_wrong_usage_is_one_clear_line(mdm: Run, arguments: list[str], code: int
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("options", [[], ["--rejects", "./hospital.patients.rejects.csv"]])
+def test_set_aside_rows_never_go_where_the_feed_comes_from(mdm: Run, tmp_path: Path, options: list[str]) -> None:
+    # What a clerk mends in place is loaded under its name.
+    file, text = tmp_path / "hospital.patients.rejects.csv", "record_id,full_name\n,x\nA,y\n"
+    file.write_text(text, encoding="utf-8")
+    done = mdm("load", "hospital.patients", file.name, *options, "--dry-run")
+    assert done.returncode == 2
+    assert "--rejects: is the file that is loaded" in done.stderr
+    assert file.read_text(encoding="utf-8") == text
+
+
 def test_without_a_service_it_says_how_to_start_one(mdm: Run) -> None:
     done = mdm("lookup", "hospital", "citizen", "1", "--server", "127.0.0.1:1")
     assert done.returncode == 1

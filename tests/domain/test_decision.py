@@ -72,6 +72,30 @@ CASES = [
         "two that exclude each other lie too close",
     ),
     (
+        [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK), ("C", 3, 12.0, LINK)],
+        {"exclusive": ["BC"]},
+        ("linked", "A", {2: "ambiguous", 3: "ambiguous"}),
+        "a fragment is closed up only with the lead that the first needs",
+    ),
+    (
+        [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK), ("C", 3, 9.5, REVIEW)],
+        {"exclusive": ["BC"]},
+        ("linked", "A", {2: "ambiguous", 3: "ambiguous"}),
+        "over one that would only be asked about, too",
+    ),
+    (
+        [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK), ("C", 3, 9.0, LINK)],
+        {"exclusive": ["BC"]},
+        ("linked", "AB", {3: "ambiguous"}),
+        "which three bits are",
+    ),
+    (
+        [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK), ("C", 3, 12.0, LINK)],
+        {"exclusive": ["BC"], "current": "B"},
+        ("linked", "AB", {3: "ambiguous"}),
+        "where it belongs already stays",
+    ),
+    (
         [("A", 1, 14.0, LINK), ("B", 2, 11.0, LINK)],
         {"exclusive": ["AB"]},
         ("linked", "A", {2: "ambiguous"}),
@@ -92,8 +116,8 @@ CASES = [
     (
         [("A", 1, 20.0, LINK), ("B", 2, 15.0, LINK), ("C", 3, 14.0, LINK)],
         {"exclusive": ["BC"]},
-        ("linked", "AB", {3: "ambiguous"}),
-        "of two that exclude each other the stronger is the fragment",
+        ("linked", "A", {2: "ambiguous", 3: "ambiguous"}),
+        "of two that exclude each other neither is the fragment",
     ),
     ([], {"current": "A"}, ("linked", "A", {}), "a record whose evidence is gone stays where it is"),
     ([("A", 1, 2.0, NONE)], {"current": "A"}, ("linked", "A", {}), "and below review"),

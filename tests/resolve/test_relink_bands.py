@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -96,13 +97,24 @@ def unclear_one_by_one(
 ) -> set[tuple[int, int]]:
     """The definition, record by record."""
     unclear: set[tuple[int, int]] = set()
+
+    def are_near(higher: float, lower: float) -> bool:
+        return math.isclose(higher, lower) or higher - lower < LEAD_BITS
+
     for number in {end for edge in edges for end in edge[:2]}:
-        near = sorted(((-bits, left + right - number) for left, right, bits in edges if number in {left, right}))
-        best_bits, best = -near[0][0], near[0][1]
-        for bits, other in ((-bits, other) for bits, other in near[1:]):
-            is_near = math.isclose(best_bits, bits) or best_bits - bits < LEAD_BITS
-            if is_near and not compatible([kinds[best]], [kinds[other]], SCORER):
-                unclear |= {tuple(sorted((number, best))), tuple(sorted((number, other)))}  # type: ignore[arg-type]
+        partners = sorted(((bits, left + right - number) for left, right, bits in edges if number in {left, right}))[
+            ::-1
+        ]
+        best_bits = partners[0][0]
+        contested = {
+            each
+            for (bits, one), (other_bits, other) in itertools.combinations(partners, 2)
+            if are_near(bits, other_bits) and not compatible([kinds[one]], [kinds[other]], SCORER)
+            for each in ((bits, one), (other_bits, other))
+        }
+        if any(are_near(best_bits, bits) for bits, _ in contested):
+            contested = set(partners)
+        unclear |= {tuple(sorted((number, other))) for _, other in contested}  # type: ignore[misc]
     return unclear - chosen
 
 
@@ -127,6 +139,23 @@ def test_rivals_are_found_as_by_looking_at_each_record(
     is_unclear = ambiguous(edges, kinds.__getitem__, SCORER, LEAD_BITS, people)
     found = {row[:2] for row, unclear in zip(rows, is_unclear.tolist(), strict=True) if unclear}
     assert found == unclear_one_by_one(rows, kinds, chosen)
+
+
+def test_two_that_exclude_each_other_are_rivals_though_a_third_is_better_than_both() -> None:
+    kinds = {1: PERSON, 2: PERSON, 3: ONE, 4: OTHER}
+    pairs = [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4)]
+    # Two rows of one desk, and two residents of one name and birth date: each row may be of either.
+    alike = Edges.of([(*pair, 19.0) for pair in pairs])
+    assert ambiguous(alike, kinds.__getitem__, SCORER, LEAD_BITS, People()).all()
+    # What the rows share beside says that they are one person's, and not whose.
+    shared = Edges.of([(*pair, 30.0 if pair == (1, 2) else 19.0) for pair in pairs])
+    assert ambiguous(shared, kinds.__getitem__, SCORER, LEAD_BITS, People()).tolist() == [False, *[True] * 4]
+
+
+def test_of_hundreds_close_together_each_is_compared_with_the_best() -> None:
+    kinds = dict.fromkeys(range(1, 301), PERSON) | {2: ONE, 300: OTHER}
+    edges = Edges.of([(1, number, 20.0 - number / 1000) for number in range(2, 301)])
+    assert ambiguous(edges, kinds.__getitem__, SCORER, LEAD_BITS, People()).all()
 
 
 def test_who_may_be_either_of_two_that_are_one_by_a_judgement_has_no_rivals() -> None:

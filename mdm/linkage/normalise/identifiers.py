@@ -38,10 +38,22 @@ _CENTURY_MAX = 2
 _PASSPORT = re.compile(r"[A-Z]{1,2}[A-Z0-9]{5,8}|[0-9][A-Z0-9]{5,8}")
 _HEALTH_CARD = re.compile(r"[A-Z]{2}[A-Z0-9]\d{12}")
 _SEPARATORS = re.compile(r"[\s.\-_/]+")
+_SPREADSHEET = re.compile(r"\s*(\d{6,})\.0+\s*")
 _CARD_SEPARATORS = re.compile(r"[;,|\s]+")
 _FILLERS = frozenset(
     {"012345678912", "123456789012", "123456789", "012345678", "987654321", "1234567890", "0123456789"}
 )
+
+
+def _whole(text: str) -> str:
+    """Return the number in what a spreadsheet wrote as `22345678.0`, other text as it is: the 0 is no digit of it."""
+    decimal = _SPREADSHEET.fullmatch(text) if "." in text else None
+    return decimal[1] if decimal else text
+
+
+def _compact(text: str) -> str:
+    """Return the text without what separates groups."""
+    return _SEPARATORS.sub("", _whole(text))
 
 
 class PersonalId(NamedTuple):
@@ -85,7 +97,7 @@ def parse_claim(text: str, birth_year: int | None, sex: str | None) -> Claim:
     """
     number = text
     if not (text.isascii() and text.isdigit()):
-        compact = _SEPARATORS.sub("", text).upper()
+        compact = _compact(text).upper()
         number = digits(compact)
         if number == "" or len(number) != len(compact):
             passport = parse_passport(compact)
@@ -109,7 +121,7 @@ def parse_claim(text: str, birth_year: int | None, sex: str | None) -> Claim:
 
 def parse_passport(text: str) -> str | None:
     """Return a passport number in upper case without separators, None when it cannot be one."""
-    compact = _SEPARATORS.sub("", text).upper()
+    compact = _compact(text).upper()
     is_number = compact.isascii() and any(character.isdigit() for character in compact)
     return compact if is_number and _PASSPORT.fullmatch(compact) else None
 
@@ -142,7 +154,7 @@ def is_filler(number: str) -> bool:
 
 def insurance_number(text: str) -> str | None:
     """Return the 10-digit social insurance number, a lost leading zero restored; None for anything else."""
-    number = text if text.isascii() and text.isdigit() else digits(_SEPARATORS.sub("", text))
+    number = text if text.isascii() and text.isdigit() else digits(_compact(text))
     if len(number) == INSURANCE_DIGITS - 1:
         number = "0" + number
     return number if len(number) == INSURANCE_DIGITS and not is_filler(number) else None
@@ -182,6 +194,7 @@ def parse_health_cards(text: str) -> HealthCards:
 
 def _joined_cards(text: str) -> str:
     # One card is often written in groups: "GD 4 79 79 1234 5678".
+    text = _whole(text)
     compact = _SEPARATORS.sub("", text)
     return compact if len(compact) == HEALTH_CARD_CHARACTERS else text.replace("-", "").replace(".", "")
 
@@ -199,7 +212,7 @@ def parse_tax_code(text: str, *, may_be_branch: bool) -> TaxCode | None:
 
     Twelve bare digits are the owner's personal ID unless the record is a branch and they make one with a zero before.
     """
-    number = digits(_SEPARATORS.sub("", text))
+    number = digits(_compact(text))
     if is_filler(number):
         return None
     if len(number) == PERSONAL_ID_DIGITS:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdm.linkage.features import NO_NUMBERS
@@ -156,6 +156,7 @@ def test_an_abbreviation_is_covered_by_what_it_may_stand_for(word: str, long: st
     assert word in business_name(f"Công ty Cổ phần {long} Đà Lạt").cover
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_name_is_read_without_an_error(text: str) -> None:
     name = business_name(text)
