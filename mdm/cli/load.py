@@ -102,8 +102,7 @@ def load(
     from mdm.feeds.reading import open_feed
     from mdm.feeds.rejects import RejectsFile
 
-    opened = open_feed(file)
-    rejects = _apart(rejects or Path(f"{feed}.rejects.csv"), file)
+    opened, rejects = open_feed(file), _apart(rejects or Path(f"{feed}.rejects.csv"), file)
     configuration = configuration_for(registries, server, is_service_needed=not dry_run or full)
     names = read_column_names(mapping, configuration.feed(feed)) if mapping else {}
     configuration.feed(feed)
