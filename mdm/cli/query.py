@@ -11,7 +11,7 @@ from mdm.cli.output import ExitCode, connected, fail, show
 
 if TYPE_CHECKING:
     from mdm_client import BusinessAttributes, CitizenAttributes
-    from mdm_client.results import GoldenRecord, GoldenValue, MatchCandidate
+    from mdm_client.results import GoldenRecord, GoldenValue, MatchCandidate, MatchResult
 
 _Server = Annotated[str, typer.Option(help="HOST:PORT of the service.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -165,8 +165,15 @@ def match(
         "values_not_used": {issue.field: issue.rule for issue in found.value_issues},
     }
     if not as_json:
-        result["candidates"] = {item.golden_id: _in_words(item) for item in found.candidates} or "nobody comes near"
+        result["candidates"] = {item.golden_id: _in_words(item) for item in found.candidates} or _nobody(found)
     show(result, as_json=as_json)
+
+
+def _nobody(found: MatchResult) -> str:
+    """Say that nobody was found, and where nobody was even compared what it would take."""
+    if found.scored_count:
+        return "nobody comes near"
+    return "nobody shares enough to be compared: a name counts beside a birth date, a number, a phone or an address"
 
 
 def shown_golden_record(record: GoldenRecord, *, with_alternatives: bool = False) -> dict[str, Any]:

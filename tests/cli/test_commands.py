@@ -231,6 +231,8 @@ def test_lookup_and_match_find_what_was_loaded(mdm: Run, server: RunningServer, 
     candidates = summary(matched)["candidates"]
     assert isinstance(candidates, list)
     assert candidates[0]["golden_id"] == golden_id
+    alone = mdm("match", "--full-name", "Bùi Thị Quỳnh Diễm", "--server", server.address)
+    assert "a name counts beside a birth date" in alone.stdout, "nobody is compared for a name alone"
     wrong = mdm("lookup", "C-7K3M-9XQ2-4TAB-1", "--server", server.address)
     assert wrong.returncode == 1
     assert "check character" in wrong.stderr
