@@ -102,7 +102,7 @@ def load(
     from mdm.feeds.reading import open_feed
     from mdm.feeds.rejects import RejectsFile
 
-    opened, rejects = open_feed(file), _apart(rejects or Path(f"{feed}.rejects.csv"), file)
+    opened, rejects = open_feed(file), _apart(rejects or Path(f"{feed}.rejects.csv"), file, mapping, registries)
     configuration = configuration_for(registries, server, is_service_needed=not dry_run or full)
     names = read_column_names(mapping, configuration.feed(feed)) if mapping else {}
     configuration.feed(feed)
@@ -127,10 +127,14 @@ class _GateClosedError(Exception):
     """Too many rows were set aside."""
 
 
-def _apart(rejects: Path, file: Path) -> Path:
-    """Return where set-aside rows go, unless the rows come from there: the first of them would end the file."""
-    if rejects.exists() and rejects.samefile(file):
-        raise typer.BadParameter("is the file that is loaded: name another one", param_hint="--rejects")
+def _apart(rejects: Path, *read: Path | None) -> Path:
+    """Return where set-aside rows go, unless that is a file that is read: the first of them would end it."""
+    if rejects.exists() and any(file is not None and rejects.samefile(file) for file in read):
+        raise typer.BadParameter("is a file that the load reads: name another one", param_hint="--rejects")
+    if rejects.is_dir() or not rejects.parent.is_dir():
+        raise typer.BadParameter(
+            "is no place for a file: name one in a directory that is there", param_hint="--rejects"
+        )
     return rejects
 
 

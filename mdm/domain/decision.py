@@ -123,11 +123,13 @@ def decide(
         enough = top.best.match_weight_bits >= thresholds.move_bits
         if not (enough and top.best.match_weight_bits - here_bits >= thresholds.lead_bits):
             return _stay_or_create(current, standings, [top], veto)
-    join = tuple(
-        friend.golden_id
-        for friend in friends
-        if friend.golden_id == current or not _is_contested(friend, rivals, thresholds.lead_bits, compatible)
-    )
+    contested = {
+        friend.golden_id for friend in friends if _is_contested(friend, rivals, thresholds.lead_bits, compatible)
+    }
+    if current in contested:
+        # The record may as well be the rival's: it stays, but closes nothing up with where it is.
+        return _stay_or_create(current, standings, [top, *rivals], veto)
+    join = tuple(friend.golden_id for friend in friends if friend.golden_id not in contested)
     questions = _questions(standings, {*join, current}, rivals, veto)
     return Decision(Outcome.LINKED, join, top.best.number, top.best.match_weight_bits, questions)
 

@@ -16,10 +16,11 @@ judgements to look at), `models` (which one is in force since when; another one)
 (values of golden records, and what other rules change), `workers` (processes beside this one), `describing` (match
 state, by several of them), `versions` (the journal, by one that reads ahead) and `projection` (journal → index), and
 for re-linkage `relink_runs` (its files), `relink_room` (what it needs of memory and disk), `relink_snapshot` (the
-records of a kind as files), `relink_bands` (scored pairs → edges and questions), `relink_decision` (those → clusters,
-in shares), `relink_linkage` (records → clusters), `relink_questions` (which stewards get), `relink_plan` (clusters →
-components), `relink_report` (what they change), `relink_revert` (a run taken back), `relink_process` (the stages of a
-plan), `relink_commit` (one item of a plan → facts) and `relink_control` (runs, and their commits between writes);
+records of a kind as files), `relink_bands` (scored pairs → edges and questions), `relink_rivals` (which of them might
+as well be another's), `relink_decision` (those → clusters, in shares), `relink_linkage` (records → clusters),
+`relink_questions` (which stewards get), `relink_plan` (clusters → components), `relink_report` (what they change),
+`relink_revert` (a run taken back), `relink_process` (the stages of a plan), `relink_commit` (one item of a plan →
+facts) and `relink_control` (runs, and their commits between writes);
 `renewal` (the index written anew) and `erasure`; `upgrade` (a directory of another release) and `doctor` (what the
 service needs of a machine); `restoring` (a backup → a data directory). `explain` says why records are one or two, in
 words too. `audit` draws pairs for people to judge and says what their labels prove.

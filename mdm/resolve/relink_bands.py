@@ -16,20 +16,16 @@ from mdm.domain.events import MatchReason
 from mdm.domain.keys import RecordNumber
 from mdm.linkage.assessed_pairs import ScoredRow
 from mdm.linkage.banding import FeaturesOf, PairColumns, assess_columns
-from mdm.linkage.cluster import Namesakes, Ties
+from mdm.linkage.cluster import Namesakes
 from mdm.linkage.epoch import StatisticsEpoch
-from mdm.linkage.evidence import NOTHING, Assessment, compatible, veto
+from mdm.linkage.evidence import NOTHING, Assessment, veto
 from mdm.linkage.graph import Edge, Edges, connected, joined_count
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among, distinct, numbered, pair_codes, pairs_of_codes
 from mdm.linkage.scorer import Scorer
 from mdm.linkage.specification import Specification
 from mdm.resolve.relink_runs import Question
-from mdm.resolve.relink_snapshot import Pair, People
-
-RIVALS_BEHIND_MAX = 64
-"""Of a record's partners that lie close to each other, each but the best is compared with so many of the next: hundreds
-bear one name and birth date, and all are compared with the best."""
+from mdm.resolve.relink_snapshot import People
 
 
 class ScoredPairs(NamedTuple):
@@ -216,102 +212,3 @@ def chosen_against_the_evidence(
             bits = scorer.score(one, [other])[0].match_weight_bits
             questions.append(Question(left, right, MatchReason.WEIGHT, bits, "clerk_chosen"))
     return questions
-
-
-def ambiguous(
-    edges: Edges, features_of: FeaturesOf, scorer: Scorer, lead_bits: float, people: People
-) -> NDArray[np.bool_]:
-    """Say of each edge whether one of its records can't be told from another's: its partners exclude each other.
-
-    Two partners of a record that lie within `lead_bits` of each other and exclude each other are both unclear. Where
-    one of them lies as close to the best partner, the record is undecided, and all of its edges are unclear: it would
-    else be linked with one of them by way of a third, or of a weaker edge.
-    Two partners that have an edge of their own exclude each other never, so that only open triangles are looked at.
-    """
-    count = len(edges.left)
-    is_unclear = np.zeros(count, np.bool_)
-    open_edges = np.flatnonzero(~_in_whole_parts(edges))
-    number = np.concatenate((edges.left[open_edges], edges.right[open_edges]))
-    other = np.concatenate((edges.right[open_edges], edges.left[open_edges]))
-    edge = np.concatenate((open_edges, open_edges))
-    order = np.lexsort((other, -edges.bits[edge], number))
-    number, other, edge = number[order], other[order], edge[order]
-    bits = edges.bits[edge]
-    # The first row of a record is its best partner; each row knows which that is.
-    firsts = np.flatnonzero(np.concatenate((np.ones(min(len(number), 1), np.bool_), number[1:] != number[:-1])))
-    first = np.repeat(firsts, np.diff(np.append(firsts, len(number))))
-    is_near = _are_near(bits[first], bits, lead_bits)
-    one, two = _rows_compared(number, bits, first, is_near, lead_bits)
-    lower, higher = np.minimum(other[one], other[two]), np.maximum(other[one], other[two])
-    apart = ~_have_edge(edges, lower, higher)
-    known: dict[tuple[int, int], bool] = {}
-    ties = Ties(people.same)
-    is_contested = np.zeros(len(number), np.bool_)
-    columns = (column[apart].tolist() for column in (one, two, lower, higher))
-    for row, other_row, *ends in zip(*columns, strict=True):
-        pair = (ends[0], ends[1])
-        if pair not in known:
-            sides = [[pair[0]], [pair[1]], *ties.groups(pair)]
-            left, right, *same = (list(map(features_of, side)) for side in sides)
-            known[pair] = ties.are_tied(*pair) or compatible(left, right, scorer, same)
-        if not known[pair]:
-            is_contested[[row, other_row]] = True
-    is_undecided = np.zeros(len(number), np.bool_)
-    is_undecided[first[is_contested & is_near]] = True
-    is_unclear[edge[is_contested | is_undecided[first]]] = True
-    for at in np.flatnonzero(is_unclear).tolist():
-        chosen: Pair = (RecordNumber(int(edges.left[at])), RecordNumber(int(edges.right[at])))
-        is_unclear[at] = chosen not in people.chosen
-    return is_unclear
-
-
-def _rows_compared(
-    number: NDArray[np.int64],
-    bits: NDArray[np.float64],
-    first: NDArray[np.int64],
-    is_near: NDArray[np.bool_],
-    lead_bits: float,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return which rows of one record lie too close to each other: its best partner's with any, others with few behind.
-
-    Args:
-        number: Of the record of each row; its rows follow each other, the heaviest first.
-        bits: Of each row.
-        first: The best row of each row's record.
-        is_near: Whether a row lies too close to the best.
-        lead_bits: What is close enough.
-    """
-    places = np.arange(len(number))
-    beside_best = np.flatnonzero(is_near & (first != places))
-    ones, twos = [first[beside_best]], [beside_best]
-    rows = np.flatnonzero(first != places)
-    for distance in range(1, RIVALS_BEHIND_MAX + 1):
-        rows = rows[rows + distance < len(number)]
-        behind = rows + distance
-        kept = (number[rows] == number[behind]) & _are_near(bits[rows], bits[behind], lead_bits)
-        # What is not close enough at one distance is not at the next.
-        rows = rows[kept]
-        if not len(rows):
-            break
-        ones.append(rows)
-        twos.append(behind[kept])
-    return np.concatenate(ones), np.concatenate(twos)
-
-
-def _are_near(higher: NDArray[np.float64], lower: NDArray[np.float64], lead_bits: float) -> NDArray[np.bool_]:
-    is_near: NDArray[np.bool_] = (higher - lower < lead_bits) | np.isclose(higher, lower, rtol=1e-9, atol=0.0)
-    return is_near
-
-
-def _in_whole_parts(edges: Edges) -> NDArray[np.bool_]:
-    """Say of each edge whether all records that it is connected with have edges between each other."""
-    part = connected(edges.left, edges.right)
-    ends = distinct(np.concatenate((pair_codes(part, edges.left), pair_codes(part, edges.right))))
-    highest = int(part.max(initial=0)) + 1
-    sizes, counts = np.bincount(pairs_of_codes(ends)[0], minlength=highest), np.bincount(part, minlength=highest)
-    is_whole: NDArray[np.bool_] = (counts == sizes * (sizes - 1) // 2)[part]
-    return is_whole
-
-
-def _have_edge(edges: Edges, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return are_among(Edges(left, right, np.zeros(len(left))).places(), edges.places())

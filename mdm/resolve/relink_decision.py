@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from itertools import chain
+from itertools import chain, starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +23,14 @@ from mdm.linkage.candidate_pairs import CandidatePairs, candidate_pairs
 from mdm.linkage.cluster import Clustering, Ties, cluster
 from mdm.linkage.epoch import StatisticsEpoch
 from mdm.linkage.evidence import contradiction
-from mdm.linkage.graph import Edges, Groups
+from mdm.linkage.graph import Edge, Edges, Groups
 from mdm.linkage.model import Model
 from mdm.linkage.pair_codes import are_among
 from mdm.linkage.scorer import compile_scorer
 from mdm.linkage.snapshot import RuleColumns
 from mdm.processes import give_back_memory
-from mdm.resolve.relink_bands import ScoredPairs, ambiguous, bands, chosen_against_the_evidence, question
+from mdm.resolve.relink_bands import ScoredPairs, bands, chosen_against_the_evidence, question
+from mdm.resolve.relink_rivals import heard, unclear
 from mdm.resolve.relink_runs import Question
 from mdm.resolve.relink_snapshot import People, Records
 from mdm.resolve.workers import Worker, answer_all
@@ -135,16 +136,22 @@ def decided(case: Case) -> Decided:
     scorer = compile_scorer(model, epoch)
     found = bands(pairs, shift_bits, records.features, columns.traits, model, epoch, people)
     questions = found.questions + chosen_against_the_evidence(found, records.features, scorer, people)
-    is_unclear = ambiguous(found.edges, records.features, scorer, model.thresholds.lead_bits, people)
-    questions += [question(found.edges, at, MatchReason.AMBIGUOUS) for at in np.flatnonzero(is_unclear).tolist()]
-    edges, sole = found.edges.taken(~is_unclear), Edges.of(found.namesakes.sole)
+    pairs_heard = heard(found, people)
+    said = unclear(pairs_heard, records.features, scorer, model.thresholds.lead_bits, people)
+    dropped, asked = (pairs_heard.taken(which).places() for which in said)
+    sole = Edges.of(found.namesakes.sole)
+    for links in (found.edges, sole):
+        at = np.flatnonzero(are_among(links.places(), asked))
+        questions += [question(links, place, MatchReason.AMBIGUOUS) for place in at.tolist()]
+    edges, sole = (links.taken(~are_among(links.places(), dropped)) for links in (found.edges, sole))
+    namesakes = found.namesakes._replace(sole=list(starmap(Edge, sole.rows())))
     clustering = cluster(
         edges,
         records.features,
         scorer,
         known=found.unvetoed,
         values=columns.values,
-        namesakes=found.namesakes,
+        namesakes=namesakes,
         same=people.same,
         different=people.different,
     )

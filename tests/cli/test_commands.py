@@ -193,8 +193,15 @@ def test_set_aside_rows_never_go_where_the_feed_comes_from(mdm: Run, tmp_path: P
     file.write_text(text, encoding="utf-8")
     done = mdm("load", "hospital.patients", file.name, *options, "--dry-run")
     assert done.returncode == 2
-    assert "--rejects: is the file that is loaded" in done.stderr
+    assert "--rejects: is a file that the load reads" in done.stderr
     assert file.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("place", [".", "nowhere/rejects.csv"])
+def test_a_place_where_no_row_could_be_set_aside_is_refused_first(mdm: Run, tmp_path: Path, place: str) -> None:
+    file = patients(tmp_path, "aside", 3)
+    done = mdm("load", "hospital.patients", file, "--rejects", place, "--dry-run")
+    assert (done.returncode, "--rejects: is no place for a file" in done.stderr) == (2, True)
 
 
 def test_without_a_service_it_says_how_to_start_one(mdm: Run) -> None:

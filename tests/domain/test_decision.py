@@ -92,8 +92,8 @@ CASES = [
     (
         [("A", 1, 20.0, LINK), ("B", 2, 12.0, LINK), ("C", 3, 12.0, LINK)],
         {"exclusive": ["BC"], "current": "B"},
-        ("linked", "AB", {3: "ambiguous"}),
-        "where it belongs already stays",
+        ("linked", "B", {1: "ambiguous", 3: "ambiguous"}),
+        "where it belongs it stays, and closes nothing up with that",
     ),
     (
         [("A", 1, 14.0, LINK), ("B", 2, 11.0, LINK)],

@@ -48,6 +48,23 @@ def test_rows_of_a_desk_join_neither_of_two_residents(tmp_path: Path, phone: str
     office.close()
 
 
+def test_who_may_be_the_sole_bearer_of_either_of_two_is_neither(tmp_path: Path) -> None:
+    office = Office(tmp_path / "data")
+    office.put_all(city_records(60, 5))
+    # Name and birth date link only a sole bearer here, for the phones say that they moved; one is no register's.
+    told = [("P1", "hospital", "079190006001", "0911222333"), ("R2", "household", "079190006002", "0911222334")]
+    persons = [
+        citizen(key, NAME, BORN, registry=registry, personal_id=number, phone=phone, address="")
+        for key, registry, number, phone in told
+    ]
+    row = citizen("BN1", NAME, BORN, phone=PHONE, address="")
+    for record in [*persons, row]:
+        office.put(record)
+    office.relink_here()
+    assert apart(office, persons, [row])
+    office.close()
+
+
 def apart(office: Office, residents: list[SourceRecord], rows: list[SourceRecord]) -> bool:
     return len({office.id_of(each) for each in residents}) == 2 and {office.id_of(each) for each in rows}.isdisjoint(
         office.id_of(each) for each in residents

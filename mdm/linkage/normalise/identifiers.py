@@ -13,7 +13,7 @@ from typing import NamedTuple
 from stdnum.vn import mst
 
 from mdm.linkage.normalise.memory import REMEMBERED_MAX
-from mdm.linkage.normalise.text import digits, fold
+from mdm.linkage.normalise.text import digits, fold, whole_number
 
 # Birth registration provinces of a personal ID, Decision 124/2004; not renumbered by the merger of 2025.
 # Source: the table of vn-ident 0.1.0 (MIT).
@@ -38,22 +38,16 @@ _CENTURY_MAX = 2
 _PASSPORT = re.compile(r"[A-Z]{1,2}[A-Z0-9]{5,8}|[0-9][A-Z0-9]{5,8}")
 _HEALTH_CARD = re.compile(r"[A-Z]{2}[A-Z0-9]\d{12}")
 _SEPARATORS = re.compile(r"[\s.\-_/]+")
-_SPREADSHEET = re.compile(r"\s*(\d{6,})\.0+\s*")
+_CARD = re.compile(r"[^;,|\s]+")
 _CARD_SEPARATORS = re.compile(r"[;,|\s]+")
 _FILLERS = frozenset(
     {"012345678912", "123456789012", "123456789", "012345678", "987654321", "1234567890", "0123456789"}
 )
 
 
-def _whole(text: str) -> str:
-    """Return the number in what a spreadsheet wrote as `22345678.0`, other text as it is: the 0 is no digit of it."""
-    decimal = _SPREADSHEET.fullmatch(text) if "." in text else None
-    return decimal[1] if decimal else text
-
-
 def _compact(text: str) -> str:
     """Return the text without what separates groups."""
-    return _SEPARATORS.sub("", _whole(text))
+    return _SEPARATORS.sub("", whole_number(text))
 
 
 class PersonalId(NamedTuple):
@@ -178,6 +172,7 @@ def parse_health_cards(text: str) -> HealthCards:
     numbers: list[str] = []
     personal_ids: list[str] = []
     has_malformed = False
+    text = _CARD.sub(lambda card: whole_number(card[0]), whole_number(text))
     for card in _CARD_SEPARATORS.split(_joined_cards(text.upper())):
         if not card:
             continue
@@ -194,7 +189,6 @@ def parse_health_cards(text: str) -> HealthCards:
 
 def _joined_cards(text: str) -> str:
     # One card is often written in groups: "GD 4 79 79 1234 5678".
-    text = _whole(text)
     compact = _SEPARATORS.sub("", text)
     return compact if len(compact) == HEALTH_CARD_CHARACTERS else text.replace("-", "").replace(".", "")
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import phonenumbers
 
 from mdm.linkage.normalise.memory import REMEMBERED_MAX
-from mdm.linkage.normalise.text import digits
+from mdm.linkage.normalise.text import digits, whole_number
 
 _MOBILE_2018 = {
     "120": "70", "121": "79", "122": "77", "126": "76", "128": "78",
@@ -42,6 +42,7 @@ _LANDLINE_2017 = re.compile(r"\(?0?8\)?[ .\-)]+([2-9][\d .\-]{7,})")
 @lru_cache(maxsize=REMEMBERED_MAX)
 def phone_number(text: str) -> str | None:
     """Return the E.164 number without "+" that a cleaned text states, None when it is no number or a filler."""
+    text = whole_number(text)
     number = digits(text)
     old_landline = _LANDLINE_2017.fullmatch(text)
     if old_landline and len(digits(old_landline[1])) == _LANDLINE_2017_DIGITS:

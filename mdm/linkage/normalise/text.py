@@ -26,6 +26,8 @@ _NEEDS_REPAIR = re.compile(
 # Most values need none of the repairs: of text that can be printed, only this might, and one class is quickly sought.
 _PRINTS_AND_MAY_NEED_REPAIR = re.compile("[ÂÃÄÅÆá\u2018\u2019\u201b\u02bc\u02b9\u0060\u00b4\uff07\u2032]")
 _WORDS = re.compile(r"[a-z0-9]+")
+_SPREADSHEET = re.compile(r"\s*(?:(\d{6,})[.,]0{1,2}|\d[.,]\d+[eE]\+?\d+)\s*")
+"""A number as a decimal, without or with lost digits."""
 
 # Every Latin-1 position that CP1252 shows as another character, so that text which was UTF-8 read as CP1252
 # can be turned back into its bytes, the five undefined positions included.
@@ -110,3 +112,12 @@ def digits(text: str) -> str:
     if text.isascii():
         return text if text.isdigit() else "".join(character for character in text if character.isdigit())
     return "".join(str(unicodedata.decimal(character)) for character in text if character.isdecimal())
+
+
+def whole_number(text: str) -> str:
+    """Return the number that a spreadsheet wrote as a decimal, other text as it is.
+
+    The 0 of `22345678.0` is no digit of it; `2.2345678E+7` has lost its digits, and is nothing.
+    """
+    decimal = _SPREADSHEET.fullmatch(text) if "." in text or "," in text else None
+    return text if decimal is None else decimal[1] or ""

@@ -31,6 +31,8 @@ CLAIMS = [
     ("22345678.0", Claim(cmnd="022345678"), "as a spreadsheet writes it: the 0 is none of its digits"),
     ("79185001234.0", Claim(personal_id=HOA), "the same of 12 digits"),
     ("79.185.001.234", Claim(personal_id=HOA), "groups"),
+    ("22345678,0", Claim(cmnd="022345678"), "as a Vietnamese spreadsheet writes it"),
+    ("2.2345678E+7", Claim(rule="is no personal ID, CMND or passport"), "its digits are lost"),
     ("B1234567", Claim(passport="B1234567"), "passport"),
     ("003185001234", Claim(rule="is no personal ID, CMND or passport"), "no such province"),
     ("079485001234", Claim(rule="is no personal ID, CMND or passport"), "a birth after 2099"),
@@ -56,6 +58,7 @@ AGREEMENTS = [
 TAX_CODES = [
     ("0312687878", False, TaxCode("0312687878", is_personal_id=False), "10 digits"),
     ("312687878", False, TaxCode("0312687878", is_personal_id=False), "the leading zero lost"),
+    ("0312687878.001", True, TaxCode("0312687878-001", is_personal_id=False), "branch behind a dot"),
     ("312687878.0", False, TaxCode("0312687878", is_personal_id=False), "as a spreadsheet writes it"),
     ("0312687878-001", True, TaxCode("0312687878-001", is_personal_id=False), "branch"),
     ("0312687878001", False, TaxCode("0312687878-001", is_personal_id=False), "branch without the hyphen"),
@@ -73,6 +76,7 @@ CARDS = [
     ("GD 4 79 79 1234 5678", HealthCards(("7912345678",), (), has_malformed=False), "written in groups"),
     ("7912345678", HealthCards(("7912345678",), (), has_malformed=False), "the number alone"),
     ("7912345678.0", HealthCards(("7912345678",), (), has_malformed=False), "as a spreadsheet writes it"),
+    ("7912345678.0;7912345679.0", HealthCards(("7912345678", "7912345679"), (), has_malformed=False), "two of them"),
     ("079185001234", HealthCards((), ("079185001234",), has_malformed=False), "the personal ID shown instead"),
     ("GD47979", HealthCards((), (), has_malformed=True), "too short"),
 ]
@@ -118,6 +122,8 @@ def test_a_social_insurance_number_has_ten_digits() -> None:
     assert insurance_number("112345678") == "0112345678", "the leading zero lost"
     assert insurance_number("7912345678.0") == "7912345678", "as a spreadsheet writes it"
     assert insurance_number("790123456.0") == "0790123456", "and its zero lost"
+    assert insurance_number("791234567,0") == "0791234567", "by a Vietnamese one"
+    assert insurance_number("2.2345678E7") is None, "its digits are lost"
     assert insurance_number("079185001234") is None
     assert insurance_number("0000000000") is None
 
