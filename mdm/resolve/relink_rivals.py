@@ -91,25 +91,25 @@ def unclear(edges: Edges, features_of: FeaturesOf, scorer: Scorer, lead_bits: fl
 
 
 class _Exclusions:
-    """Whether two records can't be one bearer's, remembered."""
+    """Whether two records can't be one bearer's by their values, remembered.
+
+    A steward's "different" is no rivalry: it parted the two, and who stayed with either is not asked about again.
+    """
 
     def __init__(self, features_of: FeaturesOf, scorer: Scorer, people: People) -> None:
         self._features_of = features_of
         self._scorer = scorer
-        self._different = people.different
         self._ties = Ties(people.same)
         self._known: dict[Pair, bool] = {}
 
     def __call__(self, left: int, right: int) -> bool:
         pair = RecordNumber(left), RecordNumber(right)
         if pair not in self._known:
-            self._known[pair] = pair in self._different or not self._may_be_one(pair)
+            sides: list[Sequence[int]] = [[pair[0]], [pair[1]], *self._ties.groups(pair)]
+            one, another, *same = ([self._features_of(number) for number in side] for side in sides)
+            may_be_one = self._ties.are_tied(*pair) or compatible(one, another, self._scorer, same)
+            self._known[pair] = not may_be_one
         return self._known[pair]
-
-    def _may_be_one(self, pair: Pair) -> bool:
-        sides: list[Sequence[int]] = [[pair[0]], [pair[1]], *self._ties.groups(pair)]
-        one, another, *same = ([self._features_of(number) for number in side] for side in sides)
-        return self._ties.are_tied(*pair) or compatible(one, another, self._scorer, same)
 
 
 def _compared(

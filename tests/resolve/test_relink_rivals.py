@@ -119,14 +119,6 @@ def test_of_an_undecided_record_only_what_could_settle_it_is_asked() -> None:
     assert [pair for pair in asked if pair[1] <= 20] == [(1, row) for row in rows if row > 1], "each row's best, once"
 
 
-def test_two_that_a_steward_told_apart_are_rivals() -> None:
-    kinds = dict.fromkeys((1, 2, 3), PERSON)
-    edges = Edges.of([(1, 2, 20.0), (1, 3, 19.0)])
-    assert not unclear(edges, kinds.__getitem__, SCORER, LEAD_BITS, People()).is_dropped.any()
-    different = People(different=frozenset({(RecordNumber(2), RecordNumber(3))}))
-    assert unclear(edges, kinds.__getitem__, SCORER, LEAD_BITS, different).is_dropped.all()
-
-
 def test_who_may_be_either_of_two_that_are_one_by_a_judgement_has_no_rivals() -> None:
     kinds = {1: PERSON, 2: ONE, 3: OTHER, 4: OTHER}
     near = Edges.of([(1, 2, 20.0), (1, 3, 19.0)])
