@@ -177,7 +177,7 @@ def figure_options() -> argparse.ArgumentParser:
         type=_sizes,
         default=sizes,
         metavar="N,N,…",
-        help=f"of the scaling suite (default {','.join(map(str, sizes))}; the last takes 40 GB of disk)",
+        help=f"of the scaling suite (default {','.join(map(str, sizes))}; the last takes 30 GB of disk)",
     )
     add("--seed", type=_from(0), default=7, help="of the city and of every draw (default 7)")
     add("--repeats", type=_from(1), default=DEFAULT_REPEATS, help="of each measurement (default 5)")

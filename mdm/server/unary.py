@@ -80,7 +80,7 @@ _SHED_TIME_SAVED_S = 0.05
 """Time for refusals that a quiet reader has saved up: a rush of 500 calls is told to come back at once."""
 
 _REFUSAL_COST = 3.5
-"""Processor time of a whole refusal, 100 us, over that of ending the call: gRPC receives it first, and sends."""
+"""Processor time of a whole refusal, 40 to 100 us, over that of ending the call: gRPC receives it first, and sends."""
 
 _ROUNDED_S = 0.02
 _ROUNDED_SHARE = 0.015
