@@ -7,5 +7,5 @@ and `pages` (what a reader sees); `command` runs them.
 
 Suites that answer other questions: `city` does the main job on a synthetic city and scores it against the truth; `feed`
 kills a subscriber of the change feed and compares its copy with an export; `quality` measures how right linkage is, in
-batch and online, beside other linkers; `recovery` kills processes under load and counts what was lost.
+batch and online, beside other linkers.
 """

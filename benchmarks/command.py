@@ -4,7 +4,7 @@ Examples:
   python -m benchmarks run lookup match                     quick: a city of 20,000 citizens
   python -m benchmarks run all --size 450000 --save run.json --html run.html
   python -m benchmarks run lookup --server HOST:PORT --city DIR    reads a service that runs
-  python -m benchmarks run quality --sets historical        city, feed, quality, recovery: with options of their own
+  python -m benchmarks run quality --sets historical        city, feed, quality: with options of their own
   python -m benchmarks compare before.json after.json       exit code 1 if a figure got worse
   python -m benchmarks report run.json --html run.html --markdown
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import city, comparison, feed, recovery
+from benchmarks import city, comparison, feed
 from benchmarks.figures import Result, read_result
 from benchmarks.quality import suite as quality
 from benchmarks.report import page
@@ -35,16 +35,17 @@ from benchmarks.suites import (
     match,
     overload,
     rebuild,
+    recovery,
     relink,
     resolve,
     rivals,
     scaling,
     soak,
 )
-from benchmarks.tables import markdown, terminal
+from benchmarks.tables import markdown, terminal, told_apart
 from mdm.server.supervisor import WITHOUT_EVENT_ENGINE
 
-OWN_OPTIONS = {"city": city, "feed": feed, "quality": quality, "recovery": recovery}
+OWN_OPTIONS = {"city": city, "feed": feed, "quality": quality}
 """Suites that answer other questions than how fast: each with its own options and its own result."""
 
 SUITES: dict[str, Suite] = {
@@ -55,6 +56,7 @@ SUITES: dict[str, Suite] = {
     "load": load.measure,
     "relink": relink.measure,
     "rebuild": rebuild.measure,
+    "recovery": recovery.measure,
     "backup": backup.measure,
     "overload": overload.measure,
     "soak": soak.measure,
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "compare":
                 return _compare(read_result(options.before), read_result(options.after))
             case _:
-                return _report([read_result(file) for file in options.files], options)
+                return _report(told_apart([read_result(file) for file in options.files]), options)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -185,6 +187,7 @@ def figure_options() -> argparse.ArgumentParser:
     add("--clients", type=_from(1), default=1, help="client processes (default 1)")
     add("--measure-seconds", type=_above_zero, default=3.0, help="of each repeat (default 3)")
     add("--warm-up-seconds", type=_not_below_zero, default=0.5, help="before each repeat (default 0.5)")
+    add("--kills", type=_from(1), default=20, help="of the recovery suite (default 20)")
     add("--soak-minutes", type=_above_zero, default=1.0, help="of the soak suite (default 1; a trend needs 30)")
     add("--server", default="", metavar="HOST:PORT", help="read a running service instead of starting one")
     add("--data", type=Path, metavar="DIR", help="copy this stopped service's data directory instead of building one")

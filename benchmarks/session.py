@@ -102,6 +102,7 @@ class Session:
                 "warm_up_s": options.warm_up_seconds,
                 "grpc_experiments": os.environ.get("GRPC_EXPERIMENTS", ""),
                 **({"soak_minutes": options.soak_minutes} if "soak" in suites else {}),
+                **({"kills": options.kills} if "recovery" in suites else {}),
                 **({"sizes": options.sizes} if "scaling" in suites else {}),
                 **({"server": options.server} if options.server else {}),
             },
@@ -212,6 +213,23 @@ class Session:
         """Run a closed loop of so many calls under way."""
         spec = self.spec(calls, seed, outstanding=outstanding, channels=self._channels)
         return run_load(spec, server, self.processes(calls, outstanding))
+
+    def in_turns(
+        self, title: str, servers: Sequence[Server], calls: Callable[[Server], Sequence[Call]], outstanding: int
+    ) -> list[list[Measured]]:
+        """Run a closed loop on one server after the other in each repeat; return each server's runs, in their order.
+
+        Args:
+            title: Of the repeats.
+            servers: What is measured, and its ceilings.
+            calls: Gives the calls of one run.
+            outstanding: Calls under way.
+        """
+        runs: list[list[Measured]] = [[] for _ in servers]
+        for number in self.repeats(title):
+            for server, found in zip(servers, runs, strict=True):
+                found.append(self.closed(server, calls(server), outstanding, number))
+        return runs
 
     def open(
         self,

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from benchmarks.figures import Figure, Result, number
 from benchmarks.load.histogram import Histogram
 
 COLUMNS = ("figure", "median", "least–most", "unit", "ceiling", "ratio", "promised", "", "CPU µs each", "full")
+
+
+def told_apart(results: Sequence[Result]) -> list[Result]:
+    """Return the results as they are, or with the run's number behind each title where two tell of the same figure."""
+    names = [figure.name for result in results for figure in result.figures]
+    if len(set(names)) == len(names):
+        return [*results]
+    return [
+        structs.replace(
+            result,
+            suites=[f"run {number}", *result.suites],
+            figures=[structs.replace(each, title=f"{each.title}, run {number}") for each in result.figures],
+            curves=[structs.replace(each, title=f"{each.title}, run {number}") for each in result.curves],
+            latencies={f"{title}, run {number}": each for title, each in result.latencies.items()},
+            notes=[f"run {number}: {note}" for note in result.notes],
+        )
+        for number, result in enumerate(results, 1)
+    ]
 
 
 def terminal(result: Result) -> str:
@@ -40,7 +60,7 @@ def markdown(results: Sequence[Result]) -> str:
             lines.append(
                 f"| {figure.title} | {median} {unit} ({between}) | {ceiling} | {ratio} | {promised} | {kept} |"
             )
-    lines += ["", *(f"{measured_on(result)}." for result in results[:1])]
+    lines += ["", *(f"{', '.join(result.suites)}: {measured_on(result)}.  " for result in results)]
     return "\n".join(lines) + "\n"
 
 

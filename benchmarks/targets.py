@@ -41,6 +41,8 @@ TARGETS = {
     "rebuild.identity.rate": _at_least(25_000),
     "rebuild.match.rate_per_core": _at_least(6_000),
     "rebuild.restart": _at_most(5.0),
+    "recovery.lost": _at_most(0.0),
+    "recovery.unequal": _at_most(0.0),
     "overload.unhealthy": _at_most(0.0),
     "overload.other_statuses": _at_most(0.0),
     # The city's health department counted 26.8 million outpatient visits in the first half of 2025, the two provinces

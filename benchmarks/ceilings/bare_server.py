@@ -1,8 +1,9 @@
-"""gRPC with nothing behind it: `python -m benchmarks.ceilings.bare_server ADDRESS STACK ANSWERS`, ANSWERS as JSON.
+"""gRPC with nothing behind it: `python -m benchmarks.ceilings.bare_server ADDRESS STACK`.
 
-Each method answers with bytes that were ready before. On the `plain` stack that is `grpc.server` as the library has it,
-with a reader's channel options and as many threads, and neither interceptors nor parsing. On our `own` stack, requests
-are taken up, parsed and checked as a reader does. It prints the address that it listens on.
+Each method answers with bytes that were ready before and come as JSON on standard input. On the `plain` stack that is
+`grpc.server` as the library has it, with a reader's channel options and as many threads, and neither interceptors nor
+parsing. On our `own` stack, requests are taken up, parsed and checked as a reader does. It prints the address that it
+listens on.
 """
 
 from __future__ import annotations
@@ -72,4 +73,4 @@ def _parser(service: str, method: str) -> Callable[[bytes], Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3])
+    main(sys.argv[1], sys.argv[2], sys.stdin.read())

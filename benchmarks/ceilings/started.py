@@ -31,10 +31,16 @@ def bare_server(answers: Mapping[str, bytes], processes: int, stack: str = PLAIN
     address = "127.0.0.1:0"
     try:
         for _ in range(processes):
-            command = [sys.executable, "-m", "benchmarks.ceilings.bare_server", address, stack, told]
-            started.append(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True))
-            out = started[-1].stdout
-            address = (out.readline() if out else "").strip()
+            command = [sys.executable, "-m", "benchmarks.ceilings.bare_server", address, stack]
+            pipe = subprocess.PIPE
+            started.append(subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True))
+            answered, out = started[-1].stdin, started[-1].stdout
+            assert answered is not None
+            assert out is not None
+            # Answers of a batch are longer than an argument may be.
+            with answered:
+                answered.write(told)
+            address = out.readline().strip()
             if not address:
                 raise RuntimeError("the bare server did not start; its standard error says why")
         pids = [each.pid for each in started]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.ceilings.bare_server import OWN
 from benchmarks.ceilings.started import bare_server
 from benchmarks.figures import Figure
-from benchmarks.load.generator import Measured, Server
+from benchmarks.load.generator import Server
+from benchmarks.load.spec import Call
 from benchmarks.session import Session
 from benchmarks.suites import asking
 from benchmarks.suites.profiles import ADMISSION_DESK, OPERATIONS, PROFILES, Mixed
@@ -18,37 +21,31 @@ CALLS_PER_S_MAX = 25_000
 CALLS_PER_ADMISSION = round(1 / PROFILES[ADMISSION_DESK]["resolve"])
 """An admission ends with one record stored: 20 calls, of which 14 lookups, 3 by identifier, 2 matches."""
 
-CEILING = "the same calls to empty handlers on our own stack"
-
-_ANSWER = bytes(64)
-"""About as long as the answer to a lookup."""
+CEILING = "the same calls, answers ready, on our own stack"
 
 
 def measure(session: Session) -> None:
     """Run the suite; of a running service, which is only read, the profiles that store nothing."""
     is_read = bool(session.options.server)
-    methods = (asking.LOOKUP, asking.LOOKUP_BY_IDENTIFIER, asking.MATCH, asking.RESOLVE)
-    with (
-        session.deployment(is_writing=not is_read) as service,
-        bare_server(dict.fromkeys(methods, _ANSWER), session.options.readers, OWN) as bare,
-    ):
+    with session.deployment(is_writing=not is_read) as service:
         for profile, shares in PROFILES.items():
             if not (is_read and "resolve" in shares):
-                _profile(session, service.server, bare, profile)
+                _profile(session, service.server, profile)
 
 
-def _profile(session: Session, service: Server, bare: Server, profile: str) -> None:
+def _profile(session: Session, service: Server, profile: str) -> None:
     mixed = Mixed(session, profile)
     seconds = session.options.warm_up_seconds + session.options.measure_seconds
     name = profile.replace(" ", "_")
-    runs: list[Measured] = []
-    ceilings: list[Measured] = []
-    for number in session.repeats(f"{profile}, closed loop"):
-        calls = mixed.calls(CALLS_PER_S_MAX / 4, seconds)
-        runs.append(session.closed(service, calls, OUTSTANDING, number))
-        if profile == ADMISSION_DESK:
-            ceilings.append(session.closed(bare, mixed.calls(CALLS_PER_S_MAX, seconds), OUTSTANDING, number))
-    figure = session.add_rate(f"desk.{name}.rate", f"Profile {profile}", runs)
+    answers = {call.method: asking.answered(service, call) for call in mixed.calls(0, 0)}
+    with bare_server(answers, session.options.readers, OWN) as own:
+
+        def calls(server: Server) -> Sequence[Call]:
+            return mixed.calls(CALLS_PER_S_MAX if server is own else CALLS_PER_S_MAX / 4, seconds)
+
+        runs, ceilings = session.in_turns(f"{profile}, closed loop", (service, own), calls, OUTSTANDING)
+    figure = session.add_rate(f"desk.{name}.rate", f"Profile {profile}", runs, ceiling=CEILING, ceiling_runs=ceilings)
+    figure.is_ceiling_ours = True
     rate = figure.spread.median * HALF
     runs = [
         session.open(service, mixed.calls(rate, seconds), rate, number)
@@ -57,21 +54,20 @@ def _profile(session: Session, service: Server, bare: Server, profile: str) -> N
     session.add_latency(f"desk.{name}.half_load_p99", f"Profile {profile}, p99 at half load", runs, 0.99)
     session.add_distribution(f"Profile {profile} at half load", runs)
     if profile == ADMISSION_DESK:
-        _admissions(session, figure, ceilings)
+        _admissions(session, figure)
     _records(session, name, profile, figure)
 
 
-def _admissions(session: Session, figure: Figure, ceilings: list[Measured]) -> None:
+def _admissions(session: Session, figure: Figure) -> None:
     an_hour = 3600 / CALLS_PER_ADMISSION
-    session.check(CEILING, ceilings)
     session.add(
         Figure(
             name="desk.admissions",
             title="Admissions",
             unit="an hour",
             values=[value * an_hour for value in figure.values],
-            ceiling=CEILING,
-            ceiling_values=[run.rate_per_s * an_hour for run in ceilings],
+            ceiling=figure.ceiling,
+            ceiling_values=[value * an_hour for value in figure.ceiling_values],
             cost=figure.cost,
             bound_by=figure.bound_by,
             note=f"One admission is {CALLS_PER_ADMISSION} calls: "

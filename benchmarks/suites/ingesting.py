@@ -1,4 +1,4 @@
-"""One load stream, as light as a client can be: messages serialised before, acknowledgements timed."""
+"""One load stream, as light as a client can be: messages serialised before, acknowledgements timed; and its ceiling."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import queue
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import grpc
 
+from benchmarks.ceilings.started import told_by
 from benchmarks.load.histogram import Histogram
+from benchmarks.session import Session
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import registry_service_pb2 as registry
 from mdm_client.ingest import MESSAGE_OPERATIONS_MAX, UNDER_WAY_MAX
@@ -135,6 +137,13 @@ def ingest(
         outcomes,
         time.process_time() - cpu_s,
     )
+
+
+def appended_per_s(session: Session, records: Iterable[common.SourceRecord], group: int) -> float:
+    """Return how many of these records SQLite alone appends in a second, durably, so many in a transaction."""
+    file = session.requests("appends", records)
+    told = told_by("ceilings.durable_appends", session.scratch, file, group, session.options.measure_seconds)
+    return float(told["records_per_s"])
 
 
 def _time(sending: _Sending, now_s: float, waited_s: list[float]) -> None:

@@ -8,6 +8,7 @@ from benchmarks.ceilings.bare_server import OWN
 from benchmarks.ceilings.started import bare_server, told_by
 from benchmarks.figures import Curve, Figure
 from benchmarks.load.generator import Measured, Server
+from benchmarks.load.spec import Call
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
 from mdm.domain.keys import SourceKey
@@ -36,28 +37,24 @@ EMPTY_HANDLER = "empty handler on a bare gRPC server"
 
 def measure(session: Session) -> None:
     """Run the suite."""
-    answers = {asking.LOOKUP: _UNARY_ANSWER, asking.BATCH_LOOKUP: _BATCH_ANSWER}
-    readers = session.options.readers
-    with (
-        session.deployment() as service,
-        bare_server(answers, readers) as bare,
-        bare_server(answers, readers, OWN) as own,
-    ):
-        _unary(session, service.server, bare, own)
-        _batches(session, service, bare)
-        _identifiers(session, service.server)
-        _callers(session, service.server)
+    readers, by_identifier = session.options.readers, asking.identifier_lookups(session)
+    with session.deployment() as service:
+        answers = {
+            asking.LOOKUP: _UNARY_ANSWER,
+            asking.BATCH_LOOKUP: _BATCH_ANSWER,
+            asking.LOOKUP_BY_IDENTIFIER: asking.answered(service.server, by_identifier),
+        }
+        with bare_server(answers, readers) as bare, bare_server(answers, readers, OWN) as own:
+            _unary(session, service.server, bare, own)
+            _batches(session, service, bare)
+            _identifiers(session, service.server, own, by_identifier)
+            _callers(session, service.server)
 
 
 def _unary(session: Session, service: Server, bare: Server, own: Server) -> None:
     calls = [asking.lookups(session)]
-    runs: list[Measured] = []
-    ceilings: list[Measured] = []
-    owns: list[Measured] = []
-    for number in session.repeats("unary lookups, closed loop"):
-        runs.append(session.closed(service, calls, OUTSTANDING, number))
-        ceilings.append(session.closed(bare, calls, OUTSTANDING, number))
-        owns.append(session.closed(own, calls, OUTSTANDING, number))
+    servers = (service, bare, own)
+    runs, ceilings, owns = session.in_turns("unary lookups, closed loop", servers, lambda _: calls, OUTSTANDING)
     title = "Lookup, unary, beside our own stack"
     session.add_rate(
         "lookup.unary.rate_to_own_stack", title, runs, ceiling="an empty handler on our own stack", ceiling_runs=owns
@@ -83,8 +80,9 @@ def _unary(session: Session, service: Server, bare: Server, own: Server) -> None
     session.add_distribution("Empty handler at half of its load", ceilings)
     points = []
     for outstanding in CONCURRENCIES:
-        session.say(f"unary lookups, {outstanding} under way")
-        points.append((float(outstanding), session.closed(service, calls, outstanding).rate_per_s))
+        title = f"unary lookups, {outstanding} under way"
+        (runs,) = session.in_turns(title, (service,), lambda _: calls, outstanding)
+        points.append((float(outstanding), median(run.rate_per_s for run in runs)))
     session.result.curves.append(
         Curve(
             title="Lookup: throughput against concurrency",
@@ -144,13 +142,12 @@ def _gets(session: Session, service: Deployment) -> dict[str, float]:
     return told_by("ceilings.lmdb_gets", service.data, file, BATCH_KEYS, session.options.measure_seconds)
 
 
-def _identifiers(session: Session, service: Server) -> None:
-    calls = [asking.identifier_lookups(session)]
-    runs = [
-        session.closed(service, calls, OUTSTANDING, number)
-        for number in session.repeats("lookups by identifier, closed loop")
-    ]
-    session.add_rate("lookup.identifier.rate", "LookupByIdentifier", runs)
+def _identifiers(session: Session, service: Server, own: Server, call: Call) -> None:
+    title = "lookups by identifier, closed loop"
+    runs, owns = session.in_turns(title, (service, own), lambda _: [call], OUTSTANDING)
+    session.add_rate(
+        "lookup.identifier.rate", "LookupByIdentifier", runs, ceiling=asking.READY_ANSWER, ceiling_runs=owns
+    ).is_ceiling_ours = True
 
 
 def _callers(session: Session, service: Server) -> None:

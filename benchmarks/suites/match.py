@@ -6,9 +6,11 @@ import statistics
 
 import pyarrow.parquet as pq
 
-from benchmarks.ceilings.started import told_by
+from benchmarks.ceilings.bare_server import OWN
+from benchmarks.ceilings.started import bare_server, told_by
 from benchmarks.figures import Figure
 from benchmarks.load.generator import Measured, Server
+from benchmarks.load.spec import Call
 from benchmarks.quality.peers.rows import plain_rows
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
@@ -30,28 +32,40 @@ HOT_RECORDS_SHARE = 1 / 9
 def measure(session: Session) -> None:
     """Run the suite."""
     attributes = asking.matched_attributes(session)
+    match, batch = asking.matches(session, attributes), asking.batch_matches(session, attributes, BATCH_SIZE)
     with session.deployment() as service:
-        _unary(session, service.server, attributes)
-        _batches(session, service.server, attributes)
+        answers = {call.method: asking.answered(service.server, call) for call in (match, batch)}
+        with bare_server(answers, session.options.readers, OWN) as own:
+            _unary(session, service.server, own, match)
+            _batches(session, service.server, own, batch)
     if not session.options.server:
         with session.deployment(is_writing=True) as service:
             _hot(session, service, attributes)
 
 
-def _unary(session: Session, service: Server, attributes: list[common.Attributes]) -> None:
-    calls = [asking.matches(session, attributes)]
-    runs = [session.closed(service, calls, OUTSTANDING, n) for n in session.repeats("unary matches, closed loop")]
-    rate = session.add_rate("match.unary.rate", "Match, unary", runs).spread.median * HALF
+def _unary(session: Session, service: Server, own: Server, call: Call) -> None:
+    runs, owns = session.in_turns("unary matches, closed loop", (service, own), lambda _: [call], OUTSTANDING)
+    figure = session.add_rate("match.unary.rate", "Match, unary", runs, ceiling=asking.READY_ANSWER, ceiling_runs=owns)
+    figure.is_ceiling_ours = True
+    rate = figure.spread.median * HALF
     session.add_per_core("match.unary.rate_per_core", "Match, unary, a core", runs, unit="calls/s a core")
     rows = session.scratch / "splink.parquet"
     records = session.city.records(asking.RESIDENTS, SPLINK_ROWS)
     pq.write_table(plain_rows(EntityKind.CITIZEN, records), rows)
-    runs, splink = [], []
+    runs, owns, splink = [], [], []
     for number in session.repeats(f"unary matches, {rate:,.0f} a second; Splink's calls on {len(records):,} rows"):
-        runs.append(session.open(service, calls, rate, number))
+        runs.append(session.open(service, [call], rate, number))
+        owns.append(session.open(own, [call], rate, number))
         splink.append(told_by("ceilings.splink_online", rows, SPLINK_CALLS))
     for name, share in (("p50", 0.5), ("p99", 0.99)):
-        session.add_latency(f"match.unary.half_load_{name}", f"Match, unary, {name} at half load", runs, share)
+        session.add_latency(
+            f"match.unary.half_load_{name}",
+            f"Match, unary, {name} at half load",
+            runs,
+            share,
+            ceiling=f"{asking.READY_ANSWER}, at the same rate",
+            ceiling_runs=owns,
+        ).is_ceiling_ours = True
     session.add_distribution("Match at half load", runs)
     for name, title, key in (
         ("match.unary.speedup", "compare_records, SQL cached, 1 record with 50", "cached_ms"),
@@ -70,14 +84,19 @@ def _unary(session: Session, service: Server, attributes: list[common.Attributes
         )
 
 
-def _batches(session: Session, service: Server, attributes: list[common.Attributes]) -> None:
-    calls = [asking.batch_matches(session, attributes, BATCH_SIZE)]
-    runs = [
-        session.closed(service, calls, BATCH_OUTSTANDING, number)
-        for number in session.repeats(f"batches of {BATCH_SIZE} matches")
-    ]
+def _batches(session: Session, service: Server, own: Server, call: Call) -> None:
+    servers = (service, own)
+    runs, owns = session.in_turns(f"batches of {BATCH_SIZE} matches", servers, lambda _: [call], BATCH_OUTSTANDING)
     title = f"BatchMatch, {BATCH_SIZE} records"
-    session.add_rate("match.batch.rate", title, runs, unit="records/s", operations=BATCH_SIZE)
+    session.add_rate(
+        "match.batch.rate",
+        title,
+        runs,
+        unit="records/s",
+        operations=BATCH_SIZE,
+        ceiling=asking.READY_ANSWER,
+        ceiling_runs=owns,
+    ).is_ceiling_ours = True
     session.add_per_core(
         "match.batch.rate_per_core", f"{title}, a core", runs, unit="records/s a core", operations=BATCH_SIZE
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from benchmarks.ceilings.bare_server import OWN
+from benchmarks.ceilings.started import bare_server
 from benchmarks.figures import Cost, Figure, cost_of_work, median_cost
-from benchmarks.load.generator import Watch, lateness_of
+from benchmarks.load.generator import Server, Watch, lateness_of
 from benchmarks.load.histogram import Histogram
+from benchmarks.load.spec import Call
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
-from benchmarks.suites.ingesting import Ingested, ingest
+from benchmarks.suites.ingesting import Ingested, appended_per_s, ingest
 from benchmarks.suites.profiles import resolves
 from mdm_client import Client
 from mdm_client.ingest import UNDER_WAY_MAX
@@ -27,6 +30,8 @@ from mdm_client.stewardship_results import ReviewAnswer
 
 STREAM_RECORDS_PER_S = 3_000
 """Records that a repeat prepares for each second of its length."""
+ANSWERS_PER_S_MAX = 25_000
+"""That an empty handler on our stack gives on two cores."""
 OUTSTANDING_CALLS = 8
 HALF = 0.5
 UNMERGED_RECORDS = 50
@@ -44,6 +49,7 @@ def measure(session: Session) -> None:
 def _streams(session: Session, service: Deployment) -> float:
     runs: list[Ingested] = []
     costs: list[Cost] = []
+    appends: list[float] = []
     count = max(round(STREAM_RECORDS_PER_S * session.options.measure_seconds), UNDER_WAY_MAX)
     for _ in session.repeats(f"a stream of {count:,} records"):
         records = [*asking.arrivals(session, count)]
@@ -51,12 +57,15 @@ def _streams(session: Session, service: Deployment) -> float:
         runs.append(ingest(service.address, records))
         watch.end()
         costs.append(cost_of_work(watch, runs[-1].client_cpu_s, count))
+        appends.append(appended_per_s(session, records, UNDER_WAY_MAX))
     title = f"IngestRecords, resolved at once, {UNDER_WAY_MAX} under way"
     figure = Figure(
         name="resolve.ingest.rate",
         title=title,
         unit="records/s",
         values=[run.rate_per_s for run in runs],
+        ceiling=f"durable appends of the same records to SQLite, {UNDER_WAY_MAX} a transaction",
+        ceiling_values=appends,
         cost=median_cost(costs),
         note="half of the records are of somebody known",
     )
@@ -90,15 +99,24 @@ def _acknowledgements(session: Session, name: str, title: str, runs: Sequence[In
 
 def _unary(session: Session, service: Deployment) -> None:
     seconds = session.options.warm_up_seconds + session.options.measure_seconds
-    runs = []
-    for number in session.repeats("unary resolves, closed loop"):
-        calls = [resolves(session, round(STREAM_RECORDS_PER_S * seconds))]
-        runs.append(session.closed(service.server, calls, OUTSTANDING_CALLS, number))
-    rate = session.add_rate("resolve.unary.rate", "Resolve, find or create", runs).spread.median * HALF
+    ready = asking.answered(service.server, resolves(session, asking.ANSWERS_ASKED))
+    with bare_server({asking.RESOLVE: ready}, session.options.readers, OWN) as own:
+
+        def calls(server: Server) -> Sequence[Call]:
+            rate_max = ANSWERS_PER_S_MAX if server is own else STREAM_RECORDS_PER_S
+            return [resolves(session, round(rate_max * seconds))]
+
+        servers = (service.server, own)
+        runs, owns = session.in_turns("unary resolves, closed loop", servers, calls, OUTSTANDING_CALLS)
+    figure = session.add_rate(
+        "resolve.unary.rate", "Resolve, find or create", runs, ceiling=asking.READY_ANSWER, ceiling_runs=owns
+    )
+    figure.is_ceiling_ours = True
+    rate = figure.spread.median * HALF
     runs = []
     for number in session.repeats(f"unary resolves, {rate:,.0f} a second"):
-        calls = [resolves(session, round(2 * rate * seconds) + 20)]
-        runs.append(session.open(service.server, calls, rate, number))
+        fresh = [resolves(session, round(2 * rate * seconds) + 20)]
+        runs.append(session.open(service.server, fresh, rate, number))
     session.add_latency("resolve.unary.half_load_p99", "Resolve, find or create, p99 at half load", runs, 0.99)
     session.add_distribution("Resolve at half load", runs)
 

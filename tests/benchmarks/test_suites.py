@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import pytest
@@ -18,9 +20,12 @@ import pytest
 from benchmarks.command import SUITES, figure_options, main
 from benchmarks.data import prepared_city
 from benchmarks.figures import Figure, Result, read_result
+from benchmarks.load.generator import Measured, Server
+from benchmarks.load.spec import Call
 from benchmarks.report import page
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import lookup, match
+from benchmarks.suites.profiles import PROFILES, Mixed
 from benchmarks.tables import markdown, terminal
 from benchmarks.targets import TARGETS
 
@@ -30,10 +35,45 @@ SHORT = ["--size", str(CITIZENS), "--repeats", "1", "--measure-seconds", "0.2", 
 pytestmark = pytest.mark.timeout(400)
 
 
+class Run(NamedTuple):
+    """A load that a suite sent."""
+
+    suite: str
+    calls: tuple[str, ...]
+    is_ours: bool
+    """Whether it went to the service, not to a ceiling."""
+    rate_per_s: float
+    """0 of a closed loop."""
+    found: Measured
+
+
 class Sharing(Session):
-    """A session whose suites find one service, in which they see what others stored."""
+    """A session whose suites find one service, in which they see what others stored; remembers what they sent."""
 
     shared: Deployment | None = None
+    runs: ClassVar[list[Run]] = []
+
+    def closed(self, server: Server, calls: Sequence[Call], outstanding: int, seed: int = 0) -> Measured:
+        return self._remembered(server, calls, 0.0, super().closed(server, calls, outstanding, seed))
+
+    def open(
+        self, server: Server, calls: Sequence[Call], rate_per_s: float, seed: int = 0, *more: Any, **named: Any
+    ) -> Measured:
+        found = super().open(server, calls, rate_per_s, seed, *more, **named)
+        return self._remembered(server, calls, rate_per_s, found)
+
+    def _remembered(self, server: Server, calls: Sequence[Call], rate_per_s: float, found: Measured) -> Measured:
+        is_ours = self.shared is not None and server.address == self.shared.address
+        self.runs.append(Run(self.result.suites[0], tuple(call.name for call in calls), is_ours, rate_per_s, found))
+        return found
+
+    def sent(self, suite: str, call: str, *, is_ours: bool = True, is_open: bool = False) -> list[Measured]:
+        """Return the loads of one kind of call that a suite sent, in order."""
+        return [
+            run.found
+            for run in self.runs
+            if (run.suite, run.calls, run.is_ours, run.rate_per_s > 0) == (suite, (call,), is_ours, is_open)
+        ]
 
     @contextmanager
     def deployment(
@@ -54,8 +94,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def session(cache: Path) -> Iterator[Session]:
-    arguments = [*SUITES, *SHORT, "--cache", str(cache), "--soak-minutes", "0.02", "--sizes", str(CITIZENS)]
+def session(cache: Path) -> Iterator[Sharing]:
+    short = ["--soak-minutes", "0.02", "--sizes", str(CITIZENS), "--kills", "3"]
+    arguments = [*SUITES, *SHORT, "--cache", str(cache), *short]
     with Sharing([*SUITES], figure_options().parse_args(arguments)) as opened:
         with Session.deployment(opened, is_writing=True) as opened.shared:
             yield opened
@@ -96,11 +137,76 @@ def test_a_suite_measures_what_it_names(
         assert all(figure.title.partition("'")[0] in text for figure in result.figures)
 
 
-def test_every_promise_is_measured_by_a_suite(measured: dict[str, Result]) -> None:
+@pytest.fixture
+def figures(measured: dict[str, Result]) -> dict[str, Figure]:
+    """Figures of all suites by name."""
     if measured.keys() != SUITES.keys():
         pytest.skip("needs the results of all suites, which the tests above make")
-    names = {figure.name for result in measured.values() for figure in result.figures}
-    assert names >= TARGETS.keys()
+    return {figure.name: figure for result in measured.values() for figure in result.figures}
+
+
+def test_a_rate_is_beside_the_ceiling_that_it_names(session: Sharing, figures: dict[str, Figure]) -> None:
+    for name, suite, call in (
+        ("lookup.unary.rate", "lookup", "lookup"),
+        ("lookup.identifier.rate", "lookup", "identifier"),
+        ("match.unary.rate", "match", "match"),
+        ("match.batch.rate", "match", "batch_match"),
+        ("resolve.unary.rate", "resolve", "resolve"),
+    ):
+        figure, operations = figures[name], match.BATCH_SIZE if "batch" in name else 1
+        (measured, *_), (ceiling, *_) = session.sent(suite, call), session.sent(suite, call, is_ours=False)
+        assert figure.values == [measured.rate_per_s * operations], name
+        assert figure.ceiling_values == [ceiling.rate_per_s * operations], name
+
+
+def test_cpu_is_of_the_side_that_works_and_of_one_record(session: Sharing, figures: dict[str, Figure]) -> None:
+    figure = figures["match.batch.rate"]
+    assert figure.cost is not None
+    (run,) = session.sent("match", "batch_match")
+    readers_us = run.usage.reader_cores / (run.rate_per_s * match.BATCH_SIZE) * 1e6 if run.usage.reader_cores else 0
+    assert figure.cost.us_per_operation["readers"] == pytest.approx(readers_us, abs=0.01)
+    # Nothing is written meanwhile.
+    assert (run.usage.reader_cores or 0) > (run.usage.writer_cores or 0)
+    assert figures["match.batch.rate_per_core"].values == [
+        pytest.approx(run.rate_per_s * match.BATCH_SIZE / (run.usage.reader_cores or math.nan))
+    ]
+
+
+def test_latencies_are_of_the_loads_that_they_name(session: Sharing, figures: dict[str, Figure]) -> None:
+    (hot,), (alone, others) = (
+        session.sent("match", "hot_match", is_open=True),
+        session.sent("match", "match", is_open=True),
+    )
+    assert figures["match.hot.p99"].values == [hot.latency.quantile_ms(0.99)]
+    assert figures["match.hot.p99"].ceiling_values == [others.latency.quantile_ms(0.99)]
+    p50_ms = figures["match.unary.half_load_p50"].values[0]
+    assert p50_ms == alone.latency.quantile_ms(0.5)
+    for name in ("match.unary.speedup", "match.unary.speedup_to_predict"):
+        told = re.search(r"Splink took ([\d.]+) ms", figures[name].note)
+        assert told is not None
+        assert figures[name].values == [pytest.approx(float(told[1]) / p50_ms, rel=0.02)]
+
+
+def test_admissions_and_projections_follow_from_what_was_measured(figures: dict[str, Figure]) -> None:
+    desk = figures["desk.admission_desk.rate"]
+    # One call in twenty ends an admission.
+    assert figures["desk.admissions"].values == [pytest.approx(value * 3600 / 20) for value in desk.values]
+    assert figures["desk.admissions"].ceiling_values == [pytest.approx(each * 180) for each in desk.ceiling_values]
+    for name in ("journal", "index", "memory"):
+        figure = figures[f"footprint.{name}"]
+        projected_gib = figure.values[0] * 40_000_000 / 2**30
+        assert f"40,000,000 would take {projected_gib:,.0f} GiB" in figure.note
+
+
+@pytest.mark.parametrize(("profile", "shares"), PROFILES.items())
+def test_a_profile_sends_its_calls_in_its_shares(session: Session, profile: str, shares: dict[str, float]) -> None:
+    calls = Mixed(session, profile).calls(100.0, 0.1)
+    assert {kind: call.share for kind, call in zip(shares, calls, strict=True)} == shares
+    assert [call.skew > 0 for call in calls] == [kind.startswith("skewed") for kind in shares]
+
+
+def test_every_promise_is_measured_by_a_suite(measured: dict[str, Result], figures: dict[str, Figure]) -> None:
+    assert figures.keys() >= TARGETS.keys()
     table = markdown([*measured.values()])
     assert table.count("\n|") > len(TARGETS) / 2
 
@@ -115,6 +221,11 @@ def test_a_run_is_saved_compared_and_shown(cache: Path, tmp_path: Path, capsys: 
     assert main(["compare", str(saved), str(saved)]) == 0
     assert "one repeat" in capsys.readouterr().out
     assert main(["report", str(saved), "--markdown"]) == 0
+    capsys.readouterr()
+    assert main(["report", str(saved), str(saved)]) == 0
+    told = capsys.readouterr().out
+    assert "Journal on disk, a record, run 1" in told
+    assert "Journal on disk, a record, run 2" in told
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import grpc
 import msgspec
 import pytest
 
+from benchmarks.load.arrivals import draws
 from benchmarks.load.client import READY
 from benchmarks.load.generator import Measured, Server, run_load
 from benchmarks.load.spec import Call, ClientReport, LoadSpec, write_requests
@@ -120,6 +123,15 @@ def test_several_processes_share_the_rate_and_their_counts_add_up(tmp_path: Path
     with serving() as address:
         found = load(tmp_path, address, "Echo", processes=2, rate_per_s=100.0, arrivals="even")
     assert sum(found.statuses.values()) == pytest.approx(150, abs=4)
+
+
+def test_skewed_requests_are_drawn_as_zipf_says() -> None:
+    bodies = [bytes((number,)) for number in range(100)]
+    spec = LoadSpec(address="", calls=(Call("a", "m", "f", skew=1.0),), seed=7, warm_up_s=0, measure_s=1)
+    drawn = Counter(draw.body for draw in islice(draws(spec, [bodies]), 20_000))
+    weights = [1 / rank for rank in range(1, 101)]
+    for (_, count), weight in zip(drawn.most_common(3), weights, strict=False):
+        assert count / 20_000 == pytest.approx(weight / sum(weights), rel=0.1)
 
 
 def test_a_mixed_load_keeps_its_shares(tmp_path: Path) -> None:

@@ -1,25 +1,24 @@
 """Kill -9 of writer, reader or the whole service at random moments under load: what is lost, and how soon it answers.
 
-Each round starts the service on the same data directory, writes, kills, waits until it answers again, stops it, and
-compares the index with a replay of the journal. At the end every acknowledged write is looked up.
+Each round starts the service on the same copy of the city's store, writes, kills, waits until it answers again, stops
+it, and compares the index with a replay of the journal. At the end every acknowledged write is looked up.
 """
 
 from __future__ import annotations
 
-import argparse
-import collections
 import random
+import shutil
 import signal
-import statistics
-import sys
-import tempfile
 import threading
 import time
+from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import grpc
 
+from benchmarks import data
+from benchmarks.figures import Figure
+from benchmarks.session import Session
 from mdm.resolve.projection import verify
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as golden
@@ -30,7 +29,12 @@ from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tests.serving import RunningServer, running_server
 
+SERVICE = "service"
+KILLED = ("writer", "reader", SERVICE)
 WRITERS = 4
+READERS = 2
+"""So that one goes on answering while another is killed."""
+POLL_S = 0.005
 RUN_UP_S = (0.05, 0.6)
 RECOVERY_S_MAX = 60.0
 BATCH = 5_000
@@ -40,92 +44,88 @@ SURNAMES = ("Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Võ", "Đặng", 
 GIVEN_NAMES = ("An", "Bình", "Châu", "Dung", "Giang", "Hạnh", "Khoa", "Linh", "Minh", "Ngọc", "Phúc", "Quân")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of this suite."""
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
+def measure(session: Session) -> None:
+    """Run the suite.
+
+    Raises:
+        RuntimeError: An acknowledged write was lost, or an index was not the fold of its journal.
+    """
+    tally, dice, kills = _Tally(), random.Random(session.options.seed), session.options.kills
+    for first in range(0, kills, ROUNDS_PER_DIRECTORY):
+        directory = data.copied(session.store, session.scratch / f"killed-{first}")
+        for number in range(first, min(kills, first + ROUNDS_PER_DIRECTORY)):
+            kind = dice.choice(KILLED)
+            session.say(f"kill -9 of a {kind}, {number + 1} of {kills}")
+            tally.kinds[kind] += 1
+            _round(directory, kind, dice.uniform(*RUN_UP_S), f"kill-{number}", tally)
+        tally.events_count += verify(directory).event_count
+        with running_server(directory, workers=1, start_s_max=data.START_S_MAX) as served:
+            tally.lost_count += len(_lost(served, tally.acknowledged))
+        tally.acknowledged_count += len(tally.acknowledged)
+        tally.acknowledged.clear()
+        shutil.rmtree(directory)
+    _tell(session, tally)
+    if tally.lost_count or tally.unequal_count:
+        raise RuntimeError(
+            f"{tally.lost_count} acknowledged writes were lost, {tally.unequal_count} indexes were not the fold"
+        )
 
 
-def run(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
-    """Return the counts, and whether nothing was lost and every index was the fold of its journal."""
-    dice = random.Random(options.seed)
-    tally = _Tally()
-    for first in range(0, options.kills, ROUNDS_PER_DIRECTORY):
-        with tempfile.TemporaryDirectory(prefix="mdm-recovery-") as scratch:
-            _rounds(Path(scratch) / "data", range(first, min(options.kills, first + ROUNDS_PER_DIRECTORY)), dice, tally)
-    result = {
-        "suite": "recovery",
-        "seed": options.seed,
-        "kills": options.kills,
-        "kills_by_target": dict(tally.kinds),
-        "acknowledged_writes_count": tally.acknowledged_count,
-        "acknowledged_writes_lost_count": tally.lost_count,
-        "index_equals_replay": f"{tally.equal_count} of {options.kills}",
-        "journal_events_count": tally.event_count,
-        "first_write_after_kill_ms": {
-            kind: {"median": round(statistics.median(found) * 1000), "max": round(max(found) * 1000)}
-            for kind, found in tally.recovery_s.items()
-        },
-    }
-    return result, tally.lost_count == 0 and tally.equal_count == options.kills
+def _tell(session: Session, tally: _Tally) -> None:
+    killed = ", ".join(f"{count} of a {kind}" for kind, count in sorted(tally.kinds.items()))
+    told = f"{tally.acknowledged_count:,} writes acknowledged, {tally.events_count:,} events replayed; kills: {killed}"
+    for name, title, unit, value in (
+        ("lost", "Acknowledged writes that kill -9 lost", "writes", tally.lost_count),
+        ("unequal", "Indexes that were not the fold of their journal after kill -9", "indexes", tally.unequal_count),
+    ):
+        figure = Figure(
+            name=f"recovery.{name}", title=title, unit=unit, values=[float(value)], is_better_higher=False, note=told
+        )
+        session.add(figure)
+    for kind, found in sorted(tally.recovery_ms.items()):
+        title = f"From kill -9 of a {kind} to the next acknowledged write"
+        session.add(Figure(name=f"recovery.{kind}", title=title, unit="ms", values=found, is_better_higher=False))
 
 
 class _Tally:
     """What the rounds found so far."""
 
     def __init__(self) -> None:
-        self.kinds: collections.Counter[str] = collections.Counter()
-        self.recovery_s: dict[str, list[float]] = collections.defaultdict(list)
+        self.kinds: Counter[str] = Counter()
+        self.recovery_ms: dict[str, list[float]] = defaultdict(list)
+        self.acknowledged: dict[str, str] = {}
+        """Record id → golden ID, of the data directory in use."""
         self.acknowledged_count = 0
         self.lost_count = 0
-        self.equal_count = 0
-        self.event_count = 0
+        self.unequal_count = 0
+        self.events_count = 0
 
 
-def _rounds(data: Path, numbers: range, dice: random.Random, tally: _Tally) -> None:
-    """Kill once in each round on one data directory, and look everything up at the end."""
-    acknowledged: dict[str, str] = {}
-    event_count = 0
-    for number in numbers:
-        kind = dice.choice(("writer_process", "reader_process", "service"))
-        tally.kinds[kind] += 1
-        with running_server(data, workers=2) as served:
-            seconds = _round(served, kind, dice.uniform(*RUN_UP_S), f"{number}", acknowledged)
-        if seconds is not None:
-            tally.recovery_s[kind].append(seconds)
-        report = verify(data)
-        tally.equal_count += report.is_equal
-        event_count = report.event_count
-        print(f"{number + 1} {kind} acknowledged={len(acknowledged)} equal={report.is_equal}", file=sys.stderr)
-    with running_server(data, workers=1) as served:
-        tally.lost_count += len(_lost(served, acknowledged))
-    tally.acknowledged_count += len(acknowledged)
-    tally.event_count += event_count
-
-
-def _round(served: RunningServer, kind: str, run_up_s: float, name: str, acknowledged: dict[str, str]) -> float | None:
-    """Write, kill and write on; return the seconds from the kill to the next acknowledged write."""
-    load = _Load(served, name)
-    time.sleep(run_up_s)
-    before = time.monotonic()
-    if kind == "service":
-        served.process.kill()
-        served.process.wait()
-        load.stop()
-        acknowledged.update(load.acknowledged)
-        return None
-    killed = served.kill(kind, 0)
-    while killed in served.child_pids(kind):
-        time.sleep(0.005)
-    load.mark()
-    while load.first_after_mark_s is None:
-        assert time.monotonic() - before < RECOVERY_S_MAX, "no write was acknowledged after a kill"
-        time.sleep(0.005)
-    load.stop()
-    acknowledged.update(load.acknowledged)
-    served.process.send_signal(signal.SIGTERM)
-    assert served.stop() == 0
-    return load.first_after_mark_s - before
+def _round(directory: Path, kind: str, run_up_s: float, name: str, tally: _Tally) -> None:
+    """Write, kill, write on until a write is acknowledged, stop, and compare the index with a replay of the journal."""
+    with running_server(directory, workers=READERS, start_s_max=data.START_S_MAX) as served:
+        load = _Load(served, name)
+        time.sleep(run_up_s)
+        before_s = time.monotonic()
+        if kind == SERVICE:
+            served.process.kill()
+            served.process.wait()
+            load.stop()
+        else:
+            module = f"{kind}_process"
+            killed = served.kill(module, 0)
+            while killed in served.child_pids(module):
+                time.sleep(POLL_S)
+            load.mark()
+            while load.first_after_mark_s is None:
+                assert time.monotonic() - before_s < RECOVERY_S_MAX, "no write was acknowledged after a kill"
+                time.sleep(POLL_S)
+            load.stop()
+            tally.recovery_ms[kind].append((load.first_after_mark_s - before_s) * 1000)
+            served.process.send_signal(signal.SIGTERM)
+            assert served.stop() == 0
+        tally.acknowledged |= load.acknowledged
+    tally.unequal_count += not verify(directory).is_equal
 
 
 class _Load:

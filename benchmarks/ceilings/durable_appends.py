@@ -1,0 +1,44 @@
+"""A bare loop of durable appends: `python -m benchmarks.ceilings.durable_appends DIRECTORY BODIES GROUP SECONDS`.
+
+SQLite with the journal's own durability, a row for a body and a transaction for a group: what nothing that keeps its
+word on this disk can beat, whatever it does with a record besides.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+
+import apsw
+
+from benchmarks.load.spec import read_requests
+
+
+def main(directory: Path, bodies_file: Path, group: int, seconds: float) -> None:
+    """Append for so many seconds and print rows a second."""
+    bodies = read_requests(bodies_file)
+    file = directory / "appends.sqlite"
+    file.unlink(missing_ok=True)
+    connection = apsw.Connection(str(file))
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE appended (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+    groups = cycle([[(body,) for body in bodies[start : start + group]] for start in range(0, len(bodies), group)])
+    count = 0
+    cpu_s, began_s = time.process_time(), time.monotonic()
+    while (took_s := time.monotonic() - began_s) < seconds:
+        rows = next(groups)
+        with connection:
+            connection.executemany("INSERT INTO appended (body) VALUES (?)", rows)
+        count += len(rows)
+    used_s = time.process_time() - cpu_s
+    connection.close()
+    file.unlink()
+    print(json.dumps({"records_per_s": count / took_s, "cpu_us": used_s / count * 1e6}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
