@@ -243,7 +243,7 @@ class Residence:
         is_home = house.registered is house.address
         current = permanent if is_home else clerks.address(house.address, house.address, self._book, day, rates)
         mother, father, spouse = person.mother, person.father, person.spouse
-        is_stated_dead = person.died_on and dice.uniform() >= rates.dead_still_active
+        died_on = person.died_on if person.died_on and dice.uniform() >= rates.dead_still_active else None
         row = [
             self._serials.take("DC", 10),
             clerks.personal_id(person, house, day, rates),
@@ -265,8 +265,8 @@ class Residence:
             mother.personal_id if mother and dice.chance(0.8) else "",
             clerks.name(spouse, day, rates) if spouse else "",
             clerks.phone(person, house, day, rates),
-            person.died_on.isoformat() if person.died_on and is_stated_dead else "",
-            clerks.stamp(day),
+            died_on.isoformat() if died_on else "",
+            clerks.stamp(max(day, died_on or day)),
         ]
         files.add("household.residents", row, person.entity_id)
 

@@ -318,6 +318,12 @@ def test_twins_share_birth_date_and_mother_but_not_the_name(city: City) -> None:
     assert all(left != right for left, right in pairs)
 
 
+def test_no_row_tells_of_a_death_before_it(city: City) -> None:
+    died = [row for row in city.feeds["household.residents"] if row["died_on"]]
+    assert len(died) > 50
+    assert all(row["died_on"] <= row["updated_at"] for row in died)
+
+
 def test_newborns_stand_under_their_mothers_name(city: City) -> None:
     named = {city.bearer("household", row): row for row in city.feeds["household.residents"]}
     aliases = [row for row in city.feeds["hospital.patients"] if re.match(r"(CON|CB|C/B|BÉ) ", row["full_name"])]
