@@ -7,7 +7,7 @@ from mdm.domain.survivorship import Item
 from mdm.domain.survivorship_rules import DATES, NAMES
 from mdm.limits import ADDRESS_CHARACTERS_MAX, NAME_CHARACTERS_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.normalise.addresses import parse_address
-from mdm.linkage.normalise.dates import parse_date
+from mdm.linkage.normalise.dates import LATEST_DAY, is_after, parse_date
 from mdm.linkage.normalise.names import folded_name
 from mdm.linkage.normalise.text import clean, fold_words
 
@@ -43,7 +43,7 @@ def _of_name(text: str, *, is_person: bool) -> int:
 
 def _of_date(text: str) -> int:
     date = parse_date(text)
-    if date is None:
+    if date is None or is_after(date, LATEST_DAY):
         return 0
     if date.month is None:
         return 1

@@ -18,6 +18,7 @@ ORDERED: list[tuple[str, list[Item], str]] = [
     ("full_name", ["Nguyen Thi Nhu Y", "Nguyễn Thị Như Ý"], "a given name of one vowel is written out"),
     ("legal_name", ["CTY TNHH MINH ANH", "Công ty TNHH Minh Ánh"], "marks of a firm"),
     ("birth_date", ["00/13/1987", "1987", "1987-03", "01/01/1987", "05/03/1987"], "by precision, filler before a day"),
+    ("birth_date", ["2090-03-05", "1987"], "nobody was born in 2090"),
     ("died_on", ["2025", "2025-06-01"], "any date"),
     ("addresses", [address("?"), address("Phường Bến Thành"), address("Lê Lợi, Phường Bến Thành"),
                    address("12 Lê Lợi, Phường Bến Thành")], "ward, street, house"),

@@ -10,7 +10,7 @@ from mdm.domain.records import Assurance, CitizenAttributes, Identifier, Identif
 from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.features import CitizenFeatures
 from mdm.linkage.normalise.contacts import ordered, phone_numbers, places, stated_addresses
-from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, PartialDate, is_after, parse_date
+from mdm.linkage.normalise.dates import PartialDate, is_after, stated_date
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.identifiers import (
     HEALTH_CARD_CHARACTERS,
@@ -66,11 +66,10 @@ def citizen_values(
     """
     name_text = findings.text("full_name", attributes.full_name, NAME_CHARACTERS_MAX)
     alias = _alias(name_text, findings)
-    born = _date("birth_date", attributes.birth_date, findings)
-    if born is not None and written_on is not None and is_after(born, written_on):
-        findings.add("birth_date", "lies after the record was updated")
-        born = None
-    _date("died_on", attributes.died_on, findings)
+    born = stated_date("birth_date", attributes.birth_date, written_on, findings)
+    died = stated_date("died_on", attributes.died_on, written_on, findings)
+    if born is not None and died is not None and is_after(born, died):
+        findings.add("died_on", "lies before the birth date")
     sex = _sex(attributes.sex, findings)
     nation = nationality(findings.text("nationality", attributes.nationality, VALUE_CHARACTERS_MAX))
     relations = _Relations(key, attributes.relations, findings)
@@ -157,16 +156,6 @@ def _alias(text: str, findings: Findings) -> PersonName:
     if read.is_placeholder:
         findings.add("full_name", "says that the name is unknown")
     return read
-
-
-def _date(field: str, value: str, findings: Findings) -> PartialDate | None:
-    if not value:
-        return None
-    text = findings.text(field, value, VALUE_CHARACTERS_MAX)
-    date = parse_date(text) if text else None
-    if text and date is None:
-        findings.add(field, IMPOSSIBLE_DATE)
-    return date
 
 
 class _Birth(NamedTuple):

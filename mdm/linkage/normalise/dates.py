@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from mdm.limits import VALUE_CHARACTERS_MAX
+from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.memory import REMEMBERED_MAX
 
 YEAR_MIN = 1880
@@ -18,7 +20,6 @@ YEAR_MIN = 1880
 YEAR_MAX = 2100
 """No clock here: a date beyond it is a slip in any year that this runs."""
 
-IMPOSSIBLE_DATE = "is not a possible date"
 NOT_A_TIME = "is not a time"
 
 _CITY_ZONE = dt.timezone(dt.timedelta(hours=7))
@@ -62,6 +63,13 @@ class PartialDate(NamedTuple):
     def is_first_january(self) -> bool:
         """Whether it is the day that clerks write for a bare year."""
         return self.month == 1 and self.day == 1
+
+
+LATEST_DAY = PartialDate(2040, 12, 31)
+"""Stands for today where a record does not say when it was written: features must not change because a clock moved on.
+
+To be raised, with the normaliser's version, before it comes.
+"""
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
@@ -113,11 +121,28 @@ def city_date(moment: dt.datetime) -> PartialDate:
 
 
 def is_after(date: PartialDate, day: PartialDate) -> bool:
-    """Return whether all of `date`, as far as it is known, lies after `day`, which is known to the day."""
-    if date.year != day.year or date.month is None:
+    """Return whether all of `date` lies after all of `day`, as far as both are known."""
+    if date.year != day.year or date.month is None or day.month is None:
         return date.year > day.year
-    known = date[: 2 + (date.day is not None)]
-    return known > day[: len(known)]
+    known = 2 + (date.day is not None and day.day is not None)
+    return date[:known] > day[:known]
+
+
+def stated_date(field: str, value: str, written_on: PartialDate | None, findings: Findings) -> PartialDate | None:
+    """Return the date of something that has happened, None when it is not stated or can't have.
+
+    `written_on` is the day on which the source last changed the record; without it `LATEST_DAY` stands for today.
+    """
+    text = findings.text(field, value, VALUE_CHARACTERS_MAX)
+    if not text:
+        return None
+    date = parse_date(text)
+    if date is None:
+        findings.add(field, "is not a possible date")
+    elif is_after(date, written_on or LATEST_DAY):
+        findings.add(field, "lies after the record was updated" if written_on else "lies in the future")
+        date = None
+    return date
 
 
 def _local_time(year: int, month: int, day: int, hour: int, minute: int, second: int) -> dt.datetime:

@@ -7,7 +7,7 @@ from mdm.limits import NAME_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTERS_
 from mdm.linkage.features import BusinessFeatures
 from mdm.linkage.normalise.businesses import BusinessName, business_name, variants
 from mdm.linkage.normalise.contacts import ordered, phone_numbers, places, stated_addresses
-from mdm.linkage.normalise.dates import IMPOSSIBLE_DATE, parse_date
+from mdm.linkage.normalise.dates import PartialDate, stated_date
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.identifiers import TAX_CODE_DIGITS, TaxCode, parse_claim, parse_tax_code
 from mdm.linkage.normalise.names import folded_name
@@ -21,8 +21,14 @@ _FORMS = {
 _PERSON_RELATIONS = frozenset({RelationType.LEGAL_REPRESENTATIVE, RelationType.OWNER})
 
 
-def business_features(attributes: BusinessAttributes, findings: Findings) -> BusinessFeatures:
-    """Return the features of one business record; what was wrong goes into `findings`."""
+def business_features(
+    attributes: BusinessAttributes, written_on: PartialDate | None, findings: Findings
+) -> BusinessFeatures:
+    """Return the features of one business record, which its source last changed on the day `written_on`.
+
+    What was wrong goes into `findings`.
+    """
+    established = stated_date("established_on", attributes.established_on, written_on, findings)
     by_names = [name for field, text in _stated_names(attributes, findings) for name in _names(field, text, findings)]
     name = by_names[0] if by_names else BusinessName()
     form = _form(attributes.form, name, findings)
@@ -57,7 +63,7 @@ def business_features(attributes: BusinessAttributes, findings: Findings) -> Bus
         premises=address.premises,
         representative_name=_person_name(people, findings),
         representative_ids=ordered(person_ids),
-        established_on=_established_on(attributes.established_on, findings),
+        established_on=established.iso if established else None,
         names=ordered([other.sorted for other in by_names if other.sorted is not None]),
         name_numbers=name.numbers,
         name_distinct_words=ordered((name.distinct or "").split()),
@@ -153,11 +159,3 @@ def _person_ids(people: list[Relation], findings: Findings) -> set[str]:
             if number is not None:
                 numbers.add(number)
     return numbers
-
-
-def _established_on(value: str, findings: Findings) -> str | None:
-    text = findings.text("established_on", value, VALUE_CHARACTERS_MAX)
-    date = parse_date(text) if text else None
-    if text and date is None:
-        findings.add("established_on", IMPOSSIBLE_DATE)
-    return date.iso if date else None

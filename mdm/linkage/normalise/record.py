@@ -14,7 +14,7 @@ from mdm.linkage.normalise.dates import NOT_A_TIME, PartialDate, city_date, pars
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.firms import business_features
 
-NORMALISER_VERSION = 5
+NORMALISER_VERSION = 6
 """Goes up with every change that gives any record other features: the index is then built anew from raw values."""
 
 
@@ -32,7 +32,7 @@ def normalise(record: SourceRecord) -> Normalised:
         case CitizenAttributes():
             features = citizen_features(citizen_values(record.key, attributes, written_on, findings))
         case BusinessAttributes():
-            features = business_features(attributes, findings)
+            features = business_features(attributes, written_on, findings)
         case _:
             assert_never(attributes)
     return Normalised(features, findings.issues())

@@ -110,3 +110,20 @@ def test_the_day_of_a_time_is_the_city_s(text: str, day: int) -> None:
 )
 def test_a_date_lies_after_a_day_only_if_all_of_it_does(date: PartialDate, expected: bool, reason: str) -> None:  # noqa: FBT001
     assert is_after(date, PartialDate(2025, 3, 1)) is expected, reason
+
+
+@pytest.mark.parametrize(
+    ("date", "other", "expected"),
+    [
+        (PartialDate(2025, 3, 2), PartialDate(2025), False),
+        (PartialDate(2025, 3, 2), PartialDate(2025, 3), False),
+        (PartialDate(2025, 4, 1), PartialDate(2025, 3), True),
+        (PartialDate(2026), PartialDate(2025), True),
+    ],
+)
+def test_what_is_not_known_of_either_date_puts_none_after_the_other(
+    date: PartialDate,
+    other: PartialDate,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    assert is_after(date, other) is expected

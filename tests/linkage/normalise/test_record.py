@@ -430,6 +430,39 @@ def test_a_birth_up_to_the_update_or_without_one_is_evidence(birth_date: str, up
     assert features.birth_year == int(birth_date[:4])
 
 
+HAS_NOT_HAPPENED = [
+    ("", {"birth_date": "2090-01-02"}, FieldIssue("birth_date", "lies in the future")),
+    ("", {"birth_date": "2041"}, FieldIssue("birth_date", "lies in the future")),
+    ("2042-01-01", {"birth_date": "2041"}, None),
+    ("", {"died_on": "2090"}, FieldIssue("died_on", "lies in the future")),
+    ("2026-01-01", {"died_on": "2026-01-02"}, FieldIssue("died_on", "lies after the record was updated")),
+    ("", {"birth_date": "05/1990", "died_on": "1990-04-30"}, FieldIssue("died_on", "lies before the birth date")),
+    ("", {"birth_date": "1990-05-01", "died_on": "1989"}, FieldIssue("died_on", "lies before the birth date")),
+    ("", {"birth_date": "1990-05-01", "died_on": "05/1990"}, None),
+    ("", {"birth_date": "1990-05-01", "died_on": "1990-05-01"}, None),
+]
+
+
+@pytest.mark.parametrize(("updated_at", "values", "issue"), HAS_NOT_HAPPENED)
+def test_what_cannot_have_happened_is_an_issue(
+    updated_at: str, values: dict[str, str], issue: FieldIssue | None
+) -> None:
+    features, issues = citizen(updated_at=updated_at, **values)
+    assert issues == ((issue,) if issue else ())
+    is_evidence = "birth_date" in values and FieldIssue("birth_date", "lies in the future") not in issues
+    assert (features.birth_year is not None) is is_evidence
+
+
+@pytest.mark.parametrize(
+    ("updated_at", "rule"), [("", "lies in the future"), ("2026-01-01", "lies after the record was updated")]
+)
+def test_no_firm_is_established_after_its_record(updated_at: str, rule: str) -> None:
+    key = SourceKey("company", EntityKind.BUSINESS, "r1")
+    found = normalise(SourceRecord(key, BusinessAttributes(established_on="2099-01-01"), updated_at))
+    assert found.issues == (FieldIssue("established_on", rule),)
+    assert found.features == BusinessFeatures()
+
+
 @pytest.mark.parametrize("updated_at", ["last week", "2025-02-30", "9999-12-31"])
 def test_a_time_of_change_that_is_none_is_an_issue_and_nothing_else(updated_at: str) -> None:
     unstated, _ = citizen(birth_date="2027-01-01", updated_at="")
