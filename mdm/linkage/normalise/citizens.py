@@ -23,10 +23,11 @@ from mdm.linkage.normalise.identifiers import (
     parse_claim,
     parse_health_cards,
     parse_passport,
+    parse_tax_code,
 )
 from mdm.linkage.normalise.memory import REMEMBERED_MAX
 from mdm.linkage.normalise.names import PersonName, folded_name, person_name, read_name
-from mdm.linkage.normalise.text import digits, fold
+from mdm.linkage.normalise.text import digits, fold, whole_number
 
 CHILD_YEARS_MAX = 14
 """A card is issued from 14; below that age the number in the record is often a parent's."""
@@ -339,9 +340,8 @@ class _Numbers:
             self._read_insurance(field, text, identifier)
         elif type_ is IdentifierType.PASSPORT:
             self._read_passport(field, text, identifier.assurance)
-        # An old 10-digit code of a person stands in no other registry; 12 digits are the personal ID.
-        elif len(digits(text)) == PERSONAL_ID_DIGITS:
-            self._read_claim(field, text)
+        else:
+            self._read_tax_code(field, text)
 
     def _read_passport(self, field: str, text: str, assurance: Assurance) -> None:
         passport = parse_passport(text)
@@ -350,6 +350,14 @@ class _Numbers:
         elif assurance is not Assurance.GUARDIAN:
             self.personal_ids.add(f"{self._nation}:{passport}")
 
+    def _read_tax_code(self, field: str, text: str) -> None:
+        code = parse_tax_code(text, may_be_branch=False)
+        if code is None:
+            self._findings.add(field, "is no valid tax code")
+        # An old 10-digit code of a person stands in no other registry; 12 digits are the personal ID.
+        elif code.is_personal_id:
+            self._read_claim(field, code.code)
+
     def _read_insurance(self, field: str, text: str, identifier: Identifier) -> None:
         if identifier.assurance is Assurance.GUARDIAN:
             return
@@ -357,7 +365,7 @@ class _Numbers:
             number = insurance_number(text)
             if number is not None:
                 self.insurance_numbers.add(number)
-            elif len(digits(text)) in {PERSONAL_ID_DIGITS, PERSONAL_ID_DIGITS - 1}:
+            elif len(digits(whole_number(text))) in {PERSONAL_ID_DIGITS, PERSONAL_ID_DIGITS - 1}:
                 self._read_claim(field, text)
             else:
                 self._findings.add(field, "is no social insurance number")

@@ -165,14 +165,14 @@ class HealthCards(NamedTuple):
 
 
 def parse_health_cards(text: str) -> HealthCards:
-    """Read the health card field."""
+    """Read the health card field; a number whose digits a spreadsheet lost stays as it is, and is no card."""
     if _HEALTH_CARD.fullmatch(text) and not is_filler(text[-INSURANCE_DIGITS:]):
         # As most are written: one card, in one piece.
         return HealthCards((text[-INSURANCE_DIGITS:],), (), has_malformed=False)
     numbers: list[str] = []
     personal_ids: list[str] = []
     has_malformed = False
-    text = _CARD.sub(lambda card: whole_number(card[0]), whole_number(text))
+    text = _CARD.sub(lambda card: whole_number(card[0]) or card[0], whole_number(text) or text)
     for card in _CARD_SEPARATORS.split(_joined_cards(text.upper())):
         if not card:
             continue

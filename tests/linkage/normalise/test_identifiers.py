@@ -67,6 +67,7 @@ TAX_CODES = [
     ("0312687879", False, None, "wrong check digit"),
     ("0312687878-000", True, None, "no branch has number 000"),
     ("000000000000", False, None, "filler"),
+    ("3.12687878E+8", False, None, "its digits are lost"),
     ("", False, None, "nothing"),
 ]
 
@@ -78,6 +79,8 @@ CARDS = [
     ("7912345678.0", HealthCards(("7912345678",), (), has_malformed=False), "as a spreadsheet writes it"),
     ("7912345678.0;7912345679.0", HealthCards(("7912345678", "7912345679"), (), has_malformed=False), "two of them"),
     ("079185001234", HealthCards((), ("079185001234",), has_malformed=False), "the personal ID shown instead"),
+    ("7.9e+10", HealthCards((), (), has_malformed=True), "its digits are lost"),
+    ("GD4797912345678;7,912345678E9", HealthCards(("7912345678",), (), has_malformed=True), "one card's digits are"),
     ("GD47979", HealthCards((), (), has_malformed=True), "too short"),
 ]
 
