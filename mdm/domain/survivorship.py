@@ -5,14 +5,15 @@ Computed from the members when it is asked for, so it can't lag behind a merge, 
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from mdm.domain.keys import RecordNumber, SourceKey
-from mdm.domain.records import Address, Identifier, Relation, SourceRecord
+from mdm.domain.records import Address, Assurance, Identifier, Relation, SourceRecord
 from mdm.domain.survivorship_rules import Criterion, KindRules
 
 Item = str | Identifier | Address | Relation
@@ -20,6 +21,9 @@ Item = str | Identifier | Address | Relation
 
 Completeness = Callable[[str, Item], int]
 """Field and value → how complete the value is; a larger number is more complete."""
+
+NumberOf = Callable[[Identifier], str]
+"""Identifier → the number that it states, the same for each spelling of it."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -64,7 +68,7 @@ class GoldenValue(msgspec.Struct, frozen=True):
     trust_rank: int
     """The registry's for this field."""
     record_count: int
-    """Members that state exactly this."""
+    """Members that state this: an identifier's number in any spelling, other values exactly."""
     alternatives_count: int
     """Other distinct values that members state under the same path."""
     decided_by: Criterion | None = None
@@ -83,6 +87,7 @@ def golden_values(
     members: Iterable[Member],
     rules: KindRules,
     completeness: Completeness,
+    number_of: NumberOf,
     pins: Mapping[str, Pin] | None = None,
     fields: frozenset[str] = frozenset(),
 ) -> list[GoldenValue]:
@@ -90,11 +95,13 @@ def golden_values(
 
     Single values: a steward's pinned value, else the best by the field's criteria. Repeated values (identifiers,
     phones, addresses, relations, former names): each distinct one, the best first, every one with its own provenance.
+    An identifier's number comes once: in the spelling that lost nothing, if one is stated, and as best assured.
 
     Args:
         members: All of one entity kind.
         rules: Of that kind.
         completeness: Asked only about fields whose criteria list it and whose members differ.
+        number_of: Asked once about each identifier.
         pins: By field; single-valued ones only.
         fields: The only attributes to return values of; empty means all.
 
@@ -104,6 +111,7 @@ def golden_values(
     if not ordered:
         return []
     values: list[GoldenValue] = []
+    number_of = functools.cache(number_of)
     for name in ordered[0].record.attributes.__struct_fields__:
         if fields and name not in fields:
             continue
@@ -111,9 +119,10 @@ def golden_values(
         pin = (pins or {}).get(name)
         if stated and isinstance(stated[0][1], tuple):
             items = [(member, item) for member, items in stated for item in items]
-            values.extend(_repeated(name, _ranked(name, items, rules, completeness), rules))
+            values.extend(_repeated(name, _ranked(name, items, rules, completeness, number_of), rules, number_of))
         elif stated or pin is not None:
-            values.append(_single(name, _ranked(name, stated, rules, completeness), rules, pin, ordered))
+            ranked = _ranked(name, stated, rules, completeness, number_of)
+            values.append(_single(name, ranked, rules, pin, ordered))
     return values
 
 
@@ -138,7 +147,11 @@ class _Statement(NamedTuple):
 
 
 def _ranked(
-    field: str, stated: list[tuple[Member, Item]], rules: KindRules, completeness: Completeness
+    field: str,
+    stated: list[tuple[Member, Item]],
+    rules: KindRules,
+    completeness: Completeness,
+    number_of: NumberOf,
 ) -> list[_Statement]:
     if len(stated) == 1:
         # Nothing to choose from, as for most fields of most golden records.
@@ -159,7 +172,7 @@ def _ranked(
                 complete = {value: -completeness(field, value) for value in distinct}
                 columns.append([complete[value] for _, value in stated])
             case _:
-                written = {value: _written(value) for value in distinct}
+                written = {value: _written(value, number_of) for value in distinct}
                 counts = Counter(written[value] for _, value in stated)
                 columns.append([-counts[written[value]] for _, value in stated])
     columns.append([member.number for member, _ in stated])
@@ -176,13 +189,13 @@ def _rank(field: str, member: Member, rules: KindRules) -> int:
     return order.index(registry) + 1 if registry in order else len(order) + member.trust_rank
 
 
-def _written(value: Item) -> object:
-    """Return what is the same for two writings of one value that differ in case and spaces alone."""
+def _written(value: Item, number_of: NumberOf) -> object:
+    """Return what is the same for two writings of one value: but for case and spaces, or of one number."""
     match value:
         case str():
             return " ".join(value.casefold().split())
         case Identifier():
-            return value.type, "".join(value.value.casefold().split())
+            return _identity(value, number_of)
         case Address():
             return value.kind, " ".join(value.text.casefold().split()), value.ward_code
         case _:
@@ -240,27 +253,47 @@ def _carrier(pin: Pin, members: list[Member]) -> Member:
     return next((member for member in members if member.number == pin.number), members[0])
 
 
-def _repeated(field: str, ranked: list[_Statement], rules: KindRules) -> list[GoldenValue]:
+def _identity(value: Item, number_of: NumberOf) -> Hashable:
+    if isinstance(value, Identifier):
+        # A guardian's number is never the bearer's, even where another record takes it for that.
+        return value.type, number_of(value), value.assurance is Assurance.GUARDIAN
+    return value
+
+
+def _spelling(value: Item, number_of: NumberOf) -> tuple[bool, int]:
+    """Return how far a spelling is from what is to be shown of its number; less is better."""
+    if isinstance(value, Identifier):
+        return value.value != number_of(value), _ASSURANCES.index(value.assurance)
+    return False, 0
+
+
+_ASSURANCES = tuple(Assurance)
+"""The best first."""
+
+
+def _repeated(field: str, ranked: list[_Statement], rules: KindRules, number_of: NumberOf) -> list[GoldenValue]:
     criteria = rules.criteria(field)
-    counts = Counter(statement.value for statement in ranked)
-    by_path: dict[str, dict[Item, _Statement]] = {}
+    by_path: dict[str, dict[Hashable, list[_Statement]]] = {}
     for statement in ranked:
-        by_path.setdefault(path_of(field, statement.value), {}).setdefault(statement.value, statement)
+        stated = by_path.setdefault(path_of(field, statement.value), {})
+        stated.setdefault(_identity(statement.value, number_of), []).append(statement)
     values = []
-    for path, best in by_path.items():
-        first, *others = best.values()
-        for each in best.values():
+    for path, stated in by_path.items():
+        first, *others = (statements[0] for statements in stated.values())
+        for statements in stated.values():
+            best = statements[0]
+            shown = min(statements, key=lambda each: _spelling(each.value, number_of))
             decided_by = None
             if others:
-                decided_by = _difference(first, others[0] if each is first else each, criteria)
+                decided_by = _difference(first, others[0] if best is first else best, criteria)
             values.append(
                 GoldenValue(
                     path,
-                    each.value,
-                    each.member.record.key,
-                    each.member.record.updated_at,
-                    _rank(field, each.member, rules),
-                    counts[each.value],
+                    shown.value,
+                    shown.member.record.key,
+                    shown.member.record.updated_at,
+                    _rank(field, shown.member, rules),
+                    len({each.member.number for each in statements}),
                     len(others),
                     decided_by,
                 )

@@ -1,13 +1,16 @@
-"""How much a raw value says, for survivorship: the normaliser's own reading of names, dates and addresses."""
+"""What raw values say, for survivorship: the normaliser's own reading of names, dates, addresses and identifiers."""
 
 from __future__ import annotations
 
-from mdm.domain.records import Address
+from collections.abc import Callable
+
+from mdm.domain.records import Address, Identifier, IdentifierType
 from mdm.domain.survivorship import Item
 from mdm.domain.survivorship_rules import DATES, NAMES
 from mdm.limits import ADDRESS_CHARACTERS_MAX, NAME_CHARACTERS_MAX, VALUE_CHARACTERS_MAX
 from mdm.linkage.normalise.addresses import parse_address
 from mdm.linkage.normalise.dates import LATEST_DAY, is_after, parse_date
+from mdm.linkage.normalise.identifiers import insurance_number, parse_claim, parse_passport, parse_tax_code
 from mdm.linkage.normalise.names import folded_name
 from mdm.linkage.normalise.text import clean, fold_words
 
@@ -59,3 +62,33 @@ def _of_address(address: Address) -> int:
     if place.street:
         return 2
     return 1 if place.wards else 0
+
+
+def number_of(identifier: Identifier) -> str:
+    """Return the number that an identifier states, as it is written where nothing was lost of it.
+
+    One text for all spellings of a number: lost zeros, groups, a spreadsheet's decimals. What the normaliser can't
+    read, and a health card, stands for itself but for case and spaces.
+    """
+    text = clean(identifier.value, VALUE_CHARACTERS_MAX)[0]
+    read = _NUMBERS.get(identifier.type)
+    return (read(text) if read and text else None) or "".join(text.split()).upper()
+
+
+def _of_claim(text: str) -> str | None:
+    claim = parse_claim(text, None, None)
+    return claim.personal_id.number if claim.personal_id else claim.cmnd or claim.passport
+
+
+def _of_tax_code(text: str) -> str | None:
+    code = parse_tax_code(text, may_be_branch=False)
+    return code.code if code else None
+
+
+_NUMBERS: dict[IdentifierType, Callable[[str], str | None]] = {
+    IdentifierType.PERSONAL_ID: _of_claim,
+    IdentifierType.OLD_PERSONAL_ID: _of_claim,
+    IdentifierType.PASSPORT: parse_passport,
+    IdentifierType.SOCIAL_INSURANCE_NUMBER: lambda text: insurance_number(text) or _of_claim(text),
+    IdentifierType.TAX_CODE: _of_tax_code,
+}

@@ -12,7 +12,7 @@ from mdm.domain.keys import GoldenId, RecordNumber, kind_of
 from mdm.domain.records import SourceRecord
 from mdm.domain.survivorship import Pin, golden_values
 from mdm.errors import GoldenIdNotYetIssuedError, InvalidInputError
-from mdm.linkage.completeness import completeness
+from mdm.linkage.completeness import completeness, number_of
 from mdm.resolve.payloads import decode_payload, stored_before
 from mdm.resolve.reading import Reading
 from mdm.resolve.survivorship import as_member, rules_in_force
@@ -122,7 +122,7 @@ def past_golden_record(reading: Reading, requested: GoldenId, seq: int) -> PastG
         past.golden_id,
         past.state,
         kind,
-        tuple(golden_values(members, rules, completeness, pins)),
+        tuple(golden_values(members, rules, completeness, number_of, pins)),
         tuple(
             GoldenMember(each.record.key, each.record.updated_at, is_anchor=each.number == past.anchor)
             for each in members

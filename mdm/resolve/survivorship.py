@@ -17,7 +17,7 @@ from mdm.domain.survivorship import GoldenValue, Member, Pin, golden_values
 from mdm.domain.survivorship_rules import Criterion, SurvivorshipRules
 from mdm.errors import WriterUnavailableError
 from mdm.limits import SURVIVORSHIP_EXAMPLES_MAX
-from mdm.linkage.completeness import completeness
+from mdm.linkage.completeness import completeness, number_of
 from mdm.resolve.group import Group
 from mdm.resolve.model_comparison import golden_sample
 from mdm.resolve.payloads import decode_payload, updated_at_us
@@ -165,7 +165,7 @@ def values_of(
         if value is not None:
             pins[field] = Pin(value, members[0].number)
     rules = in_force.rules.kinds[members[0].record.key.kind]
-    return tuple(golden_values(members, rules, completeness, pins, fields))
+    return tuple(golden_values(members, rules, completeness, number_of, pins, fields))
 
 
 def as_member(configuration: Configuration, number: RecordNumber, record: SourceRecord) -> Member:

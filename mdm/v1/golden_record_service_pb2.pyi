@@ -295,7 +295,7 @@ class GoldenValue(_message.Message):
     where members state nothing else.
     """
     record_count: _builtins.int
-    """Members that state exactly this."""
+    """Members that state this: an identifier's number in any spelling, other values exactly."""
     @_builtins.property
     def provenance(self) -> Global___Provenance:
         """Where it comes from."""

@@ -8,6 +8,7 @@ from mdm.domain.keys import EntityKind, RecordNumber, SourceKey
 from mdm.domain.records import (
     Address,
     AddressKind,
+    Assurance,
     BusinessAttributes,
     CitizenAttributes,
     Identifier,
@@ -26,6 +27,11 @@ def longest(_field: str, value: Item) -> int:
     return len(value.text if isinstance(value, Address) else str(value))
 
 
+def whole(identifier: Identifier) -> str:
+    """Ten digits: what a number really is, is the business of the normaliser."""
+    return identifier.value.zfill(10)
+
+
 def member(number: int, rank: int, at: int | None = None, **attributes: object) -> Member:
     key = SourceKey(f"registry{rank}", EntityKind.CITIZEN, str(number))
     record = SourceRecord(key, CitizenAttributes(**attributes), updated_at="" if at is None else str(at))  # type: ignore[arg-type]
@@ -33,7 +39,7 @@ def member(number: int, rank: int, at: int | None = None, **attributes: object) 
 
 
 def values(members: list[Member], rules: KindRules = RULES, pins: dict[str, Pin] | None = None) -> list[GoldenValue]:
-    return golden_values(members, rules, longest, pins)
+    return golden_values(members, rules, longest, whole, pins)
 
 
 def by_field(found: list[GoldenValue]) -> dict[str, GoldenValue]:
@@ -134,6 +140,47 @@ def test_repeated_values_come_once_each_with_their_best_source() -> None:
     ]
     identifiers = (Identifier(IdentifierType.PERSONAL_ID, "079080000001"),)
     assert len(values([member(1, 1, identifiers=identifiers), member(2, 2, identifiers=identifiers)])) == 1
+
+
+def code(value: str, assurance: Assurance = Assurance.STATED) -> tuple[Identifier, ...]:
+    return (Identifier(IdentifierType.TAX_CODE, value, assurance),)
+
+
+def test_a_number_comes_once_in_the_spelling_that_lost_nothing() -> None:
+    members = [
+        member(1, 1, identifiers=code("301442379")),
+        member(2, 3, identifiers=code("0301442379")),
+        member(3, 2, identifiers=code("0312687878")),
+        member(4, 4, identifiers=code("301442379")),
+    ]
+    found = values(members)
+    assert [(each.value, each.source.record_id, each.record_count, each.decided_by) for each in found] == [
+        (*code("0301442379"), "2", 3, C.TRUST),
+        (*code("0312687878"), "3", 1, C.TRUST),
+    ]
+    assert {each.alternatives_count for each in found} == {1}
+    assert [each.value for each in values(members[:1])] == [*code("301442379")], (
+        "as written where nobody wrote it whole"
+    )
+
+
+def test_a_number_is_shown_as_best_assured_and_a_guardian_s_apart() -> None:
+    members = [
+        member(1, 1, identifiers=code("0301442379")),
+        member(2, 2, identifiers=code("0301442379", Assurance.SIGHTED)),
+        member(3, 3, identifiers=code("301442379", Assurance.CHIP_READ)),
+        member(4, 4, identifiers=code("0301442379", Assurance.GUARDIAN)),
+    ]
+    assert [(each.value, each.record_count) for each in values(members)] == [
+        (*code("0301442379", Assurance.SIGHTED), 3),
+        (*code("0301442379", Assurance.GUARDIAN), 1),
+    ]
+
+
+def test_frequency_counts_a_number_in_any_spelling() -> None:
+    written = ["0312687878", "0301442379", "301442379"]
+    members = [member(n, 1, identifiers=code(each)) for n, each in enumerate(written, start=1)]
+    assert [each.value for each in values(members)] == [*code("0301442379"), *code("0312687878")]
 
 
 def test_repeated_values_are_ranked_within_their_kind() -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from mdm.domain.records import Address, AddressKind
+from mdm.domain.records import Address, AddressKind, Identifier, IdentifierType
 from mdm.domain.survivorship import Item
 from mdm.domain.survivorship_rules import DATES, MEASURABLE, NAMES
-from mdm.linkage.completeness import completeness
+from mdm.linkage.completeness import completeness, number_of
 
 
 def address(text: str, ward_code: str = "") -> Address:
@@ -42,3 +42,33 @@ def test_other_fields_have_no_measure_and_every_measurable_field_has_one() -> No
     stated.update(dict.fromkeys(DATES, "2020-02-03"))
     assert set(stated) == set(MEASURABLE)
     assert all(completeness(field, value) > 0 for field, value in stated.items())
+
+
+T = IdentifierType
+NUMBERS = [
+    (T.TAX_CODE, "0301442379", ["0301442379", "301442379", "301442379.0", "0301 442 379"], "a firm's"),
+    (T.TAX_CODE, "0301442379-001", ["0301442379-001", "0301442379001", "0301442379.001"], "a branch's"),
+    (T.TAX_CODE, "079185001234", ["079185001234", "79185001234"], "a household business's"),
+    (T.PERSONAL_ID, "079185001234", ["079185001234", "79185001234", "079 185 001 234", "79185001234.0"], "12 digits"),
+    (T.OLD_PERSONAL_ID, "022345678", ["022345678", "22345678"], "CMND"),
+    (T.PERSONAL_ID, "B1234567", ["B1234567", "b 1234567"], "a passport shown instead"),
+    (T.PASSPORT, "B1234567", ["B1234567", "b1234567"], "passport"),
+    (T.SOCIAL_INSURANCE_NUMBER, "0112345678", ["0112345678", "112345678"], "10 digits"),
+    (T.SOCIAL_INSURANCE_NUMBER, "079185001234", ["079185001234", "79185001234"], "12 since 2025"),
+    (T.HEALTH_CARD, "GD4797912345678", ["GD4797912345678", "gd4 79 7912345678"], "a card but for case and spaces"),
+    (T.TAX_CODE, "SEEFILE", ["see file"], "what is no number"),
+]
+
+
+@pytest.mark.parametrize(("type_", "number", "spellings", "why"), NUMBERS, ids=[case[3] for case in NUMBERS])
+def test_every_spelling_of_an_identifier_states_one_number(
+    type_: IdentifierType, number: str, spellings: list[str], why: str
+) -> None:
+    assert {number_of(Identifier(type_, each)) for each in spellings} == {number}, why
+
+
+def test_numbers_of_others_stay_apart() -> None:
+    cards = [Identifier(T.HEALTH_CARD, card) for card in ("GD4797912345678", "HN2797912345678")]
+    assert len(set(map(number_of, cards))) == 2, "another card of the same bearer"
+    lost = [Identifier(T.PERSONAL_ID, text) for text in ("7.9e+10", "7.8e+10")]
+    assert len(set(map(number_of, lost))) == 2
