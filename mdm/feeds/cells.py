@@ -74,6 +74,11 @@ def _composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def record_id_in(text: str) -> str:
+    """Return the record id that a cell states: one key however it is encoded and whatever spaces pad it."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
 def compiled(declared: Condition | None) -> CompiledCondition | None:
     """Compile a condition, if there is one."""
     return None if declared is None else CompiledCondition(declared)
@@ -237,7 +242,7 @@ class RelationReader:
             # The other record exists only where its name is stated.
             other_id = key.record_id if name.strip() else ""
         if other_id:
-            other_id = unicodedata.normalize("NFC", other_id)
+            other_id = record_id_in(other_id)
             if len(other_id.encode()) > RECORD_ID_BYTES_MAX:
                 # No record can have such an id, and it must not cost this row its own record.
                 other_id = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-import unicodedata
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from mdm.feeds.cells import (
     field_reader,
     identifier_reader,
     parts_reader,
+    record_id_in,
     together,
     with_keys,
 )
@@ -160,9 +160,7 @@ class RowMapper:
     def batch(self, rows: Sequence[Row]) -> list[tuple[Operation, ...] | Reject]:
         """Return for each row what to do, or why it is set aside. Hand every row in once, in order."""
         cells = list(zip(*(row.cells for row in rows), strict=True))
-        record_ids = [
-            unicodedata.normalize("NFC", text) for text in self._column(cells, len(rows), self._feed.record_id)
-        ]
+        record_ids = [record_id_in(text) for text in self._column(cells, len(rows), self._feed.record_id)]
         stated = [
             (operation.strip().lower(), kind.strip().lower())
             for operation, kind in zip(
@@ -201,7 +199,7 @@ class RowMapper:
 
     def _refused(self, row: Row, record_id: str, operation: str, kind: str, *, is_orphan: bool) -> Reject | None:
         """Return why a row is set aside; notes the record ids of the others as seen."""
-        if not record_id.strip():
+        if not record_id:
             return Reject(row.line, "record_id", "must not be empty", row.cells)
         if operation not in {"", "upsert", "delete"}:
             return self._rejected(row, record_id, "operation", "must be upsert or delete")

@@ -22,7 +22,7 @@ from mdm.domain.records import (
     RelationType,
     SourceRecord,
 )
-from mdm.errors import InvalidInputError
+from mdm.errors import InvalidInputError, InvalidSourceKeyError
 from mdm.v1 import common_pb2 as common
 
 _E = TypeVar("_E", bound=enum.StrEnum)
@@ -64,10 +64,13 @@ def source_record(message: common.SourceRecord) -> SourceRecord:
     """Return the record, its key checked.
 
     Raises:
-        InvalidSourceKeyError: The key is not well formed.
+        InvalidSourceKeyError: The key is not well formed, or spaces pad its record id. A key that only names a record
+            may have them: records were once stored so.
         InvalidInputError: Its kind is not that of the attributes.
     """
     key = source_key(message.key)
+    if key.record_id != key.record_id.strip():
+        raise InvalidSourceKeyError("record_id", "must not begin or end with white space")
     found = attributes(message.attributes)
     if kind_of(found) is not key.kind:
         raise InvalidInputError("record.key.entity_kind", "must be the kind of the attributes")

@@ -169,6 +169,20 @@ def test_the_later_of_two_rows_with_one_record_id_is_set_aside() -> None:
     assert (again.line, again.field) == (4, "record_id")
 
 
+def test_spaces_around_a_record_id_are_no_part_of_it() -> None:
+    mapper = RowMapper(Configuration.load(), "social_security.insured", ("record_id", "employer_id", "operation"))
+    (upsert,) = found if isinstance(found := mapper.operations(Row(2, (" X033\u00a0", " E1 ", ""))), tuple) else ()
+    assert isinstance(upsert, UpsertOperation)
+    assert upsert.record.key.record_id == "X033"
+    assert [relation.record_id for relation in upsert.record.attributes.relations] == ["E1"]
+    (delete,) = found if isinstance(found := mapper.operations(Row(3, ("X034 ", "", "delete"))), tuple) else ()
+    assert isinstance(delete, DeleteOperation)
+    assert delete.key.record_id == "X034"
+    assert mapper.has_seen("citizen", "X033")
+    assert not mapper.has_seen("citizen", " X033\u00a0"), "one stored so before is absent from the file"
+    assert isinstance(mapper.operations(Row(4, ("X033", "", ""))), Reject)
+
+
 @pytest.mark.parametrize("size", [2, 5, 9])
 def test_rows_that_are_mapped_together_are_mapped_as_each_alone(size: int) -> None:
     columns = ("record_id", "legal_name", "representative_name", "form", "operation", "entity_kind", "updated_at")

@@ -74,6 +74,14 @@ def test_a_key_of_another_kind_than_its_attributes_is_refused() -> None:
     assert caught.value.field == "record.key.entity_kind"
 
 
+@pytest.mark.parametrize("record_id", [" X033", "X033\t", "X033\u00a0"])
+def test_a_record_is_stored_under_no_padded_key_and_one_stored_so_is_still_found(record_id: str) -> None:
+    key = common.SourceKey(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_id=record_id)
+    with pytest.raises(InvalidSourceKeyError, match="must not begin or end with white space"):
+        source_record(common.SourceRecord(key=key, attributes=common.Attributes(citizen=common.CitizenAttributes())))
+    assert source_key(key).record_id == record_id
+
+
 @pytest.mark.parametrize("record_id", ["e\u0302", "a\0", ""], ids=["not NFC", "NUL", "empty"])
 def test_a_key_that_is_not_well_formed_is_refused(record_id: str) -> None:
     message = common.SourceKey(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_id=record_id)
