@@ -90,11 +90,12 @@ class RecordUpserted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag
 
 
 class RecordDeleted(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="RecordDeleted"):
-    """The registry withdrew the record; it leaves its golden record. The seqs are as in `RecordUpserted`."""
+    """The registry withdrew the record; it leaves its golden record. Seqs and time are as in `RecordUpserted`."""
 
     number: RecordNumber
     former_seq: int = 0
     restored_seq: int = 0
+    updated_at_us: int | None = None
 
 
 class PotentialMatchOpened(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="PotentialMatchOpened"):
@@ -152,8 +153,7 @@ class RecordsRegrouped(msgspec.Struct, frozen=True, gc=False, array_like=True, t
     match_weight_bits: float | None = None
     run_id: str = ""
     former: tuple[Former, ...] = ()
-    """Every golden ID that it touched, as it was. Records in none of them were pending. Merges of fragments from before
-    loads could be taken back have none."""
+    """Every golden ID that it touched, as it was; records in none were pending. Early merges of fragments have none."""
     answered: tuple[PotentialMatchOpened, ...] = ()
     """The open questions that it answers: both records stand under one golden ID now. As `former`."""
 

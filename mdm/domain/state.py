@@ -42,6 +42,7 @@ class RecordEntry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     payload_hash: bytes
     changed_seq: int
     updated_at_us: int | None = None
+    """The source's time of this version or absence, if it stated one."""
     golden_id: GoldenId | None = None
     """Always a surviving ID, never a redirect."""
     is_deleted: bool = False
@@ -368,6 +369,7 @@ def _delete(state: IdentityState, seq: int, fact: ev.RecordDeleted) -> None:
         golden_id=None,
         is_deleted=True,
         changed_seq=seq,
+        updated_at_us=fact.updated_at_us,
         chosen=None,
         rejected=(),
         withdrawn_from=entry.golden_id,

@@ -98,7 +98,11 @@ def take_back(group: Group, journal: JournalReader, act: Act, cause: ev.Cause) -
             found.update(_part(group, journal, event, cause))
     match fate.effect:
         case Effect.WITHDRAWN:
-            withdraw(group, act.number, _stamped(group, act.number, cause), restored_seq=act.core.former_seq)
+            former_seq = act.core.former_seq
+            former = event_at(journal, former_seq, group.drafts).fact if former_seq else None
+            stated_us = former.updated_at_us if isinstance(former, ev.RecordDeleted) else None
+            stamped = _stamped(group, act.number, cause)
+            withdraw(group, act.number, stamped, stated_us, restored_seq=former_seq)
             _Restoring(group, journal, act, cause).restore_judgements()
         case Effect.RESTORED | Effect.RETURNED:
             _Restoring(group, journal, act, cause).restore(fate.values)

@@ -55,8 +55,8 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     stated_us = updated_at_us(record.updated_at)
     if not command.allow_older and _is_row_older(group, record.key, command.other_kind, stated_us):
         return WriteAnswer(WriteOutcome.STALE, group.last_seq, entry.golden_id if entry is not None else None)
-    if entry is not None and number is not None and not entry.is_deleted:
-        is_deferred = command.is_deferred and entry.golden_id is None
+    is_deferred = command.is_deferred and (entry is None or entry.golden_id is None)
+    if entry is not None and number is not None:
         unwritten = unwritten_outcome(
             entry,
             group.index.raw(number),
@@ -67,8 +67,6 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
         )
         if unwritten is not None:
             return _answer(group, number, unwritten)
-    else:
-        is_deferred = command.is_deferred
     number = number if number is not None else RecordNumber(group.index.last_number() + 1)
     cause = engine.stamped(command.request.cause)
     first_change = len(group.changes)
@@ -120,19 +118,17 @@ def unwritten_outcome(
     allow_older: bool,
     is_asked_for: bool | None = None,
 ) -> WriteOutcome | None:
-    """Return why a live record's values are not written, None if they are.
+    """Return why the values of a stored or withdrawn record are not written, None if they are.
 
     Args:
-        entry: Of the stored record.
+        entry: Of the record.
         stored: Its payload.
         payload: The new one.
         stated_us: The source's time of the new one.
         allow_older: Whether an older version may replace a newer one.
         is_asked_for: Whether there is something to do even without a change; by default if it is pending.
     """
-    if entry.is_deleted:
-        return None
-    if stored == payload:
+    if stored == payload and not entry.is_deleted:
         has_work = entry.golden_id is None if is_asked_for is None else is_asked_for
         return None if has_work else WriteOutcome.UNCHANGED
     return WriteOutcome.STALE if is_older(stated_us, entry) and not allow_older else None
@@ -143,12 +139,12 @@ def _is_row_older(group: Group, key: SourceKey, other_kind: EntityKind | None, s
     other = SourceKey(key.registry, other_kind, key.record_id) if other_kind is not None else None
     number = group.index.number_of(other) if other is not None else None
     entry = group.index.record(number) if number is not None else None
-    # One that is withdrawn holds nobody up, as under its own key: a revert leaves the times of a poisoned file on it.
+    # One that is withdrawn holds nobody up: a row may have withdrawn it alone.
     return entry is not None and not entry.is_deleted and is_older(stated_us, entry)
 
 
 def is_older(stated_us: int | None, entry: RecordEntry) -> bool:
-    """Return whether a source's time lies before that of the stored record, where both state one."""
+    """Return whether a source's time lies before that of the stored version or withdrawal, where both state one."""
     return stated_us is not None and entry.updated_at_us is not None and stated_us < entry.updated_at_us
 
 
@@ -158,23 +154,26 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
     entry = group.index.record(number) if number is not None else None
     if number is None or entry is None or entry.is_deleted:
         return WriteAnswer(WriteOutcome.ABSENT, group.last_seq)
-    if is_older(updated_at_us(command.updated_at), entry) and not command.allow_older:
+    stated_us = updated_at_us(command.updated_at)
+    if is_older(stated_us, entry) and not command.allow_older:
         return WriteAnswer(WriteOutcome.STALE, group.last_seq, entry.golden_id)
     first_change = len(group.changes)
-    withdraw(group, number, group.engines[command.key.kind].stamped(command.request.cause))
+    withdraw(group, number, group.engines[command.key.kind].stamped(command.request.cause), stated_us)
     changes = golden_id_changes(group.changes[first_change:])
     return WriteAnswer(WriteOutcome.DELETED, group.last_seq, None, changes)
 
 
-def withdraw(group: Group, number: RecordNumber, cause: ev.Cause, *, restored_seq: int = 0) -> None:
-    """Draft the end of a live record; a revert names the withdrawal that it gives back."""
+def withdraw(
+    group: Group, number: RecordNumber, cause: ev.Cause, stated_us: int | None, *, restored_seq: int = 0
+) -> None:
+    """Draft the end of a live record at the source's time of it; a revert names the withdrawal that it gives back."""
     entry = group.record(number)
     for other in entry.potential_matches:
         _close_question(group, cause, number, other)
     hand_over(group, cause, number)
     for fact in (*bequeathed(group.index, number), *departure(group.index, number)):
         group.add(cause, fact)
-    group.add(cause, ev.RecordDeleted(number, entry.since_seq, restored_seq))
+    group.add(cause, ev.RecordDeleted(number, entry.since_seq, restored_seq, stated_us))
     group.index.drop_match_state(number)
     relation_state.forget(group.index, number)
 

@@ -14,7 +14,7 @@ from mdm.domain.keys import GOLDEN_ID_LENGTH, EntityKind, GoldenId, RecordNumber
 from mdm.domain.reviews import Review
 from mdm.domain.state import GoldenEntry, Judgement, Pair, PotentialMatch, RecordEntry
 
-LAYOUT_VERSION = 8
+LAYOUT_VERSION = 9
 """Version of everything in this module and of what the fold puts; an index of another version is rebuilt."""
 
 NUMBER_BYTES = 8

@@ -15,6 +15,7 @@ from mdm.domain.records import SourceRecord
 from mdm.resolve import load_acts
 from mdm.resolve.commands import (
     BeginLoad,
+    Delete,
     Erase,
     LoadAnswer,
     Pin,
@@ -275,6 +276,22 @@ def test_a_load_that_was_broken_off_for_long_is_found_whole_and_a_chunk_at_a_tim
     found = list(load_acts.acts_backwards(office.writer._journal, load_id, entry.seq, entry.last_seq + 1))
     assert found.count(None) > 3
     assert revert(office, load_id)["withdrawn"] == 2
+
+
+def test_a_withdrawal_that_is_given_back_keeps_its_time(office: Office) -> None:
+    one = citizen("A", updated_at="2025-01-01")
+    office.put(one)
+    office.execute(Delete(Request(office.cause), one.key, updated_at="2025-03-01"))
+    load_id = load(office, "night", [citizen("A", updated_at="2025-04-01")])
+    assert revert(office, load_id) == {"withdrawn": 1, "retired": 1}
+    assert office.put(citizen("A", updated_at="2025-02-01")).outcome is WriteOutcome.STALE
+    assert office.put(citizen("A", updated_at="2025-03-02")).outcome is WriteOutcome.CREATED
+
+
+def test_a_record_that_only_a_poisoned_load_stated_holds_no_time(office: Office) -> None:
+    load_id = load(office, "night", [citizen("A", updated_at="2099-01-01")])
+    revert(office, load_id)
+    assert office.put(citizen("A", updated_at="2025-01-01")).outcome is WriteOutcome.CREATED
 
 
 def test_an_erased_record_stays_erased(office: Office) -> None:

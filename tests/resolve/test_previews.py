@@ -17,7 +17,7 @@ from mdm.domain.events import Verdict
 from mdm.domain.keys import GoldenId
 from mdm.domain.records import SourceRecord
 from mdm.resolve import searching
-from mdm.resolve.commands import Request, Upsert, WriteAnswer, WriteOutcome
+from mdm.resolve.commands import Delete, Request, Upsert, WriteAnswer, WriteOutcome
 from mdm.resolve.previews import preview_write
 from mdm.resolve.reader import Reader
 from mdm.resolve.views import Grade, MatchResult, Preview
@@ -71,6 +71,9 @@ def test_a_preview_says_what_would_not_be_written(office: Office) -> None:
     office.put(record)
     assert previewed(office, record).outcome == WriteOutcome.UNCHANGED
     assert previewed(office, citizen("H1", phone="", updated_at="2025-01-01")).outcome == WriteOutcome.STALE
+    office.execute(Delete(Request(office.cause), record.key, updated_at="2025-03-01"))
+    late = citizen("H1", phone="", updated_at="2025-02-15")
+    assert promised(previewed(office, late)) == written(office, late) == (WriteOutcome.STALE, None)
 
 
 def test_a_preview_hears_the_steward(office: Office) -> None:

@@ -93,6 +93,28 @@ def test_an_older_delete_is_stale_unless_it_is_allowed(office: Office) -> None:
     assert answer.outcome is WriteOutcome.DELETED
 
 
+@pytest.mark.parametrize(
+    ("withdrawn_at", "updated_at", "outcome"),
+    [
+        ("2025-03-01", "2025-02-01", WriteOutcome.STALE),
+        ("2025-03-01", "2025-01-01", WriteOutcome.STALE),
+        ("2025-03-01", "2025-03-01", WriteOutcome.CREATED),
+        ("2025-03-01", "", WriteOutcome.CREATED),
+        ("", "2024-01-01", WriteOutcome.CREATED),
+    ],
+)
+def test_a_row_older_than_the_withdrawal_revives_nobody(
+    office: Office, withdrawn_at: str, updated_at: str, outcome: WriteOutcome
+) -> None:
+    stored = citizen("H1", updated_at="2025-01-01")
+    office.put(stored)
+    office.execute(Delete(Request(office.cause), stored.key, updated_at=withdrawn_at))
+    late = citizen("H1", phone="0903000002", updated_at=updated_at)
+    answer = office.put(late)
+    assert (answer.outcome, answer.golden_id is None) == (outcome, outcome is WriteOutcome.STALE)
+    assert office.put(late, allow_older=True).outcome is not WriteOutcome.STALE
+
+
 def test_a_row_is_stale_for_both_its_records_while_one_of_them_is_stored_newer(office: Office) -> None:
     firm, person = business("F1", "CÔNG TY TNHH BÌNH AN"), citizen("F1", registry="company", updated_at="2025-01-01")
     office.put(msgspec.structs.replace(firm, updated_at="2099-01-01"))
