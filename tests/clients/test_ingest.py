@@ -81,6 +81,16 @@ def test_a_record_that_breaks_a_rule_is_rejected_and_the_rest_goes_on(client: Cl
     assert outcomes[1].value_issues[0].field == "key.registry"
 
 
+def test_a_record_that_cannot_travel_is_rejected_here_and_the_rest_goes_on(client: Client) -> None:
+    one, two = records("surrogate", 2)
+    bad = SourceRecord(one.key, CitizenAttributes(full_name="\ud800"))
+    outcomes = {
+        outcome.ordinal: outcome for outcome in client.ingest([bad, two], Load("surrogate-1", "hospital.patients"))
+    }
+    assert {ordinal: each.outcome is WriteOutcome.REJECTED for ordinal, each in outcomes.items()} == {1: True, 2: False}
+    assert [issue.field for issue in outcomes[1].value_issues] == ["attributes.full_name"]
+
+
 def test_a_record_larger_than_the_service_takes_is_rejected_here(client: Client) -> None:
     one, two = records("large", 2)
     assert isinstance(two.attributes, CitizenAttributes)

@@ -15,7 +15,8 @@ are), `erasures` and `erasure_results`, `backups`, `explanations` and `explanati
 `admin` and `admin_results` (the state of the service); behind them `calls`, `wire_relations`, `wire_relink`,
 `wire_models`, `wire_loads`, `wire_stewardship`, `wire_survivorship`, `wire_configuration`, `wire_erasure`,
 `wire_explanations` and `wire_admin` (each call as a value), `streams`, `exports`, `channel` (deadlines, retries),
-`diagnosis` (why nothing answers), `wire` (plain values to messages). `testing` is a server for your own tests.
+`diagnosis` (why nothing answers), `wire` (plain values to messages), `faults` (which of them cannot travel). `testing`
+is a server for your own tests.
 """
 
 from mdm_client.aio import AsyncClient

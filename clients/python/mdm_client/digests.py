@@ -11,11 +11,13 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from mdm_client.faults import named_faults
 from mdm_client.records import CitizenAttributes, EntityKind, SourceRecord
 
 DIGEST_BYTES = 16
 
 
+@named_faults("")
 def content_digest(record: SourceRecord) -> bytes:
     """Return the 16 bytes that name a record's values, for `batch_compare_records`. Cost: about 30 µs."""
     is_citizen = isinstance(record.attributes, CitizenAttributes)

@@ -18,7 +18,7 @@ import grpc
 
 from mdm.v1 import common_pb2, registry_service_pb2, registry_service_pb2_grpc
 from mdm_client import wire
-from mdm_client.errors import IngestError, ServiceError, UnavailableError, service_error
+from mdm_client.errors import IngestError, InvalidArgumentError, ServiceError, UnavailableError, service_error
 from mdm_client.records import EntityKind, SourceKey, SourceRecord
 from mdm_client.results import IngestOutcome, ValueIssue, WriteOutcome
 
@@ -285,12 +285,18 @@ class IngestFlow:
             if ordinal <= self._durable_before:
                 self.skipped_count += 1
                 continue
-            message = _message(operation, ordinal)
+            try:
+                message = _message(operation, ordinal)
+            except InvalidArgumentError as error:
+                self._reject(ordinal, *(ValueIssue(each.field, each.rule) for each in error.field_violations))
+                continue
             if message.ByteSize() > OPERATION_BYTES_MAX:
-                issue = ValueIssue("record", f"must be at most {OPERATION_BYTES_MAX} bytes")
-                self._rejected_here.append(IngestOutcome(ordinal, WriteOutcome.REJECTED, value_issues=(issue,)))
+                self._reject(ordinal, ValueIssue("record", f"must be at most {OPERATION_BYTES_MAX} bytes"))
                 continue
             yield message
+
+    def _reject(self, ordinal: int, *issues: ValueIssue) -> None:
+        self._rejected_here.append(IngestOutcome(ordinal, WriteOutcome.REJECTED, value_issues=issues))
 
 
 class Retry:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from mdm.v1 import common_pb2, golden_record_service_pb2, match_service_pb2, relink_service_pb2
 from mdm_client import records, relink_results, results
+from mdm_client.faults import named_faults
 
 _Member = TypeVar("_Member", bound=StrEnum)
 
@@ -56,6 +57,7 @@ RELINK_STATE = EnumWire(relink_results.RelinkState, relink_service_pb2.RelinkSta
 RELINK_CHANGE = EnumWire(relink_results.RelinkChange, relink_service_pb2.RelinkChange, "RELINK_CHANGE")
 
 
+@named_faults("key")
 def key_to_wire(key: records.SourceKey) -> common_pb2.SourceKey:
     """Return the message of a source key."""
     return common_pb2.SourceKey(
@@ -68,6 +70,7 @@ def key_from_wire(message: common_pb2.SourceKey) -> records.SourceKey:
     return records.SourceKey(message.registry, ENTITY_KIND.from_wire(message.entity_kind), message.record_id)
 
 
+@named_faults("")
 def record_to_wire(record: records.SourceRecord) -> common_pb2.SourceRecord:
     """Return the message of a source record; about 20 µs."""
     return common_pb2.SourceRecord(
@@ -75,6 +78,7 @@ def record_to_wire(record: records.SourceRecord) -> common_pb2.SourceRecord:
     )
 
 
+@named_faults("attributes")
 def attributes_to_wire(attributes: records.Attributes) -> common_pb2.Attributes:
     """Return the message of a citizen's or a business's attributes."""
     identifiers = [_identifier_to_wire(item) for item in attributes.identifiers]
