@@ -26,7 +26,7 @@ from mdm.server.calls import (
 )
 from mdm.server.registry_service import CANDIDATES_DEFAULT, written
 from mdm.server.wire_answers import GRADES, OUTCOMES, change_messages, write_match
-from mdm.server.wire_records import described, kind_of, source_key
+from mdm.server.wire_records import described, key_to_store, kind_of
 from mdm.server.writer_link import WriterLink
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import match_service_pb2 as wire
@@ -101,7 +101,7 @@ class MatchService(MatchServiceServicer):
         return response
 
     def _created(self, request: wire.ResolveRequest, context: grpc.ServicerContext) -> wire.ResolveResponse:
-        key = source_key(request.key)
+        key = key_to_store(request.key)
         self._reader.check(key.registry, key.kind)
         found = described(request.attributes)
         if kind_of(found) is not key.kind:

@@ -60,17 +60,27 @@ def source_key(message: common.SourceKey) -> SourceKey:
     return SourceKey(message.registry, KINDS[message.entity_kind], message.record_id).checked()
 
 
+def key_to_store(message: common.SourceKey) -> SourceKey:
+    """Return the key of a record that is to be stored, checked.
+
+    Raises:
+        InvalidSourceKeyError: Not well formed, or spaces pad its record id. A key that only names a record may have
+            them: records were once stored so.
+    """
+    key = source_key(message)
+    if key.record_id != key.record_id.strip():
+        raise InvalidSourceKeyError("record_id", "must not begin or end with white space")
+    return key
+
+
 def source_record(message: common.SourceRecord) -> SourceRecord:
     """Return the record, its key checked.
 
     Raises:
-        InvalidSourceKeyError: The key is not well formed, or spaces pad its record id. A key that only names a record
-            may have them: records were once stored so.
+        InvalidSourceKeyError: As `key_to_store`.
         InvalidInputError: Its kind is not that of the attributes.
     """
-    key = source_key(message.key)
-    if key.record_id != key.record_id.strip():
-        raise InvalidSourceKeyError("record_id", "must not begin or end with white space")
+    key = key_to_store(message.key)
     found = attributes(message.attributes)
     if kind_of(found) is not key.kind:
         raise InvalidInputError("record.key.entity_kind", "must be the kind of the attributes")

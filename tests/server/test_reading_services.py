@@ -274,6 +274,16 @@ def test_creating_without_a_key_names_the_key(channel: grpc.Channel) -> None:
     assert details_of(caught.value) == "key: is required with RESOLVE_MODE_FIND_OR_CREATE"
 
 
+def test_nothing_is_created_under_a_padded_key(channel: grpc.Channel) -> None:
+    attributes = common.Attributes(citizen=common.CitizenAttributes(full_name=NAME))
+    request = match.ResolveRequest(
+        mode=match.RESOLVE_MODE_FIND_OR_CREATE, key=key("PADDED "), attributes=attributes, request_id="padded"
+    )
+    with pytest.raises(grpc.RpcError) as caught:
+        MatchServiceStub(channel).Resolve(request, timeout=DEADLINE_S)
+    assert info_of(caught.value).reason == "INVALID_SOURCE_KEY"
+
+
 def test_the_export_is_framed_and_holds_every_resolved_record(channel: grpc.Channel, golden_id: str) -> None:
     request = export.ExportCrosswalkRequest(registries=["social_security"], entity_kind=CITIZEN)
     parts = list(ExportServiceStub(channel).ExportCrosswalk(request))

@@ -54,7 +54,7 @@ def _faults(value: Any, declared: Any, path: str) -> Iterator[FieldViolation]:
         for index, each in enumerate(value):
             yield from _faults(each, get_args(declared)[0], f"{path}[{index}]")
     elif isinstance(declared, type) and issubclass(declared, StrEnum):
-        if value not in set(declared):
+        if value not in tuple(declared):
             yield FieldViolation(path, f"must be one of {declared.__name__}")
     elif dataclasses.is_dataclass(value):
         for name, each in get_type_hints(type(value)).items():
