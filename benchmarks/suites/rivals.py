@@ -1,15 +1,20 @@
-"""Other linkers that are installed, linking the same citizens in the same run as a re-linkage does.
+"""Other linkers that are installed, on the same citizens in the same run: linking all of them, and matching one.
 
-Plain Splink always; recordlinkage and GoldenMatch come with the extra `peers`.
+Plain Splink always; recordlinkage and GoldenMatch come with the extra `peers`. Plain Splink's online calls stand beside
+matches in the suite `match`.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from statistics import median
 
+from benchmarks.ceilings.started import told_by
 from benchmarks.figures import Figure
+from benchmarks.load.generator import Measured
 from benchmarks.quality.peers.runs import PEERS
 from benchmarks.session import Session
+from benchmarks.suites import asking
 from benchmarks.suites.others import linked_by, write_plain_rows
 from benchmarks.suites.relink import relink
 from benchmarks.suites.scaling import options_for
@@ -17,6 +22,9 @@ from benchmarks.suites.scaling import options_for
 CITIZENS_MAX = 20_000
 """recordlinkage holds every candidate pair in pandas: larger cities take it hours or all memory."""
 STAGE = "predict_and_cluster"
+SERVER = "golden_match"
+"""The peer that comes with a server of its own, which is asked this often in each repeat."""
+SERVER_CALLS = 5
 
 
 def measure(session: Session) -> None:
@@ -34,11 +42,18 @@ def measure(session: Session) -> None:
     if left_out:
         session.result.notes.append(f"rivals left out, not installed (extra peers): {', '.join(left_out)}")
     rates: dict[str, list[float]] = {"ours": [], **{peer: [] for peer in installed}}
+    matches: list[Measured] = []
+    served_ms: list[float] = []
     with session.deployment(is_writing=True) as service:
-        for _ in session.repeats(f"linking {count:,} records by each"):
+        for number in session.repeats(f"linking {count:,} records by each"):
             rates["ours"].append(count / relink(service).part_s(STAGE))
             for peer in installed:
                 rates[peer].append(count / linked_by(session, peer, rows)[STAGE])
+            if SERVER in installed:
+                calls = [asking.matches(session, asking.matched_attributes(session))]
+                matches.append(session.closed(service.server, calls, 1, number))
+                told = told_by("quality.peers.golden_match_server", rows, SERVER_CALLS)
+                served_ms.append(median(told["match_ms"]))
     for name, values in rates.items():
         session.add(
             Figure(
@@ -46,5 +61,28 @@ def measure(session: Session) -> None:
                 title=f"Predict and cluster {count:,} citizens' records: {name.replace('_', ' ')}",
                 unit="records/s",
                 values=values,
+                ceiling="" if name == "ours" else "ours",
+                ceiling_values=[] if name == "ours" else rates["ours"],
+                is_ceiling_ours=name != "ours",
             )
         )
+    if served_ms:
+        _matches(session, count, matches, served_ms)
+
+
+def _matches(session: Session, count: int, ours: list[Measured], theirs_ms: list[float]) -> None:
+    session.add_latency("rivals.ours.match", "Match, one call under way, p50", ours, 0.5)
+    ours_ms = [run.latency.quantile_ms(0.5) for run in ours]
+    session.add(
+        Figure(
+            name=f"rivals.{SERVER}.match",
+            title=f"One match by GoldenMatch's server, which holds {count:,} rows",
+            unit="ms",
+            is_better_higher=False,
+            values=theirs_ms,
+            ceiling="ours",
+            ceiling_values=ours_ms,
+            is_ceiling_ours=True,
+            note=f"POST /match, the median of {SERVER_CALLS} calls in each repeat; every call compares with every row",
+        )
+    )

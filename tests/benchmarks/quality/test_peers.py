@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.ceilings.started import told_by
 from benchmarks.quality.cities import CityKind
 from benchmarks.quality.datasets import Linkage, Workshop
 from benchmarks.quality.metrics import Agreement, pair_quality
@@ -126,3 +128,14 @@ def test_other_peers_put_every_row_into_a_cluster(
     city = small_city[CITIZEN]
     (found,) = linked(city, CITIZEN, tmp_path, [], peer)
     assert pair_quality(Agreement(city.truth, found.clusters).all(), 1).f1.value > 0.5
+
+
+def test_goldenmatchs_server_is_asked_record_by_record(small_city: dict[EntityKind, CityKind], tmp_path: Path) -> None:
+    if find_spec(PEERS["golden_match"]) is None:
+        pytest.skip("goldenmatch is not installed; it comes with the extra `peers`")
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(plain_rows(CITIZEN, small_city[CITIZEN].sources[:200]), rows)
+    told = told_by("quality.peers.golden_match_server", rows, 3)
+    assert told["rows"] == 200
+    assert len(told["match_ms"]) == 3
+    assert all(each > 0 for each in told["match_ms"])
