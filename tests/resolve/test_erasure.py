@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -243,7 +245,13 @@ def test_a_plan_under_way_begins_anew_without_the_person(tmp_path: Path) -> None
     office = loaded(tmp_path / "data")
     (started,) = office.execute(StartRelink(Request(office.cause)))
     run_id = getattr(started, "run_id", "")
-    office.follow(run_id, lambda state: state.phase is not Phase.STARTING)
+    process = office.writer._relink._process
+    assert process is not None
+    # Let on by hundredths of a second, so that it cannot come to its end before the erasure.
+    while read_state(office.directory.relinks, run_id).phase is Phase.STARTING:
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
     erased(office, id_of(office))
     state = office.follow(run_id)
     assert state.phase is Phase.PLANNED
