@@ -29,6 +29,8 @@ _FOREIGN_MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", 
 _CUT_CHARACTERS_KEPT = 200
 """Of a line that is too long: enough to find it by."""
 
+_UNPAIRED = "its quotes do not pair up"
+
 _PLAIN_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 
 _OTHER_DELIMITERS = (";", "\t", "|")
@@ -99,17 +101,18 @@ class _CsvFeed:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._open() as file:
-            first = next(_records(_Lines(file)), None)
+            first = next(_records(_Lines(file), 0), None)
         if not isinstance(first, Row):
             raise FeedFileError(path.name, "has no header that can be read as CSV")
         self.columns = _checked_header(path.name, first.cells)
 
     def rows(self) -> Iterator[Row | Reject]:
         with self._open() as file:
-            records = _records(_Lines(file))
+            column_count = len(self.columns)
+            records = _records(_Lines(file), column_count)
             next(records, None)
             for record in records:
-                yield _checked_row(record, len(self.columns)) if isinstance(record, Row) else record
+                yield _checked_row(record, column_count) if isinstance(record, Row) else record
 
     def _open(self) -> TextIO:
         # Undecodable bytes become lone surrogates, so one bad row is seen as such and the rest is read on.
@@ -122,22 +125,23 @@ class _Lines:
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._ahead: deque[str] = deque()
-        self._taken: list[str] = []
+        self.taken: list[str] = []
+        """Lines of the row at hand."""
         self.number = 0
         """Lines taken for good, those of the row at hand included."""
-        self.cut = ""
-        """How a line of the row at hand begins that is too long; empty if none is."""
+        self.cut: dict[int, str] = {}
+        """How lines that are too long begin, by their numbers; they are read as empty."""
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        if len(self._taken) == FEED_ROW_LINES_MAX:
+        if len(self.taken) == FEED_ROW_LINES_MAX:
             raise StopIteration
         line = self._ahead.popleft() if self._ahead else self._read()
         if not line:
             raise StopIteration
-        self._taken.append(line)
+        self.taken.append(line)
         self.number += 1
         return line
 
@@ -148,23 +152,27 @@ class _Lines:
         # No row of text: its end is looked for, and nothing of it is kept but how it begins.
         while part and not part.endswith(("\n", "\r")):
             part = self._file.readline(FEED_LINE_CHARACTERS_MAX)
-        self.cut = line[:_CUT_CHARACTERS_KEPT]
+        self.cut[self.number + 1] = line[:_CUT_CHARACTERS_KEPT]
         return "\n"
+
+    def holds_cut(self, first: int) -> bool:
+        """Return whether a line of the row at hand, which begins on line `first`, was too long."""
+        return not self.cut.keys().isdisjoint(range(first, self.number + 1))
 
     def begin_row(self) -> int:
         """Forget the row before; returns the number of the line that follows."""
-        self._taken.clear()
-        self.cut = ""
+        self.taken.clear()
         return self.number + 1
 
     def give_up_first(self) -> str:
         """Return the row's first line and put its others back to be read again."""
-        self._ahead.extendleft(reversed(self._taken[1:]))
-        self.number -= len(self._taken) - 1
-        return self._taken[0].rstrip("\r\n")
+        self._ahead.extendleft(reversed(self.taken[1:]))
+        self.number -= len(self.taken) - 1
+        return self.taken[0].rstrip("\r\n")
 
 
-def _records(lines: _Lines) -> Iterator[Row | Reject]:
+def _records(lines: _Lines, column_count: int) -> Iterator[Row | Reject]:
+    """Yield a file's rows; `column_count` is 0 for the header, which alone says how many columns there are."""
     reader = csv.reader(lines, strict=True)
     while True:
         line = lines.begin_row()
@@ -175,13 +183,40 @@ def _records(lines: _Lines) -> Iterator[Row | Reject]:
         except csv.Error as error:
             # A quote that is not closed would swallow the rows after it: only its own line is lost.
             is_too_long = "field limit" in str(error)
-            reason = "holds a value that is too long to be one" if is_too_long else "its quotes do not pair up"
+            reason = "holds a value that is too long to be one" if is_too_long else _UNPAIRED
             yield Reject(line, "row", reason, (lines.give_up_first(),))
             continue
-        if lines.cut:
-            yield Reject(line, "row", f"is longer than {FEED_LINE_CHARACTERS_MAX:,} characters", (lines.cut,))
+        if lines.number > line and (
+            lines.holds_cut(line) or _holds_rows(lines.taken, len(cells), column_count or len(cells))
+        ):
+            yield Reject(line, "row", _UNPAIRED, (lines.give_up_first(),))
+        elif line in lines.cut:
+            yield Reject(line, "row", f"is longer than {FEED_LINE_CHARACTERS_MAX:,} characters", (lines.cut.pop(line),))
         elif cells:
             yield Row(line, tuple(cells))
+
+
+def _holds_rows(lines: Sequence[str], cell_count: int, column_count: int) -> bool:
+    """Return whether a row over several lines holds other rows: the stray quotes of two of them were taken for a pair.
+
+    A value that really has several lines begins in a line that lacks columns and ends in another, each far from a row
+    by itself. One may look like a row by chance, two hardly ever.
+    """
+    if max(line.count(",") for line in lines) < column_count - 1:
+        return False
+    try:
+        read = [*csv.reader(lines[:1]), *csv.reader(lines[1:])]
+    except csv.Error:
+        return False
+    return sum(_is_row(cells, column_count) for cells in read) > (cell_count == column_count)
+
+
+def _is_row(cells: Sequence[str], column_count: int) -> bool:
+    if not cells or column_count not in {len(cells), len(cells) + cells[-1].count(",")}:
+        # What follows a quote that is not closed is one cell: the rest of the row, if the quote is a stray one.
+        return False
+    # In an address a space follows the comma, as it hardly ever does between the columns of a feed.
+    return not any(cell.startswith(" ") for cell in cells[1:])
 
 
 def _checked_row(row: Row, column_count: int) -> Row | Reject:

@@ -94,6 +94,13 @@ CASES = [
     Case("lines that end with CR alone", BOTH.replace("\n", "\r"), DONE, "12"),
     Case("no line feed at the end", BOTH.rstrip("\n"), DONE, "12"),
     Case("a line feed inside quotes", rows('{}1,Lê Văn Ba,1980-01-02,"12 Lê Lợi\nQuận 1",,', LATER), DONE, "12"),
+    Case(
+        "stray quotes in two rows, and rows between them",
+        rows('{}3,"Bùi Văn Năm,1980-01-02,,,', GOOD, LATER, '{}4,Lý Thị Sáu",1990-03-04,,,'),
+        REJECTS,
+        "124",
+        {"rows": 4, "rejected_by_rule": {"row: its quotes do not pair up": 1}},
+    ),
     Case("a NUL in a row", rows(GOOD, "{}3,Bùi\0,,,,", LATER), REJECTS, "12", {"rejected": 1}),
     Case("a row in Latin-1", BOTH.encode() + "{}3,Th\u00e9r\u00e8se,,,,\n".encode("latin-1"), REJECTS, "12"),
     Case("all in Latin-1", (HEADER + "{}1,Th\u00e9r\u00e8se,,,,\n" * 50).encode("latin-1"), FAILED, said="not UTF-8"),

@@ -85,6 +85,56 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(tmp_path: Path) ->
     assert [isinstance(row, Reject) for row in found] == [True] + [False] * (count - 1)
 
 
+WIDE = "record_id,full_name,birth_date,address,phone"
+STRAY = '1,"Lan,1980,12 Lê Lợi,09'
+
+
+@pytest.mark.parametrize(
+    ("body", "set_aside", "read"),
+    [
+        pytest.param([STRAY, '2,Ba",1981,9 Lê Lai,'], [2], "2", id="the next row's quote"),
+        pytest.param(
+            [STRAY, "2,Ba,1981,,", "3,Tư,1982,,", '4,Năm",1983,,', "5,Sáu,,,"], [2], "2345", id="a later row's"
+        ),
+        pytest.param([STRAY, "2,Ba,1981,,", '3,Tư,1982,9 Lê Lai",'], [2], "23", id="a quote in another column"),
+        pytest.param([STRAY, "2,Ba,1981", '3,Tư",1982,,'], [2, 3], "3", id="a row between is broken, too"),
+        pytest.param(['1,"Lan', "2,Ba,,,", "3,Tư,,,", '4,Năm",,,'], [2], "234", id="cut off at the quote"),
+        pytest.param([STRAY, '2,Ba",1981,"9 Lê Lai\nQuận 1",'], [2], "2", id="and the later row has several lines"),
+        pytest.param(['1,Lan,1980,12 Lê Lợi,"09', '2,Ba,1981,,09"'], [2], "2", id="in the last column"),
+        pytest.param([STRAY, "2," + "x" * (1 << 20), '3,Tư",1982,,'], [2, 3], "3", id="a line between is too long"),
+        pytest.param([STRAY, "2," + "x" * (1 << 20), "3,Tư,1982,,"], [2, 3], "3", id="too long and never closed"),
+    ],
+)
+def test_a_stray_quote_never_swallows_the_rows_up_to_another_one(
+    tmp_path: Path, body: list[str], set_aside: list[int], read: str
+) -> None:
+    found = rows_of(tmp_path, "\n".join([WIDE, *body]).encode())
+    assert [row.line for row in found if isinstance(row, Reject)] == set_aside
+    assert "".join(row.cells[0] for row in found if isinstance(row, Row)) == read
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "12 Lê Lợi\nQuận 1",
+        "Số 12, hẻm 3, Lê Lợi,\nPhường Bến Nghé, Quận 1",
+        "Tầng 2\n12,Lê Lợi\nQ1,TPHCM\n",
+        'Chung cư "Sen"\nLô B, ""',
+    ],
+)
+def test_an_address_on_several_lines_is_one_value_wherever_it_stands(tmp_path: Path, value: str) -> None:
+    for place in range(1, 5):
+        cells = ["1", "Lan", "1980", "x", "09"]
+        cells[place] = value
+        written = ",".join('"{}"'.format(cell.replace('"', '""')) if "\n" in cell else cell for cell in cells)
+        assert rows_of(tmp_path, f"{WIDE}\n{written}\n".encode()) == [Row(2, tuple(cells))]
+
+
+def test_a_header_never_swallows_the_rows_below_it(tmp_path: Path) -> None:
+    with pytest.raises(FeedFileError, match="no header"):
+        rows_of(tmp_path, b'record_id,"full_name,birth_date\n1,Lan",1980\n')
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
