@@ -283,6 +283,10 @@ BAD_VALUES: list[tuple[dict[str, Any], FieldIssue]] = [
         FieldIssue("ward_code", "is not an official unit code of 5 digits"),
     ),
     (
+        {"addresses": (Address(AddressKind.CONTACT, "", "99999"),)},
+        FieldIssue("ward_code", "is no ward's code, old or new"),
+    ),
+    (
         {"phones": ("0912345678",) * (RECORD_VALUES_MAX + 1)},
         FieldIssue("phone", f"has more than {RECORD_VALUES_MAX} values: cut"),
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
+
 from mdm.linkage.normalise.wards import unit_name, ward_table
 
 FALSE_FRIENDS = ["cu chi", "hoa binh", "hoa hung", "phu tho", "tan binh", "tan hoa", "tan my", "tan phu", "tan thanh"]
@@ -30,6 +32,28 @@ def test_a_new_code_stands_for_itself() -> None:
     for codes in table.new_of_name.values():
         for code in codes:
             assert code in table.new_of_code[code]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_known"),
+    [
+        ("26734", True),  # old, and merged away
+        ("26732", True),  # new: Côn Đảo, where there was no ward
+        ("00001", True),  # another province's, which a resident may well be registered in
+        ("32248", True),  # the last of the country
+        ("26733", True),  # between two provinces' runs: whose it would be nobody knows
+        ("26735", False),  # amid the city's, and none of them
+        ("00000", False),
+        ("99999", False),
+        ("２６７３４", False),  # digits of full width
+    ],
+)
+def test_a_code_is_known_that_is_the_citys_or_may_be_another_provinces(code: str, *, is_known: bool) -> None:
+    assert ward_table().knows_code(code) is is_known
+
+
+def test_every_code_of_the_table_is_known() -> None:
+    assert all(map(ward_table().knows_code, ward_table().new_of_code))
 
 
 def test_wards_that_are_only_numbers_mean_nothing_without_their_district() -> None:
