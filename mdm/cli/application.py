@@ -40,7 +40,7 @@ from mdm.cli import (
     watch,
 )
 from mdm.cli.connection import reach_services
-from mdm.cli.output import ExitCode
+from mdm.cli.output import ExitCode, complain
 from mdm.cli.settings import PREFIX
 from mdm.errors import ConfigurationError, MdmError, UnknownRegistryError
 
@@ -165,7 +165,7 @@ def _defect(error: Exception) -> str:
 
 
 def _end(message: str, code: ExitCode) -> None:
-    print(f"mdm: {message}", file=sys.stderr)
+    complain(message)
     sys.exit(code)
 
 

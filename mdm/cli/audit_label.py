@@ -20,7 +20,7 @@ from mdm.cli.differences import (
     number_difference,
     phone_difference,
 )
-from mdm.cli.output import ExitCode, fail
+from mdm.cli.output import ExitCode, cell, fail
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,14 +100,13 @@ def _show(console: Console, sheet: Sheet, place: int) -> None:
     row = sheet.rows[place]
     console.clear()
     given = f"   labelled {row.label}" if row.label else ""
-    console.print(f"{place + 1:,} of {len(sheet.rows):,}   {row.item}{given}", markup=False)
+    console.print(cell(f"{place + 1:,} of {len(sheet.rows):,}   {row.item}{given}"))
     console.print(_table(sheet, row))
     console.print(_HELP, markup=False)
 
 
 def _table(sheet: Sheet, row: Row) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
@@ -116,10 +115,10 @@ def _table(sheet: Sheet, row: Row) -> Table:
     table.add_column("", ratio=1, style="yellow")
     for field, left, right in zip(sheet.fields, row.cells[::2], row.cells[1::2], strict=True):
         if left or right:
-            # The values are data: markup in them must not be obeyed.
             said = difference(field, left, right)
             style = "bold" if said else ""
-            table.add_row(Text(field.replace("_", " "), "dim"), Text(left, style), Text(right, style), Text(said))
+            name = cell(field.replace("_", " "), style="dim")
+            table.add_row(name, cell(left, style=style), cell(right, style=style), cell(said))
     return table
 
 

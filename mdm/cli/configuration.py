@@ -10,6 +10,7 @@ import typer
 
 from mdm.cli.connection import SERVER_VARIABLE, options
 from mdm.cli.output import show as print_result
+from mdm.cli.output import tell, tell_document
 from mdm.cli.settings import CONFIG, PREFIX, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="Settings of the service and of the commands that speak to it.")
@@ -79,7 +80,7 @@ def show(
         return
     width = max(map(len, found))
     for name, each in found.items():
-        print(f"{name:<{width}}  {_in_words(each['value'])}  ({each['source']})")
+        tell(f"{name:<{width}}  {_in_words(each['value'])}  ({each['source']})")
 
 
 @app.command("reference")
@@ -90,7 +91,7 @@ def reference(context: typer.Context) -> None:
     Example:
       mdm config reference > configuration.md
     """
-    print("".join(_reference(_serve(context))), end="")
+    tell_document("".join(_reference(_serve(context))))
 
 
 def _reference(command: Any) -> Iterator[str]:

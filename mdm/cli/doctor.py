@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdm.cli.output import ExitCode
+from mdm.cli.output import ExitCode, tell, tell_json
 
 if TYPE_CHECKING:
     from mdm.resolve.doctor import Finding
@@ -48,11 +47,11 @@ def doctor(
     if server:
         findings += _service(server)
     if as_json:
-        print(json.dumps(msgspec.to_builtins(findings), ensure_ascii=False))
+        tell_json(msgspec.to_builtins(findings))
     else:
         width = max(len(each.what) for each in findings)
         for each in findings:
-            print(f"{_SIGNS[each.verdict]}  {each.what:<{width}}  {each.found}{'; ' if each.todo else ''}{each.todo}")
+            tell(f"{_SIGNS[each.verdict]}  {each.what:<{width}}  {each.found}{'; ' if each.todo else ''}{each.todo}")
     if any(each.verdict == "fail" for each in findings):
         raise typer.Exit(ExitCode.FAILED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, note, show
+from mdm.cli.output import ExitCode, connected, fail, note, show, tell, tell_json
 
 if TYPE_CHECKING:
     from mdm_client import Client, SourceKey
@@ -143,9 +142,9 @@ def _list(server: str, *, as_json: bool) -> None:
         found = list(client.erasures.list())
     if as_json:
         facts = [asdict(each) | {"erased_at": each.erased_at.isoformat(timespec="seconds")} for each in found]
-        print(json.dumps(facts, ensure_ascii=False))
+        tell_json(facts)
         return
     for each in found:
         state = "" if each.is_finished else "  copies not purged yet"
         ids = ", ".join(each.golden_ids) or "no golden ID"
-        print(f"{each.erased_at:%Y-%m-%d %H:%M} UTC  {ids}  {each.record_count} records  {each.reason}{state}")
+        tell(f"{each.erased_at:%Y-%m-%d %H:%M} UTC  {ids}  {each.record_count} records  {each.reason}{state}")

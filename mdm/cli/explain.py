@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, note, show
+from mdm.cli.output import ExitCode, cell, connected, fail, note, show, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,13 +98,13 @@ def why_not(
         return
     _print_heads(found.pair)
     if found.pair.are_compared:
-        print(in_words(found.pair.summary, language))
+        tell(in_words(found.pair.summary, language))
     for obstacle in found.obstacles:
         named = [*map(key_in_words, obstacle.keys), *obstacle.rival_golden_ids]
-        print(f"- {in_words(obstacle.sentence, language)}{_listed(named)}")
+        tell(f"- {in_words(obstacle.sentence, language)}{_listed(named)}")
     _print_judged(found.pair)
     for enough in found.enough:
-        print(f"+ {in_words(enough.sentence, language)}")
+        tell(f"+ {in_words(enough.sentence, language)}")
 
 
 def how(
@@ -140,12 +140,12 @@ def how(
         records = _part([key_in_words(key) for key in step.keys], step.record_count)
         partner = f", with {key_in_words(step.partner)}" if step.partner else ""
         said = in_words(step.sentence, language) + reason_in_words(step)
-        print(f"{_day(step)}  {said}  [{records}{partner}]")
+        tell(f"{_day(step)}  {said}  [{records}{partner}]")
     if found.edges:
         _print_edges(found.edges, language)
     for bridge in found.bridges:
         parts = " | ".join(_part([key_in_words(key) for key in part.keys], part.record_count) for part in bridge.parts)
-        print(f"bridge {key_in_words(bridge.key)} holds together: {parts}")
+        tell(f"bridge {key_in_words(bridge.key)} holds together: {parts}")
     if found.bridge_count > len(found.bridges):
         note("there are more bridges", shown=len(found.bridges), bridge_count=found.bridge_count)
 
@@ -178,7 +178,6 @@ def _console() -> Console:
 
 def _print_pair(pair: PairExplanation, language: Language) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     _print_heads(pair)
     if pair.are_compared:
@@ -187,41 +186,41 @@ def _print_pair(pair: PairExplanation, language: Language) -> None:
             table.add_column(title, overflow="fold")
         table.add_column("bits", justify="right")
         table.add_column("what it says", overflow="fold")
-        table.add_row("start", "", "", f"{pair.starting_weight_bits:+.1f}", in_words(pair.starting_sentence, language))
+        start = cell(in_words(pair.starting_sentence, language))
+        table.add_row("start", "", "", f"{pair.starting_weight_bits:+.1f}", start)
         for each in pair.comparisons:
-            written = [Text("\n".join(side)) for side in (each.left_written_values, each.right_written_values)]
-            table.add_row(
-                each.comparison, *written, f"{each.match_weight_bits:+.1f}", in_words(each.sentence, language)
-            )
+            written = [cell(*side) for side in (each.left_written_values, each.right_written_values)]
+            words = cell(in_words(each.sentence, language))
+            table.add_row(each.comparison, *written, f"{each.match_weight_bits:+.1f}", words)
         _console().print(table)
-        print(in_words(pair.summary, language))
+        tell(in_words(pair.summary, language))
     for ruling in pair.rulings:
-        print(f"{ruling.rule}: {in_words(ruling.sentence, language)}")
+        tell(f"{ruling.rule}: {in_words(ruling.sentence, language)}")
     _print_judged(pair)
     if pair.question is not None:
-        print(f"question: {in_words(pair.question.sentence, language)}")
+        tell(f"question: {in_words(pair.question.sentence, language)}")
     found_by = " · ".join(in_words(each.sentence, language) for each in pair.shared_blocks)
     if found_by:
-        print(f"found by: {found_by}")
+        tell(f"found by: {found_by}")
     if pair.decision is not None:
         said = in_words(pair.decision.sentence, language)
         what = "decided" if pair.are_one else "apart; the later of the two came to its golden ID"
-        print(f"{what} {_day(pair.decision)}: {said}{reason_in_words(pair.decision)}")
+        tell(f"{what} {_day(pair.decision)}: {said}{reason_in_words(pair.decision)}")
     if pair.was_decided_otherwise:
-        print("they were decided under another model or epoch than the numbers above are of")
-    print(f"model {pair.model_digest}, epoch {pair.epoch_digest}")
+        tell("they were decided under another model or epoch than the numbers above are of")
+    tell(f"model {pair.model_digest}, epoch {pair.epoch_digest}")
 
 
 def _print_judged(pair: PairExplanation) -> None:
     if pair.judged is not None:
-        print(f"judged {_day(pair.judged)} by {pair.judged.actor or 'nobody named'}{reason_in_words(pair.judged)}")
+        tell(f"judged {_day(pair.judged)} by {pair.judged.actor or 'nobody named'}{reason_in_words(pair.judged)}")
 
 
 def _print_heads(pair: PairExplanation) -> None:
     for name, side in (("left", pair.left), ("right", pair.right)):
-        print(f"{name:<6} {_record(side)}")
+        tell(f"{name:<6} {_record(side)}")
     if pair.are_one:
-        print(f"one    {pair.left.golden_id}")
+        tell(f"one    {pair.left.golden_id}")
 
 
 def _print_edges(edges: Iterable[EvidenceEdge], language: Language) -> None:
@@ -236,7 +235,8 @@ def _print_edges(edges: Iterable[EvidenceEdge], language: Language) -> None:
     shown = rows if len(rows) <= _ROWS_SHOWN_MAX else rows[-_ROWS_SHOWN_MAX:]
     for edge in shown:
         words = in_words(edge.sentence, language) + (" (weakest)" if edge is rows[-1] and len(rows) > 1 else "")
-        table.add_row(key_in_words(edge.right), key_in_words(edge.left), f"{edge.match_weight_bits:+.1f}", words)
+        keys = (cell(key_in_words(each)) for each in (edge.right, edge.left))
+        table.add_row(*keys, f"{edge.match_weight_bits:+.1f}", cell(words))
     _console().print(table)
     if len(shown) < len(rows):
         note("the weakest links are shown", shown=len(shown), link_count=len(rows), option="--json")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdm.cli.explain import CITY_TIME, Language, in_words, key_in_words, plain, reason_in_words
-from mdm.cli.output import ExitCode, connected, fail, note, show
+from mdm.cli.output import ExitCode, connected, fail, note, show, tell
 from mdm.cli.query import shown_golden_record
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def history(
         show({"golden_id": golden_id, "entries": [plain(each) for each in shown]}, as_json=True)
     else:
         for each in shown:
-            print(_line(each, language))
+            tell(_line(each, language))
     if has_more:
         note("there is more history", shown=limit, option="--limit 0")
 

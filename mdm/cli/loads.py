@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from mdm.cli.load import load
-from mdm.cli.output import ExitCode, connected, fail, progress, show
+from mdm.cli.output import ExitCode, connected, fail, progress, show, tell
 from mdm.limits import DEADLINE_BATCH_S_MAX
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def list_loads(
         full = " --full" if each.is_full else ""
         refused = f" without its {each.refused_delete_count:,} deletes" if each.refused_delete_count else ""
         stands = f"{each.status}{refused}  {counts or 'nothing written'}"
-        print(f"{each.started_at:%Y-%m-%d %H:%M} UTC  {each.load_id}{full}  {stands}")
+        tell(f"{each.started_at:%Y-%m-%d %H:%M} UTC  {each.load_id}{full}  {stands}")
 
 
 @app.command("show")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, show
+from mdm.cli.output import ExitCode, connected, fail, show, tell, tell_document, tell_json
 
 if TYPE_CHECKING:
     from mdm_client.model_results import ModelActivation, ModelComparison
@@ -69,13 +69,13 @@ def list_models(
         ]
         who = f"by {each.actor}" if each.actor else f"by {each.method}"
         said = [f"link {each.link_bits:g} bits", f"review {each.review_bits:g} bits", *marks]
-        print(f"{each.digest[:12]}  {each.kind:<8}  {each.activated_at:%Y-%m-%d %H:%M}  {who}: {', '.join(said)}")
+        tell(f"{each.digest[:12]}  {each.kind:<8}  {each.activated_at:%Y-%m-%d %H:%M}  {who}: {', '.join(said)}")
         for line in (each.source, each.reason):
             if line:
-                print(f"              {line}")
+                tell(f"              {line}")
     for statistics in found.statistics:
         population = f"{statistics.population_count:,} golden records"
-        print(f"statistics    {statistics.kind:<8}  {statistics.digest[:12]}, {population}")
+        tell(f"statistics    {statistics.kind:<8}  {statistics.digest[:12]}, {population}")
 
 
 @app.command("show")
@@ -97,7 +97,7 @@ def show_model(
     if out is not None:
         out.write_bytes(content)
     if as_json:
-        print(content.decode(), end="")
+        tell_document(content.decode())
         return
     _show_weights(content)
 
@@ -221,7 +221,7 @@ def _facts(each: ModelActivation) -> dict[str, Any]:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    tell_json(value)
 
 
 def _show_weights(content: bytes) -> None:
@@ -230,13 +230,13 @@ def _show_weights(content: bytes) -> None:
     document = json.loads(content)
     show({**document["thresholds"], **document["provenance"]}, as_json=False)
     for comparison in document["splink"]["comparisons"]:
-        print(comparison["output_column_name"])
+        tell(comparison["output_column_name"])
         for level in comparison["comparison_levels"]:
             if level.get("is_null_level"):
                 continue
             m, u = level["m_probability"], level["u_probability"]
             rarity = "  and how rare the value is" if level.get("tf_adjustment_column") else ""
-            print(f"  {level['label_for_charts']:<18} {log2(m / u):>+7.2f} bits   m {m:<9.3g} u {u:.3g}{rarity}")
+            tell(f"  {level['label_for_charts']:<18} {log2(m / u):>+7.2f} bits   m {m:<9.3g} u {u:.3g}{rarity}")
 
 
 def _show_in_force(digest: str, comparison: ModelComparison | None, token: str, *, as_json: bool) -> None:

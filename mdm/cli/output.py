@@ -1,6 +1,8 @@
 """What commands say: progress and notes on standard error, the result on standard output.
 
-On a terminal, bars and words; otherwise one JSON object a line, so that a log holds no control characters.
+On a terminal, bars and words; otherwise one JSON object a line, so that a log holds no control characters. Whatever a
+command says in words goes through `tell`, `note`, `fail` or `cell`, and no other module of the command line prints:
+values are data that a terminal must never obey.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 import enum
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -19,6 +22,8 @@ import typer
 from mdm.cli.connection import chosen
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from mdm_client import Client
 
 LINE_INTERVAL_S = 2.0
@@ -30,6 +35,10 @@ CONNECT_S_MAX = 5.0
 
 REACH_S_MAX = 1.0
 """Where the command has something to say without a service, too."""
+
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys instead of showing it: control characters and those that turn the direction of a line; and
+halves of characters, which no encoding holds."""
 
 
 class ExitCode(enum.IntEnum):
@@ -101,11 +110,38 @@ class _Lines:
             self._is_said, self._said_s = True, time.monotonic()
 
 
+def visible(text: str) -> str:
+    """Return a text with what a terminal would obey written out, as `\\x1b` or `\\u202e`; a line feed is `\\n`."""
+    return text if text.isprintable() else _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def tell(line: str = "") -> None:
+    """Print a line of the result; whatever it holds, it stays one line."""
+    print(visible(line))
+
+
+def tell_json(value: Any, default: Callable[[Any], Any] | None = None) -> None:
+    """Print a line of JSON; `default` turns into plain values what JSON does not know."""
+    print(json.dumps(value, default=default, ensure_ascii=False))
+
+
+def tell_document(content: str) -> None:
+    """Print a file's content as it is: it may be put into a file again."""
+    print(content, end="")
+
+
+def cell(*lines: str, style: str = "") -> Text:
+    """Return what a table on a terminal shows of values, each on a line of its own; markup in them is not obeyed."""
+    from rich.text import Text
+
+    return Text("\n".join(map(visible, lines)), style)
+
+
 def note(event: str, **facts: Any) -> None:
     """Say something beside the result: words on a terminal, a JSON line otherwise. Never personal data."""
     if sys.stderr.isatty():
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value is not None)
-        print(f"{event}: {said}" if said else event, file=sys.stderr)
+        print(visible(f"{event}: {said}" if said else event), file=sys.stderr)
     else:
         print(json.dumps({"event": event, **facts}, ensure_ascii=False), file=sys.stderr, flush=True)
 
@@ -113,23 +149,28 @@ def note(event: str, **facts: Any) -> None:
 def show(result: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a result: one JSON object, or a line for each fact; empty facts are left out of the lines."""
     if as_json:
-        print(json.dumps(result, ensure_ascii=False))
+        tell_json(result)
         return
     shown = {name: value for name, value in result.items() if value not in ("", None, {}, [], ())}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
         if isinstance(value, Mapping):
-            print(name.replace("_", " "))
+            tell(name.replace("_", " "))
             for key, inner in value.items():
-                print(f"  {key}: {_readable(inner)}")
+                tell(f"  {key}: {_readable(inner)}")
         else:
-            print(f"{name.replace('_', ' '):<{width}}  {_readable(value)}")
+            tell(f"{name.replace('_', ' '):<{width}}  {_readable(value)}")
 
 
 def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """End the command with one line that says why."""
-    print(f"mdm: {message}", file=sys.stderr)
+    complain(message)
     raise typer.Exit(code)
+
+
+def complain(message: str) -> None:
+    """Say on one line why the command ends."""
+    print(visible(f"mdm: {message}"), file=sys.stderr)
 
 
 @contextmanager

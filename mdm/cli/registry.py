@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mdm.cli.connection import chosen
-from mdm.cli.output import ExitCode, connected, fail, note, show
+from mdm.cli.output import ExitCode, connected, fail, note, show, tell, tell_document, tell_json
 
 if TYPE_CHECKING:
     from mdm.config import Configuration
@@ -59,11 +58,11 @@ def check(file: _File, as_json: _AsJson = False) -> None:
     """
     faults, warnings = _checked(file, _content(file))
     if as_json:
-        print(json.dumps({"file": file.name, "faults": faults, "warnings": warnings}, ensure_ascii=False))
+        tell_json({"file": file.name, "faults": faults, "warnings": warnings})
     else:
         _print_faults(file, faults, warnings)
         if not faults:
-            print(f"{file.name}: usable, see the warnings" if warnings else f"{file.name}: in good order")
+            tell(f"{file.name}: usable, see the warnings" if warnings else f"{file.name}: in good order")
     if faults:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -106,13 +105,13 @@ def add(
     with connected(server) as client:
         found = client.configuration.activate(content, reason, is_whole=full, is_dry_run=dry_run, etag=etag)
     if as_json:
-        print(json.dumps(asdict(found) | {"is_dry_run": dry_run, "warnings": warnings}, ensure_ascii=False))
+        tell_json(asdict(found) | {"is_dry_run": dry_run, "warnings": warnings})
         return
     _print_faults(file, [], warnings)
     for change in found.changes:
         _show_change(change)
     if dry_run:
-        print("nothing would change" if found.was_in_force else "nothing was changed: this was a dry run")
+        tell("nothing would change" if found.was_in_force else "nothing was changed: this was a dry run")
     else:
         show({"in_force": found.digest, "was_in_force": found.was_in_force, "token": found.token}, as_json=False)
 
@@ -145,8 +144,9 @@ def show_registries(
             fail(f"no registry {', '.join(unknown)}; there are {', '.join(sections['registries'])}", ExitCode.USAGE)
         sections = {"registries": {name: sections["registries"][name] for name in names}}
     else:
-        print(f"# made from {found.digest}\n")
-    print(toml_of(sections), end="")
+        tell(f"# made from {found.digest}")
+        tell()
+    tell_document(toml_of(sections))
 
 
 @app.command("list")
@@ -169,12 +169,12 @@ def list_registries(server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False)
         for name, declared in sorted(configuration.registries.items(), key=lambda item: (item[1].trust_rank, item[0]))
     ]
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        tell_json(rows)
         return
     for row in rows:
-        print(f"{row['trust_rank']:>3}  {row['registry']}  {row['title']}")
+        tell(f"{row['trust_rank']:>3}  {row['registry']}  {row['title']}")
         for feed, kinds in row["feeds"].items():
-            print(f"       {feed}: {', '.join(kinds)}")
+            tell(f"       {feed}: {', '.join(kinds)}")
 
 
 def configuration_from(client: Any) -> Configuration:
@@ -237,20 +237,20 @@ def _print_faults(file: Path, faults: list[dict[str, Any]], warnings: list[dict[
         place = f"{file.name}:{each['line']}" if each["line"] else file.name
         key = "" if each["path"] == file.name else f"{each['path']}: "
         hint = f" ({each['hint']})" if each["hint"] else ""
-        print(f"{place}: {sort}: {key}{each['rule']}{hint}")
+        tell(f"{place}: {sort}: {key}{each['rule']}{hint}")
 
 
 def _show_change(change: RegistryChange) -> None:
     stored = ", ".join(f"{count:,} {kind}" for kind, count in change.stored_records.items() if count)
-    print(f"{change.registry or 'settings'}: {change.change_type}" + (f"; {stored} records stored" if stored else ""))
+    tell(f"{change.registry or 'settings'}: {change.change_type}" + (f"; {stored} records stored" if stored else ""))
     for each in change.differences:
-        print(f"  {each.path}: {each.before or 'nothing'} → {each.after or 'nothing'}")
+        tell(f"  {each.path}: {each.before or 'nothing'} → {each.after or 'nothing'}")
     if change.is_trust_changed:
-        print("  golden records with these records may show other values at once")
+        tell("  golden records with these records may show other values at once")
     if change.is_mapping_changed and stored:
-        print("  stored records follow when the registry's feeds are loaded again, whole")
+        tell("  stored records follow when the registry's feeds are loaded again, whole")
     if stored and any(
         re.search(r"\.feeds\.[^.]+\.record_id$" if each.after else r"\.feeds\.[^.]+(\.record_id)?$", each.path)
         for each in change.differences
     ):
-        print("  records of a feed that goes, or whose record_id changes, stay under their ids until they are deleted")
+        tell("  records of a feed that goes, or whose record_id changes, stay under their ids until they are deleted")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, note, show
+from mdm.cli.output import ExitCode, connected, fail, note, show, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ def relations(
         show({"golden_id": golden_id, "relations": [_relation(each) for each in shown]}, as_json=True)
     else:
         for each in shown:
-            print(_in_words(each))
+            tell(_in_words(each))
     if not shown:
         note("no relation is stated")
     if has_more:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail
+from mdm.cli.output import ExitCode, connected, fail, tell, tell_json
 from mdm.cli.steward import (
     DEFAULT_SERVER,
     Actor,
@@ -85,7 +85,7 @@ def review(
     with connected(server, acting(actor)) as client:
         loop = _Loop(client, _wanted(kind, registry, min_priority), reason)
         loop.run(_reader())
-        print(f"{loop.answered_count} answered")
+        tell(f"{loop.answered_count} answered")
 
 
 @app.command("list")
@@ -108,7 +108,6 @@ def list_reviews(
       mdm review list --state proposed --json
     """
     import itertools
-    import json
 
     from mdm_client import ReviewState
 
@@ -117,12 +116,12 @@ def list_reviews(
         found = client.stewardship.reviews(chosen, _wanted(kind, registry, min_priority))
         rows = list(itertools.islice(found, limit))
     if as_json:
-        print(json.dumps([_facts(each) for each in rows], ensure_ascii=False))
+        tell_json([_facts(each) for each in rows])
         return
     for each in rows:
-        print(_line(each))
+        tell(_line(each))
     if not rows:
-        print("nothing waits")
+        tell("nothing waits")
 
 
 @app.command("show")
@@ -133,7 +132,7 @@ def show_review(
     with connected(server) as client:
         detail = client.stewardship.review(review_id)
     for line in _side_by_side(detail):
-        print(line)
+        tell(line)
 
 
 @app.command()
@@ -159,7 +158,7 @@ def answer(
     with connected(server, acting(actor)) as client:
         effect = client.stewardship.resolve_review(review_id, said, reason, etag=etag, is_dry_run=dry_run)
     if said.value in _WITHOUT_EFFECT and not as_json:
-        print(f"{review_id} {'would be' if dry_run else 'is'} {_WITHOUT_EFFECT[said.value]}")
+        tell(f"{review_id} {'would be' if dry_run else 'is'} {_WITHOUT_EFFECT[said.value]}")
         return
     show_effect(effect, as_json=as_json, is_dry_run=dry_run)
 
@@ -193,15 +192,15 @@ class _Loop:
         while True:
             detail = self._next()
             if detail is None:
-                print("nothing waits")
+                tell("nothing waits")
                 if not self.done or read() != "z":
                     return
                 self._undo()
                 continue
             for line in _side_by_side(detail):
-                print(line)
+                tell(line)
             self._preview(detail)
-            print(_WORDS)
+            tell(_WORDS)
             if not self._answered(detail, read):
                 self._give_back(detail.review.review_id)
                 return
@@ -214,9 +213,9 @@ class _Loop:
             try:
                 return self.client.stewardship.claim_review(again)
             except NotFoundError:
-                print(f"{again} is closed meanwhile")
+                tell(f"{again} is closed meanwhile")
             except FailedPreconditionError as error:
-                print(f"refused: {error}")
+                tell(f"refused: {error}")
         return self.client.stewardship.claim_review("", self.wanted, skipped_review_ids=self.skipped)
 
     def _answered(self, detail: ReviewDetail, read: Callable[[], str]) -> bool:
@@ -226,7 +225,7 @@ class _Loop:
             if key in {"", "q"}:
                 return False
             if key not in _KEYS:
-                print(_WORDS)
+                tell(_WORDS)
             elif self._step(detail, key):
                 return True
 
@@ -247,7 +246,7 @@ class _Loop:
                     self.done.append(_Done(review_id, is_resting=True))
                 case "z":
                     if not self.done:
-                        print("nothing to undo")
+                        tell("nothing to undo")
                         return False
                     self._give_back(review_id)
                     self._undo()
@@ -255,7 +254,7 @@ class _Loop:
                     self._say(detail, key)
         except (FailedPreconditionError, NotFoundError) as error:
             # Somebody else was quicker, or it cannot be: say why and show what is there now.
-            print(f"refused: {error}")
+            tell(f"refused: {error}")
             return isinstance(error, NotFoundError) or error.reason in {"DECISION_STALE", "REVIEW_CLAIMED"}
         return True
 
@@ -281,7 +280,7 @@ class _Loop:
             # It stays open until the second person agrees, and must not come back to this one.
             self._give_back(detail.review.review_id)
             self.skipped = [*self.skipped, detail.review.review_id][-100:]
-            print(f"waits for a second person as {effect.review_id}")
+            tell(f"waits for a second person as {effect.review_id}")
 
     def _give_back(self, review_id: str) -> None:
         from mdm_client import FailedPreconditionError, NotFoundError
@@ -295,7 +294,7 @@ class _Loop:
 
         last = self.done.pop()
         if last.is_final:
-            print(
+            tell(
                 f"{last.review_id} cannot be undone: a large record was accepted, or a proposal stands or was rejected"
             )
             return
@@ -303,10 +302,10 @@ class _Loop:
             try:
                 self.client.stewardship.withdraw_judgement(last.judgement_id, f"undone: {self.reason}"[:_REASON_MAX])
             except NotFoundError as error:
-                print(f"refused: {error}")
+                tell(f"refused: {error}")
                 return
             self.answered_count -= 1
-            print(f"{last.judgement_id} withdrawn")
+            tell(f"{last.judgement_id} withdrawn")
             return
         if last.is_resting:
             self._give_back(last.review_id)
@@ -324,14 +323,14 @@ class _Loop:
                 detail.review.review_id, ReviewAnswer.SAME, self.reason, is_dry_run=True
             )
         except (FailedPreconditionError, NotFoundError) as error:
-            print(f"same would be refused: {error}")
+            tell(f"same would be refused: {error}")
             return
         if effect.contradicted:
-            print("same would be refused: " + "; ".join(judgement_line(each) for each in effect.contradicted))
+            tell("same would be refused: " + "; ".join(judgement_line(each) for each in effect.contradicted))
         for line in effect_lines(effect):
-            print(f"same would give  {line}" if line.startswith("after") else f"                 {line}")
+            tell(f"same would give  {line}" if line.startswith("after") else f"                 {line}")
         if effect.is_proposed:
-            print("same would wait for a second person")
+            tell("same would wait for a second person")
 
 
 def _side_by_side(detail: ReviewDetail) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdm.cli.output import ExitCode, connected
+from mdm.cli.output import ExitCode, connected, tell, tell_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,15 +43,16 @@ def status(
         while True:
             found = client.admin.status()
             if as_json:
-                print(json.dumps(asdict(found), default=_plain, ensure_ascii=False))
+                tell_json(asdict(found), default=_plain)
             else:
-                print("\n".join(_lines(found)))
+                for line in _lines(found):
+                    tell(line)
             if not watch:
                 break
             sys.stdout.flush()
             time.sleep(watch)
             if not as_json:
-                print()
+                tell()
     if found.mode != "serving":
         raise typer.Exit(ExitCode.FAILED)
 

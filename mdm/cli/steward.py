@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, show
+from mdm.cli.output import ExitCode, connected, fail, show, tell, tell_json
 
 if TYPE_CHECKING:
     from mdm_client import SourceKey
@@ -82,14 +82,12 @@ def list_judgements(
     with connected(server) as client:
         found = list(client.stewardship.judgements(golden_id))
     if as_json:
-        import json
-
-        print(json.dumps([_facts(each) for each in found], ensure_ascii=False))
+        tell_json([_facts(each) for each in found])
         return
     for each in found:
-        print(judgement_line(each))
+        tell(judgement_line(each))
     if not found:
-        print("nothing was judged")
+        tell("nothing was judged")
 
 
 @judgements.command()
@@ -267,17 +265,17 @@ def show_effect(effect: ActEffect, *, as_json: bool, is_dry_run: bool) -> None:
 
 def _print_effect(effect: ActEffect, *, is_dry_run: bool) -> None:
     if effect.contradicted:
-        print("refused: standing judgements say otherwise")
+        tell("refused: standing judgements say otherwise")
         for each in effect.contradicted:
-            print(f"  {judgement_line(each)}")
+            tell(f"  {judgement_line(each)}")
         return
     if effect.is_proposed and not is_dry_run:
-        print(f"waits for a second person: mdm review answer {effect.review_id} approve")
+        tell(f"waits for a second person: mdm review answer {effect.review_id} approve")
         return
     for line in effect_lines(effect):
-        print(line)
+        tell(line)
     if effect.is_proposed:
-        print("would wait for a second person")
+        tell("would wait for a second person")
     result = {"etag": effect.etag} if is_dry_run else {"judgement": effect.judgement_id}
     show(
         {("would be" if is_dry_run else "done"): "nothing changes" if not effect.after else "", **result}, as_json=False

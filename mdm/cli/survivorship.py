@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, note, show
+from mdm.cli.output import ExitCode, connected, fail, note, show, tell, tell_document, tell_json
 
 if TYPE_CHECKING:
     from mdm_client.results import GoldenValue
@@ -47,11 +46,11 @@ def show_rules(server: _Server = _DEFAULT_SERVER, as_json: _AsJson = False) -> N
         found = client.survivorship.get()
     if as_json:
         facts = asdict(found) | {"activated_at": found.activated_at.isoformat(), "content": found.content.decode()}
-        print(json.dumps(facts, ensure_ascii=False))
+        tell_json(facts)
         return
     since = f"{found.activated_at:%Y-%m-%d %H:%M} UTC"
     note("in force", digest=found.digest, since=since, by=found.actor or None, reason=found.reason or None)
-    print(found.content.decode(), end="")
+    tell_document(found.content.decode())
 
 
 @app.command()
@@ -88,7 +87,7 @@ def preview(
     with connected(server) as client:
         found = client.survivorship.compare(content, sample_golden_record_count=sample)
     if as_json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
+        tell_json(asdict(found))
         return
     for kind in found.kinds:
         _show_kind(kind)
@@ -132,9 +131,9 @@ def _show_kind(kind: KindComparison) -> None:
     )
     for field in kind.fields:
         by = ", ".join(f"{criterion} {count:,}" for criterion, count in field.criteria.items())
-        print(f"  {field.path}: {field.golden_record_count:,}" + (f", by {by}" if by else ""))
+        tell(f"  {field.path}: {field.golden_record_count:,}" + (f", by {by}" if by else ""))
         for each in field.examples:
-            print(f"    {each.golden_id}  {_said(each.before)} → {_said(each.after)}")
+            tell(f"    {each.golden_id}  {_said(each.before)} → {_said(each.after)}")
 
 
 def _said(value: GoldenValue) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdm.cli.output import progress, show
+from mdm.cli.output import progress, show, tell
 
 
 def upgrade(
@@ -38,6 +38,6 @@ def upgrade(
         "is_done": done.is_done,
     }
     if not done.changes and not as_json:
-        print("nothing to do: the directory is of this release")
+        tell("nothing to do: the directory is of this release")
     else:
         show(result, as_json=as_json)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdm.cli.output import ExitCode, connected, fail, note
+from mdm.cli.output import ExitCode, connected, fail, note, tell, tell_json
 
 if TYPE_CHECKING:
     from mdm_client import Client
@@ -114,13 +113,17 @@ def _copied(client: Client, path: Path, wanted: ChangeFilter) -> Iterator[Change
 
 def _print(batch: ChangeBatch, *, as_json: bool) -> None:
     for change in batch.changes:
-        print(_as_json(change) if as_json else _in_words(change))
+        if as_json:
+            tell_json(_facts(change))
+        else:
+            for line in _lines(change):
+                tell(line)
     if as_json:
-        print(json.dumps({"token": batch.token, "is_current": batch.is_current}))
+        tell_json({"token": batch.token, "is_current": batch.is_current})
     sys.stdout.flush()
 
 
-def _as_json(change: Change) -> str:
+def _facts(change: Change) -> dict[str, Any]:
     moves = []
     for move in change.moves:
         key, ids = move.key, {"old_golden_id": move.old_golden_id, "new_golden_id": move.new_golden_id}
@@ -131,19 +134,17 @@ def _as_json(change: Change) -> str:
         for each in change.effects
     ]
     happened_at = change.happened_at.isoformat()
-    return json.dumps({"happened_at": happened_at, "effects": effects, "moves": moves}, ensure_ascii=False)
+    return {"happened_at": happened_at, "effects": effects, "moves": moves}
 
 
-def _in_words(change: Change) -> str:
+def _lines(change: Change) -> Iterator[str]:
     at = change.happened_at.isoformat(timespec="seconds")
-    lines = []
     for each in change.effects:
         other = f" · {each.other_golden_id}" if each.other_golden_id else ""
-        lines.append(f"{at}  {each.golden_id}  {each.type.replace('_', ' ')}{other}")
+        yield f"{at}  {each.golden_id}  {each.type.replace('_', ' ')}{other}"
     for move in change.moves:
         key = f"{move.key.registry} {move.key.kind} {move.key.record_id}" if move.key else "an erased record"
-        lines.append(f"{'':{len(at)}}  {key}: {move.old_golden_id or '-'} → {move.new_golden_id or '-'}")
-    return "\n".join(lines)
+        yield f"{'':{len(at)}}  {key}: {move.old_golden_id or '-'} → {move.new_golden_id or '-'}"
 
 
 def _keep(path: Path, token: str) -> None:
