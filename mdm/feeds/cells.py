@@ -94,6 +94,26 @@ def together(readers: Sequence[Reader]) -> Reader:
     return readers[0] if len(readers) == 1 else read
 
 
+def list_reader(readers: Sequence[Reader], join: Callable[[Sequence[Any]], Any]) -> Reader:
+    """Return a reader of all values that several columns state for one list of a record.
+
+    More than a record may carry never cost it: those beyond the bound are joined to one, which keeps them as written.
+    """
+    read = together(readers)
+    if len(readers) * _CELL_PARTS_MAX <= RECORD_VALUES_MAX:
+        return read
+    last = RECORD_VALUES_MAX - 1
+    return lambda columns, count: [
+        found if len(found) <= RECORD_VALUES_MAX else (*found[:last], join(found[last:]))
+        for found in read(columns, count)
+    ]
+
+
+def joined_identifiers(several: Sequence[Identifier]) -> Identifier:
+    """Return identifiers as one that holds them all: malformed, so that it is no evidence and is counted."""
+    return Identifier(several[0].type, ";".join(each.value for each in several), several[0].assurance)
+
+
 def field_reader(field: str, columns: Columns, translations: Mapping[str, str], date_pattern: str) -> Reader:
     """Return a reader of a single-valued attribute."""
     read = _texts_reader(columns, "/" if field in DATE_FIELDS else " ")
@@ -210,7 +230,7 @@ class RelationReader:
         self._declared = declared
         self._type = RelationType(declared.type)
         self._condition = compiled(declared.when)
-        self._identifiers = together([identifier_reader(item) for item in declared.identifiers])
+        self._identifiers = list_reader([identifier_reader(item) for item in declared.identifiers], joined_identifiers)
 
     def read(self, columns: ColumnsOf, count: int, keys: list[SourceKey]) -> Iterable[tuple[Relation, ...]]:
         """Return the relation that each row states, if it does."""

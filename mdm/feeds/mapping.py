@@ -32,6 +32,8 @@ from mdm.feeds.cells import (
     compiled,
     field_reader,
     identifier_reader,
+    joined_identifiers,
+    list_reader,
     parts_reader,
     record_id_in,
     together,
@@ -295,14 +297,16 @@ class _RecordBuilder:
             name: field_reader(name, columns, mapping.translations.get(name, {}), mapping.date_patterns.get(name, ""))
             for name, columns in mapping.fields.items()
         }
-        self._readers["identifiers"] = together([identifier_reader(item) for item in mapping.identifiers])
-        self._readers["phones"] = together([parts_reader(name, mapping.phone_separator) for name in mapping.phones])
+        identifiers = [identifier_reader(item) for item in mapping.identifiers]
+        self._readers["identifiers"] = list_reader(identifiers, joined_identifiers)
+        phones = [parts_reader(name, mapping.phone_separator) for name in mapping.phones]
+        self._readers["phones"] = list_reader(phones, ";".join)
         self._readers["addresses"] = together([address_reader(item) for item in mapping.addresses])
         relations = [RelationReader(item) for item in mapping.relations]
         self._relations = [relation.read for relation in relations]
         if mapping.former_names:
             readers = [parts_reader(name, mapping.former_name_separator) for name in mapping.former_names]
-            self._readers["former_names"] = together(readers)
+            self._readers["former_names"] = list_reader(readers, ";".join)
 
     def operations(self, keys: list[SourceKey], column: ColumnsOf, updated_at: Column) -> list[Operation]:
         """Return the operation of each row for this record."""

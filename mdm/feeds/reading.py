@@ -29,6 +29,9 @@ _FOREIGN_MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", 
 _CUT_CHARACTERS_KEPT = 200
 """Of a line that is too long: enough to find it by."""
 
+# A value may fill its line, which `_Lines` bounds: mapping cuts it, and the normaliser counts it.
+csv.field_size_limit(FEED_LINE_CHARACTERS_MAX)
+
 _UNPAIRED = "its quotes do not pair up"
 
 _PLAIN_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
@@ -220,21 +223,16 @@ def _is_row(cells: Sequence[str], column_count: int) -> bool:
 
 
 def _checked_row(row: Row, column_count: int) -> Row | Reject:
-    text = "".join(row.cells)
-    if not text.isascii() and not _is_encodable(text):
+    if not _is_encodable("".join(row.cells)):
         return Reject(row.line, "row", "holds bytes that are not UTF-8", row.cells)
-    if "\0" in text:
-        return Reject(row.line, "row", "holds a NUL character", row.cells)
     if len(row.cells) != column_count:
         return Reject(row.line, "row", f"has {len(row.cells)} columns where the header has {column_count}", row.cells)
     return row
 
 
-def _is_faulty(text: str) -> bool:
-    return "\0" in text or not (text.isascii() or _is_encodable(text))
-
-
 def _is_encodable(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -262,7 +260,7 @@ class _ParquetFeed:
                 for batch in file.iter_batches(batch_size=FEED_BATCH_ROWS, use_threads=False):
                     columns = [_texts(column) for column in batch.columns]
                     # One look at each column spares one at each row, as long as nothing is found.
-                    is_clean = not any(map(_is_faulty, map("".join, columns)))
+                    is_clean = all(map(_is_encodable, map("".join, columns)))
                     for cells in zip(*columns, strict=True):
                         number += 1
                         row = Row(number, cells)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mdm.config import Configuration
+from mdm.config import Configuration, parse_declaration
 from mdm.domain.keys import EntityKind, SourceKey
 from mdm.domain.records import (
     Address,
@@ -24,6 +24,7 @@ from mdm.feeds.mapping import DeleteOperation, Operation, RowMapper, UpsertOpera
 from mdm.feeds.reading import Row
 from mdm.feeds.rejects import Reject
 from mdm.limits import FEED_CELL_CHARACTERS_MAX, RECORD_VALUES_MAX
+from mdm.linkage.normalise.record import normalise
 
 
 def operations(feed: str, **cells: str) -> tuple[Operation, ...] | Reject:
@@ -238,6 +239,44 @@ def test_more_values_than_a_record_may_carry_stay_within_its_bound() -> None:
     found = attributes("hospital.patients", EntityKind.CITIZEN, record_id="1", personal_id="1", health_card=cards)
     assert len(found.identifiers) <= RECORD_VALUES_MAX
     assert ";".join(item.value for item in found.identifiers[1:]) == cards
+
+
+def test_more_columns_of_values_than_a_record_may_carry_stay_within_its_bound() -> None:
+    cards = ", ".join(f'{{ type = "health_card", column = "card_{number}", separator = ";" }}' for number in range(4))
+    phones = ", ".join(f'"phone_{number}"' for number in range(4))
+    configuration = Configuration.of(
+        parse_declaration(
+            f"""
+            [registries.cards]
+            title = "Cards"
+            trust_rank = 7
+
+            [[registries.cards.feeds.holders.records]]
+            kind = "citizen"
+            fields = {{ full_name = "name" }}
+            identifiers = [{cards}]
+            phones = [{phones}]
+            phone_separator = ";"
+            relations = [{{ type = "guardian", name = "guardian", identifiers = [{cards}] }}]
+            """.encode()
+        )
+    )
+    stated = {name: ";".join(f"{name} {place}" for place in range(9)) for name in ("card_0", "card_1", "card_2")}
+    stated |= {name.replace("card", "phone"): text for name, text in stated.items()}
+    cells = {"record_id": "1", "name": "Lan", "guardian": "Hồ Lan", **stated}
+    operations = RowMapper(configuration, "cards.holders", tuple(cells)).operations(Row(2, tuple(cells.values())))
+    assert isinstance(operations, tuple)
+    (operation,) = operations
+    assert isinstance(operation, UpsertOperation)
+    found: Any = operation.record.attributes
+    (relation,) = found.relations
+    for values in ([item.value for item in found.identifiers], [item.value for item in relation.identifiers]):
+        assert len(values) == RECORD_VALUES_MAX
+        assert ";".join(values) == ";".join(text for name, text in stated.items() if name.startswith("card"))
+    assert len(found.phones) == RECORD_VALUES_MAX
+    assert ";".join(found.phones) == ";".join(text for name, text in stated.items() if name.startswith("phone"))
+    issues = {(issue.field, issue.rule) for issue in normalise(operation.record).issues}
+    assert ("health_card", "holds something that is no health card") in issues
 
 
 FIRMS = """
