@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from typing import NoReturn
 
 import typer
 from typer.main import get_command_name, get_group
@@ -126,6 +127,8 @@ def run() -> None:
     except KeyboardInterrupt:
         _end("interrupted", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 – the last place where an error can become a line and a code
+        if isinstance(error, UnicodeEncodeError) and (place := _undecodable(sys.argv)):
+            _end(f"argument {place} is not UTF-8", ExitCode.USAGE)
         _end(_client_message(error) or _defect(error), ExitCode.FAILED)
 
 
@@ -141,6 +144,20 @@ def _narrow(app: typer.Typer, named: list[str]) -> None:
 
 def _name_of(info: CommandInfo | TyperInfo) -> str:
     return str(info.name) if info.name or info.callback is None else get_command_name(info.callback.__name__)
+
+
+def _undecodable(arguments: list[str]) -> int:
+    """Return which of the arguments behind the command's name is not UTF-8, 0 if all are."""
+    # A path need not be, so that nothing is refused before it was to be sent.
+    return next((place for place, each in enumerate(arguments) if not _is_encodable(each)), 0)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _client_message(error: Exception) -> str:
@@ -164,7 +181,7 @@ def _defect(error: Exception) -> str:
     return f"unforeseen {type(error).__name__}{place}; please report it"
 
 
-def _end(message: str, code: ExitCode) -> None:
+def _end(message: str, code: ExitCode) -> NoReturn:
     complain(message)
     sys.exit(code)
 

@@ -6,6 +6,7 @@ A command that speaks to a service declares `--server`; `reach_services` gives i
 from __future__ import annotations
 
 import functools
+import re
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mdm_client import Tls
 
 SERVER_VARIABLE = "MDM_SERVER"
+_SERVER = re.compile(r".*\S:\d+")
 
 _said: ContextVar[dict[str, Any] | None] = ContextVar("connection", default=None)
 
@@ -113,7 +115,15 @@ def reach_services(command: Any) -> None:
     params = {param.name: param for param in command.params}
     if (server := params.get("server")) is not None:
         server.envvar, server.show_envvar = SERVER_VARIABLE, True
+        server.callback = _checked_server
         command.params.extend(option for option in options() if option.name not in params)
+
+
+def _checked_server(_context: typer.Context, param: typer.CallbackParam, value: str) -> str:
+    # A command that works without a service, too, has no default.
+    if value != param.default and not _SERVER.fullmatch(value):
+        raise typer.BadParameter("must be HOST:PORT, such as 127.0.0.1:50051")
+    return value
 
 
 def chosen() -> Connection:

@@ -172,6 +172,12 @@ class _Load:
 
     def end(self) -> NoReturn:
         """End the command with the exit code that says how the run went."""
+        if self._rejects.holds_earlier():
+            # It stays: a load that goes on behind its durable rows does not hear again which of these were rejected.
+            note(
+                "no row was set aside: the rejects file that is there is an earlier load's",
+                file=str(self._rejects.path),
+            )
         if self.stopped:
             fail(self.stopped, ExitCode.STOPPED_BY_GATE)
         raise typer.Exit(ExitCode.DONE_WITH_REJECTS if self._rejects.count else ExitCode.DONE)

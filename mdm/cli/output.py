@@ -122,7 +122,12 @@ def tell(line: str = "") -> None:
 
 def tell_json(value: Any, default: Callable[[Any], Any] | None = None) -> None:
     """Print a line of JSON; `default` turns into plain values what JSON does not know."""
-    print(json.dumps(value, default=default, ensure_ascii=False))
+    print(_encodable(json.dumps(value, default=default, ensure_ascii=False)))
+
+
+def _encodable(line: str) -> str:
+    # A file's name need not be UTF-8; the byte that is none stands as \\udcff, which is JSON.
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def tell_document(content: str) -> None:
@@ -143,7 +148,7 @@ def note(event: str, **facts: Any) -> None:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value is not None)
         print(visible(f"{event}: {said}" if said else event), file=sys.stderr)
     else:
-        print(json.dumps({"event": event, **facts}, ensure_ascii=False), file=sys.stderr, flush=True)
+        print(_encodable(json.dumps({"event": event, **facts}, ensure_ascii=False)), file=sys.stderr, flush=True)
 
 
 def show(result: Mapping[str, Any], *, as_json: bool) -> None:

@@ -72,9 +72,14 @@ def open_feed(path: Path) -> FeedFile:
     """Open a CSV or Parquet file, told apart by its first bytes.
 
     Raises:
-        FeedFileError: The file is missing, empty, not UTF-8, a damaged Parquet file, or without a usable header.
+        FeedFileError: The file is missing, a pipe, empty, not UTF-8, a damaged Parquet file or one with nested values,
+            or without a usable header.
     """
     try:
+        if path.is_fifo():
+            raise FeedFileError(
+                path.name, "is a pipe, and a load reads its file more than once: save it as a file first"
+            )
         with path.open("rb") as file:
             sample = file.read(FEED_SAMPLE_BYTES)
     except OSError as error:
@@ -245,13 +250,19 @@ class _ParquetFeed:
         self._path = path
         try:
             with pq.ParquetFile(path) as file:
-                names = tuple(file.schema_arrow.names)
+                schema = file.schema_arrow
                 self.row_count: int | None = file.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
             raise FeedFileError(
                 path.name, "is no whole Parquet file: it may have been cut off; copy it again"
             ) from error
-        self.columns = _checked_header(path.name, names)
+        self.columns = _checked_header(path.name, tuple(schema.names))
+        if nested := [field.name for field in schema if not _is_text(field.type)]:
+            raise FeedFileError(
+                path.name,
+                f"has lists or other nested values in {', '.join(nested)}: write a text, several values with a "
+                "separator between, or leave the column out",
+            )
 
     def rows(self) -> Iterator[Row | Reject]:
         number = 0
@@ -267,6 +278,15 @@ class _ParquetFeed:
                         yield row if is_clean else _checked_row(row, len(self.columns))
         except (pa.ArrowException, OSError) as error:
             raise FeedFileError(self._path.name, f"is damaged after row {number}: copy it again") from error
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    """Return whether values of a type can be written as text, as numbers, dates and dictionaries of texts can."""
+    try:
+        _texts(pa.array([], type_))
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def _texts(column: pa.Array) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,10 @@ import msgspec
 from mdm.limits import REJECT_GATE_ROWS_MIN
 
 COLUMNS = ("line", "field", "reason", "row")
+_HEADER_CHARACTERS_MAX = 100
+"""Of a file's first line: more than its header has."""
+
+_PRIVATE_MODE = 0o600
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -32,7 +38,8 @@ class Reject(msgspec.Struct, frozen=True):
 class RejectsFile:
     """The operator's list of set-aside rows; it is created with the first of them.
 
-    Holds personal data, as the feed beside it does. Bytes that could not be decoded are written back as they were.
+    Holds personal data, as the feed beside it does: its owner alone reads it. Bytes that could not be decoded are
+    written back as they were.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,11 +52,20 @@ class RejectsFile:
     def add(self, reject: Reject) -> None:
         """Append a row."""
         if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self._file = open(  # noqa: SIM115 – of the two, only this one takes an opener; closed at the end.
+                self.path, "w", encoding="utf-8", errors="surrogateescape", newline="", opener=_opened_for_owner
+            )
             csv.writer(self._file).writerow(COLUMNS)
         csv.writer(self._file).writerow((reject.line, reject.field, reject.reason, _as_csv(reject.row)))
         self.count += 1
         self.unknown_record_count += not reject.is_record_known
+
+    def holds_earlier(self) -> bool:
+        """Return whether the file there lists rows of an earlier load, since this one has set none aside."""
+        if self.count or not self.path.is_file():
+            return False
+        with self.path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.readline(_HEADER_CHARACTERS_MAX).strip() == ",".join(COLUMNS)
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +87,14 @@ def is_gate_closed(row_count: int, reject_count: int, share_max: float) -> bool:
             rows: these never stop a load, nor does a file that has no more.
     """
     return row_count >= REJECT_GATE_ROWS_MIN and reject_count > share_max * row_count
+
+
+def _opened_for_owner(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, _PRIVATE_MODE)
+    # One of an earlier release may be there, readable to all; a terminal or a pipe has its own mode.
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, _PRIVATE_MODE)
+    return descriptor
 
 
 def _as_csv(row: Sequence[str]) -> str:

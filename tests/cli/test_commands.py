@@ -100,6 +100,12 @@ def test_bad_rows_are_listed_and_the_rest_loads(mdm: Run, server: RunningServer,
         rows = list(csv.DictReader(listed))
     assert [(row["line"], row["field"]) for row in rows] == [("402", "record_id"), ("403", "record_id")]
     assert rows[1]["row"] == "bad1,again,,,,"
+    listed_before = (tmp_path / "hospital.patients.rejects.csv").read_bytes()
+    file = patients(tmp_path, "good", 3)
+    done = mdm("load", "hospital.patients", file, "--server", server.address, "--json")
+    assert (done.returncode, summary(done)["rejects_file"]) == (0, "")
+    assert "the rejects file that is there is an earlier load's" in done.stderr
+    assert (tmp_path / "hospital.patients.rejects.csv").read_bytes() == listed_before
 
 
 def test_bad_values_are_counted_and_cost_no_record(mdm: Run, server: RunningServer, tmp_path: Path) -> None:
@@ -160,6 +166,8 @@ def test_a_file_with_other_names_loads_through_a_mapping(mdm: Run, server: Runni
             "no.toml",
         ),
         (["load", "hospital.patients", __file__, "--server", "127.0.0.1:1"], 1, "no service answers"),
+        (["load", "hospital.patients", __file__, "--server", ""], 2, "must be HOST:PORT"),
+        (["status", "--server", "mdm.example"], 2, "must be HOST:PORT"),
         (["lookup", "hospital", "citizen"], 2, "give a golden ID"),
         (["lookup", "hospital", "ship", "1"], 2, "citizen or business"),
         (["match", "--full-name", "A", "--tax-code", "1"], 2, "not both"),

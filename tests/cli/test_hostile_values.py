@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,29 @@ def test_an_error_that_quotes_an_argument_is_one_line(mdm: Run) -> None:
     done = mdm("load", "hospital.patients", "no\x1b[2J\nfile.csv")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith(r"mdm: no\x1b[2J\nfile.csv: cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["lookup", "hospital", "citizen", "BV\udcff"], 4),
+        (["why", "C\udcff", "C-7K3M-9XQ2-4TAB-1"], 2),
+        (["match", "--full-name", "Ng\udcffu"], 3),
+        (["status", "--actor", "\udcff"], 3),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_wrong_usage(
+    mdm: Run, server: RunningServer, arguments: list[str], place: int
+) -> None:
+    done = mdm(*arguments, "--server", server.address)
+    assert (done.returncode, done.stderr) == (2, f"mdm: argument {place} is not UTF-8\n")
+
+
+def test_a_file_whose_name_is_not_utf8_loads(mdm: Run, server: RunningServer, tmp_path: Path) -> None:
+    (tmp_path / "feed\udcff.csv").write_text("record_id,full_name\nU1,Lê Thị Hoa\n", encoding="utf-8")
+    done = mdm("load", "hospital.patients", tmp_path / "feed\udcff.csv", "--json", "--server", server.address)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["file"] == "feed\udcff.csv"
 
 
 @pytest.mark.parametrize("text", ["Nguyễn Thị Thu Hà", "12/3 Lê Lợi, P.Bến Nghé", "日本 · “A” – ≠", "C:\\n", ""])

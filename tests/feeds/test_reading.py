@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -176,6 +178,20 @@ def test_a_parquet_file_is_read_as_text_whatever_its_types(tmp_path: Path) -> No
     opened = open_feed(path)
     assert opened.row_count == 3
     assert list(opened.rows()) == [Row(1, ("1", "Lan")), Row(2, ("2", "")), Row(3, ("", "Hồ"))]
+
+
+@pytest.mark.parametrize("value", [["0903", "0904"], {"home": "0903"}], ids=["a list", "a struct"])
+def test_nested_values_in_parquet_are_refused_by_the_name_of_their_column(tmp_path: Path, value: object) -> None:
+    table = pa.table({"record_id": ["1"], "phone": [value], "seen": [dt.timedelta(days=1)]})
+    with pytest.raises(FeedFileError, match="nested values in phone:"):
+        open_feed(parquet(tmp_path, table))
+    assert list(open_feed(parquet(tmp_path, table.drop_columns("phone"))).rows()) == [Row(1, ("1", "86400000000"))]
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "feed.csv")
+    with pytest.raises(FeedFileError, match=r"feed\.csv: is a pipe"):
+        open_feed(tmp_path / "feed.csv")
 
 
 def test_bytes_in_parquet_that_are_not_utf8_cost_their_row_only(tmp_path: Path) -> None:

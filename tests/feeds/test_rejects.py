@@ -30,6 +30,39 @@ def test_without_rejects_no_file_is_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("earlier_mode", [None, 0o644])
+def test_its_owner_alone_reads_the_file(tmp_path: Path, earlier_mode: int | None) -> None:
+    path = tmp_path / "rejects.csv"
+    if earlier_mode is not None:
+        path.touch(earlier_mode)
+    with RejectsFile(path) as rejects:
+        rejects.add(Reject(2, "row", "bytes", ("1",)))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("content", "is_earlier"),
+    [
+        (None, False),
+        ("line,field,reason,row\n7,record_id,must not be empty,\n", True),
+        ("\ufeffline,field,reason,row\r\n", True),
+        ("record_id,full_name\n1,Lan\n", False),  # not ours
+    ],
+)
+def test_a_load_without_rejects_knows_an_earlier_ones_file_and_leaves_it(
+    tmp_path: Path, content: str | None, *, is_earlier: bool
+) -> None:
+    path = tmp_path / "rejects.csv"
+    if content is not None:
+        path.write_bytes(content.encode())
+    with RejectsFile(path) as rejects:
+        assert rejects.holds_earlier() is is_earlier
+    assert (path.read_bytes().decode() if path.exists() else None) == content
+    with RejectsFile(path) as rejects:
+        rejects.add(Reject(2, "row", "bytes", ("1",)))
+        assert not rejects.holds_earlier()
+
+
 @pytest.mark.parametrize(
     ("rows", "rejects", "share", "is_closed"),
     [
