@@ -33,6 +33,8 @@ _CUT_CHARACTERS_KEPT = 200
 csv.field_size_limit(FEED_LINE_CHARACTERS_MAX)
 
 _UNPAIRED = "its quotes do not pair up"
+_FEW_COLUMNS = 6
+"""Up to so many, a line of an address has as many commas as a row by chance; the registries' feeds have more."""
 
 _PLAIN_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 
@@ -182,6 +184,7 @@ class _Lines:
 def _records(lines: _Lines, column_count: int) -> Iterator[Row | Reject]:
     """Yield a file's rows; `column_count` is 0 for the header, which alone says how many columns there are."""
     reader = csv.reader(lines, strict=True)
+    by_chance_max = 2 if 0 < column_count <= _FEW_COLUMNS else 1
     while True:
         line = lines.begin_row()
         try:
@@ -195,7 +198,7 @@ def _records(lines: _Lines, column_count: int) -> Iterator[Row | Reject]:
             yield Reject(line, "row", reason, (lines.give_up_first(),))
             continue
         if lines.number > line and (
-            lines.holds_cut(line) or _holds_rows(lines.taken, len(cells), column_count or len(cells))
+            lines.holds_cut(line) or _holds_rows(lines.taken, len(cells), column_count or len(cells), by_chance_max)
         ):
             yield Reject(line, "row", _UNPAIRED, (lines.give_up_first(),))
         elif line in lines.cut:
@@ -204,19 +207,20 @@ def _records(lines: _Lines, column_count: int) -> Iterator[Row | Reject]:
             yield Row(line, tuple(cells))
 
 
-def _holds_rows(lines: Sequence[str], cell_count: int, column_count: int) -> bool:
+def _holds_rows(lines: Sequence[str], cell_count: int, column_count: int, by_chance_max: int) -> bool:
     """Return whether a row over several lines holds other rows: the stray quotes of two of them were taken for a pair.
 
-    A value that really has several lines begins in a line that lacks columns and ends in another, each far from a row
-    by itself. One may look like a row by chance, two hardly ever.
+    A value that really has several lines begins and ends in lines that are no rows by themselves: they lack columns.
+    One may look like a row by chance, and the first one does wherever the value stands in the last column; so a row
+    that has its columns is taken for what it is unless more of its lines are rows than `by_chance_max`.
     """
-    if max(line.count(",") for line in lines) < column_count - 1:
+    if column_count == 1 or max(line.count(",") for line in lines) < column_count - 1:
         return False
     try:
         read = [*csv.reader(lines[:1]), *csv.reader(lines[1:])]
     except csv.Error:
         return False
-    return sum(_is_row(cells, column_count) for cells in read) > (cell_count == column_count)
+    return sum(_is_row(cells, column_count) for cells in read) > (cell_count == column_count) * by_chance_max
 
 
 def _is_row(cells: Sequence[str], column_count: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -62,10 +63,14 @@ class RejectsFile:
 
     def holds_earlier(self) -> bool:
         """Return whether the file there lists rows of an earlier load, since this one has set none aside."""
-        if self.count or not self.path.is_file():
+        if self.count:
             return False
-        with self.path.open(encoding="utf-8-sig", errors="replace") as file:
-            return file.readline(_HEADER_CHARACTERS_MAX).strip() == ",".join(COLUMNS)
+        try:
+            with self.path.open(encoding="utf-8-sig", errors="replace") as file:
+                return file.readline(_HEADER_CHARACTERS_MAX).strip() == ",".join(COLUMNS)
+        except OSError:
+            # There is none, or it is somebody else's.
+            return False
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +98,9 @@ def _opened_for_owner(path: str, flags: int) -> int:
     descriptor = os.open(path, flags, _PRIVATE_MODE)
     # One of an earlier release may be there, readable to all; a terminal or a pipe has its own mode.
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, _PRIVATE_MODE)
+        # Who may write to somebody else's file may not change its mode.
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, _PRIVATE_MODE)
     return descriptor
 
 

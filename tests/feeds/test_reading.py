@@ -91,7 +91,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(tmp_path: Path) ->
     assert [isinstance(row, Reject) for row in found] == [True] + [False] * (count - 1)
 
 
-WIDE = "record_id,full_name,birth_date,address,phone"
+WIDE = "facility,ward,record_id,full_name,birth_date,address,phone"
 STRAY = '1,"Lan,1980,12 Lê Lợi,09'
 
 
@@ -114,9 +114,9 @@ STRAY = '1,"Lan,1980,12 Lê Lợi,09'
 def test_a_stray_quote_never_swallows_the_rows_up_to_another_one(
     tmp_path: Path, body: list[str], set_aside: list[int], read: str
 ) -> None:
-    found = rows_of(tmp_path, "\n".join([WIDE, *body]).encode())
+    found = rows_of(tmp_path, "\n".join([WIDE, *(f"BV,W1,{row}" for row in body)]).encode())
     assert [row.line for row in found if isinstance(row, Reject)] == set_aside
-    assert "".join(row.cells[0] for row in found if isinstance(row, Row)) == read
+    assert "".join(row.cells[2] for row in found if isinstance(row, Row)) == read
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,30 @@ def test_a_stray_quote_never_swallows_the_rows_up_to_another_one(
     ],
 )
 def test_an_address_on_several_lines_is_one_value_wherever_it_stands(tmp_path: Path, value: str) -> None:
-    for place in range(1, 5):
-        cells = ["1", "Lan", "1980", "x", "09"]
+    for place in range(1, 7):
+        cells = ["BV", "W1", "1", "Lan", "1980", "x", "09"]
         cells[place] = value
         written = ",".join('"{}"'.format(cell.replace('"', '""')) if "\n" in cell else cell for cell in cells)
         assert rows_of(tmp_path, f"{WIDE}\n{written}\n".encode()) == [Row(2, tuple(cells))]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("owner_id,name,address", ("1", "An", "Số 5 Lê Lợi{}Phường 1,Quận 3,TP HCM")),
+        ("a,b,address,code,on", ("1", "An", "Số 5,P1,Q3{}Hẻm 2,Khu A,TP HCM", "27000", "2024-01-01")),
+        ("id,address", ("1", "Số 5{}Phường 1,Quận 3")),
+        ("address", ("Số 5{}Phường 1",)),
+    ],
+)
+def test_an_address_whose_lines_look_like_rows_of_a_narrow_feed_is_one_value(
+    tmp_path: Path, header: str, row: tuple[str, ...], ending: str
+) -> None:
+    cells = tuple(cell.format(ending) for cell in row)
+    written = ",".join(f'"{cell}"' for cell in cells)
+    body = ending.join([header, written, ",".join("x" for _ in cells), ""])
+    assert rows_of(tmp_path, body.encode())[0] == Row(2, cells)
 
 
 def test_a_header_never_swallows_the_rows_below_it(tmp_path: Path) -> None:

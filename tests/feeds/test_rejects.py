@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,21 @@ def test_its_owner_alone_reads_the_file(tmp_path: Path, earlier_mode: int | None
     with RejectsFile(path) as rejects:
         rejects.add(Reject(2, "row", "bytes", ("1",)))
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_rejects_file_of_somebody_else_stands_in_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **_named: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = tmp_path / "rejects.csv"
+    with monkeypatch.context() as patched, RejectsFile(path) as rejects:
+        # Who runs as root may change every file's mode and read all of them.
+        patched.setattr("os.fchmod", refuse)
+        rejects.add(Reject(2, "row", "bytes", ("1",)))
+    assert path.read_text(encoding="utf-8").splitlines()[1:] == ["2,row,bytes,1"]
+    with monkeypatch.context() as patched, RejectsFile(path) as rejects:
+        patched.setattr(Path, "open", refuse)
+        assert not rejects.holds_earlier()
 
 
 @pytest.mark.parametrize(
