@@ -260,11 +260,18 @@ def _identity(value: Item, number_of: NumberOf) -> Hashable:
     return value
 
 
-def _spelling(value: Item, number_of: NumberOf) -> tuple[bool, int]:
+def _spelling(value: Item, number_of: NumberOf) -> tuple[bool, bool, int]:
     """Return how far a spelling is from what is to be shown of its number; less is better."""
-    if isinstance(value, Identifier):
-        return value.value != number_of(value), _ASSURANCES.index(value.assurance)
-    return False, 0
+    if not isinstance(value, Identifier):
+        return False, False, 0
+    number = number_of(value)
+    has_lost = _bare(value.value) != _bare(number)
+    return has_lost, value.value != number, _ASSURANCES.index(value.assurance)
+
+
+def _bare(text: str) -> str:
+    """Return letters and digits alone: groups, spaces and points cost a number nothing."""
+    return "".join(filter(str.isalnum, text)).upper()
 
 
 _ASSURANCES = tuple(Assurance)

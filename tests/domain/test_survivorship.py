@@ -17,6 +17,7 @@ from mdm.domain.records import (
 )
 from mdm.domain.survivorship import GoldenValue, Item, Member, Pin, golden_values
 from mdm.domain.survivorship_rules import Criterion, KindRules
+from mdm.linkage.completeness import number_of
 
 C = Criterion
 RULES = KindRules((C.TRUST, C.RECENCY, C.FREQUENCY))
@@ -175,6 +176,12 @@ def test_a_number_is_shown_as_best_assured_and_a_guardian_s_apart() -> None:
         (*code("0301442379", Assurance.SIGHTED), 3),
         (*code("0301442379", Assurance.GUARDIAN), 1),
     ]
+
+
+@pytest.mark.parametrize("whole", ["0301442379 ", "0301.442.379"])
+def test_a_number_in_groups_has_lost_nothing(whole: str) -> None:
+    members = [member(1, 1, identifiers=code("301442379")), member(2, 2, identifiers=code(whole))]
+    assert [each.value for each in golden_values(members, RULES, longest, number_of)] == [*code(whole)]
 
 
 def test_frequency_counts_a_number_in_any_spelling() -> None:
