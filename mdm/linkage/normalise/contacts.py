@@ -10,7 +10,7 @@ from mdm.limits import ADDRESS_CHARACTERS_MAX, RECORD_VALUES_MAX, VALUE_CHARACTE
 from mdm.linkage.normalise.addresses import parse_address
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.phones import phone_number
-from mdm.linkage.normalise.wards import ward_table
+from mdm.linkage.normalise.wards import may_be_ward_code
 
 _WARD_CODE_DIGITS = 5
 
@@ -60,8 +60,8 @@ def stated_addresses(addresses: tuple[Address, ...], findings: Findings) -> list
         code = findings.text("ward_code", address.ward_code, VALUE_CHARACTERS_MAX)
         if code and not (len(code) == _WARD_CODE_DIGITS and code.isdigit()):
             findings.add("ward_code", "is not an official unit code of 5 digits")
-        elif code and not ward_table().knows_code(code):
-            findings.add("ward_code", "is no ward's code, old or new")
+        elif code and not may_be_ward_code(code):
+            findings.add("ward_code", "is beyond the country's ward codes")
         stated.append((text, code))
     return stated
 

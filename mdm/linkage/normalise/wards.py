@@ -23,7 +23,7 @@ _UNIT = re.compile(r"^(?:phuong|xa|thi tran|dac khu|quan|huyen|thi xa|thanh pho)
 _Key = TypeVar("_Key")
 
 _UNIT_CODES = ("00001", "32248")
-"""The first and the last of the whole country's wards, old and new alike; each province has a run of them."""
+"""The first and the last of the whole country's wards, old and new alike."""
 
 Codes = frozenset[str]
 NO_WARDS: Codes = frozenset()
@@ -42,16 +42,11 @@ class WardTable(msgspec.Struct, frozen=True):
     """New ward name to its code (two units may share a folded name)."""
     new_of_district: dict[str, Codes]
     """Old district to every new code that took over a part of it."""
-    code_runs: tuple[tuple[str, str], ...]
-    """First and last old code of each province that became the city; no other province has codes between them."""
 
-    def knows_code(self, code: str) -> bool:
-        """Return whether a code is one of the city's, old or new, or may be another province's, which stand nowhere."""
-        if code in self.new_of_code:
-            return True
-        return _UNIT_CODES[0] <= code <= _UNIT_CODES[1] and not any(
-            first <= code <= last for first, last in self.code_runs
-        )
+
+def may_be_ward_code(code: str) -> bool:
+    """Return whether five digits may be a ward's code: the table lacks other provinces' and long abolished ones."""
+    return _UNIT_CODES[0] <= code <= _UNIT_CODES[1]
 
 
 def unit_name(text: str) -> str:
@@ -68,13 +63,11 @@ def ward_table() -> WardTable:
     by_old_name: dict[str, set[str]] = defaultdict(set)
     by_name: dict[str, set[str]] = defaultdict(set)
     by_district: dict[str, set[str]] = defaultdict(set)
-    by_province: dict[str, set[str]] = defaultdict(set)
     source = resources.files("mdm").joinpath("data", WARD_TABLE)
     for row in csv.DictReader(source.read_text(encoding="utf-8").splitlines()):
         new_code, district, ward = row["newWardCode"], unit_name(row["district"]), unit_name(row["ward"])
         if row["wardCode"]:
             by_code[row["wardCode"]].add(new_code)
-            by_province[row["province"]].add(row["wardCode"])
         by_name[unit_name(row["newWard"])].add(new_code)
         by_district[district].add(new_code)
         if ward:
@@ -86,14 +79,7 @@ def ward_table() -> WardTable:
     for codes in list(by_name.values()):
         for code in codes:
             by_code[code].add(code)
-    return WardTable(
-        _frozen(by_code),
-        _frozen(by_old),
-        _frozen(by_old_name),
-        _frozen(by_name),
-        _frozen(by_district),
-        tuple((min(codes), max(codes)) for codes in by_province.values()),
-    )
+    return WardTable(_frozen(by_code), _frozen(by_old), _frozen(by_old_name), _frozen(by_name), _frozen(by_district))
 
 
 def _frozen(sets: dict[_Key, set[str]]) -> dict[_Key, Codes]:

@@ -284,7 +284,7 @@ BAD_VALUES: list[tuple[dict[str, Any], FieldIssue]] = [
     ),
     (
         {"addresses": (Address(AddressKind.CONTACT, "", "99999"),)},
-        FieldIssue("ward_code", "is no ward's code, old or new"),
+        FieldIssue("ward_code", "is beyond the country's ward codes"),
     ),
     (
         {"phones": ("0912345678",) * (RECORD_VALUES_MAX + 1)},
