@@ -127,7 +127,7 @@ def run() -> None:
     except KeyboardInterrupt:
         _end("interrupted", ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 – the last place where an error can become a line and a code
-        if isinstance(error, UnicodeEncodeError) and (place := _undecodable(sys.argv)):
+        if (place := _undecodable(sys.argv)) and _cannot_be_sent(error):
             _end(f"argument {place} is not UTF-8", ExitCode.USAGE)
         _end(_client_message(error) or _defect(error), ExitCode.FAILED)
 
@@ -150,6 +150,12 @@ def _undecodable(arguments: list[str]) -> int:
     """Return which of the arguments behind the command's name is not UTF-8, 0 if all are."""
     # A path need not be, so that nothing is refused before it was to be sent.
     return next((place for place, each in enumerate(arguments) if not _is_encodable(each)), 0)
+
+
+def _cannot_be_sent(error: Exception) -> bool:
+    from mdm_client import InvalidArgumentError
+
+    return isinstance(error, UnicodeEncodeError | InvalidArgumentError)
 
 
 def _is_encodable(text: str) -> bool:

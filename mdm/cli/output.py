@@ -1,8 +1,8 @@
 """What commands say: progress and notes on standard error, the result on standard output.
 
 On a terminal, bars and words; otherwise one JSON object a line, so that a log holds no control characters. Whatever a
-command says in words goes through `tell`, `note`, `fail` or `cell`, and no other module of the command line prints:
-values are data that a terminal must never obey.
+command says goes through `tell`, `tell_json`, `note`, `fail` or `cell`: values are data, which a terminal must never
+obey.
 """
 
 from __future__ import annotations
@@ -122,12 +122,13 @@ def tell(line: str = "") -> None:
 
 def tell_json(value: Any, default: Callable[[Any], Any] | None = None) -> None:
     """Print a line of JSON; `default` turns into plain values what JSON does not know."""
-    print(_encodable(json.dumps(value, default=default, ensure_ascii=False)))
+    print(_json(value, default))
 
 
-def _encodable(line: str) -> str:
-    # A file's name need not be UTF-8; the byte that is none stands as \\udcff, which is JSON.
-    return line.encode("utf-8", "backslashreplace").decode()
+def _json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Return a line of JSON that holds nothing which a terminal obeys or no encoding has: the same values, escaped."""
+    line = json.dumps(value, default=default, ensure_ascii=False)
+    return line if line.isprintable() else _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def tell_document(content: str) -> None:
@@ -148,7 +149,7 @@ def note(event: str, **facts: Any) -> None:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items() if value is not None)
         print(visible(f"{event}: {said}" if said else event), file=sys.stderr)
     else:
-        print(_encodable(json.dumps({"event": event, **facts}, ensure_ascii=False)), file=sys.stderr, flush=True)
+        print(_json({"event": event, **facts}), file=sys.stderr, flush=True)
 
 
 def show(result: Mapping[str, Any], *, as_json: bool) -> None:
