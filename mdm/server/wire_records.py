@@ -249,7 +249,8 @@ def _relations(messages: Sequence[common.Relation]) -> tuple[Relation, ...]:
                 each.name,
                 each.role,
                 each.group_id,
-                each.record_id,
+                # As in files: no record stands under a padded key.
+                each.record_id.strip(),
                 each.phone,
                 _identifiers(each.identifiers),
             )

@@ -27,7 +27,7 @@ from mdm_client.wire import attributes_to_wire, key_to_wire, record_to_wire
 KEY = SourceKey("hospital", EntityKind.CITIZEN, "1")
 GIVEN = "Hoài"
 NO_UTF8 = f"{GIVEN}\ud800"
-NOT_UTF8 = "must be text, without lone surrogates"
+NOT_UTF8 = "must be text in UTF-8, without lone surrogates"
 
 # What a caller's type checker would refuse, too.
 FAULTS: list[tuple[Callable[[Any], object], Any, tuple[str, str]]] = [
@@ -93,3 +93,10 @@ def test_all_that_is_wrong_is_named_together() -> None:
         attributes_to_wire(bad)
     found = [each.field for each in caught.value.field_violations]
     assert found == ["attributes.full_name", "attributes.birth_date"]
+
+
+def test_what_can_travel_is_not_accused_beside_what_cannot() -> None:
+    attributes = CitizenAttributes(full_name=b"Lan", birth_date=dt.date(1990, 1, 31))  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError) as caught:
+        record_to_wire(SourceRecord(KEY, attributes))
+    assert [each.field for each in caught.value.field_violations] == ["attributes.birth_date"]

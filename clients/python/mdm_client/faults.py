@@ -43,10 +43,10 @@ def named_faults(root: str) -> Callable[[Callable[[_Value], _Converted]], Callab
 
 def _faults(value: Any, declared: Any, path: str) -> Iterator[FieldViolation]:
     if declared is str:
-        if not isinstance(value, str):
+        if not isinstance(value, str | bytes):
             yield FieldViolation(path, f"must be text, not {type(value).__name__}")
         elif not _is_utf8(value):
-            yield FieldViolation(path, "must be text, without lone surrogates")
+            yield FieldViolation(path, "must be text in UTF-8, without lone surrogates")
     elif get_origin(declared) is tuple:
         if not isinstance(value, tuple | list):
             yield FieldViolation(path, f"must be a tuple, not {type(value).__name__}")
@@ -63,9 +63,9 @@ def _faults(value: Any, declared: Any, path: str) -> Iterator[FieldViolation]:
         yield FieldViolation(path, f"must be a record's part, not {type(value).__name__}")
 
 
-def _is_utf8(text: str) -> bool:
+def _is_utf8(text: str | bytes) -> bool:
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        text.encode() if isinstance(text, str) else text.decode()
+    except UnicodeError:
         return False
     return True
