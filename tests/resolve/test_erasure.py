@@ -247,11 +247,11 @@ def test_a_plan_under_way_begins_anew_without_the_person(tmp_path: Path) -> None
     run_id = getattr(started, "run_id", "")
     process = office.writer._relink._process
     assert process is not None
-    # Let on by hundredths of a second, so that it cannot come to its end before the erasure.
-    while read_state(office.directory.relinks, run_id).phase is Phase.STARTING:
-        process.send_signal(signal.SIGCONT)
-        time.sleep(0.01)
-        process.send_signal(signal.SIGSTOP)
+    # It holds locks of the index until it has its copy; then it is held up, so that it does not end before the erasure.
+    while not (office.directory.relinks / run_id / "work" / "index").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGSTOP)
     erased(office, id_of(office))
     state = office.follow(run_id)
     assert state.phase is Phase.PLANNED
