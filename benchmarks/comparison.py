@@ -96,7 +96,7 @@ def _between(spread: Spread) -> str:
 
 def _change(before: Figure, after: Figure) -> Change:
     old, new = before.ratio, after.ratio
-    if old is not None and new is not None and not after.is_ceiling_ours:
+    if old is not None and new is not None and not after.is_judged_by_value:
         return Change(after.title, after.unit, old, new, _verdict(old, new, after.is_better_higher), is_ratio=True)
     spreads = before.spread, after.spread
     return Change(after.title, after.unit, *spreads, _verdict(*spreads, after.is_better_higher), is_ratio=False)

@@ -70,8 +70,9 @@ class Figure(msgspec.Struct, kw_only=True):
     """What it is compared with, measured in the same run; empty for nothing."""
     ceiling_values: list[float] = msgspec.field(default_factory=list)
     """Of the ceiling, from the same repeats."""
-    is_ceiling_ours: bool = False
-    """Whether the ceiling is another figure of the service, which changes with it as no machine's limit does."""
+    is_judged_by_value: bool = False
+    """Whether a comparison of runs looks at the value alone: the ceiling is another figure of the service, which
+    changes with it, or a limit of a disk, which scatters by itself where the service is bound by a processor."""
     ceiling_cpu_us: float | None = None
     """Server's CPU for one operation of the ceiling: on a machine that others use, the steadier comparison."""
     target: Target | None = None

@@ -70,7 +70,7 @@ def _felt(session: Session, service: Deployment, name: str, title: str, call: Ca
             ceiling="the same without a backup",
             ceiling_runs=calm,
         )
-        session.result.figures[-1].is_ceiling_ours = True
+        session.result.figures[-1].is_judged_by_value = True
 
 
 @contextmanager

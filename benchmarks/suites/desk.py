@@ -45,7 +45,7 @@ def _profile(session: Session, service: Server, profile: str) -> None:
 
         runs, ceilings = session.in_turns(f"{profile}, closed loop", (service, own), calls, OUTSTANDING)
     figure = session.add_rate(f"desk.{name}.rate", f"Profile {profile}", runs, ceiling=CEILING, ceiling_runs=ceilings)
-    figure.is_ceiling_ours = True
+    figure.is_judged_by_value = True
     rate = figure.spread.median * HALF
     runs = [
         session.open(service, mixed.calls(rate, seconds), rate, number)

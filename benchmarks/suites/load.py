@@ -55,6 +55,7 @@ def measure(session: Session) -> None:
             values=first,
             ceiling=f"durable appends of patients' records to SQLite, {group} a transaction",
             ceiling_values=appended,
+            is_judged_by_value=True,
             cost=median_cost(costs["first"]),
         )
     )
@@ -66,6 +67,7 @@ def measure(session: Session) -> None:
             values=again,
             ceiling="a loop that makes the same Parquet rows text",
             ceiling_values=seen,
+            is_judged_by_value=True,
             cost=median_cost(costs["again"]),
         )
     )

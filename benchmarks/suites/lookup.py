@@ -58,7 +58,7 @@ def _unary(session: Session, service: Server, bare: Server, own: Server) -> None
     title = "Lookup, unary, beside our own stack"
     session.add_rate(
         "lookup.unary.rate_to_own_stack", title, runs, ceiling="an empty handler on our own stack", ceiling_runs=owns
-    ).is_ceiling_ours = True
+    ).is_judged_by_value = True
     figure = session.add_rate("lookup.unary.rate", "Lookup, unary", runs, ceiling=EMPTY_HANDLER, ceiling_runs=ceilings)
     # Each at half of its own: the slower would else queue, or the faster be idle.
     rate, bare_rate = (spread.median * HALF for spread in (figure.spread, figure.ceiling_spread))
@@ -147,7 +147,7 @@ def _identifiers(session: Session, service: Server, own: Server, call: Call) -> 
     runs, owns = session.in_turns(title, (service, own), lambda _: [call], OUTSTANDING)
     session.add_rate(
         "lookup.identifier.rate", "LookupByIdentifier", runs, ceiling=asking.READY_ANSWER, ceiling_runs=owns
-    ).is_ceiling_ours = True
+    ).is_judged_by_value = True
 
 
 def _callers(session: Session, service: Server) -> None:
@@ -174,7 +174,7 @@ def _callers(session: Session, service: Server) -> None:
                 values=[each["answers_per_s"] for each in found[way]],
                 ceiling="the rate of unary lookups",
                 ceiling_values=[run.rate_per_s for run in unary],
-                is_ceiling_ours=True,
+                is_judged_by_value=True,
                 note=f"{median(each['cpu_us'] for each in found[way]):.1f} µs of the client's CPU each",
             )
         )

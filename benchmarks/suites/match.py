@@ -46,7 +46,7 @@ def measure(session: Session) -> None:
 def _unary(session: Session, service: Server, own: Server, call: Call) -> None:
     runs, owns = session.in_turns("unary matches, closed loop", (service, own), lambda _: [call], OUTSTANDING)
     figure = session.add_rate("match.unary.rate", "Match, unary", runs, ceiling=asking.READY_ANSWER, ceiling_runs=owns)
-    figure.is_ceiling_ours = True
+    figure.is_judged_by_value = True
     rate = figure.spread.median * HALF
     session.add_per_core("match.unary.rate_per_core", "Match, unary, a core", runs, unit="calls/s a core")
     rows = session.scratch / "splink.parquet"
@@ -65,7 +65,7 @@ def _unary(session: Session, service: Server, own: Server, call: Call) -> None:
             share,
             ceiling=f"{asking.READY_ANSWER}, at the same rate",
             ceiling_runs=owns,
-        ).is_ceiling_ours = True
+        ).is_judged_by_value = True
     session.add_distribution("Match at half load", runs)
     for name, title, key in (
         ("match.unary.speedup", "compare_records, SQL cached, 1 record with 50", "cached_ms"),
@@ -96,7 +96,7 @@ def _batches(session: Session, service: Server, own: Server, call: Call) -> None
         operations=BATCH_SIZE,
         ceiling=asking.READY_ANSWER,
         ceiling_runs=owns,
-    ).is_ceiling_ours = True
+    ).is_judged_by_value = True
     session.add_per_core(
         "match.batch.rate_per_core", f"{title}, a core", runs, unit="records/s a core", operations=BATCH_SIZE
     )
@@ -118,7 +118,7 @@ def _hot(session: Session, service: Deployment, attributes: list[common.Attribut
     title = f"Match of {HOT_NAME}, {HOT_BIRTH_DATE}, borne by {count:,}, p99"
     session.add_latency(
         "match.hot.p99", title, runs, 0.99, ceiling="everybody at the same rate", ceiling_runs=normal
-    ).is_ceiling_ours = True
+    ).is_judged_by_value = True
     session.check(title, runs)
     session.check("Match of everybody at that rate", normal)
 

@@ -49,7 +49,7 @@ def measure(session: Session) -> None:
         ceiling="peak without overload",
         ceiling_runs=peak,
     )
-    figure.is_ceiling_ours = True
+    figure.is_judged_by_value = True
     other = {status: count for status, count in figure.statuses.items() if status not in {"OK", REFUSED}}
     session.add(
         Figure(

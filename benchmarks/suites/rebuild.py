@@ -61,6 +61,7 @@ def _rebuild(session: Session, directory: Path) -> None:
                 values=[run["records"] / run[of] for run in runs],
                 ceiling="a loop of LMDB puts of the same entries, in key order",
                 ceiling_values=[each[part] for each in puts],
+                is_judged_by_value=True,
                 cost=cost if of == "whole_s" else None,
             )
         )

@@ -52,13 +52,13 @@ def measure(session: Session) -> None:
     """
     tally, dice, kills = _Tally(), random.Random(session.options.seed), session.options.kills
     for first in range(0, kills, ROUNDS_PER_DIRECTORY):
-        directory = data.copied(session.store, session.scratch / f"killed-{first}")
+        directory, event_count = data.copied(session.store, session.scratch / f"killed-{first}"), 0
         for number in range(first, min(kills, first + ROUNDS_PER_DIRECTORY)):
             kind = dice.choice(KILLED)
             session.say(f"kill -9 of a {kind}, {number + 1} of {kills}")
             tally.kinds[kind] += 1
-            _round(directory, kind, dice.uniform(*RUN_UP_S), f"kill-{number}", tally)
-        tally.events_count += verify(directory).event_count
+            event_count = _round(directory, kind, dice.uniform(*RUN_UP_S), f"kill-{number}", tally)
+        tally.event_count += event_count
         with running_server(directory, workers=1, start_s_max=data.START_S_MAX) as served:
             tally.lost_count += len(_lost(served, tally.acknowledged))
         tally.acknowledged_count += len(tally.acknowledged)
@@ -73,7 +73,9 @@ def measure(session: Session) -> None:
 
 def _tell(session: Session, tally: _Tally) -> None:
     killed = ", ".join(f"{count} of a {kind}" for kind, count in sorted(tally.kinds.items()))
-    told = f"{tally.acknowledged_count:,} writes acknowledged, {tally.events_count:,} events replayed; kills: {killed}"
+    told = (
+        f"{tally.acknowledged_count:,} writes acknowledged, journals of {tally.event_count:,} events; kills: {killed}"
+    )
     for name, title, unit, value in (
         ("lost", "Acknowledged writes that kill -9 lost", "writes", tally.lost_count),
         ("unequal", "Indexes that were not the fold of their journal after kill -9", "indexes", tally.unequal_count),
@@ -98,34 +100,47 @@ class _Tally:
         self.acknowledged_count = 0
         self.lost_count = 0
         self.unequal_count = 0
-        self.events_count = 0
+        self.event_count = 0
 
 
-def _round(directory: Path, kind: str, run_up_s: float, name: str, tally: _Tally) -> None:
-    """Write, kill, write on until a write is acknowledged, stop, and compare the index with a replay of the journal."""
+def _round(directory: Path, kind: str, run_up_s: float, name: str, tally: _Tally) -> int:
+    """Write, kill, write on until a write is acknowledged, stop, and compare the index with a replay of the journal.
+
+    Returns how many events the journal holds.
+    """
     with running_server(directory, workers=READERS, start_s_max=data.START_S_MAX) as served:
         load = _Load(served, name)
-        time.sleep(run_up_s)
-        before_s = time.monotonic()
-        if kind == SERVICE:
-            served.process.kill()
-            served.process.wait()
+        try:
+            time.sleep(run_up_s)
+            if kind == SERVICE:
+                served.process.kill()
+                served.process.wait()
+            else:
+                tally.recovery_ms[kind].append(_killed_ms(served, f"{kind}_process", load))
+        finally:
             load.stop()
-        else:
-            module = f"{kind}_process"
-            killed = served.kill(module, 0)
-            while killed in served.child_pids(module):
-                time.sleep(POLL_S)
-            load.mark()
-            while load.first_after_mark_s is None:
-                assert time.monotonic() - before_s < RECOVERY_S_MAX, "no write was acknowledged after a kill"
-                time.sleep(POLL_S)
-            load.stop()
-            tally.recovery_ms[kind].append((load.first_after_mark_s - before_s) * 1000)
-            served.process.send_signal(signal.SIGTERM)
-            assert served.stop() == 0
         tally.acknowledged |= load.acknowledged
-    tally.unequal_count += not verify(directory).is_equal
+        if kind != SERVICE:
+            served.process.send_signal(signal.SIGTERM)
+            if served.stop() != 0:
+                raise RuntimeError(f"the service did not stop well after the kill of a {kind}")
+    report = verify(directory)
+    tally.unequal_count += not report.is_equal
+    return report.event_count
+
+
+def _killed_ms(served: RunningServer, module: str, load: _Load) -> float:
+    """Kill a process of the service; return the milliseconds until the next write is acknowledged."""
+    before_s = time.monotonic()
+    killed = served.kill(module, 0)
+    while killed in served.child_pids(module):
+        time.sleep(POLL_S)
+    load.mark()
+    while load.first_after_mark_s is None:
+        if time.monotonic() - before_s > RECOVERY_S_MAX:
+            raise RuntimeError("no write was acknowledged after a kill")
+        time.sleep(POLL_S)
+    return (load.first_after_mark_s - before_s) * 1000
 
 
 class _Load:
@@ -143,7 +158,7 @@ class _Load:
             thread.start()
 
     def mark(self) -> None:
-        """Remember when the next write is acknowledged."""
+        """Remember when a write is acknowledged that is sent from now on."""
         self._is_marked = True
 
     def stop(self) -> None:
@@ -162,13 +177,15 @@ class _Load:
                 record = random_record(f"{self._name}-{writer}-{count}", dice)
                 request = registry.UpsertRecordRequest(record=record, request_id=f"r-{record.key.record_id}")
                 while not self._is_stopping.is_set():
+                    # One sent before the kill may have been stored before it.
+                    is_after_mark = self._is_marked
                     try:
                         answer = stub.UpsertRecord(request, timeout=5)
                     except grpc.RpcError:
                         time.sleep(0.01)
                         continue
                     self.acknowledged[record.key.record_id] = answer.golden_id
-                    if self._is_marked and self.first_after_mark_s is None:
+                    if is_after_mark and self.first_after_mark_s is None:
                         self.first_after_mark_s = time.monotonic()
                     break
 

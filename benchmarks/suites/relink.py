@@ -191,7 +191,7 @@ def _beside_a_desk(session: Session, service: Deployment) -> None:
         0.99,
         ceiling="the same load when quiet",
         ceiling_runs=quiet,
-    ).is_ceiling_ours = True
+    ).is_judged_by_value = True
     session.add_distribution("Admission desk, quiet", quiet)
     session.add_distribution("Admission desk during a re-linkage", busy, is_alone=False)
     session.add(
@@ -202,7 +202,7 @@ def _beside_a_desk(session: Session, service: Deployment) -> None:
             values=[run.calls["resolve"].latency.quantile_ms(1.0) / 1000 for run in busy],
             is_better_higher=False,
             ceiling="when quiet",
-            is_ceiling_ours=True,
+            is_judged_by_value=True,
             ceiling_values=[run.calls["resolve"].latency.quantile_ms(1.0) / 1000 for run in quiet],
         )
     )

@@ -66,6 +66,7 @@ def _streams(session: Session, service: Deployment) -> float:
         values=[run.rate_per_s for run in runs],
         ceiling=f"durable appends of the same records to SQLite, {UNDER_WAY_MAX} a transaction",
         ceiling_values=appends,
+        is_judged_by_value=True,
         cost=median_cost(costs),
         note="half of the records are of somebody known",
     )
@@ -111,7 +112,7 @@ def _unary(session: Session, service: Deployment) -> None:
     figure = session.add_rate(
         "resolve.unary.rate", "Resolve, find or create", runs, ceiling=asking.READY_ANSWER, ceiling_runs=owns
     )
-    figure.is_ceiling_ours = True
+    figure.is_judged_by_value = True
     rate = figure.spread.median * HALF
     runs = []
     for number in session.repeats(f"unary resolves, {rate:,.0f} a second"):

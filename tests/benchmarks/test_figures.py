@@ -103,8 +103,8 @@ def test_ceilings_are_compared_away() -> None:
 
 def test_a_figure_gets_no_worse_by_another_of_ours_getting_better() -> None:
     # Answers through the SDK as before, single lookups twice as fast.
-    old = result(figure([100.0, 101.0], ceiling="ours", ceiling_values=[10.0, 10.1], is_ceiling_ours=True))
-    new = result(figure([100.0, 101.0], ceiling="ours", ceiling_values=[20.0, 20.2], is_ceiling_ours=True))
+    old = result(figure([100.0, 101.0], ceiling="ours", ceiling_values=[10.0, 10.1], is_judged_by_value=True))
+    new = result(figure([100.0, 101.0], ceiling="ours", ceiling_values=[20.0, 20.2], is_judged_by_value=True))
     (change,) = changes(old, new)
     assert (change.verdict, change.is_ratio) == ("within noise", False)
 

@@ -58,6 +58,7 @@ def _serve(file: Path, port: int) -> None:
     config = GoldenMatchConfig.model_validate(
         {
             "matchkeys": [{"name": "person", "type": "weighted", "threshold": _THRESHOLD, "fields": fields}],
+            # For the run that it makes as it starts; a match takes no notice of it.
             "blocking": {"strategy": "static", "keys": [{"fields": ["birth_date"]}]},
         }
     )
