@@ -73,18 +73,22 @@ def _revert_while_it_runs(channel: grpc.Channel) -> object:
         stream.cancel()
 
 
+OVERDRAWN = 20_000
+"""Operations without credit, so many that a service which handles some meanwhile has still too many of them."""
+
+
 def _too_many_unacknowledged(channel: grpc.Channel) -> object:
     # Messages that do not wait for credit, each within its own bound.
     def requests() -> Iterator[registry.IngestRecordsRequest]:
         yield header("overdrawn")
-        for start in range(1, 2001, 500):
+        for start in range(1, OVERDRAWN, 500):
             parts = [
                 registry.IngestOperation(ordinal=ordinal, delete=key(f"NONE-{ordinal}"))
                 for ordinal in range(start, start + 500)
             ]
             yield operations(*parts)
 
-    assert INGEST_WINDOW_RECORDS < 2000
+    assert INGEST_WINDOW_RECORDS < OVERDRAWN
     return list(RegistryServiceStub(channel).IngestRecords(requests()))
 
 
