@@ -83,7 +83,7 @@ def _matches(session: Session, count: int, ours: list[Measured], theirs_ms: list
             ceiling="ours",
             ceiling_values=ours_ms,
             is_judged_by_value=True,
-            note=f"POST /match, the median of {SERVER_CALLS} calls in each repeat; a call explains every pair; "
+            note=f"POST /match, the median of {SERVER_CALLS} calls in each repeat; every row is compared; "
             "the library's ANN search, which takes embeddings, is not measured",
         )
     )

@@ -63,13 +63,14 @@ class RejectsFile:
 
     def holds_earlier(self) -> bool:
         """Return whether the file there lists rows of an earlier load, since this one has set none aside."""
-        if self.count:
+        # A pipe or a terminal would be waited for.
+        if self.count or not self.path.is_file():
             return False
         try:
             with self.path.open(encoding="utf-8-sig", errors="replace") as file:
                 return file.readline(_HEADER_CHARACTERS_MAX).strip() == ",".join(COLUMNS)
         except OSError:
-            # There is none, or it is somebody else's.
+            # It is somebody else's.
             return False
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def test_its_owner_alone_reads_the_file(tmp_path: Path, earlier_mode: int | None
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_pipe_for_rejects_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "rejects"
+    os.mkfifo(path)
+    with RejectsFile(path) as rejects:
+        assert not rejects.holds_earlier()
+
+
 def test_a_rejects_file_of_somebody_else_stands_in_no_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **_named: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -51,6 +59,7 @@ def test_a_rejects_file_of_somebody_else_stands_in_no_way(tmp_path: Path, monkey
         patched.setattr("os.fchmod", refuse)
         rejects.add(Reject(2, "row", "bytes", ("1",)))
     assert path.read_text(encoding="utf-8").splitlines()[1:] == ["2,row,bytes,1"]
+    assert path.is_file()
     with monkeypatch.context() as patched, RejectsFile(path) as rejects:
         patched.setattr(Path, "open", refuse)
         assert not rejects.holds_earlier()
