@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from mdm import stages
 from mdm.domain.records import SourceRecord
@@ -17,9 +18,12 @@ from mdm.resolve.previews import preview_write
 from mdm.resolve.recall import ReadsExceededError, Recall
 from mdm.resolve.views import Preview
 
-_GIVE_WAY_S = 0.0025
+_GIVE_WAY_S = 0.0015
 """For how long a search of a batch lets those at once go first: beside eight callers of these, all batches together
-keep some 300 records a second."""
+keep some 330 records a second."""
+
+_STRETCH_S = 0.015
+"""For how long one batch searches while others wait: to change threads at each record takes a third more."""
 
 
 class Searches:
@@ -33,13 +37,13 @@ class Searches:
         self._opened = opened
         # Each LMDB call lets the interpreter lock go: eight searches at a time cost 2.3 times what they do in turns.
         self._turn = threading.Lock()
-        # One batch at a time gives way: with each for itself, one of many would always be searching.
-        self._giving_way = threading.Lock()
+        # One batch at a time asks for turns and gives way: with each for itself, one of many would always be searching.
+        self._batches = _Rota(_STRETCH_S)
         self._idle = threading.Event()
         self._idle.set()
 
     def give_way_to(self, idle: threading.Event) -> None:
-        """Let batches begin each search once `idle` is set, or after 2.5 ms: `find_at_once` then has the process."""
+        """Let batches begin each search once `idle` is set, or after 1.5 ms: `find_at_once` then has the process."""
         self._idle = idle
 
     def propose(self, record: SourceRecord) -> Proposal:
@@ -67,23 +71,24 @@ class Searches:
             stages.note(stages.MATCH, time.perf_counter() - begun_s)
             return preview
 
-    def find(self, queries: Sequence[SourceRecord], limit: int = 10) -> Iterator[Preview]:
+    def find(self, queries: Sequence[SourceRecord], limit: int = 10) -> Generator[Preview, None, None]:
         """Yield what a write of each query would find, all in one state; what several come near is read once.
 
-        Of several, each gives way to searches at once, for 2.5 ms at most and before it takes its turn: neither
-        writes nor previews wait for that. The index transaction stays open meanwhile.
-        Queries stand under no key, so that none can be stored already.
+        Of several, each gives way to searches at once, for 1.5 ms at most and before it takes its turn: neither
+        writes nor previews wait for that, only other batches. The index transaction stays open meanwhile.
+        Queries stand under no key, so that none can be stored already. Close what is not read to its end.
         """
-        opened = self._opened()
+        opened, is_batch = self._opened(), len(queries) > 1
         with opened.index.read() as view:
             seen = {kind: Recall(view, kind) for kind in opened.engines}
-            for query in queries:
-                kind = query.key.kind
-                with self._in_turn(gives_way=len(queries) > 1):
-                    begun_s = time.perf_counter()
-                    preview = preview_write(view, opened.engines[kind], query, limit, None, seen[kind])
-                    stages.note(stages.MATCH, time.perf_counter() - begun_s)
-                yield preview
+            with self._among_batches() if is_batch else nullcontext():
+                for query in queries:
+                    kind = query.key.kind
+                    with self._in_turn(is_batch=is_batch):
+                        begun_s = time.perf_counter()
+                        preview = preview_write(view, opened.engines[kind], query, limit, None, seen[kind])
+                        stages.note(stages.MATCH, time.perf_counter() - begun_s)
+                    yield preview
 
     def find_at_once(self, query: SourceRecord, limit: int) -> Preview | None:
         """Return what a query finds if that takes few reads, 0.5 to 3 ms; None otherwise. Waits for no turn."""
@@ -98,11 +103,56 @@ class Searches:
         return preview
 
     @contextmanager
-    def _in_turn(self, *, gives_way: bool = False) -> Iterator[None]:
+    def _among_batches(self) -> Iterator[None]:
         begun_s = time.perf_counter()
-        if gives_way:
-            with self._giving_way:
-                self._idle.wait(_GIVE_WAY_S)
+        with self._batches:
+            stages.note(stages.TURN, time.perf_counter() - begun_s)
+            yield
+
+    @contextmanager
+    def _in_turn(self, *, is_batch: bool = False) -> Iterator[None]:
+        begun_s = time.perf_counter()
+        if is_batch:
+            self._batches.pass_on()
+            self._idle.wait(_GIVE_WAY_S)
         with self._turn:
             stages.note(stages.TURN, time.perf_counter() - begun_s)
             yield
+
+
+class _Rota:
+    """A lock that goes round among those who want it, in the order of their coming, for a stretch of time each.
+
+    Of a `threading.Lock` whoever gives it back takes it again before those who wait have woken.
+    """
+
+    def __init__(self, stretch_s: float) -> None:
+        self._stretch_s = stretch_s
+        self._guard = threading.Lock()
+        self._is_taken = False
+        self._ends_s = 0.0
+        self._waiting: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._guard:
+            gate = threading.Lock() if self._is_taken else None
+            self._is_taken = True
+            if gate is not None:
+                gate.acquire()
+                self._waiting.append(gate)
+        if gate is not None:
+            gate.acquire()
+        self._ends_s = time.perf_counter() + self._stretch_s
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_taken = False
+
+    def pass_on(self) -> None:
+        """Let those who wait go first if the holder, who asks, has had its stretch."""
+        if self._waiting and time.perf_counter() >= self._ends_s:
+            self.__exit__()
+            self.__enter__()

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 
 import grpc
 
@@ -71,10 +72,11 @@ class MatchService(MatchServiceServicer):
         # All are checked before the first is searched for.
         queries = [_query(each, f"attributes[{index}]") for index, each in enumerate(request.attributes)]
         seq = 0
-        for preview in self._search(queries, request.candidate_count_max):
-            write_match(response.results.add(), preview.match, preview.issues)
-            seq = preview.match.read_seq
-            remaining_s(context, 1.0)
+        with closing(self._search(queries, request.candidate_count_max)) as previews:
+            for preview in previews:
+                write_match(response.results.add(), preview.match, preview.issues)
+                seq = preview.match.read_seq
+                remaining_s(context, 1.0)
         response.read_at.value = self._reader.token(seq)
         return response
 
@@ -85,7 +87,7 @@ class MatchService(MatchServiceServicer):
             return self._found(request)
         return self._created(request, context)
 
-    def _search(self, queries: Sequence[SourceRecord], count_max: int) -> Iterator[Preview]:
+    def _search(self, queries: Sequence[SourceRecord], count_max: int) -> Generator[Preview, None, None]:
         return self._reader.searches.find(queries, count_max or CANDIDATES_DEFAULT)
 
     def _found(self, request: wire.ResolveRequest) -> wire.ResolveResponse:
