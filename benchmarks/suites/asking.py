@@ -109,7 +109,7 @@ def batch_matches(session: Session, attributes: Sequence[common.Attributes], siz
 def arrivals(session: Session, count: int) -> Iterator[common.SourceRecord]:
     """Yield records that a hospital has not stored yet: every other one of somebody known, under a new record id.
 
-    Record ids differ from those of every other call.
+    Record ids differ from those of every other call, and of runs with another seed.
     """
     batch = session.batch()
     known = session.city.wire_records(PATIENTS, min(count, REQUESTS))
@@ -117,7 +117,7 @@ def arrivals(session: Session, count: int) -> Iterator[common.SourceRecord]:
     for number in range(count):
         record = common.SourceRecord()
         record.CopyFrom(known[number % len(known)])
-        record.key.record_id = f"bench-{batch}-{number}"
+        record.key.record_id = f"bench-{session.options.seed}-{batch}-{number}"
         if number % 2:
             make_stranger(record.attributes.citizen, dice)
         yield record
