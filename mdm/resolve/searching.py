@@ -135,14 +135,9 @@ class _Rota:
 
     def __enter__(self) -> None:
         with self._guard:
-            gate = threading.Lock() if self._is_taken else None
+            gate = self._place() if self._is_taken else None
             self._is_taken = True
-            if gate is not None:
-                gate.acquire()
-                self._waiting.append(gate)
-        if gate is not None:
-            gate.acquire()
-        self._ends_s = time.perf_counter() + self._stretch_s
+        self._begin(gate)
 
     def __exit__(self, *_: object) -> None:
         with self._guard:
@@ -154,5 +149,20 @@ class _Rota:
     def pass_on(self) -> None:
         """Let those who wait go first if the holder, who asks, has had its stretch."""
         if self._waiting and time.perf_counter() >= self._ends_s:
-            self.__exit__()
-            self.__enter__()
+            # At once, or the next holder could be back in the queue before this one.
+            with self._guard:
+                gate = self._place()
+                self._waiting.popleft().release()
+            self._begin(gate)
+
+    def _place(self) -> threading.Lock:
+        """Return a place at the end of the queue, which opens when its turn has come."""
+        gate = threading.Lock()
+        gate.acquire()
+        self._waiting.append(gate)
+        return gate
+
+    def _begin(self, gate: threading.Lock | None) -> None:
+        if gate is not None:
+            gate.acquire()
+        self._ends_s = time.perf_counter() + self._stretch_s
