@@ -3,7 +3,7 @@
 Examples:
   python -m benchmarks run lookup match                     quick: a city of 20,000 citizens
   python -m benchmarks run all --size 450000 --save run.json --html run.html
-  python -m benchmarks run lookup --server HOST:PORT --city DIR    reads a service that runs
+  python -m benchmarks run lookup --server HOST:PORT --city DIR    reads a service that runs; with --tls-ca over TLS
   python -m benchmarks run quality --sets historical        city, feed, quality: with options of their own
   python -m benchmarks compare before.json after.json       exit code 1 if a figure got worse
   python -m benchmarks report run.json --html run.html --markdown
@@ -68,6 +68,14 @@ SUITES: dict[str, Suite] = {
 
 READING = {"desk", "lookup", "match", "overload"}
 """Suites that can be run on somebody's service: they store nothing, and need neither its processes nor its files."""
+
+TLS_FILES = {
+    "ca": "authorities that are trusted",
+    "certificate": "the caller's own",
+    "key": "of that certificate",
+    "server-name": "name in its certificate, if it is reached under another",
+}
+"""Options that mean what they mean to `mdm`, which takes the same variables of the environment."""
 
 DEFAULT_REPEATS = 5
 
@@ -190,6 +198,13 @@ def figure_options() -> argparse.ArgumentParser:
     add("--kills", type=_from(1), default=20, help="of the recovery suite (default 20)")
     add("--soak-minutes", type=_above_zero, default=1.0, help="of the soak suite (default 1; a trend needs 30)")
     add("--server", default="", metavar="HOST:PORT", help="read a running service instead of starting one")
+    for name, what in TLS_FILES.items():
+        add(
+            f"--tls-{name}",
+            default=os.environ.get(f"MDM_TLS_{name.replace('-', '_').upper()}", ""),
+            metavar="NAME" if name == "server-name" else "FILE",
+            help=f"of --server where it speaks TLS: {what}",
+        )
     add("--data", type=Path, metavar="DIR", help="copy this stopped service's data directory instead of building one")
     add("--city", type=Path, metavar="DIR", help="feeds that --data or --server holds, as Parquet")
     add("--cache", type=Path, default=Path("out/bench"), metavar="DIR", help="built cities (default out/bench)")

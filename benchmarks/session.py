@@ -23,7 +23,7 @@ from benchmarks.environment import environment
 from benchmarks.figures import FULL, Figure, Result, bound_of, cost_of, statuses_of
 from benchmarks.load.generator import Measured, Server, run_load
 from benchmarks.load.histogram import Histogram
-from benchmarks.load.spec import Call, LoadSpec, write_requests
+from benchmarks.load.spec import Call, Encryption, LoadSpec, write_requests
 from benchmarks.targets import TARGETS
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import lookup_service_pb2 as lookup
@@ -47,16 +47,17 @@ FOREIGN_CORES_MAX = 0.25
 class Deployment:
     """The service under test: our own on a copy of the store, or one that runs already."""
 
-    def __init__(self, address: str, running: RunningServer | None) -> None:
+    def __init__(self, address: str, running: RunningServer | None, encryption: Encryption | None = None) -> None:
         """See `Session.deployment`."""
         self.address = address
         self.running = running
+        self.encryption = encryption
 
     @property
     def server(self) -> Server:
         """Where load goes, with its processes if they are ours."""
         if self.running is None:
-            return Server(self.address)
+            return Server(self.address, encryption=self.encryption)
         return Server(self.address, self.reader_pids, self.writer_pids)
 
     @property
@@ -87,6 +88,7 @@ class Session:
             ValueError: The options contradict each other, or name a directory that is none.
         """
         self.options = options
+        self._encryption = _encryption(options)
         self._began_s = time.monotonic()
         options.cache.mkdir(parents=True, exist_ok=True)
         self.city = self._city()
@@ -111,6 +113,8 @@ class Session:
         # A connection stays with one reader: only of several does each get its share.
         is_shared = options.readers > 1 or options.server
         self._channels = CONNECTIONS * options.readers if is_shared else 1
+        if self._encryption is not None:
+            self.note("ceilings ran without TLS")
         if options.server:
             self.note("ceilings ran where the clients did, not where the service runs; nothing is judged by them")
         elif self.city.citizens < STANDARD_CITIZENS:
@@ -162,8 +166,9 @@ class Session:
         if self.options.server:
             if is_writing or is_empty:
                 raise ValueError("this suite writes records; a running service is only read (leave --server out)")
-            self._check_holds_city(self.options.server)
-            yield Deployment(self.options.server, None)
+            deployment = Deployment(self.options.server, None, self._encryption)
+            self._check_holds_city(deployment.server)
+            yield deployment
             return
         directory = self.scratch / f"data-{time.monotonic_ns()}"
         if not is_empty:
@@ -173,13 +178,14 @@ class Session:
             with running_server(
                 directory, workers=self.options.readers, start_s_max=data.START_S_MAX, grace_s=grace_s
             ) as running:
+                deployment = Deployment(running.address, running)
                 if self.options.data and not is_empty:
-                    self._check_holds_city(running.address)
-                yield Deployment(running.address, running)
+                    self._check_holds_city(deployment.server)
+                yield deployment
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
-    def _check_holds_city(self, address: str) -> None:
+    def _check_holds_city(self, server: Server) -> None:
         """Refuse a service that lacks the city's records: searching for nobody would be measured, and faster."""
         keys = [record.key for record in self.city.records("hospital.patients", CHECKED_RECORDS)]
         request = lookup.BatchLookupRequest(
@@ -187,14 +193,15 @@ class Session:
             entity_kind=common.ENTITY_KIND_CITIZEN,
             record_ids=[key.record_id for key in keys],
         )
-        with grpc.insecure_channel(address) as channel:
+        with server.channel() as channel:
             try:
                 answer = LookupServiceStub(channel).BatchLookup(request, timeout=ANSWER_S_MAX)
             except grpc.RpcError as error:
-                raise ValueError(f"{address} does not answer lookups: {error.code().name}") from error
+                raise ValueError(f"{server.address} does not answer lookups: {error.code().name}") from error
         lacking = list(answer.statuses).count(common.RECORD_STATUS_NOT_FOUND)
         if lacking:
-            raise ValueError(f"{address} lacks {lacking} of {len(keys)} of the city's patients: is --city its city?")
+            counts = f"{lacking} of {len(keys)}"
+            raise ValueError(f"{server.address} lacks {counts} of the city's patients: is --city its city?")
 
     def batch(self) -> str:
         """Return what makes the record ids of one batch differ from those of every other."""
@@ -373,6 +380,20 @@ class Session:
         if options.data or options.server:
             raise ValueError("--data and --server need --city: the feeds that the service holds")
         return data.prepared_city(options.cache, options.size or QUICK_CITIZENS, options.seed, self.say)
+
+
+def _encryption(options: argparse.Namespace) -> Encryption | None:
+    said = (options.tls_ca, options.tls_certificate, options.tls_key, options.tls_server_name)
+    if not options.server or not any(said):
+        return None
+    if not options.tls_ca:
+        raise ValueError("--tls-ca is needed where another of the TLS options is given")
+    if bool(options.tls_certificate) != bool(options.tls_key):
+        raise ValueError("--tls-certificate and --tls-key go together: name both or neither")
+    for file in filter(None, said[:3]):
+        if not Path(file).is_file():
+            raise ValueError(f"{file} is no file")
+    return Encryption(*said)
 
 
 Suite = Callable[[Session], None]

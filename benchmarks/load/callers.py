@@ -1,4 +1,4 @@
-"""Many callers of one SDK client: `python -m benchmarks.load.callers ADDRESS KEYS WAY CALLERS SECONDS` prints JSON.
+"""Many callers of one SDK client: `python -m benchmarks.load.callers ADDRESS KEYS WAY CALLERS SECONDS TLS` prints JSON.
 
 Each caller asks for one key at a time, as code of an agency does, as a thread or as an asyncio task (WAY). It prints
 answers a second and CPU microseconds for each; a key that is not found is an error.
@@ -14,14 +14,17 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks.load.spec import read_requests
+import msgspec
+
+from benchmarks.load.generator import tls_of
+from benchmarks.load.spec import Encryption, read_requests
 from mdm.v1 import lookup_service_pb2 as lookup
-from mdm_client import AsyncClient, Client, EntityKind
+from mdm_client import AsyncClient, Client, EntityKind, Tls
 
 WARM_UP_S = 0.5
 
 
-def main(address: str, keys_file: Path, way: str, callers: int, seconds: float) -> None:
+def main(address: str, keys_file: Path, way: str, callers: int, seconds: float, encryption: str) -> None:
     """Ask for so long, after a warm-up.
 
     Args:
@@ -30,11 +33,14 @@ def main(address: str, keys_file: Path, way: str, callers: int, seconds: float) 
         way: `threads` or `tasks`.
         callers: At a time.
         seconds: Measured.
+        encryption: `Encryption` as JSON, `null` for none.
     """
+    encrypted = msgspec.json.decode(encryption, type=Encryption | None)
+    tls = tls_of(encrypted) if encrypted is not None else None
     keys = [lookup.LookupRequest.FromString(body).key.record_id for body in read_requests(keys_file)]
     run = {"threads": _threads, "tasks": lambda *told: asyncio.run(_tasks(*told))}[way]
     count = _Count(seconds)
-    run(address, keys, callers, count)
+    run(address, tls, keys, callers, count)
     print(json.dumps({"answers_per_s": count.answered / seconds, "cpu_us": count.cpu_s / count.answered * 1e6}))
 
 
@@ -64,8 +70,8 @@ class _Count:
         return False
 
 
-def _threads(address: str, keys: list[str], callers: int, count: _Count) -> None:
-    with Client(address) as client:
+def _threads(address: str, tls: Tls | None, keys: list[str], callers: int, count: _Count) -> None:
+    with Client(address, tls=tls) as client:
 
         def ask(number: int) -> None:
             dice = random.Random(number)
@@ -79,8 +85,8 @@ def _threads(address: str, keys: list[str], callers: int, count: _Count) -> None
             thread.join()
 
 
-async def _tasks(address: str, keys: list[str], callers: int, count: _Count) -> None:
-    async with AsyncClient(address) as client:
+async def _tasks(address: str, tls: Tls | None, keys: list[str], callers: int, count: _Count) -> None:
+    async with AsyncClient(address, tls=tls) as client:
 
         async def ask(number: int) -> None:
             dice = random.Random(number)
@@ -91,4 +97,4 @@ async def _tasks(address: str, keys: list[str], callers: int, count: _Count) -> 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]), sys.argv[6])

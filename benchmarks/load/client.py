@@ -44,7 +44,8 @@ class Client:
         self._reading: dict[int, Connection] = {}
         self._writing: dict[int, Connection] = {}
         self._connections = [
-            Connection(spec.address, spec.calls, self._reading, self._writing) for _ in range(spec.channels)
+            Connection(spec.address, spec.calls, self._reading, self._writing, encryption=spec.encryption)
+            for _ in range(spec.channels)
         ]
         self._turns = cycle(self._connections)
         self._sent: list[Sent] = []

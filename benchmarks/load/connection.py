@@ -17,7 +17,7 @@ from typing import NamedTuple, cast
 import grpc
 import pycurl
 
-from benchmarks.load.spec import Call
+from benchmarks.load.spec import Call, Encryption
 from mdm.limits import STREAMS_PER_CONNECTION_MAX
 
 _ANSWER_S_MAX = 10.0
@@ -92,21 +92,24 @@ class Connection:
         reading: Watched,
         writing: Watched,
         streams_max: int = STREAMS_PER_CONNECTION_MAX,
+        encryption: Encryption | None = None,
     ) -> None:
         """Connect.
 
         Args:
-            address: `HOST:PORT`, without TLS.
+            address: `HOST:PORT`.
             calls: Kinds of calls.
             reading: Gets the sockets that are to be read.
             writing: Gets those that are to be written.
             streams_max: Calls that the server takes at a time. Further ones wait here in the order of their coming, as
                 in gRPC's clients; libcurl would send them in another.
+            encryption: With TLS.
 
         Raises:
             ConnectionError: Nothing that speaks HTTP/2 answers there.
         """
         self._address = address
+        self._encryption = encryption
         self._calls = calls
         self._watched = (reading, writing)
         self._streams_max = streams_max
@@ -179,7 +182,7 @@ class Connection:
 
     def _send(self, call: _Waiting, timeout_ms: int) -> None:
         idle = self._idle[call.kind]
-        exchange = idle.pop() if idle else _exchange(self._address, self._calls[call.kind].method, timeout_ms)
+        exchange = idle.pop() if idle else self._exchange(self._calls[call.kind].method, timeout_ms)
         if exchange.timeout_ms != timeout_ms:
             exchange.allow(timeout_ms)
         exchange.call = call
@@ -190,7 +193,7 @@ class Connection:
 
     def _connect(self) -> None:
         """Ask what no server offers: the connection is then there, and its bounds are known."""
-        exchange = _exchange(self._address, "/benchmarks.Connection/Open", round(_ANSWER_S_MAX * 1000))
+        exchange = self._exchange("/benchmarks.Connection/Open", round(_ANSWER_S_MAX * 1000))
         exchange.status = ""
         exchange.setopt(pycurl.POSTFIELDS, _message(b""))
         self._multi.add_handle(exchange)
@@ -203,6 +206,22 @@ class Connection:
         if failed or not exchange.status:
             raise ConnectionError(f"{self._address}: {failed[0][2] if failed else 'answers without a status'}")
 
+    def _exchange(self, method: str, timeout_ms: int) -> _Exchange:
+        exchange = _Exchange()
+        if self._encryption is None:
+            exchange.setopt(pycurl.URL, f"http://{self._address}{method}")
+            exchange.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
+        else:
+            _encrypt(exchange, self._address, method, self._encryption)
+        exchange.setopt(pycurl.PIPEWAIT, 1)
+        exchange.setopt(pycurl.NOSIGNAL, 1)
+        exchange.setopt(pycurl.NOPROXY, "*")
+        exchange.setopt(pycurl.POST, 1)
+        exchange.setopt(pycurl.HEADERFUNCTION, exchange.take_line)
+        exchange.setopt(pycurl.WRITEFUNCTION, len)
+        exchange.allow(timeout_ms)
+        return exchange
+
     def _watch(self, wanted: int, descriptor: int, *_: object) -> None:
         for sockets, event in zip(self._watched, (pycurl.POLL_IN, pycurl.POLL_OUT), strict=True):
             if wanted & event:
@@ -214,18 +233,16 @@ class Connection:
         self.timer_s = float("inf") if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
 
-def _exchange(address: str, method: str, timeout_ms: int) -> _Exchange:
-    exchange = _Exchange()
-    exchange.setopt(pycurl.URL, f"http://{address}{method}")
-    exchange.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE)
-    exchange.setopt(pycurl.PIPEWAIT, 1)
-    exchange.setopt(pycurl.NOSIGNAL, 1)
-    exchange.setopt(pycurl.NOPROXY, "*")
-    exchange.setopt(pycurl.POST, 1)
-    exchange.setopt(pycurl.HEADERFUNCTION, exchange.take_line)
-    exchange.setopt(pycurl.WRITEFUNCTION, len)
-    exchange.allow(timeout_ms)
-    return exchange
+def _encrypt(exchange: pycurl.Curl, address: str, method: str, encryption: Encryption) -> None:
+    host, _, port = address.rpartition(":")
+    name = encryption.server_name or host
+    exchange.setopt(pycurl.URL, f"https://{name}:{port}{method}")
+    exchange.setopt(pycurl.CONNECT_TO, [f"{name}:{port}:{address}"])
+    exchange.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+    exchange.setopt(pycurl.CAINFO, encryption.ca)
+    if encryption.certificate:
+        exchange.setopt(pycurl.SSLCERT, encryption.certificate)
+        exchange.setopt(pycurl.SSLKEY, encryption.key)
 
 
 def _message(body: bytes) -> bytes:

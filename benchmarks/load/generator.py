@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import grpc
 import msgspec
 
 from benchmarks.load.client import READY
 from benchmarks.load.histogram import Histogram
-from benchmarks.load.spec import CallCounts, ClientReport, LoadSpec
+from benchmarks.load.spec import CallCounts, ClientReport, Encryption, LoadSpec
 from benchmarks.processes import Usage, cpu_of_s, machine_cpu_s
+from mdm_client import Tls
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LEAD_S = 0.05
@@ -33,6 +35,26 @@ class Server(NamedTuple):
     address: str
     reader_pids: Callable[[], Sequence[int]] | None = None
     writer_pids: Callable[[], Sequence[int]] | None = None
+    encryption: Encryption | None = None
+
+    def channel(self) -> grpc.Channel:
+        """Return a new connection of gRPC's own client.
+
+        Raises:
+            mdm_client.TlsFileError: A file of the encryption cannot be read.
+        """
+        # Not one that other channels to the same server use too.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        if self.encryption is None:
+            return grpc.insecure_channel(self.address, options)
+        name = self.encryption.server_name
+        more = [("grpc.ssl_target_name_override", name)] if name else []
+        return grpc.secure_channel(self.address, tls_of(self.encryption).credentials(), [*options, *more])
+
+
+def tls_of(encryption: Encryption) -> Tls:
+    """Return what the SDK takes."""
+    return Tls(encryption.ca, encryption.certificate or None, encryption.key or None, encryption.server_name)
 
 
 class Measured(NamedTuple):
@@ -122,7 +144,8 @@ def run_load(
     """
     if processes > 1 and any(call.is_consumed for call in spec.calls):
         raise RuntimeError("requests that are sent once need a single client process")
-    clients = [_start(each) for each in split(msgspec.structs.replace(spec, address=server.address), processes)]
+    addressed = msgspec.structs.replace(spec, address=server.address, encryption=server.encryption)
+    clients = [_start(each) for each in split(addressed, processes)]
     try:
         for client in clients:
             _expect_ready(client)

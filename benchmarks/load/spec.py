@@ -14,6 +14,18 @@ from benchmarks.load.histogram import Histogram
 _LENGTH = struct.Struct(">I")
 
 
+class Encryption(msgspec.Struct, frozen=True):
+    """PEM files of a service that speaks TLS, by their paths, as `mdm` takes them; empty where there is none."""
+
+    ca: str
+    """Authorities whose services are trusted."""
+    certificate: str = ""
+    """The caller's own, where the service asks for one."""
+    key: str = ""
+    server_name: str = ""
+    """The name in the service's certificate, where it is reached under another."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """One kind of call in a profile."""
 
@@ -47,6 +59,7 @@ class LoadSpec(msgspec.Struct, frozen=True):
     """Calls due while so many are unanswered are counted as unsent, so that memory stays bounded."""
     channels: int = 1
     """Connections, used in turn."""
+    encryption: Encryption | None = None
 
 
 class CallCounts(msgspec.Struct):

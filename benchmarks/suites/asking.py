@@ -40,7 +40,7 @@ def answered(server: Server, call: Call) -> bytes:
     Raises:
         grpc.RpcError: One was not answered.
     """
-    with grpc.insecure_channel(server.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+    with server.channel() as channel:
         send: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(call.method)
         requests = read_requests(Path(call.requests))[:ANSWERS_ASKED]
         found = sorted((send(request, timeout=call.timeout_s) for request in requests), key=len)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from statistics import median
 
+import msgspec
+
 from benchmarks.ceilings.bare_server import OWN
 from benchmarks.ceilings.started import bare_server, told_by
 from benchmarks.figures import Curve, Figure
@@ -161,7 +163,13 @@ def _callers(session: Session, service: Server) -> None:
         for way, told in found.items():
             told.append(
                 told_by(
-                    "load.callers", service.address, calls.requests, way, SDK_CALLERS, session.options.measure_seconds
+                    "load.callers",
+                    service.address,
+                    calls.requests,
+                    way,
+                    SDK_CALLERS,
+                    session.options.measure_seconds,
+                    msgspec.json.encode(service.encryption).decode(),
                 )
             )
     session.check("Lookup, unary, beside callers of the SDK", unary)

@@ -12,6 +12,7 @@ import msgspec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.figures import Figure
+from benchmarks.load.generator import Server
 from benchmarks.session import Session
 from benchmarks.suites import asking
 
@@ -37,7 +38,7 @@ def measure(session: Session) -> None:
         connections = READER_CONNECTIONS * session.options.readers
         peak = [session.closed(service.server, calls, OUTSTANDING, n) for n in session.repeats("matches, closed loop")]
         rate = sorted(run.rate_per_s for run in peak)[len(peak) // 2] * TIMES_CAPACITY
-        with _HealthWatch(service.address) as health:
+        with _HealthWatch(service.server) as health:
             runs = [
                 session.open(service.server, calls, rate, number, connections=connections)
                 for number in session.repeats(f"matches, {rate:,.0f} a second: three times too many")
@@ -77,9 +78,9 @@ def measure(session: Session) -> None:
 class _HealthWatch:
     """Asks the standard health service now and then, as a balancer does, on a connection of its own."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, server: Server) -> None:
         self.answers: Counter[str] = Counter()
-        self._address = address
+        self._server = server
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -92,7 +93,7 @@ class _HealthWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        with grpc.insecure_channel(self._address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        with self._server.channel() as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             while not self._is_stopping.is_set():
                 try:

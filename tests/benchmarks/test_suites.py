@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from benchmarks.command import SUITES, figure_options, main
-from benchmarks.data import prepared_city
+from benchmarks.data import copied, prepared_city
 from benchmarks.figures import Figure, Result, read_result
 from benchmarks.load.generator import Measured, Server
 from benchmarks.load.spec import Call
@@ -28,6 +28,9 @@ from benchmarks.suites import lookup, match
 from benchmarks.suites.profiles import PROFILES, Mixed
 from benchmarks.tables import markdown, terminal
 from benchmarks.targets import TARGETS
+from mdm.server.options import TlsFiles
+from tests.certificates import Authority
+from tests.serving import running_server
 
 CITIZENS = 300
 SHORT = ["--size", str(CITIZENS), "--repeats", "1", "--measure-seconds", "0.2", "--warm-up-seconds", "0.05"]
@@ -257,6 +260,27 @@ def test_a_service_that_holds_another_city_is_not_measured(
     assert "of the city's patients" in capsys.readouterr().err
 
 
+def test_a_running_service_that_speaks_tls_is_measured(
+    session: Session, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority(tmp_path)
+    own, caller = authority.issue("service"), authority.issue("caller")
+    copied(session.store, tmp_path / "data")
+    files = TlsFiles(certificate=own.certificate, key=own.key, client_ca=authority.certificate)
+    saved = tmp_path / "run.json"
+    with running_server(tmp_path / "data", tls=files) as running:
+        arguments = ["lookup", "overload", *SHORT, "--cache", str(cache), "--save", str(saved)]
+        arguments += ["--city", str(session.city.directory), "--server", running.address]
+        assert main([*arguments, "--tls-ca", str(authority.certificate)]) == 2
+        assert "does not answer" in capsys.readouterr().err, "the service asks for a certificate"
+        shown = ["--tls-certificate", str(caller.certificate), "--tls-key", str(caller.key)]
+        named = ["--tls-ca", str(authority.certificate), "--tls-server-name", "mdm.example"]
+        assert main([*arguments, *named, *shown]) == 0, capsys.readouterr().err
+    figures = {figure.name: figure for figure in read_result(saved).figures}
+    assert figures["lookup.unary.rate"].statuses == {"OK": figures["lookup.unary.rate"].statuses["OK"]}
+    assert figures["lookup.coalesced.tasks.rate"].values[0] > 0
+
+
 def test_what_was_measured_before_a_suite_failed_is_kept(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +305,9 @@ def test_what_was_measured_before_a_suite_failed_is_kept(
     ("arguments", "text"),
     [
         (["lookup", "--server", "127.0.0.1:1"], "need --city"),
+        (["lookup", "--server", "127.0.0.1:1", "--tls-key", "k"], "--tls-ca is needed"),
+        (["lookup", "--server", "127.0.0.1:1", "--tls-ca", __file__, "--tls-key", "k"], "go together"),
+        (["lookup", "--server", "127.0.0.1:1", "--tls-ca", "nowhere"], "nowhere is no file"),
         (["lookup", "--city", "nowhere"], "lacks"),
         (["compare", "nowhere", "nowhere"], "cannot be read"),
     ],
