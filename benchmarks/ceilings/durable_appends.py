@@ -14,11 +14,12 @@ from pathlib import Path
 
 import apsw
 
+from benchmarks.load.histogram import Histogram
 from benchmarks.load.spec import read_requests
 
 
 def main(directory: Path, bodies_file: Path, group: int, seconds: float) -> None:
-    """Append for so many seconds and print rows a second."""
+    """Append for so many seconds; print rows a second, and how long transactions took."""
     bodies = read_requests(bodies_file)
     file = directory / "appends.sqlite"
     file.unlink(missing_ok=True)
@@ -28,16 +29,21 @@ def main(directory: Path, bodies_file: Path, group: int, seconds: float) -> None
     connection.execute("CREATE TABLE appended (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
     groups = cycle([[(body,) for body in bodies[start : start + group]] for start in range(0, len(bodies), group)])
     count = 0
+    waited_s = []
     cpu_s, began_s = time.process_time(), time.monotonic()
     while (took_s := time.monotonic() - began_s) < seconds:
         rows = next(groups)
+        begun_s = time.perf_counter()
         with connection:
             connection.executemany("INSERT INTO appended (body) VALUES (?)", rows)
+        waited_s.append(time.perf_counter() - begun_s)
         count += len(rows)
     used_s = time.process_time() - cpu_s
     connection.close()
     file.unlink()
-    print(json.dumps({"records_per_s": count / took_s, "cpu_us": used_s / count * 1e6}))
+    waits = Histogram.of(waited_s)
+    times = {"median_ms": waits.quantile_ms(0.5), "p99_ms": waits.quantile_ms(0.99)}
+    print(json.dumps({"records_per_s": count / took_s, "cpu_us": used_s / count * 1e6, **times}))
 
 
 if __name__ == "__main__":

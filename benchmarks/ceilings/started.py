@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,13 @@ def bare_server(answers: Mapping[str, bytes], processes: int, stack: str = PLAIN
             each.wait()
             if each.stdout:
                 each.stdout.close()
+
+
+def loaded_s(module: str) -> float:
+    """Return how long a process takes that loads a module of the server, and nothing else."""
+    began_s = time.monotonic()
+    subprocess.run([sys.executable, "-c", f"import mdm.server.{module}"], cwd=_ROOT, check=True)
+    return time.monotonic() - began_s
 
 
 def told_by(module: str, *arguments: object) -> dict[str, Any]:

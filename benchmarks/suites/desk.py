@@ -44,14 +44,23 @@ def _profile(session: Session, service: Server, profile: str) -> None:
             return mixed.calls(CALLS_PER_S_MAX if server is own else CALLS_PER_S_MAX / 4, seconds)
 
         runs, ceilings = session.in_turns(f"{profile}, closed loop", (service, own), calls, OUTSTANDING)
-    figure = session.add_rate(f"desk.{name}.rate", f"Profile {profile}", runs, ceiling=CEILING, ceiling_runs=ceilings)
-    figure.is_judged_by_value = True
-    rate = figure.spread.median * HALF
-    runs = [
-        session.open(service, mixed.calls(rate, seconds), rate, number)
-        for number in session.repeats(f"{profile}, {rate:,.0f} calls a second")
-    ]
-    session.add_latency(f"desk.{name}.half_load_p99", f"Profile {profile}, p99 at half load", runs, 0.99)
+        figure = session.add_rate(
+            f"desk.{name}.rate", f"Profile {profile}", runs, ceiling=CEILING, ceiling_runs=ceilings
+        )
+        figure.is_judged_by_value = True
+        rate = figure.spread.median * HALF
+        runs, ceilings = [], []
+        for number in session.repeats(f"{profile}, {rate:,.0f} calls a second"):
+            runs.append(session.open(service, mixed.calls(rate, seconds), rate, number))
+            ceilings.append(session.open(own, mixed.calls(rate, seconds), rate, number))
+    session.add_latency(
+        f"desk.{name}.half_load_p99",
+        f"Profile {profile}, p99 at half load",
+        runs,
+        0.99,
+        ceiling=f"{CEILING}, at the same rate",
+        ceiling_runs=ceilings,
+    ).is_judged_by_value = True
     session.add_distribution(f"Profile {profile} at half load", runs)
     if profile == ADMISSION_DESK:
         _admissions(session, figure)

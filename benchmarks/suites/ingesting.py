@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import grpc
+import msgspec
 
 from benchmarks.ceilings.started import told_by
 from benchmarks.load.histogram import Histogram
@@ -153,11 +154,20 @@ def ingest(
     )
 
 
-def appended_per_s(session: Session, records: Iterable[common.SourceRecord], group: int) -> float:
-    """Return how many of these records SQLite alone appends in a second, durably, so many in a transaction."""
+class Appends(msgspec.Struct):
+    """What SQLite alone does with records, appending them durably."""
+
+    records_per_s: float
+    median_ms: float
+    """Of a transaction."""
+    p99_ms: float
+
+
+def appends(session: Session, records: Iterable[common.SourceRecord], group: int) -> Appends:
+    """Measure durable appends of these records, so many in a transaction."""
     file = session.requests("appends", records)
     told = told_by("ceilings.durable_appends", session.scratch, file, group, session.options.measure_seconds)
-    return float(told["records_per_s"])
+    return msgspec.convert(told, Appends)
 
 
 def _time(sending: _Sending, now_s: float, waited_s: list[float]) -> None:

@@ -15,7 +15,7 @@ from benchmarks.figures import Cost, Figure, cost_of_work, median_cost
 from benchmarks.load.generator import Watch
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import asking
-from benchmarks.suites.ingesting import appended_per_s
+from benchmarks.suites.ingesting import appends
 from mdm.limits import GROUP_COMMIT_RECORDS_MAX
 from mdm.synth.feeds import COLUMNS
 
@@ -38,7 +38,7 @@ def measure(session: Session) -> None:
         with session.deployment(is_empty=True, is_writing=True) as service:
             first.append(_loaded(session, service, session.city, costs["first"], is_first=True))
             records = session.city.wire_records(asking.PATIENTS, asking.REQUESTS)
-            appended.append(appended_per_s(session, records, GROUP_COMMIT_RECORDS_MAX))
+            appended.append(appends(session, records, GROUP_COMMIT_RECORDS_MAX).records_per_s)
             if number == repeats - 1:
                 # One store is enough to load into again: each time other rows are changed.
                 city = session.city

@@ -17,6 +17,7 @@ from pathlib import Path
 import grpc
 
 from benchmarks import data
+from benchmarks.ceilings.started import loaded_s
 from benchmarks.figures import Figure
 from benchmarks.session import Session
 from mdm.resolve.projection import verify
@@ -86,7 +87,17 @@ def _tell(session: Session, tally: _Tally) -> None:
         session.add(figure)
     for kind, found in sorted(tally.recovery_ms.items()):
         title = f"From kill -9 of a {kind} to the next acknowledged write"
-        session.add(Figure(name=f"recovery.{kind}", title=title, unit="ms", values=found, is_better_higher=False))
+        figure = Figure(
+            name=f"recovery.{kind}",
+            title=title,
+            unit="ms",
+            values=found,
+            is_better_higher=False,
+            ceiling=f"a process that loads the modules of a {kind}",
+            ceiling_values=tally.loaded_ms[kind],
+            is_judged_by_value=True,
+        )
+        session.add(figure)
 
 
 class _Tally:
@@ -95,6 +106,7 @@ class _Tally:
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
         self.recovery_ms: dict[str, list[float]] = defaultdict(list)
+        self.loaded_ms: dict[str, list[float]] = defaultdict(list)
         self.acknowledged: dict[str, str] = {}
         """Record id → golden ID, of the data directory in use."""
         self.acknowledged_count = 0
@@ -124,6 +136,9 @@ def _round(directory: Path, kind: str, run_up_s: float, name: str, tally: _Tally
             served.process.send_signal(signal.SIGTERM)
             if served.stop() != 0:
                 raise RuntimeError(f"the service did not stop well after the kill of a {kind}")
+    if kind != SERVICE:
+        # Once the service has ended: beside it the load would take longer.
+        tally.loaded_ms[kind].append(loaded_s(f"{kind}_process") * 1000)
     report = verify(directory)
     tally.unequal_count += not report.is_equal
     return report.event_count
