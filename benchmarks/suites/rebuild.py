@@ -71,7 +71,7 @@ def _restart(session: Session, directory: Path) -> None:
     request = lookup.LookupRequest(key=session.city.wire_records(asking.PATIENTS, asking.REQUESTS)[0].key)
     values, loaded = [], []
     for _ in session.repeats("kill -9 and restart"):
-        loaded.append(loaded_s("supervisor") + loaded_s("reader_process"))
+        loaded.append(loaded_s("reader_process"))
         with running_server(directory, workers=session.options.readers, start_s_max=data.START_S_MAX) as running:
             ingest(running.address, [*asking.arrivals(session, WRITTEN_BEFORE_KILL)])
             children = running.child_pids("writer_process") + running.child_pids("reader_process")
@@ -90,7 +90,7 @@ def _restart(session: Session, directory: Path) -> None:
         unit="s",
         values=values,
         is_better_higher=False,
-        ceiling="two processes, one after the other, that load the modules of supervisor and reader",
+        ceiling="a process that loads the modules of a reader",
         ceiling_values=loaded,
         is_judged_by_value=True,
     )
