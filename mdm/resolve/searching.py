@@ -82,8 +82,10 @@ class Searches:
         with opened.index.read() as view:
             seen = {kind: Recall(view, kind) for kind in opened.engines}
             with self._among_batches() if is_batch else nullcontext():
-                for query in queries:
+                for place, query in enumerate(queries):
                     kind = query.key.kind
+                    if place:
+                        self._batches.pass_on()
                     with self._in_turn(is_batch=is_batch):
                         begun_s = time.perf_counter()
                         preview = preview_write(view, opened.engines[kind], query, limit, None, seen[kind])
@@ -113,7 +115,6 @@ class Searches:
     def _in_turn(self, *, is_batch: bool = False) -> Iterator[None]:
         begun_s = time.perf_counter()
         if is_batch:
-            self._batches.pass_on()
             self._idle.wait(_GIVE_WAY_S)
         with self._turn:
             stages.note(stages.TURN, time.perf_counter() - begun_s)
@@ -129,40 +130,36 @@ class _Rota:
     def __init__(self, stretch_s: float) -> None:
         self._stretch_s = stretch_s
         self._guard = threading.Lock()
-        self._is_taken = False
         self._ends_s = 0.0
-        self._waiting: deque[threading.Lock] = deque()
+        self._gates: deque[threading.Lock] = deque()
+        """Of the holder, then of those who wait; each opens when its turn has come."""
 
     def __enter__(self) -> None:
+        # Made before the guard is taken: to make a lock may collect garbage, in which another holder may end.
+        gate = threading.Lock()
+        gate.acquire()
         with self._guard:
-            gate = self._place() if self._is_taken else None
-            self._is_taken = True
+            self._gates.append(gate)
+            if self._gates[0] is gate:
+                gate.release()
         self._begin(gate)
 
     def __exit__(self, *_: object) -> None:
         with self._guard:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._is_taken = False
+            self._gates.popleft()
+            if self._gates:
+                self._gates[0].release()
 
     def pass_on(self) -> None:
         """Let those who wait go first if the holder, who asks, has had its stretch."""
-        if self._waiting and time.perf_counter() >= self._ends_s:
+        if len(self._gates) > 1 and time.perf_counter() >= self._ends_s:
             # At once, or the next holder could be back in the queue before this one.
             with self._guard:
-                gate = self._place()
-                self._waiting.popleft().release()
+                gate = self._gates[0]
+                self._gates.rotate(-1)
+                self._gates[0].release()
             self._begin(gate)
 
-    def _place(self) -> threading.Lock:
-        """Return a place at the end of the queue, which opens when its turn has come."""
-        gate = threading.Lock()
+    def _begin(self, gate: threading.Lock) -> None:
         gate.acquire()
-        self._waiting.append(gate)
-        return gate
-
-    def _begin(self, gate: threading.Lock | None) -> None:
-        if gate is not None:
-            gate.acquire()
         self._ends_s = time.perf_counter() + self._stretch_s
