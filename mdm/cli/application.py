@@ -126,6 +126,11 @@ def run() -> None:
         _end(f"{error}", ExitCode.FAILED)
     except KeyboardInterrupt:
         _end("interrupted", ExitCode.INTERRUPTED)
+    except SystemExit as end:
+        # Typer ends a command that is interrupted without a word.
+        if end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt):
+            complain("interrupted")
+        raise
     except Exception as error:  # noqa: BLE001 – the last place where an error can become a line and a code
         if (place := _undecodable(sys.argv)) and _cannot_be_sent(error):
             _end(f"argument {place} is not UTF-8", ExitCode.USAGE)

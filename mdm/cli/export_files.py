@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -49,7 +50,9 @@ class TableFile:
         """Of the whole file, once it is in its place."""
 
     def __enter__(self) -> Self:
-        """Begin the file."""
+        """Begin the file, which is its owner's alone; one that it replaces keeps who may read it."""
+        self._partial.unlink(missing_ok=True)
+        self._partial.touch(mode=0o600)
         if self._path.suffix == ".parquet":
             import pyarrow as pa
             import pyarrow.parquet as pq
@@ -84,6 +87,8 @@ class TableFile:
                     self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 # What an earlier export left describes another file.
                 _manifest_of(self._path).unlink(missing_ok=True)
+                if self._path.exists():
+                    shutil.copymode(self._path, self._partial)
                 self._partial.replace(self._path)
         finally:
             self._partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -105,11 +106,12 @@ class LoadPreview:
 
     def _is_stale(self, operation: DeleteOperation) -> bool:
         """Return whether the stored record is newer than the row. Cost: a call, for each row that withdraws one."""
-        from mdm.resolve.payloads import updated_at_us
+        from mdm.resolve.payloads import ordering_us
         from mdm_client import EntityKind, SourceKey
 
         key = SourceKey(operation.key.registry, EntityKind(operation.key.kind), operation.key.record_id)
-        stated, stored = map(updated_at_us, (operation.updated_at, self._client.get_record(key).record.updated_at))
+        texts = (operation.updated_at, self._client.get_record(key).record.updated_at)
+        stated, stored = (ordering_us(text, time.time_ns() // 1000) for text in texts)
         return stated is not None and stored is not None and stated < stored
 
     def _previewed(self, record: SourceRecord) -> str:

@@ -250,17 +250,21 @@ def _committed(client: Client, run: RelinkRun, max_churn: float | None, server: 
 def _watched(client: Client, run: RelinkRun) -> RelinkRun:
     """Show a run's progress until it waits or ends; end the command if it failed."""
     stage = ""
-    with progress() as say:
-        for seen in client.relink.watch(run.run_id):
-            run = seen
-            if run.state.value in {"failed", "cancelled"}:
-                break
-            if stage and (not run.is_under_way or run.stage != stage):
-                # A stage that another one follows is done, though nobody was told of its last step.
-                say(stage, _STEPS, _STEPS)
-            if run.is_under_way:
-                stage = run.stage or str(run.state)
-                say(stage, round(run.progress_fraction * _STEPS), _STEPS)
+    try:
+        with progress() as say:
+            for seen in client.relink.watch(run.run_id):
+                run = seen
+                if run.state.value in {"failed", "cancelled"}:
+                    break
+                if stage and (not run.is_under_way or run.stage != stage):
+                    # A stage that another one follows is done, though nobody was told of its last step.
+                    say(stage, _STEPS, _STEPS)
+                if run.is_under_way:
+                    stage = run.stage or str(run.state)
+                    say(stage, round(run.progress_fraction * _STEPS), _STEPS)
+    except KeyboardInterrupt:
+        rest = "run the same command again to watch it, or mdm relink cancel to end it"
+        fail(f"interrupted; re-linkage {run.run_id} goes on in the service: {rest}", ExitCode.INTERRUPTED)
     if run.state.value in {"failed", "cancelled"}:
         reason = f": {run.error_reason}" if run.error_reason else ""
         if run.error_reason == "LIMIT_EXCEEDED" and not run.reverts_run_id:

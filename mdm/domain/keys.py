@@ -29,6 +29,7 @@ GOLDEN_ID_RANDOM_BITS = 60
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CROCKFORD_SYMBOLS = frozenset(_CROCKFORD)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REGISTRY_PATTERN = re.compile(r"^[a-z][a-z0-9_]{1,31}$")
 
@@ -51,6 +52,19 @@ class SourceKey(msgspec.Struct, frozen=True, gc=False, array_like=True, order=Tr
     registry: str
     kind: EntityKind
     record_id: str
+
+    def checked_to_store(self) -> SourceKey:
+        """Return this key if a record may be stored under it; records that were once stored under others keep theirs.
+
+        Raises:
+            InvalidSourceKeyError: Not well formed, white space pads the record id, or it holds a control character.
+        """
+        if self.record_id != self.record_id.strip():
+            raise InvalidSourceKeyError("record_id", "must not begin or end with white space")
+        if not self.record_id.isprintable() and _CONTROL.search(self.record_id.replace("\0", "")):
+            # Whoever writes a line break into a key has taken two rows for one.
+            raise InvalidSourceKeyError("record_id", "must not hold a line break or another control character")
+        return self.checked()
 
     def checked(self) -> SourceKey:
         """Return this key if it is well formed.

@@ -210,7 +210,7 @@ class RowMapper:
         if is_orphan and operation != "delete":
             return self._rejected(row, record_id, "when", "fulfils the condition of no record of this feed")
         try:
-            SourceKey(self.registry, EntityKind.CITIZEN, record_id).checked()
+            SourceKey(self.registry, EntityKind.CITIZEN, record_id).checked_to_store()
         except InvalidSourceKeyError as error:
             return Reject(row.line, error.field, error.rule, row.cells)
         if not self._seen.add(f"{kind}\0{record_id}"):

@@ -36,6 +36,8 @@ _UNPAIRED = "its quotes do not pair up"
 _FEW_COLUMNS = 6
 """Up to so many, a line of an address has as many commas as a row by chance; the registries' feeds have more."""
 
+_DIGIT = re.compile(r"\d")
+_LETTER = re.compile(r"[^\W\d_]")
 _PLAIN_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 
 _OTHER_DELIMITERS = (";", "\t", "|")
@@ -85,7 +87,7 @@ def open_feed(path: Path) -> FeedFile:
         with path.open("rb") as file:
             sample = file.read(FEED_SAMPLE_BYTES)
     except OSError as error:
-        raise FeedFileError(path.name, f"cannot be read: {error.strerror}") from error
+        raise FeedFileError(path.name or str(path), f"cannot be read: {error.strerror}") from error
     if not sample:
         raise FeedFileError(path.name, "is empty: a feed begins with a header of column names")
     if sample.startswith(_PARQUET_MAGIC) or path.suffix.lower() == ".parquet":
@@ -212,7 +214,8 @@ def _holds_rows(lines: Sequence[str], cell_count: int, column_count: int, by_cha
 
     A value that really has several lines begins and ends in lines that are no rows by themselves: they lack columns.
     One may look like a row by chance, and the first one does wherever the value stands in the last column; so a row
-    that has its columns is taken for what it is unless more of its lines are rows than `by_chance_max`.
+    that has its columns is taken for what it is unless more of its lines are rows than `by_chance_max`, or one has
+    numbers and dates where the first line has them.
     """
     if column_count == 1 or max(line.count(",") for line in lines) < column_count - 1:
         return False
@@ -220,15 +223,39 @@ def _holds_rows(lines: Sequence[str], cell_count: int, column_count: int, by_cha
         read = [*csv.reader(lines[:1]), *csv.reader(lines[1:])]
     except csv.Error:
         return False
-    return sum(_is_row(cells, column_count) for cells in read) > (cell_count == column_count) * by_chance_max
-
-
-def _is_row(cells: Sequence[str], column_count: int) -> bool:
-    if not cells or column_count not in {len(cells), len(cells) + cells[-1].count(",")}:
-        # What follows a quote that is not closed is one cell: the rest of the row, if the quote is a stray one.
-        return False
+    first, *others = (_as_row(cells, column_count) for cells in read)
+    if first and any(_resembles(first, other) for other in others if other):
+        return True
     # In an address a space follows the comma, as it hardly ever does between the columns of a feed.
-    return not any(cell.startswith(" ") for cell in cells[1:])
+    plain_count = sum(
+        bool(row) and not any(cell.startswith(" ") for cell in cells[1:])
+        for cells, row in zip(read, (first, *others), strict=True)
+    )
+    return plain_count > (cell_count == column_count) * by_chance_max
+
+
+def _as_row(cells: Sequence[str], column_count: int) -> list[str]:
+    """Return the cells of a line that has the columns of a row, else none."""
+    if cells and len(cells) < column_count:
+        # What follows a quote that is not closed is one cell: the rest of the row, if the quote is a stray one.
+        cells = [*cells[:-1], *cells[-1].split(",")]
+    return list(cells) if len(cells) == column_count else []
+
+
+def _resembles(first: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether numbers, dates or keys of one shape stand in the same columns: two of them where there are two."""
+    shapes = [_shape(cell) for cell in first]
+    alike = [
+        shape
+        for shape, cell in zip(shapes, other, strict=True)
+        if "9" in shape and len(shape) > 1 and shape == _shape(cell)
+    ]
+    return len(alike) >= min(sum("9" in shape for shape in shapes), 2) > 0
+
+
+def _shape(cell: str) -> str:
+    """Return a text with 9 for each digit and a for each letter."""
+    return _LETTER.sub("a", _DIGIT.sub("9", cell.strip()))
 
 
 def _checked_row(row: Row, column_count: int) -> Row | Reject:

@@ -267,7 +267,7 @@ def _check_order(view: IdentityView, configuration: Configuration, entry: LoadEn
         shown = ", ".join(over[:LOAD_EXAMPLES_MAX]) + (", …" if len(over) > LOAD_EXAMPLES_MAX else "")
         raise ConflictError(
             f"later loads stand that may have written its records over: {shown}; take back those that are wrong too, "
-            "the latest first, then this one with keep_later, and what the others wrote stays"
+            "the latest first, then this one with keep_later (--keep-later), and what the others wrote stays"
         )
 
 

@@ -27,7 +27,7 @@ from mdm.resolve.group import Group
 from mdm.resolve.load_acts import Act, event_at
 from mdm.resolve.load_newcomers import ask_about_newcomers
 from mdm.resolve.matcher import describe
-from mdm.resolve.payloads import decode_payload, stored_before, updated_at_us
+from mdm.resolve.payloads import decode_payload, ordering_us, stored_before
 from mdm.resolve.recall import Recall
 from mdm.resolve.upsert import Stored, resolve, resolve_stored, withdraw
 from mdm.store.journal import JournalReader
@@ -315,7 +315,7 @@ class _Restoring:
             entry.kind,
             payload_id,
             payload_hash,
-            updated_at_us(record.updated_at),
+            ordering_us(record.updated_at, group.batch.at_us),
             is_new_bearer,
             entry.is_deleted,
             entry.payload_id,

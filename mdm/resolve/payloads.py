@@ -16,6 +16,9 @@ from mdm.store.journal import JournalReader
 from mdm.store.layout import CrosswalkStatus
 from mdm.store.view import IndexView
 
+_AHEAD_US_MAX = 24 * 3600 * 1_000_000
+"""Zones of the world, and clocks that go wrong by hours."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(SourceRecord)
 
@@ -72,6 +75,19 @@ def unchanged(
         and content_digest(payload) == digests[start : start + CONTENT_DIGEST_BYTES]
         for start, (status, payload) in zip(starts, stored, strict=True)
     ]
+
+
+def ordering_us(text: str, written_us: int) -> int | None:
+    """Return the source's time by which versions of a record are ordered, None where none counts.
+
+    One that lies more than a day ahead of the write is a slip: it would hold up every later version until it has come.
+
+    Args:
+        text: As the source writes it.
+        written_us: When the version is written, in microseconds since 1970.
+    """
+    stated_us = updated_at_us(text)
+    return None if stated_us is not None and stated_us > written_us + _AHEAD_US_MAX else stated_us
 
 
 def updated_at_us(text: str) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from mdm.domain.decision import Band, Evidence
 from mdm.domain.events import Outcome
 from mdm.domain.keys import GoldenId, RecordNumber
@@ -11,7 +13,7 @@ from mdm.resolve.bearer import is_another_bearer
 from mdm.resolve.commands import WriteOutcome
 from mdm.resolve.engines import Engine
 from mdm.resolve.matcher import Consideration, Description, consider, describe, proposal_of
-from mdm.resolve.payloads import encode_payload, updated_at_us
+from mdm.resolve.payloads import encode_payload, ordering_us
 from mdm.resolve.recall import Recall
 from mdm.resolve.renames import with_former_names
 from mdm.resolve.upsert import unwritten_outcome
@@ -51,7 +53,11 @@ def preview_write(
     entry = view.record(own) if own is not None else None
     if entry is not None and own is not None:
         unwritten = unwritten_outcome(
-            entry, view.raw(own), encode_payload(record), updated_at_us(record.updated_at), allow_older=False
+            entry,
+            view.raw(own),
+            encode_payload(record),
+            ordering_us(record.updated_at, time.time_ns() // 1000),
+            allow_older=False,
         )
         if unwritten is not None:
             outcome, golden_id = unwritten, entry.golden_id

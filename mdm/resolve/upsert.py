@@ -12,6 +12,7 @@ from mdm.domain import events as ev
 from mdm.domain.decision import Decision
 from mdm.domain.judgements import bequeathed
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
+from mdm.domain.records import SourceRecord
 from mdm.domain.rules import departure, regroup
 from mdm.domain.state import RecordEntry, pair_of
 from mdm.errors import UnknownGoldenIdError
@@ -24,7 +25,7 @@ from mdm.resolve.engines import MATCH_STATE_VERSIONS, Engine
 from mdm.resolve.fixed_values import hand_over
 from mdm.resolve.group import Group
 from mdm.resolve.matcher import Consideration, Description, consider, describe
-from mdm.resolve.payloads import decode_payload, encode_payload, updated_at_us
+from mdm.resolve.payloads import decode_payload, encode_payload, ordering_us, updated_at_us
 from mdm.resolve.recall import Recall
 from mdm.resolve.renames import with_former_names
 
@@ -52,7 +53,7 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
         command = _keeping_names(group, engine, number, command)
     record = command.record
     payload = encode_payload(record)
-    stated_us = updated_at_us(record.updated_at)
+    stated_us = ordering_us(record.updated_at, group.batch.at_us)
     if not command.allow_older and _is_row_older(group, record.key, command.other_kind, stated_us):
         return WriteAnswer(WriteOutcome.STALE, group.last_seq, entry.golden_id if entry is not None else None)
     is_deferred = command.is_deferred and (entry is None or entry.golden_id is None)
@@ -73,7 +74,7 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
 
     if is_deferred:
         _store(group, command, number, payload, stated_us, cause, is_new_bearer=False)
-        return _answer(group, number, WriteOutcome.PENDING)
+        return _answer(group, number, WriteOutcome.PENDING, _ahead(record, stated_us))
 
     if command.choice is not None:
         _check_choice(group, command.choice)
@@ -94,7 +95,8 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
         _note_choice(group, stored, command.choice)
     decision = resolve(group, stored)
     group.index.put_match_state(number, description.encoded, description.keys)
-    answer = _answer(group, number, WriteOutcome(decision.outcome.value), description.issues)
+    issues = (*description.issues, *_ahead(record, stated_us))
+    answer = _answer(group, number, WriteOutcome(decision.outcome.value), issues)
     if entry is not None and entry.golden_id == answer.golden_id:
         answer = msgspec.structs.replace(answer, outcome=WriteOutcome.UPDATED)
     changes = golden_id_changes(group.changes[first_change:])
@@ -154,7 +156,7 @@ def delete(group: Group, command: Delete) -> WriteAnswer:
     entry = group.index.record(number) if number is not None else None
     if number is None or entry is None or entry.is_deleted:
         return WriteAnswer(WriteOutcome.ABSENT, group.last_seq)
-    stated_us = updated_at_us(command.updated_at)
+    stated_us = ordering_us(command.updated_at, group.batch.at_us)
     if is_older(stated_us, entry) and not command.allow_older:
         return WriteAnswer(WriteOutcome.STALE, group.last_seq, entry.golden_id)
     first_change = len(group.changes)
@@ -289,6 +291,12 @@ def _close_question(group: Group, cause: ev.Cause, number: RecordNumber, other: 
     if asked is not None:
         fact = ev.PotentialMatchClosed(*pair, "", asked.reason, asked.match_weight_bits, asked.detail)
         group.add(cause, fact)
+
+
+def _ahead(record: SourceRecord, stated_us: int | None) -> tuple[FieldIssue, ...]:
+    """Return what is wrong with a time that is stated and does not count."""
+    is_ahead = stated_us is None and updated_at_us(record.updated_at) is not None
+    return (FieldIssue("updated_at", "lies in the future"),) if is_ahead else ()
 
 
 def _store(

@@ -83,8 +83,8 @@ def timestamp(at_us: int) -> Timestamp:
 
 
 def issues_of(answer: WriteAnswer, deferred: Sequence[FieldIssue]) -> Sequence[FieldIssue]:
-    """Return a written record's issues: the writer's, or what the reader found in a record that is now pending."""
-    return deferred if answer.outcome is WriteOutcome.PENDING else answer.issues
+    """Return a written record's issues: the writer's, and what the reader found in a record that is now pending."""
+    return (*deferred, *answer.issues) if answer.outcome is WriteOutcome.PENDING else answer.issues
 
 
 def upsert_message(

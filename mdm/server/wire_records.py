@@ -22,7 +22,7 @@ from mdm.domain.records import (
     RelationType,
     SourceRecord,
 )
-from mdm.errors import InvalidInputError, InvalidSourceKeyError
+from mdm.errors import InvalidInputError
 from mdm.v1 import common_pb2 as common
 
 _E = TypeVar("_E", bound=enum.StrEnum)
@@ -64,13 +64,9 @@ def key_to_store(message: common.SourceKey) -> SourceKey:
     """Return the key of a record that is to be stored, checked.
 
     Raises:
-        InvalidSourceKeyError: Not well formed, or spaces pad its record id. A key that only names a record may have
-            them: records were once stored so.
+        InvalidSourceKeyError: See `SourceKey.checked_to_store`.
     """
-    key = source_key(message)
-    if key.record_id != key.record_id.strip():
-        raise InvalidSourceKeyError("record_id", "must not begin or end with white space")
-    return key
+    return SourceKey(message.registry, KINDS[message.entity_kind], message.record_id).checked_to_store()
 
 
 def source_record(message: common.SourceRecord) -> SourceRecord:

@@ -530,7 +530,7 @@ class SourceKey(_message.Message):
     """What the record describes; a citizen never merges with a business."""
     record_id: _builtins.str
     """The registry's own key: Unicode normal form C, without a NUL, 1 to 128 bytes of UTF-8. No record is stored under one
-    with white space around it.
+    with white space around it or a control character in it.
     """
     def __init__(
         self,

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -266,6 +267,11 @@ def test_the_crosswalk_is_sorted_whole_and_described(mdm: Run, server: RunningSe
     assert rows == sorted(rows)
     assert manifest["rows"] == len(rows) >= 50
     assert [list(row.values()) for row in pq.read_table(tmp_path / "x.parquet").to_pylist()] == rows
+    files = [tmp_path / "x.csv", tmp_path / "x.parquet"]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600], "others may not read them"
+    files[0].chmod(0o640)
+    assert mdm("export", "crosswalk", "x.csv", "--server", server.address).returncode == 0
+    assert stat.S_IMODE(files[0].stat().st_mode) == 0o640, "who may read it was decided"
     assert sorted(path.name for path in tmp_path.glob(".*")) == []
 
 
@@ -362,6 +368,14 @@ def test_a_relinkage_is_shown_with_examples_and_taken_back(mdm: Run, tmp_path: P
             return sorted((tmp_path / "crosswalk.csv").read_text(encoding="utf-8").splitlines())
 
         before = crosswalk()
+        command = [sys.executable, "-m", "mdm", "relink", "plan", *server]
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert "progress" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert re.search(r"mdm: interrupted; re-linkage \S+ goes on in the service", said)
         planned = mdm("relink", "plan", *server)
         assert planned.returncode == 0
         for heading in ("citizen by registry", "citizen by size", "citizen, the largest after"):

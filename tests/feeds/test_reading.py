@@ -155,6 +155,22 @@ def test_an_address_whose_lines_look_like_rows_of_a_narrow_feed_is_one_value(
     assert rows_of(tmp_path, body.encode())[0] == Row(2, cells)
 
 
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        ("record_id,full_name,birth_date,sex,address", ['P2,"Hai,1971-02-03,1,x', 'P3,Ba",1990-05-06,2,y']),
+        ("record_id,full_name,birth_date,sex,address,note", ['P2,Hai,1971-02-03,1,x,"n', 'P3,Ba,1990-05-06,2,y,m"']),
+        ("address,record_id,full_name", ['12 Lê Lợi,BN-0021,"Hai', '13 Lê Lai,BN-0031,Ba"']),
+        (WIDE, ['BV,W2,1,"Hai,1971-02-03,x,', 'BV,W3,1,Ba",1990-05-06, 9 Lê Lai,']),
+    ],
+)
+def test_stray_quotes_of_neighbouring_rows_take_no_row_with_numbers_where_the_other_has_them(
+    tmp_path: Path, header: str, body: list[str]
+) -> None:
+    found = rows_of(tmp_path, "\n".join([header, *body, ""]).encode())
+    assert [(type(row), row.line) for row in found] == [(Reject, 2), (Row, 3)]
+
+
 def test_a_header_never_swallows_the_rows_below_it(tmp_path: Path) -> None:
     with pytest.raises(FeedFileError, match="no header"):
         rows_of(tmp_path, b'record_id,"full_name,birth_date\n1,Lan",1980\n')

@@ -7,6 +7,7 @@ import pytest
 
 from mdm.domain.changes import ChangeKind
 from mdm.domain.keys import GoldenId, SourceKey
+from mdm.linkage.features import FieldIssue
 from mdm.resolve.commands import (
     BeginLoad,
     ClerkChoice,
@@ -93,6 +94,23 @@ def test_an_older_delete_is_stale_unless_it_is_allowed(office: Office) -> None:
     assert answer.outcome is WriteOutcome.DELETED
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_time_in_the_future_holds_up_no_correction_and_no_withdrawal(office: Office, later: bool) -> None:  # noqa: FBT001
+    ahead = FieldIssue("updated_at", "lies in the future")
+    slip = office.put(citizen("H1", phone="0903000001", updated_at="2099-06-01"), later=later)
+    assert ahead in slip.issues
+    mended = citizen("H1", phone="0903000002", updated_at="2025-02-01")
+    answer = office.put(mended)
+    assert answer.outcome not in {WriteOutcome.STALE, WriteOutcome.UNCHANGED}
+    assert ahead not in answer.issues
+    # From now on the stored time counts again.
+    assert office.put(citizen("H1", phone="0903000003", updated_at="2025-01-01")).outcome is WriteOutcome.STALE
+    office.put(citizen("H1", phone="0903000004", updated_at="2099-06-01"))
+    (gone,) = office.execute(Delete(Request(office.cause), mended.key, updated_at="2025-03-01"))
+    assert isinstance(gone, WriteAnswer)
+    assert gone.outcome is WriteOutcome.DELETED
+
+
 @pytest.mark.parametrize(
     ("withdrawn_at", "updated_at", "outcome"),
     [
@@ -117,7 +135,7 @@ def test_a_row_older_than_the_withdrawal_revives_nobody(
 
 def test_a_row_is_stale_for_both_its_records_while_one_of_them_is_stored_newer(office: Office) -> None:
     firm, person = business("F1", "CÔNG TY TNHH BÌNH AN"), citizen("F1", registry="company", updated_at="2025-01-01")
-    office.put(msgspec.structs.replace(firm, updated_at="2099-01-01"))
+    office.put(msgspec.structs.replace(firm, updated_at="2025-06-01"))
     row = Upsert(Request(office.cause), person, other_kind=firm.key.kind)
     (answer,) = office.execute(row)
     assert isinstance(answer, WriteAnswer)

@@ -74,10 +74,19 @@ def test_a_key_of_another_kind_than_its_attributes_is_refused() -> None:
     assert caught.value.field == "record.key.entity_kind"
 
 
-@pytest.mark.parametrize("record_id", [" X033", "X033\t", "X033\u00a0"])
-def test_a_record_is_stored_under_no_padded_key_and_one_stored_so_is_still_found(record_id: str) -> None:
+@pytest.mark.parametrize(
+    ("record_id", "rule"),
+    [
+        (" X033", "must not begin or end with white space"),
+        ("X033\t", "must not begin or end with white space"),
+        ("X033\u00a0", "must not begin or end with white space"),
+        ("X033,Lan\nX034", "must not hold a line break"),
+        ("X\u0085033", "must not hold a line break or another control character"),
+    ],
+)
+def test_a_record_is_stored_under_no_such_key_and_one_stored_so_is_still_found(record_id: str, rule: str) -> None:
     key = common.SourceKey(registry="hospital", entity_kind=common.ENTITY_KIND_CITIZEN, record_id=record_id)
-    with pytest.raises(InvalidSourceKeyError, match="must not begin or end with white space"):
+    with pytest.raises(InvalidSourceKeyError, match=rule):
         source_record(common.SourceRecord(key=key, attributes=common.Attributes(citizen=common.CitizenAttributes())))
     assert source_key(key).record_id == record_id
 
