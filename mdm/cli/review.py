@@ -49,6 +49,16 @@ _WITHOUT_EFFECT = {
 }
 """Answers that leave every golden record as it is, and what becomes of the review."""
 _VALUE_WIDTH = 38
+_COMPARISONS = {
+    "full_name": "name",
+    "birth_date": "birth",
+    "sex": "sex",
+    "legal_name": "name",
+    "tax_code": "tax_code",
+    "legal_form": "legal_form",
+    "representative_name": "representative",
+}
+"""Field → what compares it: where that finds it the same, it is only written in another way (~)."""
 _FIELD_WIDTH = 35
 
 _Kind = Annotated[list[str], typer.Option(help="Only this kind, such as thin_evidence; may be repeated.")]
@@ -340,8 +350,10 @@ def _side_by_side(detail: ReviewDetail) -> list[str]:
     left, right = _values(detail.left), _values(detail.right)
     heads = [f"{side.golden_id} ({side.member_count} records)" for side in (shown.left, shown.right) if side]
     lines += _row(" ", "", *(heads if len(heads) > 1 else (*heads, "")))
+    same = {each.field for each in detail.comparisons if each.level == "same"}
     for name in dict.fromkeys((*left, *right)):
-        lines += _rows(name, left.get(name, []), right.get(name, []))
+        mark = "~" if _COMPARISONS.get(name) in same else "≠"
+        lines += _rows(name, left.get(name, []), right.get(name, []), mark)
     if detail.comparisons:
         lines.append(f"  starts at {detail.starting_weight_bits:+.1f} bits")
     lines += [
@@ -352,14 +364,14 @@ def _side_by_side(detail: ReviewDetail) -> list[str]:
     return lines
 
 
-def _rows(name: str, left: list[str], right: list[str]) -> list[str]:
-    """Return a field's values side by side, what both have first, each marked."""
+def _rows(name: str, left: list[str], right: list[str], differing: str) -> list[str]:
+    """Return a field's values side by side, what both have first, each marked; with `differing` what is not equal."""
     both = [value for value in left if value in right]
     sides = [both + [value for value in side if value not in both] for side in (left, right)]
     lines = []
     for at in range(max(map(len, sides))):
         one, other = (side[at] if at < len(side) else "" for side in sides)
-        mark = "=" if at < len(both) else "≠" if left and right else " "
+        mark = "=" if at < len(both) else differing if left and right else " "
         lines += _row(mark, name if at == 0 else "", one, other)
     return lines
 

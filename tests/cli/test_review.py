@@ -51,11 +51,14 @@ def empty_queue(server: RunningServer, tmp_path: Path) -> None:
 def test_a_sitting_shows_both_sides_marks_differences_and_answers_with_one_key(
     mdm: Run, server: RunningServer, tmp_path: Path
 ) -> None:
-    load(mdm, server, tmp_path, *namesakes(1), *namesakes(2), *namesakes(3))
+    one, other = namesakes(3)
+    load(mdm, server, tmp_path, *namesakes(1), *namesakes(2), one, other.replace("1987-03-03", "03/03/1987"))
     assert len(waiting(mdm, server)) == 3
     sat = keys(server, tmp_path, "sdu")
     assert sat.returncode == 0, sat.stderr
     assert "= full_name" in sat.stdout
+    assert sat.stdout.count("= birth_date") == 2
+    assert "~ birth_date" in sat.stdout, "the same day, written in another way"
     assert "Nguyễn Thị Thúy" in sat.stdout
     assert "same would give  after" in sat.stdout
     assert "name: same" in sat.stdout
