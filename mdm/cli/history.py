@@ -105,7 +105,7 @@ def _moment(text: str) -> str | dt.datetime:
 
 
 def _line(entry: HistoryEntry, language: Language) -> str:
-    at = entry.happened_at.astimezone(CITY_TIME).strftime("%Y-%m-%d %H:%M:%S")
+    at = entry.happened_at.astimezone(CITY_TIME).isoformat(" ", "seconds")
     more = entry.record_count - len(entry.keys)
     keys = ", ".join(map(key_in_words, entry.keys))
     # An erased record has no key any more, and a large event names its first records alone.

@@ -39,14 +39,14 @@ _WRITTEN = frozenset({"created", "linked", "review", "updated", "pending", "dele
 
 _OUTCOMES = {
     "already_loaded": "stored by an earlier run of this load",
-    "confirmed": "confirmed (stored; the answer that said more was lost with a connection)",
+    "confirmed": "confirmed (stored; the answer that said more went to a connection that broke, or to another run)",
     "created": "created (a golden ID of their own)",
     "linked": "linked (to somebody known)",
     "review": "review (a golden ID of their own until a steward says)",
     "updated": "updated (values changed, the golden ID did not)",
     "stale": "stale (older than what is stored; nothing written)",
     "pending": "pending (stored; the next relink gives the golden ID)",
-    "absent": "absent (to be deleted, but not stored)",
+    "absent": "absent (to be withdrawn, or not stated by the row, and not stored)",
 }
 """Outcomes whose name alone does not say it."""
 
@@ -261,6 +261,8 @@ class _Load:
             except KeyboardInterrupt:
                 fail("interrupted; run the same command again to go on from here", ExitCode.INTERRUPTED)
         is_registry_changed = ingest.is_registry_changed or self._is_registry_changed
+        if ingest.skipped_count and self._issues:
+            note("invalid values are counted of the rows that were sent now; --dry-run counts those of all")
         if is_registry_changed:
             note("the registry was declared anew meanwhile; all rows were read by the former declaration: load again")
         seconds = time.monotonic() - started_s

@@ -69,7 +69,7 @@ def list_models(
         ]
         who = f"by {each.actor}" if each.actor else f"by {each.method}"
         said = [f"link {each.link_bits:g} bits", f"review {each.review_bits:g} bits", *marks]
-        tell(f"{each.digest[:12]}  {each.kind:<8}  {each.activated_at:%Y-%m-%d %H:%M}  {who}: {', '.join(said)}")
+        tell(f"{each.digest[:12]}  {each.kind:<8}  {each.activated_at:%Y-%m-%d %H:%M} UTC  {who}: {', '.join(said)}")
         for line in (each.source, each.reason):
             if line:
                 tell(f"              {line}")

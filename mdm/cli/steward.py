@@ -298,7 +298,7 @@ def effect_lines(effect: ActEffect) -> list[str]:
 
 def judgement_line(judgement: Judgement) -> str:
     """Return a judgement on one line."""
-    who = f"{judgement.actor or 'somebody'}, {judgement.judged_at:%Y-%m-%d %H:%M}"
+    who = f"{judgement.actor or 'somebody'}, {judgement.judged_at:%Y-%m-%d %H:%M} UTC"
     return f"{judgement.judgement_id}  {_pair(judgement.pair)}  ({who}: {judgement.reason or 'words erased'})"
 
 
