@@ -101,7 +101,7 @@ CONNECTION_AGE_GRACE_S = 120
 GROUP_COMMIT_RECORDS_MAX = 256
 """Records in one journal transaction: one sync of about 0.6 ms covers them."""
 
-INGEST_WINDOW_RECORDS = 512
+INGEST_WINDOW_RECORDS = 1024
 """Records of one ingest stream that may be unacknowledged; the server reads no further until some are."""
 
 INDEX_MAP_BYTES = 1 << 38

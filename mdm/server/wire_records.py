@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -24,6 +24,9 @@ from mdm.domain.records import (
 )
 from mdm.errors import InvalidInputError
 from mdm.v1 import common_pb2 as common
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
 _E = TypeVar("_E", bound=enum.StrEnum)
 
@@ -47,6 +50,19 @@ RELATION_TYPE_NUMBERS = numbers_of(dict(common.RelationType.items()), "RELATION_
 KINDS = members_of(KIND_NUMBERS)
 IDENTIFIER_TYPES = members_of(IDENTIFIER_TYPE_NUMBERS)
 _ASSURANCES = {0: Assurance.STATED, **members_of(ASSURANCE_NUMBERS)}
+_CITIZEN_TEXTS = (
+    "full_name",
+    "other_name",
+    "birth_date",
+    "sex",
+    "nationality",
+    "ethnicity",
+    "birth_order",
+    "facility_id",
+    "status",
+    "died_on",
+)
+_BUSINESS_TEXTS = ("legal_name", "foreign_name", "short_name", "form", "established_on", "status")
 _ADDRESS_KINDS = {0: AddressKind.CONTACT, **members_of(_ADDRESS_KIND_NUMBERS)}
 RELATION_TYPES = members_of(RELATION_TYPE_NUMBERS)
 
@@ -152,73 +168,53 @@ def assurance_number(assurance: Assurance) -> common.Assurance.ValueType:
 
 
 def record_message(record: SourceRecord) -> common.SourceRecord:
-    """Return the wire form of a record."""
-    return common.SourceRecord(
-        key=key_message(record.key), attributes=_attributes_message(record.attributes), updated_at=record.updated_at
-    )
-
-
-def _attributes_message(found: Attributes) -> common.Attributes:
-    identifiers = [_identifier_message(each) for each in found.identifiers]
-    addresses = [_address_message(each) for each in found.addresses]
-    relations = [_relation_message(each) for each in found.relations]
+    """Return the wire form of a record. Cost: 8 us, for it is filled in place: what is put into another is copied."""
+    message = common.SourceRecord(key=key_message(record.key), updated_at=record.updated_at)
+    found = record.attributes
     if isinstance(found, CitizenAttributes):
-        citizen = common.CitizenAttributes(
-            full_name=found.full_name,
-            other_name=found.other_name,
-            birth_date=found.birth_date,
-            sex=found.sex,
-            nationality=found.nationality,
-            ethnicity=found.ethnicity,
-            birth_order=found.birth_order,
-            identifiers=identifiers,
-            phones=found.phones,
-            addresses=addresses,
-            relations=relations,
-            facility_id=found.facility_id,
-            status=found.status,
-            died_on=found.died_on,
+        citizen = message.attributes.citizen
+        _fill(citizen, found, _CITIZEN_TEXTS)
+    else:
+        business = message.attributes.business
+        _fill(business, found, _BUSINESS_TEXTS)
+        business.former_names.extend(found.former_names)
+    return message
+
+
+def _fill(
+    message: common.CitizenAttributes | common.BusinessAttributes, found: Attributes, texts: tuple[str, ...]
+) -> None:
+    # Stated even where all of it is empty.
+    message.SetInParent()
+    for name in texts:
+        if text := getattr(found, name):
+            setattr(message, name, text)
+    message.phones.extend(found.phones)
+    _fill_identifiers(message.identifiers, found.identifiers)
+    for address in found.addresses:
+        kind = common.AddressKind.ValueType(_ADDRESS_KIND_NUMBERS[address.kind])
+        message.addresses.add(kind=kind, text=address.text, ward_code=address.ward_code)
+    for relation in found.relations:
+        added = message.relations.add(
+            type=common.RelationType.ValueType(RELATION_TYPE_NUMBERS[relation.type]),
+            name=relation.name,
+            role=relation.role,
+            group_id=relation.group_id,
+            record_id=relation.record_id,
+            phone=relation.phone,
         )
-        return common.Attributes(citizen=citizen)
-    business = common.BusinessAttributes(
-        legal_name=found.legal_name,
-        foreign_name=found.foreign_name,
-        short_name=found.short_name,
-        form=found.form,
-        established_on=found.established_on,
-        status=found.status,
-        identifiers=identifiers,
-        phones=found.phones,
-        addresses=addresses,
-        relations=relations,
-        former_names=found.former_names,
-    )
-    return common.Attributes(business=business)
+        _fill_identifiers(added.identifiers, relation.identifiers)
 
 
-def _address_message(address: Address) -> common.Address:
-    kind = common.AddressKind.ValueType(_ADDRESS_KIND_NUMBERS[address.kind])
-    return common.Address(kind=kind, text=address.text, ward_code=address.ward_code)
-
-
-def _identifier_message(identifier: Identifier) -> common.Identifier:
-    return common.Identifier(
-        type=common.IdentifierType.ValueType(IDENTIFIER_TYPE_NUMBERS[identifier.type]),
-        value=identifier.value,
-        assurance=assurance_number(identifier.assurance),
-    )
-
-
-def _relation_message(relation: Relation) -> common.Relation:
-    return common.Relation(
-        type=common.RelationType.ValueType(RELATION_TYPE_NUMBERS[relation.type]),
-        name=relation.name,
-        role=relation.role,
-        group_id=relation.group_id,
-        record_id=relation.record_id,
-        phone=relation.phone,
-        identifiers=[_identifier_message(each) for each in relation.identifiers],
-    )
+def _fill_identifiers(
+    messages: RepeatedCompositeFieldContainer[common.Identifier], identifiers: tuple[Identifier, ...]
+) -> None:
+    for identifier in identifiers:
+        messages.add(
+            type=common.IdentifierType.ValueType(IDENTIFIER_TYPE_NUMBERS[identifier.type]),
+            value=identifier.value,
+            assurance=assurance_number(identifier.assurance),
+        )
 
 
 def _identifiers(messages: Sequence[common.Identifier]) -> tuple[Identifier, ...]:

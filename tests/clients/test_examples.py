@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -125,7 +126,8 @@ def test_what_the_service_refuses_is_shown_and_holds_nothing_up(
     desk, queue = examples / "admission_desk.py", tmp_path / "desk.sqlite"
     with running.client() as client:
         person = CitizenAttributes(full_name="Đinh Văn Lâm")
-        client.upsert(SourceRecord(key("E2"), person, updated_at="2099-01-01T00:00:00Z"))
+        soon = datetime.now(UTC) + timedelta(hours=1)
+        client.upsert(SourceRecord(key("E2"), person, updated_at=soon.isoformat()))
     run(desk, queue, "admit", "", "Trần Thị Bích", "1961")
     run(desk, queue, "admit", "E2", "Đinh Văn Lâm", "1971")
     run(desk, queue, "admit", "E3", "Ngô Thị Ba", "1963")

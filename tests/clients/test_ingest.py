@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,7 +248,11 @@ def accepted(durable_ordinal: int, credit: int = 100) -> registry_service_pb2.In
 
 def sent_ordinals(flow: IngestFlow) -> list[int]:
     request = flow.next_request()
-    return [operation.ordinal for operation in request.operations.operations] if request else []
+    return [operation.ordinal for operation in operations(request)] if request else []
+
+
+def operations(request: bytes) -> Sequence[registry_service_pb2.IngestOperation]:
+    return registry_service_pb2.IngestRecordsRequest.FromString(request).operations.operations
 
 
 def test_a_lost_acknowledgement_is_confirmed_and_the_rest_is_sent_again() -> None:
@@ -273,7 +277,7 @@ def test_records_to_be_resolved_now_do_not_queue_for_their_acknowledgement(is_la
     flow.receive(accepted(0, credit=500))
     sent = []
     while (request := flow.next_request()) is not None:
-        sent.append(len(request.operations.operations))
+        sent.append(len(operations(request)))
     assert sent == sizes
 
 

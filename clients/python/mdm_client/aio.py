@@ -24,7 +24,7 @@ from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.explanations import AsyncExplanations, AsyncHistories
 from mdm_client.gathering import AsyncGatherings, IdentifierQuestion, KeyQuestion
 from mdm_client.health import AsyncHealth
-from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off
+from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off, ingest_call
 from mdm_client.loads import AsyncLoads
 from mdm_client.models import AsyncModels
 from mdm_client.records import Attributes, EntityKind, IdentifierType, RelationType, SourceKey, SourceRecord
@@ -399,7 +399,7 @@ class AsyncClient:
 
         Sends records as fast as the service takes them, survives restarts of the service, and resumes by the load's id.
         """
-        return AsyncIngest(self._stubs["RegistryService"], IngestFlow(load, operations, self._caller))
+        return AsyncIngest(self._channel, IngestFlow(load, operations, self._caller))
 
     async def send(self, call: Call[_Result], timeout_s: float | None = None) -> _Result:
         """Send one unary call and return its decoded answer."""
@@ -435,8 +435,8 @@ class AsyncIngest:
     complete.
     """
 
-    def __init__(self, stub: Any, flow: IngestFlow) -> None:
-        self._stub = stub
+    def __init__(self, channel: grpc.aio.Channel, flow: IngestFlow) -> None:
+        self._call = ingest_call(channel)
         self.flow = flow
 
     async def __aiter__(self) -> AsyncIterator[results.IngestOutcome]:
@@ -454,7 +454,7 @@ class AsyncIngest:
 
     async def _attempt(self) -> AsyncIterator[results.IngestOutcome]:
         flow = self.flow
-        call = self._stub.IngestRecords()
+        call = self._call()
         try:
             await _write(call, flow.header())
             while not flow.is_finished:
@@ -474,7 +474,7 @@ class AsyncIngest:
             call.cancel()
 
 
-async def _write(call: Any, request: Any) -> None:
+async def _write(call: Any, request: bytes) -> None:
     try:
         await call.write(request)
     except asyncio.InvalidStateError:

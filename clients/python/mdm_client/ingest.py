@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
+from google.protobuf.descriptor import FieldDescriptor
 
-from mdm.v1 import common_pb2, registry_service_pb2, registry_service_pb2_grpc
+from mdm.v1 import common_pb2, registry_service_pb2
 from mdm_client import wire
 from mdm_client.errors import IngestError, InvalidArgumentError, ServiceError, UnavailableError, service_error
 from mdm_client.records import EntityKind, SourceKey, SourceRecord
@@ -44,6 +45,16 @@ GIVE_UP_S = 120.0
 
 AWAY_SAID_S = 3.0
 """A service that restarts is back sooner; from then on a person who watches wants to know what is waited for."""
+
+INGEST_RECORDS = "/mdm.v1.RegistryService/IngestRecords"
+
+_OPERATIONS = registry_service_pb2.IngestRecordsRequest.DESCRIPTOR.fields_by_name["operations"]
+_OPERATION = registry_service_pb2.IngestOperations.DESCRIPTOR.fields_by_name["operations"]
+_UPSERT = registry_service_pb2.IngestOperation.DESCRIPTOR.fields_by_name["upsert"]
+
+_LENGTH_DELIMITED = 2
+_VARINT_MAX = 0x7F
+"""Most that one byte of a length says; each of these fields has a number of one digit."""
 
 _BACKOFF_S_MAX = 2.0
 _RETRIED = frozenset(
@@ -120,8 +131,16 @@ class Load:
     """Of the registry's declaration by which the rows are read; see `LoadRecord.registry_digest`."""
 
 
+class _Numbered(NamedTuple):
+    """An operation as it travels."""
+
+    ordinal: int
+    body: bytes
+    """Serialised once: of messages that are put into each other each is copied."""
+
+
 class IngestFlow:
-    """The protocol of one load over any number of connections.
+    """The protocol of one load over any number of connections; its requests are serialised.
 
     Invariant: `_unacknowledged` holds, in order, what was sent on this connection or has to be sent again; an operation
     leaves it with its outcome. Never more are under way than the service granted.
@@ -145,14 +164,14 @@ class IngestFlow:
         self._is_exhausted = False
         self.failure: Exception | None = None
         """What the source failed with: no other attempt mends that."""
-        self._unacknowledged: deque[registry_service_pb2.IngestOperation] = deque()
+        self._unacknowledged: deque[_Numbered] = deque()
         self._sent_count = 0
         self._credit = 0
         self._is_end_sent = False
         self._durable_before = 0
         self._rejected_here: deque[IngestOutcome] = deque()
 
-    def header(self) -> registry_service_pb2.IngestRecordsRequest:
+    def header(self) -> bytes:
         """Return the first message of a new connection."""
         self._sent_count = self._credit = 0
         self._is_end_sent = False
@@ -168,11 +187,11 @@ class IngestFlow:
             # A restore may have lost what was acknowledged, and it is not kept here to be sent again.
             at_least_as_fresh=common_pb2.JournalToken(value=self.token) if self.token else None,
         )
-        return registry_service_pb2.IngestRecordsRequest(header=header)
+        return registry_service_pb2.IngestRecordsRequest(header=header).SerializeToString()
 
-    def next_request(self) -> registry_service_pb2.IngestRecordsRequest | None:
+    def next_request(self) -> bytes | None:
         """Return the next message to send; None while the service has to answer first."""
-        batch: list[registry_service_pb2.IngestOperation] = []
+        batch: list[bytes] = []
         size = 0
         operations_max = min(MESSAGE_OPERATIONS_MAX, UNDER_WAY_MAX - self._sent_count)
         if self.load.is_resolved_later:
@@ -180,21 +199,20 @@ class IngestFlow:
         while self._credit > 0 and len(batch) < operations_max and size < MESSAGE_BYTES_MAX:
             if self._sent_count == len(self._unacknowledged) and not self._take():
                 break
-            operation = self._unacknowledged[self._sent_count]
-            batch.append(operation)
-            size += operation.ByteSize()
+            body = self._unacknowledged[self._sent_count].body
+            batch.append(_field(_OPERATION, body))
+            size += len(body)
             self._sent_count += 1
             self._credit -= 1
         if batch:
-            operations = registry_service_pb2.IngestOperations(operations=batch)
-            return registry_service_pb2.IngestRecordsRequest(operations=operations)
+            return _field(_OPERATIONS, b"".join(batch))
         if not self._is_exhausted or self._unacknowledged:
             return None
         if self.load.is_continued:
             self.is_finished = True
         elif not self._is_end_sent:
             self._is_end_sent = True
-            return registry_service_pb2.IngestRecordsRequest(end=self._end())
+            return registry_service_pb2.IngestRecordsRequest(end=self._end()).SerializeToString()
         return None
 
     def receive(self, response: registry_service_pb2.IngestRecordsResponse) -> list[IngestOutcome]:
@@ -265,17 +283,17 @@ class IngestFlow:
         if self.failure is not None:
             raise self.failure
         try:
-            message = next(self._source, None)
+            numbered = next(self._source, None)
         except Exception as error:
             # A source that failed has not ended: who iterates again must not take what it gave for all.
             self.failure = error
             raise
-        self._is_exhausted = message is None
-        if message is not None:
-            self._unacknowledged.append(message)
-        return message is not None
+        self._is_exhausted = numbered is None
+        if numbered is not None:
+            self._unacknowledged.append(numbered)
+        return numbered is not None
 
-    def _messages(self, operations: Iterable[Operation]) -> Iterator[registry_service_pb2.IngestOperation]:
+    def _messages(self, operations: Iterable[Operation]) -> Iterator[_Numbered]:
         last = 0
         for position, operation in enumerate(operations, start=1):
             ordinal = getattr(operation, "ordinal", 0) or position
@@ -286,14 +304,14 @@ class IngestFlow:
                 self.skipped_count += 1
                 continue
             try:
-                message = _message(operation, ordinal)
+                body = _body(operation, ordinal)
             except InvalidArgumentError as error:
                 self._reject(ordinal, *(ValueIssue(each.field, each.rule) for each in error.field_violations))
                 continue
-            if message.ByteSize() > OPERATION_BYTES_MAX:
+            if len(body) > OPERATION_BYTES_MAX:
                 self._reject(ordinal, ValueIssue("record", f"must be at most {OPERATION_BYTES_MAX} bytes"))
                 continue
-            yield message
+            yield _Numbered(ordinal, body)
 
     def _reject(self, ordinal: int, *issues: ValueIssue) -> None:
         self._rejected_here.append(IngestOutcome(ordinal, WriteOutcome.REJECTED, value_issues=issues))
@@ -345,7 +363,7 @@ class Ingest:
 
     def __init__(self, channel: grpc.Channel, flow: IngestFlow) -> None:
         """Prepare a load; it begins with the iteration."""
-        self._stub = registry_service_pb2_grpc.RegistryServiceStub(channel)
+        self._call = ingest_call(channel)
         self._flow = flow
 
     @property
@@ -400,10 +418,10 @@ class Ingest:
 
     def _attempt(self) -> Iterator[IngestOutcome]:
         flow = self._flow
-        outbox: SimpleQueue[registry_service_pb2.IngestRecordsRequest | None] = SimpleQueue()
+        outbox: SimpleQueue[bytes | None] = SimpleQueue()
         inbox: SimpleQueue[Any] = SimpleQueue()
         outbox.put(flow.header())
-        call = self._stub.IngestRecords(iter(outbox.get, None))
+        call = self._call(iter(outbox.get, None))
         Thread(target=_receive, args=(call, inbox), name="ingest", daemon=True).start()
         try:
             while not flow.is_finished:
@@ -445,14 +463,31 @@ def _receive(call: Any, inbox: SimpleQueue[Any]) -> None:
         inbox.put(None)
 
 
-def _message(operation: Operation, ordinal: int) -> registry_service_pb2.IngestOperation:
+def ingest_call(channel: Any) -> Any:
+    """Return the call of a blocking or an asyncio channel, which takes the requests of an `IngestFlow`."""
+    return channel.stream_stream(
+        INGEST_RECORDS, response_deserializer=registry_service_pb2.IngestRecordsResponse.FromString
+    )
+
+
+def _body(operation: Operation, ordinal: int) -> bytes:
     match operation:
         case Delete(key=key, updated_at=updated_at):
-            key_message = wire.key_to_wire(key)
-            return registry_service_pb2.IngestOperation(ordinal=ordinal, delete=key_message, updated_at=updated_at)
+            delete = wire.key_to_wire(key)
+            message = registry_service_pb2.IngestOperation(ordinal=ordinal, delete=delete, updated_at=updated_at)
+            return message.SerializeToString()
         case Upsert(record=record) | (SourceRecord() as record):
-            message = wire.record_to_wire(record) if isinstance(record, SourceRecord) else record
-            found = registry_service_pb2.IngestOperation(ordinal=ordinal, upsert=message)
+            stored = wire.record_to_wire(record) if isinstance(record, SourceRecord) else record
+            around = registry_service_pb2.IngestOperation(ordinal=ordinal)
             if isinstance(operation, Upsert) and operation.other_kind is not None:
-                found.other_entity_kind = wire.ENTITY_KIND.to_wire(operation.other_kind)
-            return found
+                around.other_entity_kind = wire.ENTITY_KIND.to_wire(operation.other_kind)
+            return around.SerializeToString() + _field(_UPSERT, stored.SerializeToString())
+
+
+def _field(of: FieldDescriptor, content: bytes) -> bytes:
+    """Return a field that holds a message, of which the content is given: tag, length, content."""
+    head, rest = [of.number << 3 | _LENGTH_DELIMITED], len(content)
+    while rest > _VARINT_MAX:
+        head.append(rest & _VARINT_MAX | _VARINT_MAX + 1)
+        rest >>= 7
+    return bytes((*head, rest)) + content
