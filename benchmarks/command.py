@@ -44,6 +44,7 @@ from benchmarks.suites import (
 )
 from benchmarks.tables import markdown, terminal, told_apart
 from mdm.server.supervisor import WITHOUT_EVENT_ENGINE
+from mdm_client import MdmError
 
 OWN_OPTIONS = {"city": city, "feed": feed, "quality": quality}
 """Suites that answer other questions than how fast: each with its own options and its own result."""
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _compare(read_result(options.before), read_result(options.after))
             case _:
                 return _report(told_apart([read_result(file) for file in options.files]), options)
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, MdmError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -133,11 +134,14 @@ def _run(arguments: list[str]) -> int:
         print(json.dumps(result, indent=2))
         return 0 if is_kept else 1
     options = figure_options().parse_args(arguments)
-    names = list(SUITES)[:-1] if "all" in options.suites else options.suites
+    names = list(dict.fromkeys([*(list(SUITES)[:-1] if "all" in options.suites else []), *options.suites]))
+    names = [name for name in names if name != "all"]
     if options.server and not READING.issuperset(names):
         others = ", ".join(name for name in names if name not in READING)
         raise ValueError(f"a running service is only read, by {', '.join(sorted(READING))}; leave out {others}")
     before = read_result(options.against) if options.against else None
+    if options.save is not None and options.save == options.html:
+        raise ValueError("--save and --html name the same file")
     for file in filter(None, (options.save, options.html)):
         # Better refused now than after hours.
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +156,9 @@ def _run(arguments: list[str]) -> int:
         # What was measured before something failed took its time too.
         if session.result.figures:
             session.result.notes.append(f"broken off in suite {name}")
-            _told(session.result, None, options)
+            # Beside an earlier result, which is whole.
+            save, html = (file and file.with_name(f"{file.name}.partial") for file in (options.save, options.html))
+            _told(session.result, None, argparse.Namespace(save=save, html=html))
         raise
     return _told(session.result, before, options)
 
@@ -247,14 +253,20 @@ def _sizes(text: str) -> list[int]:
 
 def _compare(before: Result, after: Result) -> int:
     found = comparison.changes(before, after)
+    for name, result in (("before", before), ("after", after)):
+        for note in result.notes:
+            print(f"{name}: {note}", file=sys.stderr)
     for difference in comparison.differing_settings(before, after):
         print(f"no fair comparison: {difference}", file=sys.stderr)
     print(comparison.text(found))
+    if not found:
+        return 2
     return 1 if any(each.verdict in comparison.FAILURES for each in found) else 0
 
 
 def _report(results: Sequence[Result], options: argparse.Namespace) -> int:
     if options.html:
+        options.html.parent.mkdir(parents=True, exist_ok=True)
         options.html.write_text(page(results), encoding="utf-8")
     if options.markdown:
         print(markdown(results), end="")

@@ -96,10 +96,21 @@ def _between(spread: Spread) -> str:
 
 def _change(before: Figure, after: Figure) -> Change:
     old, new = before.ratio, after.ratio
-    if old is not None and new is not None and not after.is_judged_by_value:
-        return Change(after.title, after.unit, old, new, _verdict(old, new, after.is_better_higher), is_ratio=True)
     spreads = before.spread, after.spread
-    return Change(after.title, after.unit, *spreads, _verdict(*spreads, after.is_better_higher), is_ratio=False)
+    of_value = _verdict(*spreads, after.is_better_higher)
+    if old is None or new is None or after.is_judged_by_value:
+        return Change(after.title, after.unit, *spreads, of_value, is_ratio=False)
+    verdict = _verdict(old, new, after.is_better_higher)
+    if {verdict, of_value} == {"better", "worse"} or (verdict == "worse" and _is_as_good(*spreads, after)):
+        # The ceiling moved, not what stands beneath it.
+        verdict = "within noise"
+    return Change(after.title, after.unit, old, new, verdict, is_ratio=True)
+
+
+def _is_as_good(before: Spread, after: Spread, figure: Figure) -> bool:
+    """Return whether the value itself did not get worse by more than the band."""
+    lost = before.median - after.median if figure.is_better_higher else after.median - before.median
+    return lost <= BAND_SHARE_MIN * abs(before.median)
 
 
 def _verdict(before: Spread, after: Spread, is_better_higher: bool) -> Verdict:  # noqa: FBT001 – a figure's own flag

@@ -117,7 +117,8 @@ class Session:
             self.note("ceilings ran without TLS")
         if options.server:
             self.note("ceilings ran where the clients did, not where the service runs; nothing is judged by them")
-        elif self.city.citizens < STANDARD_CITIZENS:
+            self.note("of a service that somebody else runs no processor time is known, and so no figure a core")
+        if self.city.citizens < STANDARD_CITIZENS:
             self.note(f"what is promised is promised of {STANDARD_CITIZENS:,} citizens, not {self.city.citizens:,}")
         self._foreign_cores: list[float] = []
         self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=options.cache)).resolve()
@@ -258,7 +259,10 @@ class Session:
 
     def processes(self, calls: Sequence[Call], most: int = sys.maxsize) -> int:
         """Return how many client processes send calls: one alone where each request is to be sent once."""
-        return 1 if any(call.is_consumed for call in calls) else min(self.options.clients, most)
+        if self.options.clients > 1 and any(call.is_consumed for call in calls):
+            self.note("loads that store records have one client process, for each record is to be sent once")
+            return 1
+        return min(int(self.options.clients), most)
 
     def spec(self, calls: Sequence[Call], seed: int, *, seconds: float = 0.0, **more: Any) -> LoadSpec:
         """Return a load of this session's length or another; its address is filled in where it is sent."""

@@ -57,9 +57,8 @@ def markdown(results: Sequence[Result]) -> str:
             if figure.target is None:
                 continue
             _, median, between, unit, ceiling, ratio, promised, kept, *_ = row(figure)
-            lines.append(
-                f"| {figure.title} | {median} {unit} ({between}) | {ceiling} | {ratio} | {promised} | {kept} |"
-            )
+            named = f"{figure.ceiling}: {ceiling}" if ceiling else ""
+            lines.append(f"| {figure.title} | {median} {unit} ({between}) | {named} | {ratio} | {promised} | {kept} |")
     lines += ["", *(f"{', '.join(result.suites)}: {measured_on(result)}.  " for result in results)]
     return "\n".join(lines) + "\n"
 

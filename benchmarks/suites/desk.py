@@ -27,6 +27,9 @@ CEILING = "the same calls, answers ready, on our own stack"
 def measure(session: Session) -> None:
     """Run the suite; of a running service, which is only read, the profiles that store nothing."""
     is_read = bool(session.options.server)
+    if is_read:
+        stored = ", ".join(profile for profile, shares in PROFILES.items() if "resolve" in shares)
+        session.note(f"not measured, for they store records: {stored}, and so admissions an hour")
     with session.deployment(is_writing=not is_read) as service:
         for profile, shares in PROFILES.items():
             if not (is_read and "resolve" in shares):
@@ -77,6 +80,7 @@ def _admissions(session: Session, figure: Figure) -> None:
             values=[value * an_hour for value in figure.values],
             ceiling=figure.ceiling,
             ceiling_values=[value * an_hour for value in figure.ceiling_values],
+            is_judged_by_value=True,
             cost=figure.cost,
             bound_by=figure.bound_by,
             note=f"One admission is {CALLS_PER_ADMISSION} calls: "

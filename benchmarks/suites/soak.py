@@ -20,6 +20,7 @@ SETTLE_SHARE = 1 / 3
 SAMPLES = 120
 BLOCKS = 6
 """Slopes are also taken block by block: their scatter says what a trend must exceed."""
+JUDGED_MINUTES = 30
 HOUR_S = 3600.0
 MIB = 2**20
 
@@ -65,17 +66,20 @@ def _grown(session: Session, side: str, samples: Sequence[tuple[float, float]]) 
     blocks = [_slope(block) for block in np.array_split(settled, BLOCKS)]
     whole = _slope(settled)
     half_hour = HOUR_S / 2
-    session.add(
-        Figure(
-            name=f"soak.{side}_growth",
-            title=f"Own memory of the {side}: trend over half an hour, of its size",
-            unit="%",
-            values=[100 * whole * half_hour / float(settled[:, 1].mean())],
-            is_better_higher=False,
-            note=f"{settled[0, 1]:.1f} MiB at first, {settled[-1, 1]:.1f} at last, over {settled[-1, 0]:,.0f} s; "
-            f"slopes of {BLOCKS} parts scatter by {np.std(blocks) * half_hour:.1f} MiB in half an hour",
-        )
+    figure = Figure(
+        name=f"soak.{side}_growth",
+        title=f"Own memory of the {side}: trend over half an hour, of its size",
+        unit="%",
+        values=[100 * whole * half_hour / float(settled[:, 1].mean())],
+        is_better_higher=False,
+        note=f"{settled[0, 1]:.1f} MiB at first, {settled[-1, 1]:.1f} at last, over {settled[-1, 0]:,.0f} s; "
+        f"slopes of {BLOCKS} parts scatter by {np.std(blocks) * half_hour:.1f} MiB in half an hour",
     )
+    session.add(figure)
+    if session.options.soak_minutes < JUDGED_MINUTES:
+        # A minute's noise, drawn out to half an hour, says nothing.
+        figure.target = None
+        session.note(f"a trend of memory is judged from {JUDGED_MINUTES} minutes on: --soak-minutes {JUDGED_MINUTES}")
     session.result.curves.append(
         Curve(title=f"Own memory of the {side}", x_title="seconds", y_title="MiB", points=list(samples))
     )

@@ -101,6 +101,19 @@ def test_ceilings_are_compared_away() -> None:
     assert (change.verdict, change.is_ratio) == ("within noise", True)
 
 
+@pytest.mark.parametrize(
+    ("after", "ceiling", "verdict"),
+    [(5.7, 1.0, "within noise"), (9.0, 1.0, "worse"), (5.7, 100.0, "better"), (9.0, 100.0, "within noise")],
+)
+def test_a_ratio_is_worse_only_where_the_value_is(after: float, ceiling: float, verdict: str) -> None:
+    # A ceiling's own p99 scatters: a quarter of an hour later it was a sixteenth.
+    named = {"is_better_higher": False, "ceiling": "c"}
+    before = figure([5.77] * 5, ceiling_values=[20.0] * 5, **named)
+    found = figure([after] * 5, ceiling_values=[ceiling] * 5, **named)
+    (change,) = changes(result(before), result(found))
+    assert change.verdict == verdict
+
+
 def test_a_figure_gets_no_worse_by_another_of_ours_getting_better() -> None:
     # Answers through the SDK as before, single lookups twice as fast.
     old = result(figure([100.0, 101.0], ceiling="ours", ceiling_values=[10.0, 10.1], is_judged_by_value=True))
@@ -180,7 +193,7 @@ def test_a_result_of_another_schema_is_refused(tmp_path: Path) -> None:
 def test_a_table_says_measured_possible_and_promised() -> None:
     found = figure([90.0], ceiling="c", ceiling_values=[180.0], target=Target(0.6, is_minimum=True, on="ratio"))
     assert row(found)[:8] == ("A", "90", "90–90", "calls/s", "180", "0.5", "≥ 0.6 × ceiling", "MISSED")
-    assert "| A | 90 calls/s (90–90) | 180 | 0.5 | ≥ 0.6 × ceiling | MISSED |" in markdown([result(found)])
+    assert "| A | 90 calls/s (90–90) | c: 180 | 0.5 | ≥ 0.6 × ceiling | MISSED |" in markdown([result(found)])
 
 
 @pytest.mark.parametrize(

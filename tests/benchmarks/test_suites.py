@@ -292,11 +292,13 @@ def test_what_was_measured_before_a_suite_failed_is_kept(
     )
     monkeypatch.setitem(SUITES, "match", fail)
     saved = tmp_path / "run.json"
+    saved.write_text("an earlier run", encoding="utf-8")
     assert main(["lookup", "match", *SHORT, "--cache", str(cache), "--save", str(saved)]) == 2
     assert "did not start" in capsys.readouterr().err
-    result = read_result(saved)
+    result = read_result(tmp_path / "run.json.partial")
     assert [figure.name for figure in result.figures] == ["a"]
     assert "broken off in suite match" in result.notes
+    assert saved.read_text(encoding="utf-8") == "an earlier run", "what is whole is not written over"
     assert main(["lookup", *SHORT, "--cache", str(cache), "--save", str(saved / "run.json")]) == 2
     assert "File exists" in capsys.readouterr().err
 
@@ -309,6 +311,7 @@ def test_what_was_measured_before_a_suite_failed_is_kept(
         (["lookup", "--server", "127.0.0.1:1", "--tls-ca", __file__, "--tls-key", "k"], "go together"),
         (["lookup", "--server", "127.0.0.1:1", "--tls-ca", "nowhere"], "nowhere is no file"),
         (["lookup", "--city", "nowhere"], "lacks"),
+        (["lookup", "--save", "one", "--html", "one"], "name the same file"),
         (["compare", "nowhere", "nowhere"], "cannot be read"),
     ],
 )
