@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -285,6 +286,19 @@ def failing(prefix: str) -> Iterator[SourceRecord]:
     """Yield three records and fail as a service does that is away."""
     yield from records(prefix, 3)
     raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "what the source asked is away")
+
+
+def test_no_thread_outlives_a_load_whether_it_ends_or_is_given_up(client: Client) -> None:
+    # One that did could hold gRPC's lock of the call when the process ends, which then waits for it for ever.
+    for number in range(20):
+        assert (
+            len(list(client.ingest(records(f"whole-{number}", 3), Load(f"whole-{number}", "hospital.patients")))) == 3
+        )
+        assert "ingest" not in {thread.name for thread in threading.enumerate()}
+    given_up = iter(client.ingest(records("given-up", 3), Load("given-up", "hospital.patients")))
+    next(given_up)
+    del given_up
+    assert "ingest" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_source_that_fails_as_a_service_does_never_passes_for_a_whole_load(client: Client) -> None:

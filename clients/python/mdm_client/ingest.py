@@ -422,7 +422,8 @@ class Ingest:
         inbox: SimpleQueue[Any] = SimpleQueue()
         outbox.put(flow.header())
         call = self._call(iter(outbox.get, None))
-        Thread(target=_receive, args=(call, inbox), name="ingest", daemon=True).start()
+        receiver = Thread(target=_receive, args=(call, inbox), name="ingest", daemon=True)
+        receiver.start()
         try:
             while not flow.is_finished:
                 while (request := flow.next_request()) is not None:
@@ -436,6 +437,8 @@ class Ingest:
         finally:
             outbox.put(None)
             call.cancel()
+            # A process that ended while this thread held gRPC's lock of the call would wait for that lock for ever.
+            receiver.join()
 
 
 def _answer(inbox: SimpleQueue[Any]) -> registry_service_pb2.IngestRecordsResponse:
