@@ -101,8 +101,8 @@ CONNECTION_AGE_GRACE_S = 120
 GROUP_COMMIT_RECORDS_MAX = 256
 """Records in one journal transaction: one sync of about 0.6 ms covers them."""
 
-INGEST_WINDOW_RECORDS = 1024
-"""Records of one ingest stream that may be unacknowledged; the server reads no further until some are."""
+INGEST_WINDOW_RECORDS = 512
+"""Records of an ingest stream that may be unacknowledged where they are resolved now; else as many as are in flight."""
 
 INDEX_MAP_BYTES = 1 << 38
 """256 GiB of address space, not of disk: the map is never resized while others run."""
@@ -165,7 +165,7 @@ INGEST_IN_FLIGHT_GROUPS = 2
 INGEST_DEFERRED_RECORDS = 128
 """Records that a load which resolves later sends the writer in one message: they never grow stale."""
 
-INGEST_DEFERRED_IN_FLIGHT_GROUPS = INGEST_WINDOW_RECORDS // INGEST_DEFERRED_RECORDS
+INGEST_DEFERRED_IN_FLIGHT_GROUPS = 8
 """Messages of such a load that may wait for the writer: one sync covers all that arrived during the one before."""
 
 LOADS_CLAIMED_MAX = 1024

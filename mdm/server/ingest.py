@@ -74,10 +74,16 @@ class _Pace(NamedTuple):
     """Records in one message."""
     in_flight: int
     """Messages."""
+    window: int
+    """Records that the client may send and not have acknowledged."""
 
 
-_RESOLVED = _Pace(INGEST_PROPOSAL_RECORDS, INGEST_IN_FLIGHT_GROUPS)
-_DEFERRED = _Pace(INGEST_DEFERRED_RECORDS, INGEST_DEFERRED_IN_FLIGHT_GROUPS)
+_RESOLVED = _Pace(INGEST_PROPOSAL_RECORDS, INGEST_IN_FLIGHT_GROUPS, INGEST_WINDOW_RECORDS)
+_DEFERRED = _Pace(
+    INGEST_DEFERRED_RECORDS,
+    INGEST_DEFERRED_IN_FLIGHT_GROUPS,
+    INGEST_DEFERRED_RECORDS * INGEST_DEFERRED_IN_FLIGHT_GROUPS,
+)
 
 
 class _Load(msgspec.Struct):
@@ -126,7 +132,7 @@ def _responses(
 ) -> Iterator[wire.IngestRecordsResponse]:
     accepted = wire.IngestAccepted(
         durable_ordinal=load.resumed_ordinal,
-        credit_operation_count=INGEST_WINDOW_RECORDS,
+        credit_operation_count=load.pace.window,
         load_id=load.request.cause.load_id,
     )
     yield wire.IngestRecordsResponse(accepted=accepted)
@@ -230,9 +236,9 @@ class _Intake:
     def _take_operations(self, operations: Sequence[wire.IngestOperation]) -> None:
         with self._count_lock:
             self._unacknowledged_count += len(operations)
-            is_beyond = self._unacknowledged_count > INGEST_WINDOW_RECORDS
+            is_beyond = self._unacknowledged_count > self._load.pace.window
         if is_beyond:
-            raise LimitExceededError(f"at most {INGEST_WINDOW_RECORDS} operations may be unacknowledged")
+            raise LimitExceededError(f"at most {self._load.pace.window} operations may be unacknowledged")
         together = self._load.pace.together
         for start in range(0, len(operations), together):
             self._places.acquire()
