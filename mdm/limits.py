@@ -38,6 +38,9 @@ BATCH_WRITE_RECORDS_MAX = 500
 CANDIDATES_PER_KEY_MAX = 200
 """A blocking key with more holders is cut to its most recent ones and reported as truncated."""
 
+CROWDED_KEY_CANDIDATES_MIN = 50
+"""Holders read of a key that thousands share: of 400 holders 100 are read, of 800 and more these."""
+
 CANDIDATES_MAX = 500
 """Candidates scored for one record over all its keys; the rest is counted and reported."""
 
@@ -87,7 +90,7 @@ SHORT_HOLDERS_MAX = 20
 """Records stating an identifier up to which its lookup is answered on the polling thread, at 30 us each."""
 
 SHORT_MATCH_RECORDS_MAX = CANDIDATES_PER_KEY_MAX + 50
-"""Records whose features a match reads on the polling thread, 3 ms: of a name that thousands bear it reads 200."""
+"""Records whose features a match reads on the polling thread, 3 ms: a key has 200 at most, others bring few more."""
 
 POSTED_CALLS = QUEUE_CALLS_MAX
 """Calls of a short method asked of gRPC at a time: with fewer a reader would see too few to notice an overload."""
@@ -111,8 +114,7 @@ INDEX_READERS_MAX = 512
 """Reader slots of the LMDB lock table: workers times threads, with room for restarts."""
 
 MEMBER_PAIRS_COMPARED_MAX = 40_000
-"""Pairs of members compared before a write merges two golden records: about 80 ms of the writer's time. Beyond it, as
-with two records of 200 members each, the question goes to a steward."""
+"""Pairs of members compared before a write merges two golden records, 80 ms; of more, a steward is asked."""
 
 POTENTIAL_MATCHES_MAX = 5
 """Questions that one decision may put before stewards; the strongest ones are kept."""
@@ -178,8 +180,7 @@ WRITER_ANSWER_S_MAX = 30.0
 """A reader gives a write up after this; the writer may still commit it, and a retry with its request_id learns so."""
 
 RESTARTS_MAX = 5
-"""Failures of one process within RESTARTS_WINDOW_S after which it will not heal by itself. Where it is a reader the
-service ends, where it is the writer it goes on with reads only."""
+"""Failures of one process within RESTARTS_WINDOW_S: of a reader the service ends, of the writer it goes on reading."""
 
 RESTARTS_WINDOW_S = 60.0
 """Window of RESTARTS_MAX: long enough that a writer which rebuilds before failing is seen to fail."""
@@ -368,8 +369,7 @@ FREE_DISK_BYTES_MIN = 64 * 1024 * 1024
 """Free space without which a service does not start: WAL, index and the mapped files of all processes."""
 
 WRITE_FREE_DISK_BYTES_MIN = 128 * 1024 * 1024
-"""Free space below which writes are refused: twice what a start needs, so that a writer that is killed now can start,
-recover its journal and catch up. A second of the heaviest load takes 20 MiB, and the space is looked at more often."""
+"""Free space below which writes are refused: twice what a start needs, so that a writer killed now can catch up."""
 
 WRITE_FREE_DISK_BYTES_AGAIN = 192 * 1024 * 1024
 """Free space from which writes are taken again: so far above that they stay."""

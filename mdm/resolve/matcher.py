@@ -16,7 +16,12 @@ from mdm.domain.judgements import judged_within
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber
 from mdm.domain.records import SourceRecord
 from mdm.domain.state import IdentityView, RecordEntry, pair_of
-from mdm.limits import CANDIDATES_MAX, CANDIDATES_PER_KEY_MAX, MEMBER_PAIRS_COMPARED_MAX
+from mdm.limits import (
+    CANDIDATES_MAX,
+    CANDIDATES_PER_KEY_MAX,
+    CROWDED_KEY_CANDIDATES_MIN,
+    MEMBER_PAIRS_COMPARED_MAX,
+)
 from mdm.linkage.blocking import posting_keys
 from mdm.linkage.cluster import Ties
 from mdm.linkage.codec import decode_features, encode_features
@@ -103,14 +108,17 @@ def features_of(state: MatchState, kind: EntityKind, number: RecordNumber) -> Fe
 def candidates_of(state: MatchState, kind: EntityKind, keys: Iterable[bytes], own: RecordNumber | None) -> Candidates:
     """Return who shares a key, in the order of the rules, never silently cut.
 
-    A key with more than `CANDIDATES_PER_KEY_MAX` holders yields its most recent ones and is reported; so is every
-    rule from which `CANDIDATES_MAX` over all keys left something out.
+    A key with more than `CANDIDATES_PER_KEY_MAX` holders yields its most recent ones, the fewer the more there are,
+    and is reported; so is every rule from which `CANDIDATES_MAX` over all keys left something out.
     """
     found: dict[RecordNumber, None] = {}
     truncated: list[TruncatedBlock] = []
     rules = specification_of(kind).blocking_rules
     for key in keys:
         holders, total = state.postings(key, CANDIDATES_PER_KEY_MAX)
+        if total > CANDIDATES_PER_KEY_MAX:
+            # The more hold it, the less likely is the bearer among those read, and the less are they worth.
+            holders = holders[: max(CROWDED_KEY_CANDIDATES_MIN, CANDIDATES_PER_KEY_MAX**2 // total)]
         read = len(holders)
         if len(found) + read <= CANDIDATES_MAX:
             found.update(dict.fromkeys(holders))

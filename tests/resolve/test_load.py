@@ -39,6 +39,21 @@ def test_a_key_that_many_share_is_cut_said_so_and_still_asks_a_steward(office: O
         assert block.read_count <= CANDIDATES_PER_KEY_MAX
 
 
+def test_of_a_key_the_fewer_are_read_the_more_hold_it(office: Office) -> None:
+    keys = describe(namesake("new")).keys
+    stored = 0
+    for holders, read in ((200, 200), (201, 199), (400, 100), (900, 50)):
+        office.put_all([namesake(f"H{n}") for n in range(stored, holders)], group=200)
+        stored = holders
+        with office.writer._index.read() as view:
+            found = candidates_of(view, CITIZEN, keys, None)
+            # The most recent ones.
+            assert sorted(found.numbers) == list(range(holders - read + 1, holders + 1))
+        assert {(block.total_count, block.read_count) for block in found.truncated} == (
+            {(holders, read)} if read < holders else set()
+        )
+
+
 def test_a_golden_record_of_hundreds_still_takes_its_next_member_in(office: Office) -> None:
     visits = [citizen(f"H{n}", personal_id="079187000123") for n in range(600)]
     first = office.put_all(visits, group=200)[0].golden_id
