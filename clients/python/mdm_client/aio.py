@@ -22,7 +22,7 @@ from mdm_client.diagnosis import reason_unreachable
 from mdm_client.erasures import AsyncErasures
 from mdm_client.errors import ServiceError, service_error, unreachable
 from mdm_client.explanations import AsyncExplanations, AsyncHistories
-from mdm_client.gathering import AsyncGatherings, IdentifierQuestion, KeyQuestion
+from mdm_client.gathering import AsyncGatherings, IdentifierQuestion, key_question
 from mdm_client.health import AsyncHealth
 from mdm_client.ingest import IngestFlow, Load, Operation, Retry, broken_off, ingest_call
 from mdm_client.loads import AsyncLoads
@@ -104,7 +104,7 @@ class AsyncClient:
 
         Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
         """
-        question = KeyQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
+        question = key_question(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
         return await self._gatherings.keys.lookup(question, record_id)
 
     async def batch_lookup(

@@ -38,7 +38,7 @@ from mdm_client.diagnosis import reason_unreachable
 from mdm_client.erasures import Erasures
 from mdm_client.errors import service_error, unreachable
 from mdm_client.explanations import Explanations, Histories
-from mdm_client.gathering import Gatherings, IdentifierQuestion, KeyQuestion
+from mdm_client.gathering import Gatherings, IdentifierQuestion, key_question
 from mdm_client.health import Health
 from mdm_client.ingest import Ingest, IngestFlow, Load, Operation
 from mdm_client.loads import Loads
@@ -154,7 +154,7 @@ class Client:
 
         Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
         """
-        question = KeyQuestion(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
+        question = key_question(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
         return self._gatherings.keys.lookup(question, record_id)
 
     def batch_lookup(

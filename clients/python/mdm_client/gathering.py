@@ -12,7 +12,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from mdm_client import calls
@@ -45,6 +45,10 @@ class KeyQuestion(NamedTuple):
     registry: str
     kind: EntityKind
     fresh: str
+
+
+key_question = lru_cache(maxsize=64)(KeyQuestion)
+"""Makes one, or finds the one made before for half of that."""
 
 
 class IdentifierQuestion(NamedTuple):
@@ -210,9 +214,11 @@ class Gathering(Generic[_Question, _Answer]):
 class _AsyncGroup(Generic[_Answer]):
     """Which tasks wait with one question, and how many calls with it are under way."""
 
-    __slots__ = ("calls", "departure", "since_s", "waiting")
+    __slots__ = ("calls", "departure", "loop", "since_s", "waiting")
 
     def __init__(self) -> None:
+        # Remembered, for to ask which loop runs is a system call until Python 3.12.
+        self.loop = asyncio.get_running_loop()
         self.calls = 0
         self.waiting: list[tuple[str, asyncio.Future[_Answer]]] = []
         self.since_s = 0.0
@@ -243,18 +249,17 @@ class AsyncGathering(Generic[_Question, _Answer]):
         """Return the answer to one value; raises as `ask_one` does."""
         if not self._may_gather(value):
             return await self._ask_one(question, value)
-        loop = asyncio.get_running_loop()
         group = self._groups.get(question)
         if group is None:
             group = self._groups[question] = _AsyncGroup()
-        answer: asyncio.Future[_Answer] = loop.create_future()
+        answer: asyncio.Future[_Answer] = group.loop.create_future()
         group.waiting.append((value, answer))
         if group.departure is None:
             group.since_s = time.monotonic()
             if group.calls:
-                group.departure = loop.call_later(GATHER_S, self._depart, question, group)
+                group.departure = group.loop.call_later(GATHER_S, self._depart, question, group)
             else:
-                group.departure = loop.call_soon(self._depart, question, group)
+                group.departure = group.loop.call_soon(self._depart, question, group)
         elif len(group.waiting) >= _TASKS_LEAVING_MIN and group.calls < _CALLS_LEAVING_MAX:
             group.departure.cancel()
             self._depart(question, group)
@@ -283,7 +288,9 @@ class AsyncGathering(Generic[_Question, _Answer]):
                 return [error.again() for _ in values]
         left = _shortened(question, started_s)
         alone = [self._ask_one(left, value) for value, answer in zip(values, answers, strict=True) if answer is None]
-        own = iter(await asyncio.gather(*alone, return_exceptions=True) if alone else ())
+        if not alone:
+            return [answer for answer in answers if answer is not None]
+        own = iter(await asyncio.gather(*alone, return_exceptions=True))
         return [next(own) if answer is None else answer for answer in answers]
 
     def _land(
@@ -299,12 +306,12 @@ class AsyncGathering(Generic[_Question, _Answer]):
         for (_, answer), outcome in zip(waiting, outcomes, strict=True):
             if answer.done():
                 continue
-            if isinstance(outcome, asyncio.CancelledError):
-                answer.cancel()
-            elif isinstance(outcome, BaseException):
-                answer.set_exception(outcome)
-            else:
+            if not isinstance(outcome, BaseException):
                 answer.set_result(outcome)
+            elif isinstance(outcome, asyncio.CancelledError):
+                answer.cancel()
+            else:
+                answer.set_exception(outcome)
         group.calls -= 1
         if group.departure is not None:
             group.departure.cancel()
@@ -326,8 +333,8 @@ def _keys_call(question: KeyQuestion, record_ids: list[str]) -> Call[list[Lookup
 
     def decode(answer: Any) -> list[Lookup | None]:
         found = batch.decode(answer)
-        rows = zip(found.statuses, found.golden_ids, strict=True)
-        return [Lookup(status, golden_id, found.read_at) for status, golden_id in rows]
+        read_at, rows = found.read_at, zip(found.statuses, found.golden_ids, strict=True)
+        return [Lookup(status, golden_id, read_at) for status, golden_id in rows]
 
     return Call(batch.service, batch.method, batch.request, decode)
 
