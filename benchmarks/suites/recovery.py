@@ -6,6 +6,7 @@ it, and compares the index with a replay of the journal. At the end every acknow
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import signal
@@ -21,6 +22,7 @@ from benchmarks.ceilings.started import loaded_s
 from benchmarks.figures import Figure
 from benchmarks.session import Session
 from mdm.resolve.projection import verify
+from mdm.server.service_state import read_state
 from mdm.v1 import common_pb2 as common
 from mdm.v1 import golden_record_service_pb2 as golden
 from mdm.v1 import lookup_service_pb2 as lookup
@@ -30,8 +32,8 @@ from mdm.v1.lookup_service_pb2_grpc import LookupServiceStub
 from mdm.v1.registry_service_pb2_grpc import RegistryServiceStub
 from tests.serving import RunningServer, running_server
 
-SERVICE, WRITER = "service", "writer"
-KILLED = (WRITER, "reader", SERVICE)
+SERVICE, WRITER, READER = "service", "writer", "reader"
+KILLED = (WRITER, READER, SERVICE)
 WRITERS = 4
 READERS = 2
 """So that one goes on answering while another is killed."""
@@ -43,6 +45,20 @@ BATCH = 5_000
 ROUNDS_PER_DIRECTORY = 20
 SURNAMES = ("Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Võ", "Đặng", "Bùi")
 GIVEN_NAMES = ("An", "Bình", "Châu", "Dung", "Giang", "Hạnh", "Khoa", "Linh", "Minh", "Ngọc", "Phúc", "Quân")
+
+
+REPLACED = "reader_replaced"
+_TITLES = {
+    WRITER: "From kill -9 of a writer to the next acknowledged write",
+    READER: "From kill -9 of a reader to the next acknowledged write, by another",
+    REPLACED: "From kill -9 of a reader until one serves in its place",
+}
+_CEILINGS = {
+    WRITER: "a process that loads the modules of a writer",
+    # While one reader starts anew, the other takes the writes.
+    READER: "from any moment to the next acknowledged write, nothing killed",
+    REPLACED: "a process that loads the modules of a reader",
+}
 
 
 def measure(session: Session) -> None:
@@ -85,17 +101,18 @@ def _tell(session: Session, tally: _Tally) -> None:
             name=f"recovery.{name}", title=title, unit=unit, values=[float(value)], is_better_higher=False, note=told
         )
         session.add(figure)
-    for kind, found in sorted(tally.recovery_ms.items()):
-        title = f"From kill -9 of a {kind} to the next acknowledged write"
+    for name, title in _TITLES.items():
+        # Which processes are killed is drawn: of few kills none may be of a kind.
+        if not tally.recovery_ms[name]:
+            continue
         figure = Figure(
-            name=f"recovery.{kind}",
+            name=f"recovery.{name}",
             title=title,
             unit="ms",
-            values=found,
+            values=tally.recovery_ms[name],
             is_better_higher=False,
-            # While one reader starts anew, the other takes the writes.
-            ceiling="a process that loads the modules of a writer" if kind == WRITER else "",
-            ceiling_values=tally.loaded_ms if kind == WRITER else [],
+            ceiling=_CEILINGS[name],
+            ceiling_values=tally.ceiling_ms[name],
             is_judged_by_value=True,
         )
         session.add(figure)
@@ -107,7 +124,9 @@ class _Tally:
     def __init__(self) -> None:
         self.kinds: Counter[str] = Counter()
         self.recovery_ms: dict[str, list[float]] = defaultdict(list)
-        self.loaded_ms: list[float] = []
+        """By figure."""
+        self.ceiling_ms: dict[str, list[float]] = defaultdict(list)
+        """By figure, of the same rounds."""
         self.acknowledged: dict[str, str] = {}
         """Record id → golden ID, of the data directory in use."""
         self.acknowledged_count = 0
@@ -129,7 +148,7 @@ def _round(directory: Path, kind: str, run_up_s: float, name: str, tally: _Tally
                 served.process.kill()
                 served.process.wait()
             else:
-                tally.recovery_ms[kind].append(_killed_ms(served, f"{kind}_process", load))
+                _kill(served, kind, load, tally)
         finally:
             load.stop()
         tally.acknowledged |= load.acknowledged
@@ -137,26 +156,49 @@ def _round(directory: Path, kind: str, run_up_s: float, name: str, tally: _Tally
             served.process.send_signal(signal.SIGTERM)
             if served.stop() != 0:
                 raise RuntimeError(f"the service did not stop well after the kill of a {kind}")
-    if kind == WRITER:
+    if kind != SERVICE:
         # Once the service has ended: beside it the load would take longer.
-        tally.loaded_ms.append(loaded_s("writer_process") * 1000)
+        loaded = WRITER if kind == WRITER else REPLACED
+        tally.ceiling_ms[loaded].append(loaded_s(f"{kind}_process") * 1000)
     report = verify(directory)
     tally.unequal_count += not report.is_equal
     return report.event_count
 
 
-def _killed_ms(served: RunningServer, module: str, load: _Load) -> float:
-    """Kill a process of the service; return the milliseconds until the next write is acknowledged."""
-    before_s = time.monotonic()
+def _kill(served: RunningServer, kind: str, load: _Load, tally: _Tally) -> None:
+    """Kill a process of the service; note how long it took until a write was acknowledged, and a reader replaced."""
+    module = f"{kind}_process"
+    if kind == READER:
+        began_s = time.monotonic()
+        load.mark()
+        tally.ceiling_ms[READER].append(_first_ms(load, began_s))
+    began_s = time.monotonic()
     killed = served.kill(module, 0)
     while killed in served.child_pids(module):
         time.sleep(POLL_S)
     load.mark()
+    tally.recovery_ms[kind].append(_first_ms(load, began_s))
+    if kind == READER:
+        tally.recovery_ms[REPLACED].append(_replaced_ms(served, killed, began_s))
+
+
+def _first_ms(load: _Load, since_s: float) -> float:
+    """Return the milliseconds since then until a write is acknowledged that was sent after the mark."""
     while load.first_after_mark_s is None:
-        if time.monotonic() - before_s > RECOVERY_S_MAX:
+        if time.monotonic() - since_s > RECOVERY_S_MAX:
             raise RuntimeError("no write was acknowledged after a kill")
         time.sleep(POLL_S)
-    return (load.first_after_mark_s - before_s) * 1000
+    return (load.first_after_mark_s - since_s) * 1000
+
+
+def _replaced_ms(served: RunningServer, killed: int, since_s: float) -> float:
+    """Return the milliseconds since then until all processes serve and none of them is the killed one."""
+    while time.monotonic() - since_s < RECOVERY_S_MAX:
+        state = read_state(served.data)
+        if state is not None and all(each.is_serving and each.pid != killed for each in state.processes):
+            return (time.monotonic() - since_s) * 1000
+        time.sleep(POLL_S)
+    raise RuntimeError("no reader served in the place of one that was killed")
 
 
 class _Load:
@@ -167,7 +209,7 @@ class _Load:
         self.first_after_mark_s: float | None = None
         self._served = served
         self._name = name
-        self._is_marked = False
+        self._marked_s = math.inf
         self._is_stopping = threading.Event()
         self._threads = [threading.Thread(target=self._write, args=(n,), daemon=True) for n in range(WRITERS)]
         for thread in self._threads:
@@ -175,7 +217,9 @@ class _Load:
 
     def mark(self) -> None:
         """Remember when a write is acknowledged that is sent from now on."""
-        self._is_marked = True
+        # In this order: whoever finds no first one sees the new mark.
+        self._marked_s = time.monotonic()
+        self.first_after_mark_s = None
 
     def stop(self) -> None:
         """End after the call in hand."""
@@ -194,14 +238,14 @@ class _Load:
                 request = registry.UpsertRecordRequest(record=record, request_id=f"r-{record.key.record_id}")
                 while not self._is_stopping.is_set():
                     # One sent before the kill may have been stored before it.
-                    is_after_mark = self._is_marked
+                    sent_s = time.monotonic()
                     try:
                         answer = stub.UpsertRecord(request, timeout=5)
                     except grpc.RpcError:
                         time.sleep(0.01)
                         continue
                     self.acknowledged[record.key.record_id] = answer.golden_id
-                    if is_after_mark and self.first_after_mark_s is None:
+                    if self.first_after_mark_s is None and sent_s >= self._marked_s:
                         self.first_after_mark_s = time.monotonic()
                     break
 

@@ -162,6 +162,22 @@ def test_a_rate_is_beside_the_ceiling_that_it_names(session: Sharing, figures: d
         assert figure.ceiling_values == [ceiling.rate_per_s * operations], name
 
 
+@pytest.mark.parametrize(
+    ("name", "ceiling"),
+    [
+        ("recovery.writer", "loads the modules of a writer"),
+        ("recovery.reader", "nothing killed"),
+        ("recovery.reader_replaced", "loads the modules of a reader"),
+    ],
+)
+def test_work_is_beside_what_the_platform_needs_for_it(figures: dict[str, Figure], name: str, ceiling: str) -> None:
+    figure = figures[name]
+    assert ceiling in figure.ceiling
+    assert all(value > 0 for value in figure.ceiling_values)
+    assert figure.ratio is not None
+    assert figure.ratio.count == len(figure.values)
+
+
 def test_cpu_is_of_the_side_that_works_and_of_one_record(session: Sharing, figures: dict[str, Figure]) -> None:
     figure = figures["match.batch.rate"]
     assert figure.cost is not None
