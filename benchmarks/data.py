@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,9 +122,9 @@ def prepared_city(cache: Path, citizens: int, seed: int, say: Say) -> City:
     directory = cache / f"city-{citizens}-{seed}"
     if not directory.is_dir():
         say(f"writing a city of {citizens:,} citizens")
-        fresh = _fresh(directory)
-        write_city(fresh, citizens, seed, "parquet")
-        fresh.rename(directory)
+        with _building(directory) as fresh:
+            write_city(fresh, citizens, seed, "parquet")
+            fresh.rename(directory)
     return city_in(directory, citizens, seed)
 
 
@@ -135,13 +136,12 @@ def prepared_store(cache: Path, city: City, say: Say) -> Path:
     """
     directory = cache / f"store-{city.citizens}-{city.seed}-{_made_by(city.directory)}"
     if not directory.is_dir():
-        fresh = _fresh(directory)
-        with running_server(fresh / "data") as served:
-            load_feeds(city.files, served.address, fresh, resolve="later", say=say)
-            say("linking the city")
-            mdm("relink", "--server", served.address, "--json")
-        (fresh / "data").rename(directory)
-        shutil.rmtree(fresh)
+        with _building(directory) as fresh:
+            with running_server(fresh / "data") as served:
+                load_feeds(city.files, served.address, fresh, resolve="later", say=say)
+                say("linking the city")
+                mdm("relink", "--server", served.address, "--json")
+            (fresh / "data").rename(directory)
     return directory
 
 
@@ -158,13 +158,12 @@ def adopted_store(cache: Path, source: Path, say: Say) -> Path:
     state = journal.stat()
     directory = cache / f"adopted-{_made_by(source)}-{state.st_size}-{state.st_mtime_ns}"
     if not directory.is_dir():
-        fresh = _fresh(directory)
         say(f"copying {source}, and opening it once")
-        copied(source, fresh / "data")
-        with running_server(fresh / "data", start_s_max=START_S_MAX):
-            pass
-        (fresh / "data").rename(directory)
-        shutil.rmtree(fresh)
+        with _building(directory) as fresh:
+            copied(source, fresh / "data")
+            with running_server(fresh / "data", start_s_max=START_S_MAX):
+                pass
+            (fresh / "data").rename(directory)
     return directory
 
 
@@ -211,9 +210,16 @@ def mdm(*arguments: str | Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout)) if "--json" in arguments else {}
 
 
-def _fresh(directory: Path) -> Path:
-    """Return an empty directory to build in: a build that breaks off must not be taken for a whole one."""
+@contextmanager
+def _building(directory: Path) -> Iterator[Path]:
+    """Yield an empty directory to build in: a build that breaks off must not be taken for a whole one.
+
+    What is left of it is removed at the end of the block, whatever ended it.
+    """
     fresh = directory.with_name(f"{directory.name}.building")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    return fresh
+    try:
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import data
 from benchmarks.command import figure_options
-from benchmarks.data import City, citizens_in, load_feeds, prepared_city
+from benchmarks.data import City, adopted_store, citizens_in, load_feeds, prepared_city, prepared_store
 from benchmarks.session import Session
 from benchmarks.suites import rivals
 from benchmarks.suites.scaling import options_for
@@ -62,6 +63,24 @@ def test_a_given_city_that_is_too_large_for_rivals_is_not_theirs(
     with opened(city, tmp_path) as session, pytest.raises(Enough):
         rivals.measure(session)
     assert linked == [50]
+
+
+def test_an_interrupted_build_leaves_nothing(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    source, cache = tmp_path / "source", tmp_path / "cache"
+    source.mkdir()
+    (source / "journal.sqlite").touch()
+    for name, build in (
+        ("mdm", lambda: prepared_store(cache, city, print)),
+        ("write_city", lambda: prepared_city(cache, CITIZENS, 8, print)),
+        ("copied", lambda: adopted_store(cache, source, print)),
+    ):
+        monkeypatch.setattr(data, name, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            build()
+        assert not [*cache.iterdir()], name
 
 
 def test_what_a_load_sets_aside_is_not_written_beside_its_feed(city: City, tmp_path: Path) -> None:
