@@ -10,8 +10,9 @@ from typing import NamedTuple
 from benchmarks.quality import cities, companies, febrl, historical, public_sets, uganda
 from benchmarks.quality.datasets import Pipeline
 
-DEFAULT_SETS = ("city:5000:7:default", "city:5000:7:hard")
+DEFAULT_CITIZENS = 5_000
 """Minutes on a laptop."""
+CITIZENS_MIN = 50
 
 
 class DataSet(NamedTuple):
@@ -60,6 +61,11 @@ PIPELINES: dict[str, DataSet] = {
         no_argument,
     ),
 }
+
+
+def default_sets(citizens: int) -> list[str]:
+    """Return the names of both cities of a size."""
+    return [f"city:{citizens}:7:{difficulty}" for difficulty in ("default", "hard")]
 
 
 def shared_data() -> Path | None:

@@ -2,7 +2,7 @@
 
 Examples:
   python -m benchmarks quality
-  python -m benchmarks quality --sets city:20000:7:default city:20000:7:hard --out results
+  python -m benchmarks quality --size 20000 --out results
   python -m benchmarks quality --sets city:100000:7:default --online-citizens-max 0 --save run.json
   python -m benchmarks quality --compare run.json
 """
@@ -31,12 +31,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     known = "\n".join(f"  {each.help}" for each in sets.PIPELINES.values())
     parser.description = f"{__doc__}\nData sets:\n{known}\n"
-    parser.add_argument(
-        "--sets",
-        nargs="+",
-        default=list(sets.DEFAULT_SETS),
-        metavar="SET",
-        help=f"default: {' '.join(sets.DEFAULT_SETS)}",
+    default = sets.default_sets(sets.DEFAULT_CITIZENS)
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--sets", nargs="+", default=default, metavar="SET", help=f"default: {' '.join(default)}")
+    chosen.add_argument(
+        "--size",
+        dest="sets",
+        type=_sets_of_size,
+        default=argparse.SUPPRESS,
+        metavar="CITIZENS",
+        help=f"of the default sets, instead of {sets.DEFAULT_CITIZENS}",
     )
     parser.add_argument("--seed", type=int, default=1, help="of samples, bootstrap and loading order (default 1)")
     parser.add_argument(
@@ -62,6 +66,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write quality.json and quality.html")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="name what changed since this saved result")
+
+
+def _sets_of_size(text: str) -> list[str]:
+    if not text.isdecimal() or int(text) < sets.CITIZENS_MIN:
+        raise argparse.ArgumentTypeError(f"must be a number of citizens from {sets.CITIZENS_MIN} on")
+    return sets.default_sets(int(text))
 
 
 def default_options() -> argparse.Namespace:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.command import main
 from benchmarks.quality import sets, suite
 from benchmarks.quality.datasets import SkippedError, Workshop
 from tests.benchmarks.quality.conftest import Run, options
@@ -79,6 +80,28 @@ def test_a_set_of_an_unknown_name_is_refused_before_any_work(
     assert message in capsys.readouterr().err
 
 
+def test_a_size_is_of_the_default_sets() -> None:
+    assert options().sets == ["city:5000:7:default", "city:5000:7:hard"]
+    assert options("--size", "300", "--seed", "3").sets == ["city:300:7:default", "city:300:7:hard"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "300", "--sets", "historical"], "--sets: not allowed with argument --size"),
+        (["--size", "49"], "must be a number of citizens from 50 on"),
+        (["--size", "many"], "must be a number of citizens from 50 on"),
+    ],
+)
+def test_a_size_is_a_number_and_of_no_other_sets(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "quality", *arguments])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_result_that_cannot_be_compared_with_is_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,4 +137,4 @@ def test_the_help_names_every_data_set() -> None:
     text = parser.format_help()
     for data_set in sets.PIPELINES.values():
         assert data_set.help in text
-    assert "python -m benchmarks quality --sets city:20000:7:default" in text
+    assert "python -m benchmarks quality --size 20000" in text
