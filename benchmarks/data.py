@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from mdm.config import Configuration
 from mdm.domain.keys import EntityKind
@@ -55,6 +58,14 @@ class City(msgspec.Struct, frozen=True):
         """Return about `count` citizens of a feed, from rows spread evenly over the file; all if it has fewer."""
         return _records(self, feed, count)
 
+    def text_bytes(self) -> int:
+        """Return how long the rows of all feeds are as CSV, without its heads. Cost: 1 s a million rows."""
+        length = 0
+        for file in self.files.values():
+            with pq.ParquetFile(file) as opened:
+                length += sum(_csv_bytes(cells) for batch in opened.iter_batches() for cells in batch.columns)
+        return length
+
     def wire_records(self, feed: str, count: int) -> tuple[common.SourceRecord, ...]:
         """Return citizens of a feed as they travel; see `records`."""
         return _wire_records(self, feed, count)
@@ -68,6 +79,13 @@ class Loaded(NamedTuple):
     """Outcome → records."""
     seconds: float
     """Of all the commands, as they say."""
+
+
+def _csv_bytes(cells: pa.Array) -> int:
+    """Return how long cells are with what ends each: themselves, quotes around some, and their own quotes doubled."""
+    quoted = pc.match_substring_regex(cells, '[",\r\n]')
+    parts = (pc.binary_length(cells), pc.count_substring(cells, '"'), quoted, quoted)
+    return len(cells) + sum(pc.sum(part).as_py() or 0 for part in parts)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Bytes on disk and in memory for each record, and what 40 million records would take."""
+"""Bytes on disk and in memory for each record, beside its row; and what 40 million records would take."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from mdm.store.index import Index
 
 PROJECTED_RECORDS = 40_000_000
 """Four registries of a city of 14 million."""
+PROJECTED_FROM_CITIZENS = 100_000
+"""Of a smaller city most of what is in memory, and much of the index, does not grow with the records."""
 OUTSTANDING = 16
 GIB = 2**30
 BLOCK_BYTES = 512
@@ -42,6 +44,7 @@ def measure(session: Session) -> None:
             "writer": max(memory(pid).own_bytes for pid in service.writer_pids()),
         }
     session.result.city["records"] = found.records
+    row_bytes = session.city.text_bytes() / session.city.row_count
     for name, title, whole in (
         ("journal", "Journal on disk", found.journal_bytes),
         ("index", "Index on disk", found.index_bytes),
@@ -54,8 +57,9 @@ def measure(session: Session) -> None:
                 unit="bytes",
                 values=[whole / found.records],
                 is_better_higher=False,
-                note=f"{whole / GIB:.2f} GiB for {found.records:,} records; {PROJECTED_RECORDS:,} would take "
-                f"{whole / found.records * PROJECTED_RECORDS / GIB:,.0f} GiB if each takes as much",
+                ceiling="a row of the feeds as CSV",
+                ceiling_values=[row_bytes],
+                note=projection(whole, found.records, session.city.citizens),
             )
         )
     for name, used in own.items():
@@ -70,6 +74,15 @@ def measure(session: Session) -> None:
                 "but most of it does not grow with them",
             )
         )
+
+
+def projection(whole_bytes: int, records: int, citizens: int) -> str:
+    """Return in words what all records take, and what 40 million would; not of a city too small to tell."""
+    told = f"{whole_bytes / GIB:.2f} GiB for {records:,} records"
+    if citizens < PROJECTED_FROM_CITIZENS:
+        return f"{told}; {citizens:,} citizens are too few to say what {PROJECTED_RECORDS:,} records would take"
+    projected_gib = whole_bytes / records * PROJECTED_RECORDS / GIB
+    return f"{told}; {PROJECTED_RECORDS:,} would take {projected_gib:,.0f} GiB if each takes as much"
 
 
 def footprint(service: Deployment) -> Footprint:

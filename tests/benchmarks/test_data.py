@@ -14,6 +14,8 @@ from benchmarks.data import City, adopted_store, citizens_in, load_feeds, prepar
 from benchmarks.session import Session
 from benchmarks.suites import rivals
 from benchmarks.suites.scaling import options_for
+from mdm.synth.city import write_city
+from mdm.synth.feeds import COLUMNS
 from tests.serving import running_server
 
 CITIZENS = 60
@@ -63,6 +65,13 @@ def test_a_given_city_that_is_too_large_for_rivals_is_not_theirs(
     with opened(city, tmp_path) as session, pytest.raises(Enough):
         rivals.measure(session)
     assert linked == [50]
+
+
+def test_the_rows_of_a_city_are_as_long_as_its_csv_files(city: City, tmp_path: Path) -> None:
+    write_city(tmp_path, CITIZENS, 7, "csv")
+    texts = [(tmp_path / f"{feed}.csv").read_text(encoding="utf-8-sig") for feed in COLUMNS]
+    rows = "".join(text.partition("\n")[2] for text in texts).replace("\r\n", "\n")
+    assert city.text_bytes() == len(rows.encode())
 
 
 def test_an_interrupted_build_leaves_nothing(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from benchmarks.load.spec import Call
 from benchmarks.report import page
 from benchmarks.session import Deployment, Session
 from benchmarks.suites import lookup, match
+from benchmarks.suites.footprint import projection
 from benchmarks.suites.profiles import PROFILES, Mixed
 from benchmarks.tables import markdown, terminal
 from benchmarks.targets import TARGETS
@@ -165,6 +166,9 @@ def test_a_rate_is_beside_the_ceiling_that_it_names(session: Sharing, figures: d
 @pytest.mark.parametrize(
     ("name", "ceiling"),
     [
+        ("footprint.journal", "a row of the feeds as CSV"),
+        ("footprint.index", "a row of the feeds as CSV"),
+        ("footprint.memory", "a row of the feeds as CSV"),
         ("recovery.writer", "loads the modules of a writer"),
         ("recovery.reader", "nothing killed"),
         ("recovery.reader_replaced", "loads the modules of a reader"),
@@ -206,15 +210,17 @@ def test_latencies_are_of_the_loads_that_they_name(session: Sharing, figures: di
         assert figures[name].values == [pytest.approx(float(told[1]) / p50_ms, rel=0.02)]
 
 
-def test_admissions_and_projections_follow_from_what_was_measured(figures: dict[str, Figure]) -> None:
+def test_admissions_follow_from_what_was_measured(figures: dict[str, Figure]) -> None:
     desk = figures["desk.admission_desk.rate"]
     # One call in twenty ends an admission.
     assert figures["desk.admissions"].values == [pytest.approx(value * 3600 / 20) for value in desk.values]
     assert figures["desk.admissions"].ceiling_values == [pytest.approx(each * 180) for each in desk.ceiling_values]
+
+
+def test_40_million_records_are_projected_of_a_city_large_enough(figures: dict[str, Figure]) -> None:
+    assert projection(250_000_000, 312_500, 100_000).endswith("40,000,000 would take 30 GiB if each takes as much")
     for name in ("journal", "index", "memory"):
-        figure = figures[f"footprint.{name}"]
-        projected_gib = figure.values[0] * 40_000_000 / 2**30
-        assert f"40,000,000 would take {projected_gib:,.0f} GiB" in figure.note
+        assert "300 citizens are too few to say" in figures[f"footprint.{name}"].note
 
 
 @pytest.mark.parametrize(("profile", "shares"), PROFILES.items())
