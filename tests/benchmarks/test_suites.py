@@ -166,6 +166,9 @@ def test_a_rate_is_beside_the_ceiling_that_it_names(session: Sharing, figures: d
 @pytest.mark.parametrize(
     ("name", "ceiling"),
     [
+        ("backup.full", "a plain copy"),
+        ("backup.incremental", "a plain copy"),
+        ("backup.restore", "a plain copy"),
         ("footprint.journal", "a row of the feeds as CSV"),
         ("footprint.index", "a row of the feeds as CSV"),
         ("footprint.memory", "a row of the feeds as CSV"),
