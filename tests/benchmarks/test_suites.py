@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 import pytest
 
+from benchmarks.ceilings.started import told_by
 from benchmarks.command import SUITES, figure_options, main
 from benchmarks.data import copied, prepared_city
 from benchmarks.figures import Figure, Result, read_result
@@ -166,6 +167,7 @@ def test_a_rate_is_beside_the_ceiling_that_it_names(session: Sharing, figures: d
 @pytest.mark.parametrize(
     ("name", "ceiling"),
     [
+        ("relink.commit", "durable appends of the same events"),
         ("backup.full", "a plain copy"),
         ("backup.incremental", "a plain copy"),
         ("backup.restore", "a plain copy"),
@@ -183,6 +185,21 @@ def test_work_is_beside_what_the_platform_needs_for_it(figures: dict[str, Figure
     assert all(value > 0 for value in figure.ceiling_values)
     assert figure.ratio is not None
     assert figure.ratio.count == len(figure.values)
+
+
+def test_what_a_commit_stands_beside_are_the_events_that_it_added(
+    session: Sharing, figures: dict[str, Figure], tmp_path: Path
+) -> None:
+    told = re.fullmatch(r"([\d,]+) events in ([\d,]+) transactions", figures["relink.commit"].note)
+    assert told is not None
+    events, transactions = (int(each.replace(",", "")) for each in told.groups())
+    # At least a header, each record that was pending, and a trailer; not what the desk wrote later.
+    assert 50 < events < 5_000
+    assert 0 < transactions <= events
+    assert session.shared is not None
+    journal = session.shared.data / "journal.sqlite"
+    assert told_by("ceilings.durable_events", tmp_path, journal, 10, 30)["events"] == 20
+    assert not [*tmp_path.iterdir()]
 
 
 def test_cpu_is_of_the_side_that_works_and_of_one_record(session: Sharing, figures: dict[str, Figure]) -> None:
