@@ -41,6 +41,7 @@ TITLES = {
     "commit": "commit",
 }
 CEILINGS = {
+    "snapshot": "a copy of the index whose match state is read and written to a file",
     "predict_and_cluster": "plain Splink's predict and cluster on the same rows",
     "commit": "durable appends of the same events to SQLite, in as many transactions",
 }
@@ -101,8 +102,13 @@ def _beside(session: Session, service: Deployment, run: Run, rows: Path) -> Besi
     """Measure what bounds the parts of a re-linkage."""
     plain = linked_by(session, "splink_stock", rows)
     appended = told_by("ceilings.durable_events", session.scratch, _journal(service), *run.seqs)
+    copied = told_by("ceilings.lmdb_copy", service.data, session.scratch)
     return Beside(
-        {"predict_and_cluster": plain["predict_and_cluster"], "commit": appended["seconds"]},
+        {
+            "snapshot": copied["seconds"],
+            "predict_and_cluster": plain["predict_and_cluster"],
+            "commit": appended["seconds"],
+        },
         plain["peak_mib"] * 2**20,
         f"{appended['events']:,} events in {appended['transactions']:,} transactions",
     )
@@ -196,8 +202,9 @@ def _stages(session: Session, runs: list[Run], beside: list[Beside], count: int)
         if part in CEILINGS:
             figure.ceiling = CEILINGS[part]
             figure.ceiling_values = [each.seconds[part] for each in beside]
+        figure.is_judged_by_value = part in {"snapshot", "commit"}
         if part == "commit":
-            figure.is_judged_by_value, figure.note = True, beside[-1].committed
+            figure.note = beside[-1].committed
         session.add(figure)
     session.add(
         Figure(

@@ -167,6 +167,7 @@ def test_a_rate_is_beside_the_ceiling_that_it_names(session: Sharing, figures: d
 @pytest.mark.parametrize(
     ("name", "ceiling"),
     [
+        ("relink.snapshot", "a copy of the index"),
         ("relink.commit", "durable appends of the same events"),
         ("backup.full", "a plain copy"),
         ("backup.incremental", "a plain copy"),
@@ -199,6 +200,15 @@ def test_what_a_commit_stands_beside_are_the_events_that_it_added(
     assert session.shared is not None
     journal = session.shared.data / "journal.sqlite"
     assert told_by("ceilings.durable_events", tmp_path, journal, 10, 30)["events"] == 20
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_a_snapshot_stands_beside_is_a_copy_of_the_index(session: Session, tmp_path: Path) -> None:
+    told = told_by("ceilings.lmdb_copy", session.store, tmp_path)
+    (index,) = (session.store / "index").glob("gen-*/data.mdb")
+    assert told["index_bytes"] == index.stat().st_size
+    # Features of 300 citizens' 900 records, and their posting keys.
+    assert 100_000 < told["bytes"] < told["index_bytes"]
     assert not [*tmp_path.iterdir()]
 
 
