@@ -82,6 +82,8 @@ class Figure(msgspec.Struct, kw_only=True):
     statuses: dict[str, int] = msgspec.field(default_factory=dict)
     """Status code → calls, over all repeats."""
     note: str = ""
+    is_projected: bool = False
+    """Whether it follows a trend beyond what was measured: it is compared, and shown beside what it follows from."""
 
     @property
     def spread(self) -> Spread:
@@ -118,6 +120,8 @@ class Curve(msgspec.Struct, kw_only=True):
     points: list[tuple[float, float]]
     is_logarithmic: bool = False
     """Whether x goes by powers."""
+    projected: tuple[float, float] | None = None
+    """A point to which the trend leads, beyond those that were measured."""
 
 
 class Result(msgspec.Struct, kw_only=True):

@@ -10,7 +10,7 @@ from benchmarks.charts import Axis, Frame, ticks_between
 from benchmarks.figures import Curve, Figure, Result, number
 from benchmarks.load.histogram import Histogram
 from benchmarks.pages import Html, document, table, tile
-from benchmarks.tables import measured_on, row
+from benchmarks.tables import by_size, measured_on, row
 
 _STYLES = ("matches", "strangers", "expected", "ours", "peer", "observed")
 _NINES = (0.0, 1.0, 2.0, 3.0, 4.0)
@@ -48,7 +48,8 @@ def page(results: Sequence[Result]) -> Html:
         _promises(figures),
         "".join(f"<p><b>Mind:</b> {escape(note)}.</p>" for note in notes),
         "<h2>Every figure</h2>",
-        _figures(figures),
+        _figures([each for each in figures if not each.is_projected]),
+        "".join(_sizes(result) for result in results),
         "<h2>Charts</h2>",
         f'<div class="charts">{"".join(_charts(results))}</div>',
         _latencies(results),
@@ -131,6 +132,12 @@ def _figures(figures: Sequence[Figure]) -> Html:
         "CPU µs each", "full", "answers",
     )  # fmt: skip
     return table(head, rows)
+
+
+def _sizes(result: Result) -> Html:
+    """Return a table of costs by size, the projected ones in a column of their own."""
+    rows = [[escape(cell) for cell in cells] for cells in by_size(result)]
+    return table(rows[0], rows[1:]) if rows else ""
 
 
 def _cores(value: float | None) -> str:

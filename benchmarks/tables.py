@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import structs
 
@@ -31,18 +31,42 @@ def told_apart(results: Sequence[Result]) -> list[Result]:
 
 
 def terminal(result: Result) -> str:
-    """Return every figure as aligned text, then the notes."""
-    rows = [COLUMNS, *(row(figure) for figure in result.figures)]
-    widths = [max(len(cells[place]) for cells in rows) for place in range(len(COLUMNS))]
-    lines = [
+    """Return every figure that was measured as aligned text, then costs by size, latencies and notes."""
+    figures = [row(figure) for figure in result.figures if not figure.is_projected]
+    told = [f"{title}: {_quantiles(each)} ms" for title, each in result.latencies.items()]
+    parts = (
+        _aligned([COLUMNS, *figures], {0, 3, 9}) if figures else [],
+        _aligned(by_size(result), {0}),
+        [*told, *(f"note: {note}" for note in result.notes)],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
+    """Return rows as lines; columns of these places begin at one place, the others end at one."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return [
         "  ".join(
-            cell.ljust(width) if place in {0, 3, 9} else cell.rjust(width)
+            cell.ljust(width) if place in left else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ).rstrip()
         for cells in rows
     ]
-    lines += ["", *(f"{title}: {_quantiles(each)} ms" for title, each in result.latencies.items())]
-    return "\n".join([*lines, *(f"note: {note}" for note in result.notes)])
+
+
+def by_size(result: Result) -> list[tuple[str, ...]]:
+    """Return costs by size, the head first and what is projected last in each row; nothing if nothing is."""
+    found = [(curve, curve.projected) for curve in result.curves if curve.projected is not None]
+    if not found:
+        return []
+    (first, (projected_x, _)), *_ = found
+    sizes = (f"{x:,.0f} {first.x_title}" for x, _ in first.points)
+    head = ("by size", *sizes, f"{projected_x:,.0f} {first.x_title}, projected")
+    rows = (
+        (f"{curve.title}, {curve.y_title}", *(number(y) for _, y in curve.points), number(projected))
+        for curve, (_, projected) in found
+    )
+    return [head, *rows]
 
 
 def _quantiles(latency: Histogram) -> str:
@@ -50,8 +74,8 @@ def _quantiles(latency: Histogram) -> str:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """Return the figures that something was promised of, as a Markdown table, with what they were measured on."""
-    lines = ["| path | measured | ceiling | ratio | promised | |", "|---|---|---|---|---|---|"]
+    """Return the figures that something was promised of, costs by size, and what they were measured on, in Markdown."""
+    lines: list[str] = []
     for result in results:
         for figure in result.figures:
             if figure.target is None:
@@ -59,7 +83,12 @@ def markdown(results: Sequence[Result]) -> str:
             _, median, between, unit, ceiling, ratio, promised, kept, *_ = row(figure)
             named = f"{figure.ceiling}: {ceiling}" if ceiling else ""
             lines.append(f"| {figure.title} | {median} {unit} ({between}) | {named} | {ratio} | {promised} | {kept} |")
-    lines += ["", *(f"{', '.join(result.suites)}: {measured_on(result)}.  " for result in results)]
+    if lines:
+        lines = ["| path | measured | ceiling | ratio | promised | |", "|---|---|---|---|---|---|", *lines, ""]
+    for sizes in filter(None, map(by_size, results)):
+        head, *rows = [f"| {' | '.join(cells)} |" for cells in sizes]
+        lines += [head, f"|{'---|' * len(sizes[0])}", *rows, ""]
+    lines += [f"{', '.join(result.suites)}: {measured_on(result)}.  " for result in results]
     return "\n".join(lines) + "\n"
 
 

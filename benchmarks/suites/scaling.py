@@ -58,16 +58,25 @@ def measure(session: Session) -> None:
             costs[name].append((float(size), value))
     for name, (title, unit) in _TITLES.items():
         points = costs[name]
+        value = projected(points, is_growing=name in _GROWING)
         session.result.curves.append(
-            Curve(title=f"{title}, by size", x_title="citizens", y_title=unit, points=points, is_logarithmic=True)
+            Curve(
+                title=title,
+                x_title="citizens",
+                y_title=unit,
+                points=points,
+                is_logarithmic=True,
+                projected=(float(PROJECTED_CITIZENS), value),
+            )
         )
         session.add(
             Figure(
                 name=f"scaling.{name}",
                 title=f"{title}, projected to {PROJECTED_CITIZENS:,} citizens",
                 unit=unit,
-                values=[projected(points, is_growing=name in _GROWING)],
+                values=[value],
                 is_better_higher=False,
+                is_projected=True,
                 note="measured: " + ", ".join(f"{number(value)} at {size:,.0f}" for size, value in points),
             )
         )

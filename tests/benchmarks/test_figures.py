@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks import report
 from benchmarks.comparison import changes, differing_settings, text
-from benchmarks.figures import SCHEMA_VERSION, Figure, Result, Spread, Target, cost_of_work, number, read_result
+from benchmarks.figures import SCHEMA_VERSION, Curve, Figure, Result, Spread, Target, cost_of_work, number, read_result
 from benchmarks.load.generator import Server, Watch
 from benchmarks.load.histogram import Histogram
-from benchmarks.tables import markdown, row
+from benchmarks.tables import by_size, markdown, row, terminal
 
 
 def figure(values: list[float], **more: object) -> Figure:
@@ -194,6 +195,24 @@ def test_a_table_says_measured_possible_and_promised() -> None:
     found = figure([90.0], ceiling="c", ceiling_values=[180.0], target=Target(0.6, is_minimum=True, on="ratio"))
     assert row(found)[:8] == ("A", "90", "90–90", "calls/s", "180", "0.5", "≥ 0.6 × ceiling", "MISSED")
     assert "| A | 90 calls/s (90–90) | c: 180 | 0.5 | ≥ 0.6 × ceiling | MISSED |" in markdown([result(found)])
+
+
+def test_a_projection_stands_beside_what_was_measured_by_size() -> None:
+    followed = msgspec.structs.replace(figure([60.0], is_projected=True), title="Match, projected to 800 citizens")
+    points = [(100.0, 40.0), (200.0, 50.0)]
+    curve = Curve(title="Match", x_title="citizens", y_title="µs", points=points, projected=(800.0, 60.0))
+    plain = msgspec.structs.replace(curve, title="Throughput", projected=None)
+    told = result(figure([7.0]), followed, curves=[curve, plain])
+    told.environment["measured_at"] = "today"
+    assert by_size(told) == [
+        ("by size", "100 citizens", "200 citizens", "800 citizens, projected"),
+        ("Match, µs", "40", "50", "60"),
+    ]
+    assert "| Match, µs | 40 | 50 | 60 |\n" in markdown([told])
+    for shown in (markdown([told]), terminal(told), report.page([told])):
+        assert shown.count("800 citizens, projected") == 1
+        assert "projected to 800" not in shown, "among the figures are those that were measured"
+    assert by_size(result(curves=[plain])) == []
 
 
 @pytest.mark.parametrize(
