@@ -28,8 +28,10 @@ from benchmarks.session import Deployment, Session
 from benchmarks.suites import lookup, match
 from benchmarks.suites.footprint import projection
 from benchmarks.suites.profiles import PROFILES, Mixed
+from benchmarks.suites.relink import ceiling_of
 from benchmarks.tables import markdown, terminal
 from benchmarks.targets import TARGETS
+from mdm.limits import ADAPTATION_RECORDS_MIN
 from mdm.server.options import TlsFiles
 from tests.certificates import Authority
 from tests.serving import running_server
@@ -169,6 +171,7 @@ def test_a_rate_is_beside_the_ceiling_that_it_names(session: Sharing, figures: d
     ("name", "ceiling"),
     [
         ("relink.snapshot", "a copy of the index"),
+        ("relink.predict_and_cluster", "plain Splink's predict"),
         ("relink.commit", "durable appends of the same events"),
         ("backup.full", "a plain copy"),
         ("backup.incremental", "a plain copy"),
@@ -202,6 +205,13 @@ def test_what_a_commit_stands_beside_are_the_events_that_it_added(
     journal = session.shared.data / "journal.sqlite"
     assert told_by("ceilings.durable_events", tmp_path, journal, 10, 30)["events"] == 20
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_model_that_is_not_learned_is_not_compared_with_training(figures: dict[str, Figure]) -> None:
+    assert figures["relink.epoch_and_model"].ceiling_values == []
+    assert ceiling_of("epoch_and_model", ADAPTATION_RECORDS_MIN - 1) == ""
+    assert "Splink's training" in ceiling_of("epoch_and_model", ADAPTATION_RECORDS_MIN)
+    assert ceiling_of("plan", ADAPTATION_RECORDS_MIN) == ""
 
 
 def test_what_a_snapshot_stands_beside_is_a_copy_of_the_index(session: Session, tmp_path: Path) -> None:
