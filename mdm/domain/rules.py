@@ -21,20 +21,22 @@ Mint = Callable[[EntityKind], GoldenId]
 def departure(state: IdentityView, number: RecordNumber) -> list[ev.Fact]:
     """Return what must happen before `number` alone leaves its golden record, by deletion or for another one.
 
-    Every ID anchored in the record passes to the oldest remaining member; without one it is retired.
+    Every ID anchored in the record passes to the oldest remaining member, of those that were its own before golden
+    records became one if there are any left; without a member it is retired.
     """
     entry = state.record(number)
     if entry is None or entry.golden_id is None:
         return []
     golden = _issued(state, entry.golden_id)
-    rest = [member for member in golden.members if member != number]
+    is_alone = golden.members == (number,)
     facts: list[ev.Fact] = []
     # Redirects first, so that a survivor is retired only when nothing leads to it any more.
-    facts.extend(
-        ev.AnchorMoved(golden_id, rest[0]) if rest else ev.GoldenIdRetired(golden_id)
-        for golden_id in (*golden.absorbed, entry.golden_id)
-        if _issued(state, golden_id).anchor == number
-    )
+    for golden_id in (*golden.absorbed, entry.golden_id):
+        if is_alone and _issued(state, golden_id).anchor == number:
+            facts.append(ev.GoldenIdRetired(golden_id))
+        elif _issued(state, golden_id).anchor == number:
+            heir = next(member for member in _succession(state, golden_id, golden) if member != number)
+            facts.append(ev.AnchorMoved(golden_id, heir))
     return facts
 
 
@@ -78,7 +80,8 @@ def regroup(
             if anchor is None:
                 message = f"{golden_id} is retired and cannot be regrouped"
                 raise AssertionError(message)
-            heir = _heir(anchor, golden, lambda member: clusters[cluster_of[member]], golden_ids)
+            line = (anchor, *(each for each in _succession(state, golden_id, golden) if each != anchor))
+            heir = _heir(line, golden, lambda member: clusters[cluster_of[member]], golden_ids)
             if heir != anchor:
                 anchor = heir
                 facts.append(ev.AnchorMoved(golden_id, anchor))
@@ -208,17 +211,29 @@ def _already_grouped(
     return True
 
 
+def _succession(state: IdentityView, golden_id: GoldenId, golden: GoldenEntry) -> list[RecordNumber]:
+    """Return a golden record's members in the order in which they inherit one of the IDs that lead to it.
+
+    Those that the ID stood for before others were merged with it come first, or it could pass to another's bearer.
+    """
+    merged = {each: frozenset(_issued(state, each).merged_members) for each in golden.absorbed}
+    own = merged.pop(golden_id, frozenset(golden.members))
+    # Of what it was merged with, that which it had itself taken in before.
+    foreign = frozenset().union(*(members for members in merged.values() if members < own))
+    return sorted(golden.members, key=lambda number: (number not in own or number in foreign, number))
+
+
 def _heir(
-    anchor: RecordNumber,
+    line: Sequence[RecordNumber],
     golden: GoldenEntry,
     cluster_of: Callable[[RecordNumber], Collection[RecordNumber]],
     golden_ids: dict[RecordNumber, GoldenId | None],
 ) -> RecordNumber:
-    """Return the anchor itself unless it leaves alone for another golden record; then the oldest member that does not.
+    """Return the first in line, the anchor before all, that does not leave alone for another golden record.
 
-    Where every member leaves so, the last one takes the ID along.
+    Where every member leaves so, the newest one takes the ID along.
     """
-    for member in (anchor, *(each for each in golden.members if each != anchor)):
+    for member in line:
         if not _leaves_alone_for_another(member, golden, cluster_of(member), golden_ids):
             return member
     return golden.members[-1]

@@ -412,6 +412,9 @@ class _Restoring:
     def restore_judgements(self) -> None:
         """Let what was said of the record bind again, and what others inherited of it end."""
         group = self._group
+        home = self._act.home_before(group.index)
+        issued = group.index.golden(home) if home is not None else None
+        home = issued.survivor or home if issued is not None else home
         for event in self._act.events:
             match event.fact:
                 case ev.JudgementMade(left=left, right=right, act_seq=act_seq):
@@ -432,6 +435,9 @@ class _Restoring:
             other = group.index.record(pair[0] if pair[1] == self._number else pair[1])
             judge = ev.Judge(*pair, made.verdict)
             if other is None or other.is_erased or contradiction_of(group.index, judge):
+                continue
+            if made.verdict is ev.Verdict.SAME and home is not None and other.golden_id not in {None, home}:
+                # They were parted since, by an unmerge or a withdrawal.
                 continue
             again = msgspec.structs.replace(made, act_seq=made.act_seq or fact.made_seq)
             group.add(self._cause, again)

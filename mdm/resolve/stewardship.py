@@ -158,7 +158,7 @@ class Act:
         rest = rest or tuple(number for number in golden.members if number not in own)
         between = [pair for pair in judged_within(self.index, golden.members, ev.Verdict.SAME) if _parts(pair, own)]
         acts = {standing.act_seq for pair in between if (standing := self.index.standing(pair))}
-        for pair in between:
+        for pair in (*between, *self._left_to_deleted(golden, acts)):
             self._withdraw_one(pair)
         wedge = ev.Judge(*pair_of(own[0], rest[0]), ev.Verdict.DIFFERENT)
         clusters = self._parted(golden.members, different=[wedge], cores=[own, rest])
@@ -208,15 +208,19 @@ class Act:
         return [pair for pair, judgement in standing if judgement is not None and judgement.act_seq == act_seq]
 
     def _take_back(self, regrouped: ev.RecordsRegrouped) -> None:
-        """Group as before a regrouping, as far as standing judgements allow; who came since goes with the evidence."""
-        numbers = [number for group in regrouped.groups for number in group.numbers]
-        golden_ids = dict.fromkeys(self.group.golden_id_of(number) for number in numbers)
-        members = self._members(golden_ids)
-        cores = [
-            core
+        """Group as before a regrouping, as far as standing judgements allow; who came since goes with the evidence.
+
+        A record that has left since, or whose key has passed to another bearer, is none of those it was grouped with.
+        """
+        homes = {number: self._home(group.golden_id) for group in regrouped.groups for number in group.numbers}
+        stayed = {number for number, home in homes.items() if home == self.group.golden_id_of(number)}
+        members = self._members(dict.fromkeys(homes[number] for number in sorted(stayed)))
+        core_of = {
+            former.golden_id: core
             for former in regrouped.former
-            if (core := tuple(number for number in former.numbers if number in members))
-        ]
+            if (core := tuple(number for number in former.numbers if number in stayed))
+        }
+        cores = list(core_of.values())
         wedges = [
             ev.Judge(*pair_of(one[0], other[0]), ev.Verdict.DIFFERENT)
             for at, one in enumerate(cores)
@@ -224,6 +228,11 @@ class Act:
         ]
         if not members:
             return
+        for golden_id, core in core_of.items():
+            issued = self.index.golden(golden_id)
+            # Its anchor may have left, and the ID have passed to a record that it was never given for.
+            if issued is not None and not issued.is_retired and issued.anchor in stayed.difference(core):
+                self.group.add(self._stamped(core[0]), ev.AnchorMoved(golden_id, core[0]))
         edge = ev.Judge(members[0], members[-1], ev.Verdict.SAME)
         self._regroup(self._parted(members, different=wedges, cores=cores), edge)
         for former in regrouped.former:
@@ -233,11 +242,28 @@ class Act:
             if issued is not None and is_home and not issued.is_retired and issued.anchor != former.anchor:
                 self.group.add(self._stamped(former.anchor), ev.AnchorMoved(former.golden_id, former.anchor))
 
+    def _home(self, golden_id: GoldenId) -> GoldenId | None:
+        """Return the golden record that an ID leads to now, None for a retired one."""
+        entry = self.index.golden(golden_id)
+        return None if entry is None or entry.is_retired else entry.survivor or golden_id
+
     def _regrouping(self, seq: int) -> ev.RecordsRegrouped | None:
         for event in self.journal.events(seq - 1, seq):
             if isinstance(event.fact, ev.RecordsRegrouped):
                 return event.fact
         return None
+
+    def _left_to_deleted(self, golden: GoldenEntry, acts: set[int]) -> list[Pair]:
+        """Return the pairs of members and deleted records that these acts called the same: one that returns joins."""
+        pairs = [pair_of(number, other) for number in golden.members for other in self.group.record(number).judged]
+        return [
+            pair
+            for pair in dict.fromkeys(pairs)
+            if any(self.group.record(number).is_deleted for number in pair)
+            and (standing := self.index.standing(pair)) is not None
+            and standing.verdict is ev.Verdict.SAME
+            and standing.act_seq in acts
+        ]
 
     def _known_since_merges(self, golden: GoldenEntry) -> set[RecordNumber]:
         """Return the records that a golden record was merged from; the others joined it later."""

@@ -81,8 +81,9 @@ def upsert(group: Group, command: Upsert) -> WriteAnswer:
     description = _description(command)
     is_new_bearer = is_another_bearer(group.index, engine, number, description.features)
     if is_new_bearer and entry is not None:
-        # What a steward said was said of the former bearer; what follows from it for others stays.
-        for fact in bequeathed(group.index, number):
+        # What a steward said was said of the former bearer; what follows from it for others stays, and was said of them
+        # when it was deleted if it was: what has been withdrawn since would be said anew.
+        for fact in () if entry.is_deleted else bequeathed(group.index, number):
             group.add(cause, fact)
         hand_over(group, cause, number)
         for other in entry.judged:
