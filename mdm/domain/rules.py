@@ -214,13 +214,21 @@ def _already_grouped(
 def _succession(state: IdentityView, golden_id: GoldenId, golden: GoldenEntry) -> list[RecordNumber]:
     """Return a golden record's members in the order in which they inherit one of the IDs that lead to it.
 
-    Those that the ID stood for before others were merged with it come first, or it could pass to another's bearer.
+    Those that the ID stood for before others were merged with it come first, or it could pass to another's bearer;
+    then who came or changed since, then those others.
     """
     merged = {each: frozenset(_issued(state, each).merged_members) for each in golden.absorbed}
+    merged_seq = min((_issued(state, each).merged_seq for each in golden.absorbed), default=0)
     own = merged.pop(golden_id, frozenset(golden.members))
     # Of what it was merged with, that which it had itself taken in before.
     foreign = frozenset().union(*(members for members in merged.values() if members < own))
-    return sorted(golden.members, key=lambda number: (number not in own or number in foreign, number))
+
+    def place(number: RecordNumber) -> tuple[bool, bool, RecordNumber]:
+        entry = state.record(number)
+        is_late = bool(merged_seq) and entry is not None and entry.since_seq > merged_seq
+        return number not in own or number in foreign, is_late, number
+
+    return sorted(golden.members, key=place)
 
 
 def _heir(

@@ -103,6 +103,21 @@ def test_an_id_passes_to_records_of_its_own_bearer_before_those_that_were_merged
     assert (office.id_of(second), office.id_of(theirs)) == before
 
 
+def test_who_came_after_a_merge_inherits_no_id_before_those_that_it_stood_for(office: Office) -> None:
+    first, late, second, theirs = of(THAO, "A"), of(HAU, "B"), of(THAO, "C"), of(SON, "D")
+    office.put_all([first, late, second, theirs])
+    before = (office.id_of(second), office.id_of(theirs))
+    office.same(second, theirs)
+    # The key passes to the other side's bearer, and joins by it.
+    office.put(of(SON, "B"))
+    assert office.id_of(late) == before[0]
+    office.put(of(LONG, "A"))
+    sons = before[1]
+    assert sons is not None
+    office.steward(Unmerge(sons))
+    assert (office.id_of(second), office.id_of(theirs), office.id_of(late)) == (*before, before[1])
+
+
 def test_of_ids_merged_one_after_the_other_each_passes_to_its_own(office: Office) -> None:
     people = (THAO, SON, HAU)
     firsts = [of(person, f"A{place}") for place, person in enumerate(people)]
