@@ -77,6 +77,14 @@ def lack(found: Found, left: int, right: int) -> str | Coincidence | None:
         return _missing_of_newborns(found, left, right)
     if found.agrees("personal_id") or found.agrees("insurance_number"):
         return _missing_beside_number(found)
+    missing = _missing_without_number(found, left, right)
+    # Two verified numbers are a veto, which asks by itself where a link would else be made.
+    is_vetoed = left & right & _VERIFIED
+    return "numbers_differ" if missing is None and not is_vetoed and _are_numbers_apart(found) else missing
+
+
+def _missing_without_number(found: Found, left: int, right: int) -> str | Coincidence | None:
+    """Return what a link lacks where no number is shared, whatever numbers differ."""
     if found["name"].label == "different" or found.conflicts("birth"):
         return STRANGERS
     if found.conflicts("name") and not found.agrees("birth"):
@@ -88,7 +96,7 @@ def lack(found: Found, left: int, right: int) -> str | Coincidence | None:
         # One of twins, and marks are often all that tells Anh from Ánh.
         return "twin_order"
     contacts = found.count("phone", "address", "family", "employer")
-    # Another 12-digit number is another person's, unless two further items say otherwise.
+    # Beside another 12-digit number a name, a birth date and one item more are still little.
     needed = 2 if found.conflicts("personal_id") else 1
     if found.agrees("name") and not found.conflicts("diacritics"):
         if found.agrees("birth") and (contacts >= needed or found.is_close("personal_id")):
@@ -109,6 +117,19 @@ def lack(found: Found, left: int, right: int) -> str | Coincidence | None:
         # A bare year or a slip in the date takes one item more where little of the name is written.
         fits = found.is_close("birth") and is_same_but_for_writing and contacts >= needed + (name in _SHORTENED)
     return None if fits else "name"
+
+
+def _are_numbers_apart(found: Found) -> bool:
+    """Return whether numbers tell two records apart that share name, birth date and home, as twins may.
+
+    Twins' numbers are a digit apart and sisters hold two cards; but no two of them are called the same, marks included,
+    and one bearer may hold two books or a number with a slip.
+    """
+    apart = (not found["personal_id"].is_missing) + found.conflicts("insurance_number")
+    if found.conflicts("personal_id") or apart + found.conflicts("sex") > 1:
+        return True
+    is_named_alike = found.agrees("name") and found.agrees("diacritics") and found.agrees("birth")
+    return apart > 0 and not is_named_alike
 
 
 def _missing_beside_name_and_birth_date(found: Found) -> str | Coincidence:

@@ -180,7 +180,15 @@ def test_a_mother_is_not_her_newborn(mother: CitizenFeatures) -> None:
     assert veto(NEWBORN, mother) == "mother_of_newborn"
 
 
+def owned(personal_id: str, insurance_number: str = "") -> dict[str, Any]:
+    """The features of the bearer's own numbers."""
+    insurance = (insurance_number,) if insurance_number else ()
+    return {"personal_id": personal_id, "personal_ids": (personal_id,), "insurance_numbers": insurance}
+
+
 THIN = MatchReason.THIN_EVIDENCE
+TWIN_HOME: dict[str, Any] = {**HOME, "phones": ("84937969625",), "phone": "84937969625"}
+NUMBERS_DIFFER = Assessment(Band.REVIEW, THIN, "numbers_differ")
 LINK, NONE = Assessment(Band.LINK), Assessment(Band.NONE)
 BANDS: list[tuple[str, Features, dict[str, Any], dict[str, Any], Assessment]] = [
     ("ID, name and birth date agree", HOA, {"personal_ids": (ID,)}, {"personal_ids": (ID,)}, LINK),
@@ -248,6 +256,28 @@ BANDS: list[tuple[str, Features, dict[str, Any], dict[str, Any], Assessment]] = 
     ("sighted cards differ", RARE, {"verified_ids": (ID,), "personal_ids": (ID,), **HOME},
      {"verified_ids": (OTHER_ID,), "personal_ids": (OTHER_ID,), **HOME},
      Assessment(Band.REVIEW, MatchReason.VETO, "verified_ids_differ")),
+    ("twins of one phone and door: marks of the middle word, both numbers and a sighted card differ", HOA,
+     {**TWIN_HOME, "name_accented": "nguyen thi thành", "given_accented": "hoa", **owned(ID, "7995680179"),
+      "verified_ids": (ID,)},
+     {**TWIN_HOME, "name_accented": "nguyen thi thanh", "given_accented": "hoa", **owned("079190869753", "7995680170")},
+     NUMBERS_DIFFER),
+    ("another card number against a household's phone and door", HOA, {**TWIN_HOME, **owned(ID)},
+     {**TWIN_HOME, **owned("079190869753")}, NUMBERS_DIFFER),
+    ("twins' cards are a digit apart, their insurance numbers differ", HOA, owned(ID, "7995680179"),
+     owned(OTHER_ID, "7995680170"), NUMBERS_DIFFER),
+    ("a boy and a girl whose insurance numbers differ", HOA, {**TWIN_HOME, "insurance_numbers": ("7995680179",)},
+     {**TWIN_HOME, "insurance_numbers": ("7995680170",), "sex": "m"}, NUMBERS_DIFFER),
+    ("two insurance numbers and no marks", varied(HOA, {"name_accented": None}),
+     {**TWIN_HOME, "insurance_numbers": ("7995680179",)}, {**TWIN_HOME, "insurance_numbers": ("7995680170",)},
+     NUMBERS_DIFFER),
+    ("two insurance numbers and a bare year: workers of one dormitory", HOA,
+     {**TWIN_HOME, "insurance_numbers": ("7960884007",), "birth_date": None},
+     {**TWIN_HOME, "insurance_numbers": ("7960884999",), "birth_date": None}, NUMBERS_DIFFER),
+    ("two insurance books of one bearer", HOA, {**TWIN_HOME, "insurance_numbers": ("7995680179",)},
+     {**TWIN_HOME, "insurance_numbers": ("7995680170",)}, LINK),
+    ("a digit of the number slipped", HOA, owned(ID), owned(OTHER_ID), LINK),
+    ("a digit of the number slipped, or it is the twin's: marks are missing", varied(HOA, {"name_accented": None}),
+     {**HOME, **owned(ID)}, {**HOME, **owned(OTHER_ID)}, NUMBERS_DIFFER),
     ("an old card beside a new one is no conflict", HOA, {"personal_id": ID, "personal_ids": (ID,), **HOME},
      {"personal_ids": (CMND,), **HOME}, LINK),
     ("a newborn seen twice", NEWBORN, {}, {}, LINK),
