@@ -62,7 +62,7 @@ _ALIAS_PREFIX = re.compile(
     r"|(?P<be>be(?: (?:trai|gai|so))?(?: (?P<benumber>\d))?)"
     r") (?P<rest>.+)$"
 )
-_ALIAS_ALONE = re.compile(r"^(?:cb|c b|con|be trai|be gai|(?:tre |be )?so sinh)(?: \d)?$|^con (?:ba|ong)$")
+_ALIAS_ALONE = re.compile(r"^(?:cb|c b|con|be trai|be gai|(?:tre |be )?so sinh)(?: (?P<index>\d))?$|^con (?:ba|ong)$")
 _INDEX_SUFFIX = re.compile(
     r"^(?P<rest>.+?) (?:(?:song )?(?:sinh|con|be|tre|so|thu|sinh doi|thai)(?: so| thu)? ?(?P<noted>[1-9ab]|i{1,3})"
     r"|(?P<plain>[1-9]|i{1,3}|[ab]))(?: [1-9])?$"
@@ -299,8 +299,9 @@ def _is_title(word: Word) -> bool:
 
 def _newborn_alias(tokens: list[str]) -> PersonName | None:
     line = " ".join(word_of(token).folded for token in tokens)
-    if _ALIAS_ALONE.match(line):
-        return PersonName(is_newborn_alias=True)
+    alone = _ALIAS_ALONE.match(line)
+    if alone is not None:
+        return PersonName(is_newborn_alias=True, birth_index=_index_value(alone["index"]) if alone["index"] else None)
     match = _ALIAS_PREFIX.match(line)
     if match is None:
         return None
