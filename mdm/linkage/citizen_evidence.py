@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rapidfuzz.distance import DamerauLevenshtein
+
 from mdm.linkage.features import CitizenFeatures
+from mdm.linkage.normalise.identifiers import parse_personal_id
 from mdm.linkage.rules import NAME_AND_BIRTH_DATE_ONLY, STRANGERS, Coincidence, Found, Rules, disjoint
 
 _LISTED, _NEWBORN, _VERIFIED, _TWIN = 1, 2, 4, 8
@@ -43,7 +46,44 @@ def veto(left: CitizenFeatures, right: CitizenFeatures) -> str | None:
         return "twin_order"
     if _is_mother(left, right) or _is_mother(right, left):
         return "mother_of_newborn"
-    return None
+    if left.mother_name is None or left.mother_name != right.mother_name or left.birth_date != right.birth_date:
+        return None
+    if left.is_newborn_alias or right.is_newborn_alias:
+        return "mothers_differ" if _have_two_mothers(left, right) else None
+    return "named_apart" if _are_named_apart(left, right) else None
+
+
+def _have_two_mothers(left: CitizenFeatures, right: CitizenFeatures) -> bool:
+    """Return whether two records that name one mother state two women's numbers; a father's says nothing."""
+    ones, others = _womens(left.relative_ids), _womens(right.relative_ids)
+    return bool(ones and others) and disjoint(ones, others)
+
+
+def _womens(numbers: tuple[str, ...]) -> tuple[str, ...]:
+    parsed = filter(None, map(parse_personal_id, numbers))
+    return tuple(each.number for each in parsed if each.sex == "f")
+
+
+def _are_named_apart(left: CitizenFeatures, right: CitizenFeatures) -> bool:
+    """Return whether two children of one mother and day are twins: given names that no slip takes for one another.
+
+    A record of either that gives no name would else close them up.
+    """
+    if left.birth_date is None or left.name is None or right.name is None or left.given == right.given:
+        return False
+    words, others = set(left.name_words), set(right.name_words)
+    is_one_written_otherwise = (
+        left.is_misspelt
+        or right.is_misspelt
+        or left.name in (*right.name_rotated, *right.other_names)
+        or right.name in (*left.name_rotated, *left.other_names)
+        or (words and others and (words <= others or others <= words))
+        or DamerauLevenshtein.distance(left.name, right.name, score_cutoff=1) <= 1
+    )
+    shares_no_number = disjoint(left.personal_ids, right.personal_ids) and disjoint(
+        left.insurance_numbers, right.insurance_numbers
+    )
+    return shares_no_number and not is_one_written_otherwise
 
 
 def _is_mother(adult: CitizenFeatures, newborn: CitizenFeatures) -> bool:
@@ -68,7 +108,8 @@ def may_veto(found: Found, left: int, right: int) -> bool:
     """Return whether `veto` can forbid anything between records of these levels and traits."""
     # A number written in both records rules out that verified ones differ.
     are_numbers_apart = left & right & _VERIFIED and found["personal_id"].label != "same"
-    return bool(are_numbers_apart or left & right & _TWIN or (left ^ right) & _NEWBORN)
+    are_siblings = found.agrees("family") and found.agrees("birth") and found["name"].label in {"similar", "different"}
+    return bool(are_numbers_apart or are_siblings or left & right & _TWIN or (left | right) & _NEWBORN)
 
 
 def lack(found: Found, left: int, right: int) -> str | Coincidence | None:
@@ -189,7 +230,7 @@ RULES = Rules(
     veto,
     lack,
     excess,
-    frozenset({"twin_order", "mother_of_newborn"}),
+    frozenset({"twin_order", "mother_of_newborn", "named_apart"}),
     is_listed,
     excess_members_min=PERSONAL_NUMBERS_MAX + 1,
     excess_column="personal_id",

@@ -97,6 +97,15 @@ def assessed(left: Features, right: Features) -> Assessment:
     return assess(EntityKind.CITIZEN, levels, left, right, bits, model, CITIZEN_EPOCH)
 
 
+MOTHER_ID, OTHER_MOTHER_ID, FATHER_ID = "079199530001", "079301530003", "079095167676"
+
+
+def named(name: str) -> dict[str, Any]:
+    words = name.split()
+    short = f"{words[0]} {words[-1]}"
+    return {"name": name, "name_short": short, "given": words[-1], "name_words": tuple(sorted(words))}
+
+
 VETOES: list[tuple[str, Features, dict[str, Any], dict[str, Any], str | None]] = [
     (
         "two cards that were sighted differ",
@@ -122,6 +131,24 @@ VETOES: list[tuple[str, Features, dict[str, Any], dict[str, Any], str | None]] =
         None,
     ),
     ("one twin seen twice", CHILD, {"birth_order": 1}, {"birth_order": 1}, None),
+    ("two mothers of one name", NEWBORN, {"relative_ids": (MOTHER_ID,)}, {"relative_ids": (OTHER_MOTHER_ID,)},
+     "mothers_differ"),
+    ("a newborn and another mother's child", CHILD,
+     {"relative_ids": (MOTHER_ID,), "name": None, "is_newborn_alias": True}, {"relative_ids": (OTHER_MOTHER_ID,)},
+     "mothers_differ"),
+    ("a newborn's mother and father", NEWBORN, {"relative_ids": (MOTHER_ID,)}, {"relative_ids": (FATHER_ID,)}, None),
+    ("one mother, and a father too", NEWBORN, {"relative_ids": (MOTHER_ID,)},
+     {"relative_ids": (FATHER_ID, MOTHER_ID)}, None),
+    ("twins by their names", CHILD, {}, named("tran quoc tam"), "named_apart"),
+    ("twins whose names begin alike", CHILD, {}, named("tran minh tam"), "named_apart"),
+    ("two names of one day, no mother stated", CHILD, {"mother_name": None},
+     {"mother_name": None, **named("tran quoc tam")}, None),
+    ("a child renamed, the number kept", CHILD, {"insurance_numbers": ("7995680179",)},
+     {"insurance_numbers": ("7995680179",), **named("tran quoc tam")}, None),
+    ("a letter off may be a slip", CHILD, {}, named("tran minh an"), None),
+    ("a word that is no name is a slip", CHILD, {}, {**named("tran mibh ahh"), "is_misspelt": True}, None),
+    ("words left off", varied(CHILD, named("tran minh anh")), {}, named("tran minh"), None),
+    ("the surname last", varied(CHILD, {"name_rotated": ("minh anh tran",)}), {}, named("minh anh tran"), None),
 ]  # fmt: skip
 
 
@@ -296,6 +323,23 @@ def test_a_pair_falls_into_the_band_that_its_evidence_carries(
 def test_a_newborn_is_the_child_that_was_named_later() -> None:
     assert assessed(varied(NEWBORN, HOME), varied(CHILD, HOME)).band is Band.LINK
     assert assessed(varied(NEWBORN, {**HOME, "sex": "f"}), varied(CHILD, HOME)).detail == "sex"
+
+
+def test_two_mothers_of_one_name_are_a_question_and_twins_by_name_are_none() -> None:
+    one, other = varied(NEWBORN, {"relative_ids": (MOTHER_ID,)}), varied(NEWBORN, {"relative_ids": (OTHER_MOTHER_ID,)})
+    assert assessed(one, other) == Assessment(Band.REVIEW, MatchReason.VETO, "mothers_differ")
+    child = varied(CHILD, {"relative_ids": (OTHER_MOTHER_ID,)})
+    assert assessed(one, child) == Assessment(Band.REVIEW, MatchReason.VETO, "mothers_differ")
+    assert assessed(varied(CHILD, TWIN_HOME), varied(CHILD, {**TWIN_HOME, **named("tran minh tam")})) == NONE
+
+
+def test_a_newborn_without_a_name_closes_up_no_twins() -> None:
+    scorer = compile_scorer(Model.default(EntityKind.CITIZEN), CITIZEN_EPOCH)
+    alias, one, other = (varied(each, TWIN_HOME) for each in (NEWBORN, CHILD, varied(CHILD, named("tran quoc tam"))))
+    assert compatible([alias], [one], scorer)
+    assert compatible([alias], [other], scorer)
+    assert not compatible([one], [other], scorer)
+    assert contradiction([other], [alias, one]) == "named_apart"
 
 
 def test_golden_records_are_incompatible_when_any_two_members_are() -> None:

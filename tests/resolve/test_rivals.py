@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,25 @@ def test_who_may_be_the_sole_bearer_of_either_of_two_is_neither(tmp_path: Path) 
         office.put(record)
     office.relink_here()
     assert apart(office, persons, [row])
+    office.close()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=lambda order: "".join(map(str, order)))
+def test_a_newborn_without_a_name_closes_up_no_twins(tmp_path: Path, order: tuple[int, ...]) -> None:
+    office = Office(tmp_path / "data")
+    office.put_all(city_records(60, 5))
+    names = ["PHẠM TUẤN HUY", "PHẠM QUỐC TÂM", "CON BÀ BÙI BÍCH VÂN"]
+    twins = [
+        citizen(f"BN{number}", name, "20230825", sex="M", phone=PHONE, mother="Bùi Bích Vân", address=HOME.format(1))
+        for number, name in enumerate(names)
+    ]
+    for place in order:
+        office.put(twins[place])
+    assert office.id_of(twins[0]) != office.id_of(twins[1])
+    assert any("BN2" in pair for pair in office.questions()), "either may be the newborn"
+    office.relink_here()
+    assert len({office.id_of(each) for each in twins}) == 3
+    assert {pair for pair in office.questions() if "BN2" in pair} == {("BN0", "BN2"), ("BN1", "BN2")}
     office.close()
 
 

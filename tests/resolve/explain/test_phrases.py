@@ -89,7 +89,8 @@ def beside_coincidence() -> set[str]:
 
 
 def test_the_search_for_names_finds_constants_and_helpers() -> None:
-    assert {"verified_ids_differ", "twin_order", "mother_of_newborn"} == names(EntityKind.CITIZEN, "veto")
+    told_apart = {"verified_ids_differ", "twin_order", "mother_of_newborn", "mothers_differ", "named_apart"}
+    assert told_apart == names(EntityKind.CITIZEN, "veto")
     assert {"strangers", "number_without_name", "sex"} < names(EntityKind.CITIZEN, "lack")
     assert beside_coincidence() == {"sole_bearer", "name_and_birth_date_only"}
     assert names(EntityKind.BUSINESS, "veto") == {"other_branch", "verified_tax_codes_differ"}
