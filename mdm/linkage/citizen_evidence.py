@@ -22,6 +22,9 @@ _WRITTEN_OTHERWISE = frozenset({"regional", "slip", "middle_dropped"})
 _SHORTENED = frozenset({"words_dropped", "initials"})
 """Levels of a name of which so little is written that it could be a twin's."""
 
+_MAY_BE_ANOTHER_NAME = frozenset({"typo", "words_dropped"})
+"""Levels of a name that a brother's or sister's may come to: no link where anything contradicts the shared number."""
+
 PERSONAL_NUMBERS_MAX = 3
 """12-digit numbers in one person's records: their own, a re-issued or mistyped one, and a relative's."""
 
@@ -197,9 +200,18 @@ def _missing_beside_number(found: Found) -> str | None:
     if found.conflicts("birth"):
         # A year off is a clerk's slip if the name agrees in full.
         return None if found.agrees("name") else "number_without_birth_date"
+    is_contradicted = any(found.conflicts(each) for each in ("personal_id", "insurance_number", "sex"))
+    if birth.label == "same_year" and is_contradicted:
+        return "number_without_birth_date"
+    if is_contradicted and (name.label in _MAY_BE_ANOTHER_NAME or found.conflicts("diacritics")):
+        return "number_without_name"
     if name.label == "garbled":
         return None if found.agrees("birth") else "number_without_name"
-    if name.label in {"different", "similar"}:
+    if name.label == "given_agrees":
+        # A surname may be taken down wrongly, but many share a given name and a bare year.
+        fits = found.agrees("birth") or found.count("phone", "address", "family", "employer") > 0
+        return None if fits else "number_without_name"
+    if name.label in {"different", "similar", "middle_differs"}:
         # Twins share a birth date and sometimes a card, but hardly both numbers.
         both = found.agrees("personal_id") and found.agrees("insurance_number")
         return None if both and found.agrees("birth") else "number_without_name"

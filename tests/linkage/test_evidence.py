@@ -215,6 +215,8 @@ def owned(personal_id: str, insurance_number: str = "") -> dict[str, Any]:
 
 THIN = MatchReason.THIN_EVIDENCE
 TWIN_HOME: dict[str, Any] = {**HOME, "phones": ("84937969625",), "phone": "84937969625"}
+CARD: dict[str, Any] = {"insurance_numbers": ("7988874724",)}
+NUMBER_WITHOUT_NAME = Assessment(Band.REVIEW, THIN, "number_without_name")
 NUMBERS_DIFFER = Assessment(Band.REVIEW, THIN, "numbers_differ")
 LINK, NONE = Assessment(Band.LINK), Assessment(Band.NONE)
 BANDS: list[tuple[str, Features, dict[str, Any], dict[str, Any], Assessment]] = [
@@ -262,6 +264,25 @@ BANDS: list[tuple[str, Features, dict[str, Any], dict[str, Any], Assessment]] = 
      {"personal_ids": (ID,), **HOME, "birth_date": "1987-02-19", "birth_year": 1987}, LINK),
     ("a garbled name beside a number and the birth date", HOA, {"personal_ids": (ID,), **HOME},
      {"personal_ids": (ID,), **HOME, **written("ngiyen thi hoaa"), "is_misspelt": True}, LINK),
+    ("a card lent to the twin brother of almost her name", HOA, {**TWIN_HOME, **CARD},
+     {**TWIN_HOME, **CARD, **written("nguyen thi hoan"), "given": "hoan", "sex": "m"}, NUMBER_WITHOUT_NAME),
+    ("a card lent, a letter off, another personal ID", HOA, {**TWIN_HOME, **owned(ID, "7988874724")},
+     {**TWIN_HOME, **owned("079190869753", "7988874724"), **written("nguyen thi hoan"), "given": "hoan"},
+     NUMBER_WITHOUT_NAME),
+    ("a letter off, nothing against it", HOA, {**TWIN_HOME, **CARD},
+     {**TWIN_HOME, **CARD, **written("nguyen thi hoan"), "given": "hoan"}, LINK),
+    ("twins of other middle words and one card", HOA, {**TWIN_HOME, **CARD},
+     {**TWIN_HOME, **CARD, **written("nguyen bao hoa")}, NUMBER_WITHOUT_NAME),
+    ("other middle words, but both numbers", HOA, owned(ID, "7912345671"),
+     {**owned(ID, "7912345671"), **written("nguyen bao hoa")}, LINK),
+    ("another surname, a number, a bare year and the home", HOA, {**HOME, **owned(ID)},
+     {**HOME, **owned(ID), **written("tran ngoc hoa"), "birth_date": None}, LINK),
+    ("another surname, a number and the birth date", HOA, {**HOME, **owned(ID)},
+     {**HOME, **owned(ID), **written("tran ngoc hoa")}, LINK),
+    ("a number mistyped into a namesake's of the same year, whose insurance number differs", HOA,
+     {**HOME, **owned(ID, "7912345671")},
+     {**HOME, **owned(ID, "7955555555"), "birth_date": "1990-11-05", "birth_month": 11},
+     Assessment(Band.REVIEW, THIN, "number_without_birth_date")),
     ("marks of the middle word alone differ", HOA,
      {**HOME, "name_accented": "nguyen thi thũy hoa", "given_accented": "hoa"},
      {**HOME, "name_accented": "nguyen thi thuy hoa", "given_accented": "hoa"}, LINK),
@@ -331,6 +352,14 @@ def test_two_mothers_of_one_name_are_a_question_and_twins_by_name_are_none() -> 
     child = varied(CHILD, {"relative_ids": (OTHER_MOTHER_ID,)})
     assert assessed(one, child) == Assessment(Band.REVIEW, MatchReason.VETO, "mothers_differ")
     assert assessed(varied(CHILD, TWIN_HOME), varied(CHILD, {**TWIN_HOME, **named("tran minh tam")})) == NONE
+
+
+def test_a_number_a_given_name_and_a_bare_year_are_a_question_where_few_live() -> None:
+    epoch, model = CITIZEN_EPOCH.with_population(2_000), Model.default(EntityKind.CITIZEN)
+    one = varied(HOA, owned(ID))
+    other = varied(HOA, {**owned(ID), **written("tran ngoc hoa"), "birth_date": None})
+    levels, bits = compile_scorer(model, epoch).score(one, [other])[0]
+    assert assess(EntityKind.CITIZEN, levels, one, other, bits, model, epoch) == NUMBER_WITHOUT_NAME
 
 
 def test_a_newborn_without_a_name_closes_up_no_twins() -> None:
