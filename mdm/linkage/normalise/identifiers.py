@@ -43,6 +43,8 @@ _CARD_SEPARATORS = re.compile(r"[;,|\s]+")
 _FILLERS = frozenset(
     {"012345678912", "123456789012", "123456789", "012345678", "987654321", "1234567890", "0123456789"}
 )
+_ZEROED = re.compile(r"\d{3}0{5}\d|0{9}\d")
+"""A CMND and an insurance number. A personal ID counts on within place, year and sex: there the first ones are real."""
 
 
 def _compact(text: str) -> str:
@@ -96,13 +98,13 @@ def parse_claim(text: str, birth_year: int | None, sex: str | None) -> Claim:
         if number == "" or len(number) != len(compact):
             passport = parse_passport(compact)
             return Claim(passport=passport) if passport else Claim(rule=_MALFORMED)
+    # The city's CMND numbers begin with 02.
+    if len(number) == CMND_DIGITS - 1 and number.startswith("2"):
+        number = "0" + number
     if is_filler(number):
         return Claim(rule=_FILLER)
     if len(number) == CMND_DIGITS:
         return Claim(cmnd=number)
-    # The city's CMND numbers begin with 02.
-    if len(number) == CMND_DIGITS - 1 and number.startswith("2"):
-        return Claim(cmnd="0" + number)
     if len(number) in {PERSONAL_ID_DIGITS, PERSONAL_ID_DIGITS - 1}:
         parsed = parse_personal_id(number.zfill(PERSONAL_ID_DIGITS))
         return Claim(personal_id=parsed) if parsed else Claim(rule=_MALFORMED)
@@ -142,8 +144,11 @@ def agreement(claim: PersonalId, birth_year: int | None, sex: str | None) -> Agr
 
 
 def is_filler(number: str) -> bool:
-    """Whether digits are what one types to get past a mandatory field: one digit repeated, or a counting row."""
-    return number in _FILLERS or number == number[:1] * len(number)
+    """Whether digits are what one types to get past a mandatory field: one digit repeated, or a counting row.
+
+    So are zeros with one digit behind them, in a CMND behind the three digits that say where it was issued.
+    """
+    return number in _FILLERS or number == number[:1] * len(number) or _ZEROED.fullmatch(number) is not None
 
 
 def insurance_number(text: str) -> str | None:

@@ -14,7 +14,7 @@ from mdm.linkage.normalise.dates import NOT_A_TIME, PartialDate, city_date, pars
 from mdm.linkage.normalise.findings import Findings
 from mdm.linkage.normalise.firms import business_features
 
-NORMALISER_VERSION = 8
+NORMALISER_VERSION = 9
 """Goes up with every change that gives any record other features: the index is then built anew from raw values."""
 
 
