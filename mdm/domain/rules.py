@@ -40,6 +40,17 @@ def departure(state: IdentityView, number: RecordNumber) -> list[ev.Fact]:
     return facts
 
 
+def heir_of(state: IdentityView, number: RecordNumber) -> RecordNumber | None:
+    """Return the member that takes the place of one that leaves its golden record alone; None without another."""
+    entry = state.record(number)
+    if entry is None or entry.golden_id is None:
+        return None
+    golden = _issued(state, entry.golden_id)
+    anchored = (each for each in (entry.golden_id, *golden.absorbed) if _issued(state, each).anchor == number)
+    line = _succession(state, next(anchored, entry.golden_id), golden)
+    return next((member for member in line if member != number), None)
+
+
 def regroup(
     state: IdentityView,
     clusters: Sequence[Collection[RecordNumber]],

@@ -6,9 +6,9 @@ import msgspec
 
 from mdm.declarations.sections import FIELDS
 from mdm.domain import events as ev
-from mdm.domain.judgements import members_of
 from mdm.domain.keys import EntityKind, GoldenId, RecordNumber, SourceKey
 from mdm.domain.records import BusinessAttributes, CitizenAttributes, SourceRecord
+from mdm.domain.rules import heir_of
 from mdm.errors import ActImpossibleError, InvalidInputError, UnknownGoldenIdError
 from mdm.limits import NAME_CHARACTERS_MAX
 from mdm.resolve.commands import Pin, Unpin
@@ -53,11 +53,10 @@ def free_value(group: Group, cause: ev.Cause, golden_id: GoldenId, unpin: Unpin,
 def hand_over(group: Group, cause: ev.Cause, number: RecordNumber) -> None:
     """Draft what a record that leaves its golden record alone must leave behind: the values fixed for that.
 
-    They go to the oldest member that stays; without one they end with the golden record.
+    They go to the member that inherits the ID; without one they end with the golden record.
     """
     entry = group.record(number)
-    golden = group.index.golden(entry.golden_id) if entry.golden_id is not None else None
-    heir = next((member for member in members_of(golden) if member != number), None)
+    heir = heir_of(group.index, number) if entry.pins else None
     for field, payload_id in entry.pins:
         value = group.batch.payload(payload_id)
         group.add(cause, ev.ValueUnpinned(number, field, payload_id=payload_id))

@@ -213,7 +213,9 @@ class Act:
         A record that has left since, or whose key has passed to another bearer, is none of those it was grouped with.
         """
         homes = {number: self._home(group.golden_id) for group in regrouped.groups for number in group.numbers}
-        stayed = {number for number, home in homes.items() if home == self.group.golden_id_of(number)}
+        stayed = {
+            number for number, home in homes.items() if home is not None and home == self.group.golden_id_of(number)
+        }
         members = self._members(dict.fromkeys(homes[number] for number in sorted(stayed)))
         core_of = {
             former.golden_id: core

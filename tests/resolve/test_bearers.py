@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mdm.domain.records import SourceRecord
-from mdm.resolve.commands import Split, Unmerge, WithdrawJudgement
+from mdm.resolve.commands import Pin, Split, Unmerge, WithdrawJudgement
 from tests.resolve.loads import load, revert
 from tests.resolve.office import Office, citizen
 
@@ -101,6 +101,33 @@ def test_an_id_passes_to_records_of_its_own_bearer_before_those_that_were_merged
     assert sons is not None
     office.steward(Unmerge(sons))
     assert (office.id_of(second), office.id_of(theirs)) == before
+
+
+def test_a_fixed_value_goes_with_the_id_that_it_was_fixed_for(office: Office) -> None:
+    first, theirs, second = of(THAO, "A"), of(SON, "B"), of(THAO, "C")
+    office.put_all([first, theirs, second])
+    thaos, sons = office.id_of(second), office.id_of(theirs)
+    assert thaos is not None
+    assert sons is not None
+    office.steward(Pin(thaos, "full_name", "Hồ Thị Bích Thảo Nguyên"))
+    office.same(first, theirs)
+    office.drop(first.key)
+    office.steward(Unmerge(sons))
+    assert [name for name, _ in office.entry(second.key).pins] == ["full_name"]
+    assert office.entry(theirs.key).pins == ()
+
+
+def test_a_merge_is_taken_back_after_all_of_one_side_was_deleted(office: Office) -> None:
+    first, theirs = of(THAO, "A"), of(SON, "B")
+    office.put_all([first, theirs])
+    office.same(first, theirs)
+    judgement = standing(office, first, theirs)
+    for record in (first, theirs):
+        office.drop(record.key)
+    office.steward(WithdrawJudgement(judgement))
+    assert office.crosswalk() == {}
+    office.put_all([first, theirs])
+    assert groups(office) == {frozenset("A"), frozenset("B")}
 
 
 def test_who_came_after_a_merge_inherits_no_id_before_those_that_it_stood_for(office: Office) -> None:
