@@ -117,17 +117,20 @@ def test_a_fixed_value_goes_with_the_id_that_it_was_fixed_for(office: Office) ->
     assert office.entry(theirs.key).pins == ()
 
 
-def test_a_merge_is_taken_back_after_all_of_one_side_was_deleted(office: Office) -> None:
-    first, theirs = of(THAO, "A"), of(SON, "B")
-    office.put_all([first, theirs])
-    office.same(first, theirs)
-    judgement = standing(office, first, theirs)
-    for record in (first, theirs):
-        office.drop(record.key)
+def test_a_split_is_taken_back_after_one_side_was_deleted_and_its_id_retired(office: Office) -> None:
+    stays, gone, other = of(THAO, "A"), of(THAO, "B"), of(THAO, "C")
+    office.put_all([stays, gone, other])
+    old = office.id_of(stays)
+    assert old is not None
+    office.steward(Split(old, (office.number(gone.key),)))
+    judgement, retired = standing(office, stays, gone), office.id_of(gone)
+    office.drop(gone.key)
     office.steward(WithdrawJudgement(judgement))
-    assert office.crosswalk() == {}
-    office.put_all([first, theirs])
-    assert groups(office) == {frozenset("A"), frozenset("B")}
+    assert office.answer(retired) is None
+    assert office.golden(old).members == tuple(sorted((office.number(stays.key), office.number(other.key))))
+    office.put(gone)
+    assert groups(office) == {frozenset("ABC")}
+    assert office.id_of(gone) == old
 
 
 def test_who_came_after_a_merge_inherits_no_id_before_those_that_it_stood_for(office: Office) -> None:
