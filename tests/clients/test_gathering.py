@@ -268,6 +268,22 @@ def test_what_is_asked_again_alone_has_the_time_that_is_left(
     assert all(left < question.timeout_s - waited_s for left in left_s)
 
 
+def test_no_task_is_left_waiting_by_a_batch_that_answers_fewer_than_were_asked() -> None:
+    async def one(_: KeyQuestion, record_id: str) -> Lookup:
+        return Lookup(RecordStatus.FOUND, record_id, "")
+
+    async def many(_: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
+        return [Lookup(RecordStatus.FOUND, record_id, "") for record_id in record_ids[1:]]
+
+    async def ask() -> list[object]:
+        gathering = AsyncGathering(is_record_id, one, many)
+        question = KeyQuestion(5.0, "hospital", CITIZEN, "")
+        asking = [gathering.lookup(question, key) for key in KEYS]
+        return await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 20)
+
+    assert {type(found) for found in asyncio.run(ask())} == {ValueError}
+
+
 def test_nobody_is_left_waiting_when_the_client_is_closed(server: RunningServer) -> None:
     client = Client(server.address)
     is_closed = threading.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -97,15 +97,15 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def lookup(
+    def lookup(
         self, registry: str, kind: EntityKind, record_id: str, *, fresh: str = "", timeout_s: float | None = None
-    ) -> results.Lookup:
+    ) -> Coroutine[Any, Any, results.Lookup]:
         """Return the golden ID of one record; an unknown, deleted or pending key is an answer, not an error.
 
         Calls for one registry and kind that are under way at a time travel together, see `mdm_client.gathering`.
         """
         question = key_question(self._timeouts.single_s if timeout_s is None else timeout_s, registry, kind, fresh)
-        return await self._gatherings.keys.lookup(question, record_id)
+        return self._gatherings.keys.lookup(question, record_id)
 
     async def batch_lookup(
         self,

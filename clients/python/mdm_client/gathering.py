@@ -13,7 +13,8 @@ import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from itertools import starmap
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from mdm_client import calls
 from mdm_client.calls import Call
@@ -243,7 +244,7 @@ class AsyncGathering(Generic[_Question, _Answer]):
         self._ask_one: Callable[[_Question, str], Awaitable[_Answer]] = ask_one
         self._ask_many: Callable[[_Question, list[str]], Awaitable[Sequence[_Answer | None]]] = ask_many
         self._groups: dict[_Question, _AsyncGroup[_Answer]] = {}
-        self._tasks: set[asyncio.Task[list[_Answer | BaseException]]] = set()
+        self._tasks: set[asyncio.Task[Sequence[_Answer | BaseException]]] = set()
 
     async def lookup(self, question: _Question, value: str) -> _Answer:
         """Return the answer to one value; raises as `ask_one` does."""
@@ -276,7 +277,7 @@ class AsyncGathering(Generic[_Question, _Answer]):
             self._tasks.add(task)
             task.add_done_callback(partial(self._land, question, group, part))
 
-    async def _fetch(self, question: _Question, values: list[str]) -> list[_Answer | BaseException]:
+    async def _fetch(self, question: _Question, values: list[str]) -> Sequence[_Answer | BaseException]:
         answers: Sequence[_Answer | None] = [None] * len(values)
         started_s = time.monotonic()
         if len(values) > 1:
@@ -286,10 +287,10 @@ class AsyncGathering(Generic[_Question, _Answer]):
                 pass
             except ServiceError as error:
                 return [error.again() for _ in values]
+        if None not in answers and len(answers) == len(values):
+            return cast("Sequence[_Answer | BaseException]", answers)
         left = _shortened(question, started_s)
         alone = [self._ask_one(left, value) for value, answer in zip(values, answers, strict=True) if answer is None]
-        if not alone:
-            return [answer for answer in answers if answer is not None]
         own = iter(await asyncio.gather(*alone, return_exceptions=True))
         return [next(own) if answer is None else answer for answer in answers]
 
@@ -298,7 +299,7 @@ class AsyncGathering(Generic[_Question, _Answer]):
         question: _Question,
         group: _AsyncGroup[_Answer],
         waiting: list[tuple[str, asyncio.Future[_Answer]]],
-        task: asyncio.Task[list[_Answer | BaseException]],
+        task: asyncio.Task[Sequence[_Answer | BaseException]],
     ) -> None:
         self._tasks.discard(task)
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -333,8 +334,8 @@ def _keys_call(question: KeyQuestion, record_ids: list[str]) -> Call[list[Lookup
 
     def decode(answer: Any) -> list[Lookup | None]:
         found = batch.decode(answer)
-        read_at, rows = found.read_at, zip(found.statuses, found.golden_ids, strict=True)
-        return [Lookup(status, golden_id, read_at) for status, golden_id in rows]
+        rows = zip(found.statuses, found.golden_ids, [found.read_at] * len(record_ids), strict=True)
+        return list(starmap(Lookup, rows))
 
     return Call(batch.service, batch.method, batch.request, decode)
 

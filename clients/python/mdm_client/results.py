@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from mdm_client.errors import NoHolderError, SeveralHoldersError
 from mdm_client.records import Assurance, EntityKind, SourceKey, SourceRecord
@@ -142,9 +143,11 @@ class WriteResult:
     match_weight_bits: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """The golden ID of one record; empty unless the status is FOUND."""
+class Lookup(NamedTuple):
+    """The golden ID of one record; empty unless the status is FOUND.
+
+    A tuple, as a client that gathers makes one for each of 200,000 answers a second: half of a frozen dataclass's time.
+    """
 
     status: RecordStatus
     golden_id: str
