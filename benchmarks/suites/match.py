@@ -109,16 +109,19 @@ def _hot(session: Session, service: Deployment, attributes: list[common.Attribut
     hot = common.Attributes(citizen=common.CitizenAttributes(full_name=HOT_NAME, birth_date=HOT_BIRTH_DATE))
     calls = [asking.matches(session, attributes)]
     hot_calls = [asking.matches(session, [hot], name="hot_match")]
-    rate = session.closed(service.server, hot_calls, OUTSTANDING).rate_per_s * HALF
+    # The one question asked again and again stays in the caches: where memory is slow, everybody else is the slower.
+    rate = min(session.closed(service.server, each, OUTSTANDING).rate_per_s for each in (hot_calls, calls)) * HALF
     runs: list[Measured] = []
     normal: list[Measured] = []
     for number in session.repeats(f"matches of a hot key, {rate:,.0f} a second"):
         runs.append(session.open(service.server, hot_calls, rate, number))
         normal.append(session.open(service.server, calls, rate, number))
     title = f"Match of {HOT_NAME}, {HOT_BIRTH_DATE}, borne by {count:,}, p99"
-    session.add_latency(
+    figure = session.add_latency(
         "match.hot.p99", title, runs, 0.99, ceiling="everybody at the same rate", ceiling_runs=normal
-    ).is_judged_by_value = True
+    )
+    figure.is_judged_by_value = True
+    figure.note = f"{rate:,.0f} a second, half of what the slower of both is answered at"
     session.check(title, runs)
     session.check("Match of everybody at that rate", normal)
 
