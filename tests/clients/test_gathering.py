@@ -268,12 +268,16 @@ def test_what_is_asked_again_alone_has_the_time_that_is_left(
     assert all(left < question.timeout_s - waited_s for left in left_s)
 
 
+def _shifted(record_ids: list[str]) -> list[Lookup | None]:
+    return [Lookup(RecordStatus.FOUND, record_id, "") for record_id in record_ids[1:]]
+
+
 def test_no_task_is_left_waiting_by_a_batch_that_answers_fewer_than_were_asked() -> None:
     async def one(_: KeyQuestion, record_id: str) -> Lookup:
         return Lookup(RecordStatus.FOUND, record_id, "")
 
     async def many(_: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
-        return [Lookup(RecordStatus.FOUND, record_id, "") for record_id in record_ids[1:]]
+        return _shifted(record_ids)
 
     async def ask() -> list[object]:
         gathering = AsyncGathering(is_record_id, one, many)
@@ -282,6 +286,29 @@ def test_no_task_is_left_waiting_by_a_batch_that_answers_fewer_than_were_asked()
         return await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 20)
 
     assert {type(found) for found in asyncio.run(ask())} == {ValueError}
+
+
+def test_no_thread_is_given_what_a_batch_answers_to_another() -> None:
+    batches: list[int] = []
+
+    def many(_: KeyQuestion, record_ids: list[str]) -> Sequence[Lookup | None]:
+        batches.append(len(record_ids))
+        return _shifted(record_ids)
+
+    gathering = Gathering(is_record_id, lambda _, record_id: Lookup(RecordStatus.FOUND, record_id, ""), many)
+    # As after a call that several shared: the next caller waits for company.
+    gathering._is_shared = True
+
+    def ask(caller: int) -> str:
+        try:
+            return gathering.lookup(KeyQuestion(5.0, "hospital", CITIZEN, ""), KEYS[caller]).golden_id
+        except ValueError:
+            return "refused"
+
+    found = _at_once(ask, len(KEYS))
+    assert batches
+    assert found.count("refused") == len(batches)
+    assert all(told in {key, "refused"} for key, told in zip(KEYS, found, strict=True))
 
 
 def test_nobody_is_left_waiting_when_the_client_is_closed(server: RunningServer) -> None:

@@ -13,7 +13,7 @@ import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
-from itertools import starmap
+from itertools import repeat, starmap
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from mdm_client import calls
@@ -86,6 +86,13 @@ _Answer = TypeVar("_Answer")
 def _shortened(question: _Question, since_s: float) -> _Question:
     """Return the question with the time that is left of its deadline, which counts from when its caller asked."""
     return question._replace(timeout_s=question.timeout_s - (time.monotonic() - since_s))
+
+
+def _whole(answers: Sequence[_Answer | None], value_count: int) -> Sequence[_Answer | None]:
+    """Return a batch's answers if each value has one; of others nobody could tell whose they are."""
+    if len(answers) != value_count:
+        raise ValueError(f"a batch of {value_count} values has {len(answers)} answers")
+    return answers
 
 
 class _Caller(Generic[_Answer]):
@@ -183,7 +190,7 @@ class Gathering(Generic[_Question, _Answer]):
         for start in range(0, len(callers), BATCH_VALUES_MAX):
             part = callers[start : start + BATCH_VALUES_MAX]
             try:
-                answers = self._ask_many(question, [caller.value for caller in part])
+                answers = _whole(self._ask_many(question, [caller.value for caller in part]), len(part))
             except InvalidArgumentError:
                 continue
             except ServiceError as error:
@@ -282,12 +289,12 @@ class AsyncGathering(Generic[_Question, _Answer]):
         started_s = time.monotonic()
         if len(values) > 1:
             try:
-                answers = await self._ask_many(question, values)
+                answers = _whole(await self._ask_many(question, values), len(values))
             except InvalidArgumentError:
                 pass
             except ServiceError as error:
                 return [error.again() for _ in values]
-        if None not in answers and len(answers) == len(values):
+        if None not in answers:
             return cast("Sequence[_Answer | BaseException]", answers)
         left = _shortened(question, started_s)
         alone = [self._ask_one(left, value) for value, answer in zip(values, answers, strict=True) if answer is None]
@@ -334,7 +341,7 @@ def _keys_call(question: KeyQuestion, record_ids: list[str]) -> Call[list[Lookup
 
     def decode(answer: Any) -> list[Lookup | None]:
         found = batch.decode(answer)
-        rows = zip(found.statuses, found.golden_ids, [found.read_at] * len(record_ids), strict=True)
+        rows = zip(found.statuses, found.golden_ids, repeat(found.read_at, len(record_ids)), strict=True)
         return list(starmap(Lookup, rows))
 
     return Call(batch.service, batch.method, batch.request, decode)
