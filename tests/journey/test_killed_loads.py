@@ -24,7 +24,7 @@ from mdm.resolve.projection import verify
 from mdm.store.data_directory import DataDirectory
 from mdm.store.journal import Journal
 from mdm.synth.city import write_city
-from mdm_client import Client, NotFoundError, UnavailableError
+from mdm_client import Client, DeadlineExceededError, NotFoundError, UnavailableError
 from tests.journey.test_nights import crosswalk, partition
 from tests.serving import RunningServer, running_server
 
@@ -90,7 +90,7 @@ def done_count(client: Client, load_id: str | None) -> int:
     """Operations of the last load, or of this one, that are durable; 0 while nobody can say."""
     try:
         entry = client.loads.get(load_id) if load_id else next(client.loads.list(feed=FEED, page_size=1), None)
-    except (UnavailableError, NotFoundError):
+    except (UnavailableError, DeadlineExceededError, NotFoundError):
         return 0
     return sum(entry.outcome_counts.values()) if entry is not None else 0
 
@@ -138,7 +138,8 @@ def _last_load(address: str) -> str:
         while True:
             try:
                 return next((each.load_id for each in client.loads.list(feed=FEED, page_size=1)), "")
-            except UnavailableError:
+            except (UnavailableError, DeadlineExceededError):
+                # Killed, or asked while it was killed; a slow machine takes longer than a call's deadline to start it.
                 time.sleep(0.05)
 
 
