@@ -100,9 +100,16 @@ def killed(folder: Path, service: Service, name: str, count: int, whole: int) ->
     dice = random.Random(SEED)
     kills: Counter[str] = Counter()
     before_id = _last_load(service.address)
-    process = start(folder, name, service.address)
     give_up_s = time.monotonic() + GIVE_UP_S
-    with Client(service.address) as client:
+    with Client(service.address) as client, ExitStack() as ended:
+
+        def begin() -> subprocess.Popen[str]:
+            begun = ended.enter_context(start(folder, name, service.address))
+            # Should the test fail meanwhile: one that has ended is none to kill.
+            ended.callback(begun.kill)
+            return begun
+
+        process = begin()
         while kills.total() < count:
             if process.poll() is not None:
                 said, noted = process.communicate()
@@ -111,7 +118,7 @@ def killed(folder: Path, service: Service, name: str, count: int, whole: int) ->
                     assert process.returncode == 0, noted
                     return json.loads(said), kills
                 # Begun while the service was down: whoever runs loads runs them again.
-                process = start(folder, name, service.address)
+                process = begin()
             assert time.monotonic() < give_up_s
             load_id = _last_load(service.address)
             done = done_count(client, load_id) if load_id != before_id else 0
@@ -123,10 +130,10 @@ def killed(folder: Path, service: Service, name: str, count: int, whole: int) ->
             if target == "client":
                 os.kill(process.pid, signal.SIGKILL)
                 process.communicate()
-                process = start(folder, name, service.address)
+                process = begin()
             else:
                 service.kill(target)
-    said, noted = process.communicate()
+        said, noted = process.communicate()
     if "no service answers" in noted:
         return loaded(folder, name, service.address), kills
     assert process.returncode == 0, noted
