@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health_pb2
 
 from mdm.limits import WRITER_STALLED_S
 from mdm.server import service_state
 from mdm.server.frames import WriterState
+from mdm.server.health_service import HealthService
 from mdm.server.logs import logger
 from mdm.server.service_state import Mode
 from mdm.server.writer_link import WriterLink
@@ -33,7 +34,7 @@ class Availability:
         data: Path,
         asking: WriterLink,
         writing: WriterLink,
-        servicer: health.HealthServicer,
+        servicer: HealthService,
         names: tuple[str, ...],
     ) -> None:
         """Say that nothing is served until `look` is called.

@@ -43,6 +43,7 @@ from mdm.server.errors import watch_for_damage
 from mdm.server.explain_service import ExplainService
 from mdm.server.export_service import ExportService
 from mdm.server.golden_record_service import GoldenRecordService
+from mdm.server.health_service import HealthService
 from mdm.server.interceptors import Gate
 from mdm.server.load_service import LoadService
 from mdm.server.logs import configure_logs, log_failure, logger
@@ -137,7 +138,7 @@ class _ReaderServer:
         self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
         reader.searches.give_way_to(self._unary_calls.searches_idle)
-        self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=administration)
+        self._health = HealthService(administration)
         self._asking = WriterLink(options.data)
         self._availability = Availability(options.data, self._asking, link, self._health, SERVICES)
         self._self_check = SelfCheck(options.data, options.name)
@@ -163,7 +164,7 @@ class _ReaderServer:
             if self._self_check.is_answered():
                 beat(self._options)
         # Balancers that watch health stop sending before the port closes.
-        self._health.enter_graceful_shutdown()
+        self._health.end()
         # gRPC drops what it has read but not yet started when it stops, and tells the caller CANCELLED, which nobody
         # retries: what is on its way now is refused with a reason to retry instead.
         self._gate.begin_draining()
@@ -271,9 +272,10 @@ def _bind(server: grpc.Server, options: ChildOptions, certificates: Certificates
 
 def _wait_openly(options: ChildOptions) -> None:
     certificates = _certificates(options.tls) if options.tls is not None else None
-    server = grpc.server(ThreadPoolExecutor(ADMINISTRATION_WORKERS), options=CHANNEL_OPTIONS)
+    pool = ThreadPoolExecutor(ADMINISTRATION_WORKERS)
+    server = grpc.server(pool, options=CHANNEL_OPTIONS)
     _bind(server, options, certificates)
-    wait_openly(server, options.data, SERVICES)
+    wait_openly(server, options.data, HealthService(pool), SERVICES)
 
 
 def _certificates(files: TlsFiles) -> Certificates:

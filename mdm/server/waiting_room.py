@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 
 from mdm.errors import UnavailableError
 from mdm.server.admin_service import AdminService
 from mdm.server.availability import Availability
 from mdm.server.errors import status_of
+from mdm.server.health_service import HealthService
 from mdm.server.logs import logger
 from mdm.server.writer_link import WriterLink
 from mdm.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
@@ -21,12 +22,11 @@ from mdm.v1.admin_service_pb2_grpc import add_AdminServiceServicer_to_server
 _LAST_CALLS_S = 0.25
 
 
-def wait_openly(server: grpc.Server, data: Path, services: tuple[str, ...]) -> None:
+def wait_openly(server: grpc.Server, data: Path, health: HealthService, services: tuple[str, ...]) -> None:
     """Answer by a bound server that nothing is served yet, until the supervisor lets this process go on."""
     link = WriterLink(data)
-    servicer = health.HealthServicer()
-    Availability(data, link, link, servicer, services)
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    Availability(data, link, link, health, services)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
     add_AdminServiceServicer_to_server(AdminService(data, None, link), server)
     server.add_generic_rpc_handlers((_NotYet(),))
     server.start()
