@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from mdm_client import (
     WriteOutcome,
 )
 from mdm_client.ingest import OPERATION_BYTES_MAX, IngestFlow, Operation, Retry
+from mdm_client.streams import KeyBatch, leave_all
 from tests.serving import RunningServer, running_server
 
 CITIZEN = EntityKind.CITIZEN
@@ -198,7 +200,7 @@ def test_a_load_that_was_cut_off_goes_on_in_another_process(client: Client, serv
     outcomes = iter(client.ingest(given, load))
     for _ in range(300):
         next(outcomes)
-    outcomes.close()  # type: ignore[attr-defined]  # a generator, typed as the iterator that callers see
+    outcomes.close()  # a generator, typed as the iterator that callers see
     with Client(server.address) as another:
         resumed = another.ingest(given, load)
         rest = [outcome.ordinal for outcome in resumed]
@@ -299,6 +301,57 @@ def test_no_thread_outlives_a_load_whether_it_ends_or_is_given_up(client: Client
     next(given_up)
     del given_up
     assert "ingest" not in {thread.name for thread in threading.enumerate()}
+
+
+def _calls_left() -> int:
+    """Return how many calls with many answers are still there, whoever holds them."""
+    return sum(isinstance(each, grpc.Call) and isinstance(each, grpc.RpcError) for each in gc.get_objects())
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_no_call_outlives_its_stream_not_even_by_its_failure(client: Client) -> None:
+    # What is left when the process ends takes a lock that a thread which was stopped with the process may hold.
+    before = _calls_left()
+    list(client.ingest(records("let-go", 3), Load("let-go", "hospital.patients")))
+    given_up = iter(client.ingest(records("let-go-early", 3), Load("let-go-early", "hospital.patients")))
+    next(given_up)
+    del given_up
+    keys = [KeyBatch("hospital", EntityKind.CITIZEN, ["let-go-0"])]
+    assert len(list(client.stream_lookup(keys))) == 1
+    left_early = client.stream_lookup(keys * 3)
+    next(left_early)
+    del left_early
+    failures = []
+    for failing_stream in (
+        client.ingest(records("unknown", 3), Load("unknown", "hospital.no_such_feed")),
+        client.stream_lookup([replace(keys[0], registry="no_such_registry")]),
+        client.export_crosswalk(["no_such_registry"]),
+    ):
+        with pytest.raises(ServiceError) as raised:
+            list(failing_stream)
+        failures.append(raised.value)
+    assert len(failures) == 3
+    assert _calls_left() == before
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_what_is_under_way_when_the_process_ends_is_let_go_before_the_threads_of_grpc_are(client: Client) -> None:
+    before = _calls_left()
+    ingest = iter(client.ingest(records("at-exit", 3), Load("at-exit", "hospital.patients")))
+    stream = client.stream_lookup([KeyBatch("hospital", EntityKind.CITIZEN, ["at-exit-0"])] * 3)
+    next(ingest)
+    next(stream)
+    assert _calls_left() == before + 2
+    leave_all()
+    assert _calls_left() == before
 
 
 def test_a_source_that_fails_as_a_service_does_never_passes_for_a_whole_load(client: Client) -> None:

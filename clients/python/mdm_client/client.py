@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -452,16 +452,11 @@ class Client:
         except grpc.RpcError as error:
             raise service_error(error) from None
 
-    def receive(self, service: str, method: str, request: Any) -> Iterator[Any]:
+    @streams.left_at_exit
+    def receive(self, service: str, method: str, request: Any) -> Generator[Any, None, None]:
         """Yield the messages of a streaming call; leaving the iteration cancels it."""
         metadata = (("mdm-actor", self._caller.actor), ("mdm-purpose", self._caller.purpose))
-        call = getattr(self._stubs[service], method)(request, metadata=metadata)
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            raise service_error(error) from None
-        finally:
-            call.cancel()
+        yield from streams.answers(getattr(self._stubs[service], method)(request, metadata=metadata))
 
     @property
     def caller(self) -> common_pb2.Caller:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
@@ -19,9 +19,10 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from mdm.v1 import common_pb2, registry_service_pb2
 from mdm_client import wire
-from mdm_client.errors import IngestError, InvalidArgumentError, ServiceError, UnavailableError, service_error
+from mdm_client.errors import IngestError, InvalidArgumentError, ServiceError, UnavailableError
 from mdm_client.records import EntityKind, SourceKey, SourceRecord
 from mdm_client.results import IngestOutcome, ValueIssue, WriteOutcome
+from mdm_client.streams import answers, left_at_exit
 
 MESSAGE_OPERATIONS_MAX = 32
 """Operations in one message: the service proposes as many together."""
@@ -396,7 +397,8 @@ class Ingest:
         """Position of the last write; a read that carries it sees the whole load."""
         return self._flow.token
 
-    def __iter__(self) -> Iterator[IngestOutcome]:
+    @left_at_exit
+    def __iter__(self) -> Generator[IngestOutcome, None, None]:
         """Send everything; yield each outcome as it arrives.
 
         Raises:
@@ -437,14 +439,15 @@ class Ingest:
         finally:
             outbox.put(None)
             call.cancel()
-            # A process that ended while this thread held gRPC's lock of the call would wait for that lock for ever.
             receiver.join()
+            # See `answers`: nothing may hold the call when the process ends, not even the trace of a failure.
+            del call
 
 
 def _answer(inbox: SimpleQueue[Any]) -> registry_service_pb2.IngestRecordsResponse:
     answer = inbox.get()
-    if isinstance(answer, grpc.RpcError):
-        raise service_error(answer)
+    if isinstance(answer, ServiceError):
+        raise answer
     if answer is None:
         raise broken_off()
     response: registry_service_pb2.IngestRecordsResponse = answer
@@ -458,10 +461,10 @@ def broken_off() -> UnavailableError:
 
 def _receive(call: Any, inbox: SimpleQueue[Any]) -> None:
     try:
-        for response in call:
+        for response in answers(call):
             inbox.put(response)
-    except grpc.RpcError as error:
-        inbox.put(error)
+    except ServiceError as error:
+        inbox.put(error.with_traceback(None))
     else:
         inbox.put(None)
 

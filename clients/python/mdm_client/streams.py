@@ -1,12 +1,71 @@
-"""What streams of lookups hold beside single answers."""
+"""What a blocking call of many answers brings, and what streams of lookups hold beside single answers."""
 
 from __future__ import annotations
 
+import atexit
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
+
+import grpc
 
 from mdm.v1 import lookup_service_pb2
 from mdm_client import results, wire
+from mdm_client.errors import ServiceError, service_error
 from mdm_client.records import EntityKind
+
+_Arguments = ParamSpec("_Arguments")
+_Item = TypeVar("_Item")
+
+_UNDER_WAY: WeakSet[Generator[Any, None, None]] = WeakSet()
+
+
+def left_at_exit(
+    function: Callable[_Arguments, Generator[_Item, None, None]],
+) -> Callable[_Arguments, Generator[_Item, None, None]]:
+    """Make a generator function's iterations end before the process does, while gRPC's threads still run: `answers`."""
+
+    @wraps(function)
+    def begin(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Generator[_Item, None, None]:
+        iteration = function(*args, **kwargs)
+        _UNDER_WAY.add(iteration)
+        return iteration
+
+    return begin
+
+
+@atexit.register
+def leave_all() -> None:
+    """Leave every iteration under way."""
+    for iteration in list(_UNDER_WAY):
+        # One that another thread is in ends with that thread.
+        with suppress(ValueError):
+            iteration.close()
+
+
+def answers(call: Any) -> Iterator[Any]:
+    """Yield the messages of a blocking call; leaving the iteration cancels it. Raises ServiceError.
+
+    The call is let go with the iteration. One that is still there when the process ends takes a lock that threads of
+    gRPC's share; one of those that was stopped with the process may hold it, and the process would never end.
+    """
+    failure: ServiceError | None = None
+    try:
+        yield from call
+    except grpc.RpcError as error:
+        # The error is the call itself: by its trace it would hold itself, and by being its context outlive the failure.
+        failure = service_error(error.with_traceback(None))
+    finally:
+        call.cancel()
+        del call
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure
 
 
 @dataclass(frozen=True, slots=True)
