@@ -323,6 +323,50 @@ def test_unknown_columns_are_named_and_ignored() -> None:
     assert mapper.unknown_columns == ("colour",)
 
 
+RESIDENTS = ("record_id", "personal_id", "full_name", "birth_date", "ethnicity", "household_id", "father_name")
+
+
+def test_a_file_of_another_feed_is_refused_by_its_columns() -> None:
+    with pytest.raises(
+        FeedFileError, match=r"^hospital\.patients: .*household\.residents: it has 7 of the 7.* 4\..*--mapping"
+    ):
+        RowMapper(Configuration.load(), "hospital.patients", RESIDENTS)
+    with pytest.raises(FeedFileError, match=r"household\.residents: it has 7 of the 7"):
+        RowMapper(Configuration.load(), "social_security.employers", RESIDENTS)
+
+
+@pytest.mark.parametrize(
+    ("feed", "columns"),
+    [
+        ("household.residents", RESIDENTS),
+        ("hospital.patients", ("record_id", "full_name", "ethnicity")),
+        (
+            "hospital.patients",
+            (
+                "record_id",
+                "full_name",
+                "birth_date",
+                "sex",
+                "phone",
+                "nationality",
+                "personal_id",
+                "ethnicity",
+                "household_id",
+            ),
+        ),
+        ("hospital.patients", ("record_id", "bed", "ward", "diagnosis", "admitted_at")),
+    ],
+    ids=["its own", "one column more", "two columns more", "nobody's"],
+)
+def test_a_file_with_columns_that_its_feed_lacks_is_taken(feed: str, columns: tuple[str, ...]) -> None:
+    assert RowMapper(Configuration.load(), feed, columns).registry == feed.partition(".")[0]
+
+
+def test_a_mapping_says_whose_a_file_is(tmp_path: Path) -> None:
+    names = mapping(tmp_path, 'record_id = "record_id"\n')
+    assert "ethnicity" in RowMapper(Configuration.load(), "hospital.patients", RESIDENTS, names).unknown_columns
+
+
 def test_an_unknown_feed_is_refused() -> None:
     with pytest.raises(UnknownRegistryError):
         RowMapper(Configuration.load(), "hospital.visits", ("record_id",))
