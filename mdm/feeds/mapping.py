@@ -71,9 +71,9 @@ class DeleteOperation(msgspec.Struct, frozen=True, gc=False):
 Operation = UpsertOperation | DeleteOperation
 
 _OWN_SHARE_MAX, _OTHER_SHARE_MIN, _MORE_MIN = 0.75, 0.9, 2
-"""A file of which a feed knows at most the first share of the columns, and another feed the second and two columns
-more, is the other's. The feeds of the four registries know 14 to 71 % of each other's columns, but for those of
-social_security.employers, of which company.businesses knows six of seven."""
+"""A file of which a feed knows at most the first share of the columns that any feed knows, and another feed the second
+and two columns more, is the other's. The feeds of the four registries know 14 to 71 % of each other's columns; only of
+those of social_security.employers company.businesses knows six of seven."""
 
 _DIGEST_MASK = (1 << 64) - 1
 
@@ -109,17 +109,19 @@ def _found(columns: Sequence[str]) -> str:
 
 
 def _check_is_of(feed_name: str, columns: Sequence[str], configuration: Configuration) -> None:
-    known = {name: len(configuration.feed(name).columns.intersection(columns)) for name in configuration.feed_names}
-    if known[feed_name] > _OWN_SHARE_MAX * len(columns):
+    known = {name: configuration.feed(name).columns.intersection(columns) for name in configuration.feed_names}
+    # What no feed knows says nothing of whose the file is.
+    whole, own = len(frozenset[str]().union(*known.values())), len(known[feed_name])
+    if own > _OWN_SHARE_MAX * whole:
         return
-    least = max(_OTHER_SHARE_MIN * len(columns), known[feed_name] + _MORE_MIN)
-    others = [name for name, count in known.items() if count >= least]
+    least = max(_OTHER_SHARE_MIN * whole, own + _MORE_MIN)
+    others = [name for name, names in known.items() if len(names) >= least]
     if others:
         raise FeedFileError(
             feed_name,
-            f"the file's columns are those of {' or '.join(others)}: it has {known[others[0]]} of the {len(columns)}, "
-            f"and this feed {known[feed_name]}. If the file is this feed's all the same, say so with --mapping FILE, "
-            'where FILE holds: record_id = "record_id"',
+            f"the file's columns are those of {' or '.join(others)}: of {whole} it has {len(known[others[0]])}, and "
+            f"this feed {own}. If the file is this feed's all the same, say so with mdm load --mapping FILE, where "
+            'FILE holds: record_id = "record_id"',
         )
 
 

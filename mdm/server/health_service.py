@@ -8,12 +8,21 @@ so: once in some hundreds of connections that came while others went, a reader a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import grpc
 from grpc_health.v1 import health_pb2
+
+from mdm.server.logs import log_failure, logger
+
+HEALTH_WORKERS = 2
+"""Threads on which watchers are told, each for as long as a message is on its way: some 0.1 ms."""
+
+UNTAKEN_S_MAX = 10.0
+"""How long a message may be on its way. It has two bytes: only a dead or hostile connection does not take it."""
 
 _UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -23,15 +32,17 @@ _Watching = Callable[[health_pb2.HealthCheckRequest, grpc.ServicerContext, _Send
 
 
 class _Watcher:
-    """One call of Watch. `told` is what it was sent last."""
+    """One call of Watch. `told` is what it was sent last; a message is on its way to it since `since_s`, if one is."""
 
-    __slots__ = ("is_being_told", "send", "service", "told")
+    __slots__ = ("context", "is_being_told", "send", "service", "since_s", "told")
 
-    def __init__(self, service: str, send: _Send) -> None:
+    def __init__(self, service: str, context: grpc.ServicerContext, send: _Send) -> None:
         self.service = service
+        self.context = context
         self.send = send
         self.told: int | None = None
         self.is_being_told = True
+        self.since_s: float | None = None
 
 
 class _WithoutThread:
@@ -79,25 +90,37 @@ class HealthService:
 
     def set(self, service: str, status: int) -> None:
         """Change the status of a service and let its watchers know."""
+        self._set({service: status})
+
+    def end(self) -> None:
+        """Serve nothing from now on, whatever is set later."""
+        self._set(dict.fromkeys(self._statuses, _NOT_SERVING), is_final=True)
+
+    def end_untaken(self, after_s: float = UNTAKEN_S_MAX) -> int:
+        """End the calls that have not taken their message for `after_s`; returns how many. Once a second."""
+        until_s = time.monotonic() - after_s
+        with self._lock:
+            untaken = [each for each in self._watchers if each.since_s is not None and each.since_s < until_s]
+            self._watchers.difference_update(untaken)
+        for watcher in untaken:
+            logger().warning("health_untaken", waited_s=after_s)
+            watcher.context.cancel()
+        return len(untaken)
+
+    def _set(self, statuses: Mapping[str, int], *, is_final: bool = False) -> None:
         with self._lock:
             if self._is_final:
                 return
-            self._statuses[service] = status
-            untold = [each for each in self._watchers if each.service == service and not each.is_being_told]
+            self._is_final = is_final
+            self._statuses.update(statuses)
+            untold = [each for each in self._watchers if each.service in statuses and not each.is_being_told]
             for watcher in untold:
                 watcher.is_being_told = True
         for watcher in untold:
             self._pool.submit(self._tell, watcher)
 
-    def end(self) -> None:
-        """Serve nothing from now on, whatever is set later."""
-        for service in tuple(self._statuses):
-            self.set(service, _NOT_SERVING)
-        with self._lock:
-            self._is_final = True
-
     def _watch(self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext, send: _Send) -> None:
-        watcher = _Watcher(request.service, send)
+        watcher = _Watcher(request.service, context, send)
         with self._lock:
             self._watchers.add(watcher)
         if not context.add_callback(partial(self._forget, watcher)):
@@ -114,8 +137,14 @@ class HealthService:
         while True:
             with self._lock:
                 status = self._statuses.get(watcher.service, _UNKNOWN)
+                watcher.since_s = None
                 if status == watcher.told or watcher not in self._watchers:
                     watcher.is_being_told = False
                     return
-                watcher.told = status
-            watcher.send(health_pb2.HealthCheckResponse(status=status))
+                watcher.told, watcher.since_s = status, time.monotonic()
+            try:
+                watcher.send(health_pb2.HealthCheckResponse(status=status))
+            except Exception as error:  # noqa: BLE001 – a watcher that cannot be told must ask anew
+                log_failure("health_untold", error)
+                self._forget(watcher)
+                watcher.context.cancel()

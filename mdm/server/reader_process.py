@@ -43,7 +43,7 @@ from mdm.server.errors import watch_for_damage
 from mdm.server.explain_service import ExplainService
 from mdm.server.export_service import ExportService
 from mdm.server.golden_record_service import GoldenRecordService
-from mdm.server.health_service import HealthService
+from mdm.server.health_service import HEALTH_WORKERS, HealthService
 from mdm.server.interceptors import Gate
 from mdm.server.load_service import LoadService
 from mdm.server.logs import configure_logs, log_failure, logger
@@ -138,7 +138,7 @@ class _ReaderServer:
         self._server = grpc.server(streams, interceptors=[self._gate], options=CHANNEL_OPTIONS)
         self._unary_calls = UnaryCalls(self._server)
         reader.searches.give_way_to(self._unary_calls.searches_idle)
-        self._health = HealthService(administration)
+        self._health = HealthService(ThreadPoolExecutor(HEALTH_WORKERS, thread_name_prefix="health"))
         self._asking = WriterLink(options.data)
         self._availability = Availability(options.data, self._asking, link, self._health, SERVICES)
         self._self_check = SelfCheck(options.data, options.name)
@@ -188,6 +188,7 @@ class _ReaderServer:
             self._reader.refresh()
             self._reader.exporter.sweep()
             self._gate.end_stalled()
+            self._health.end_untaken()
             metrics.applied_seq.set(self._reader.applied_seq())
             if time.monotonic() >= self._shown_s + _SHOW_S:
                 self._shown_s = time.monotonic()
@@ -272,10 +273,9 @@ def _bind(server: grpc.Server, options: ChildOptions, certificates: Certificates
 
 def _wait_openly(options: ChildOptions) -> None:
     certificates = _certificates(options.tls) if options.tls is not None else None
-    pool = ThreadPoolExecutor(ADMINISTRATION_WORKERS)
-    server = grpc.server(pool, options=CHANNEL_OPTIONS)
+    server = grpc.server(ThreadPoolExecutor(ADMINISTRATION_WORKERS), options=CHANNEL_OPTIONS)
     _bind(server, options, certificates)
-    wait_openly(server, options.data, HealthService(pool), SERVICES)
+    wait_openly(server, options.data, HealthService(ThreadPoolExecutor(HEALTH_WORKERS)), SERVICES)
 
 
 def _certificates(files: TlsFiles) -> Certificates:

@@ -328,11 +328,13 @@ RESIDENTS = ("record_id", "personal_id", "full_name", "birth_date", "ethnicity",
 
 def test_a_file_of_another_feed_is_refused_by_its_columns() -> None:
     with pytest.raises(
-        FeedFileError, match=r"^hospital\.patients: .*household\.residents: it has 7 of the 7.* 4\..*--mapping"
+        FeedFileError, match=r"^hospital\.patients: .*household\.residents: of 7 it has 7, and this feed 4\..*--mapping"
     ):
         RowMapper(Configuration.load(), "hospital.patients", RESIDENTS)
-    with pytest.raises(FeedFileError, match=r"household\.residents: it has 7 of the 7"):
+    with pytest.raises(FeedFileError, match=r"household\.residents: of 7 it has 7"):
         RowMapper(Configuration.load(), "social_security.employers", RESIDENTS)
+    with pytest.raises(FeedFileError, match=r"household\.residents: of 7 it has 7"):
+        RowMapper(Configuration.load(), "hospital.patients", (*RESIDENTS, "clerk", "office", "remark"))
 
 
 @pytest.mark.parametrize(

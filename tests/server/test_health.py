@@ -64,7 +64,7 @@ def test_who_watches_is_told_what_changes_and_what_ends(health: HealthService, s
     assert next(unknown).status == SERVICE_UNKNOWN
     health.set(NAME, SERVING)
     health.set(NAME, NOT_SERVING)
-    assert next(watched).status == NOT_SERVING, "what it knew already is not said again"
+    assert next(watched).status == NOT_SERVING
     health.set("later", SERVING)
     assert next(unknown).status == SERVING
     health.end()
@@ -101,8 +101,10 @@ class Caller:
         self.told: SimpleQueue[int] = SimpleQueue()
         self.arrives = threading.Event()
         self.leave: Callable[[], None] = lambda: None
+        self.is_broken = False
+        self.is_cancelled = threading.Event()
         self._has_left = has_left
-        context = SimpleNamespace(add_callback=self._add_callback)
+        context = SimpleNamespace(add_callback=self._add_callback, cancel=self._cancel)
         request = health_pb2.HealthCheckRequest(service=NAME)
         self.call = threading.Thread(
             target=health.Watch, args=(request, cast("grpc.ServicerContext", context), self._send), daemon=True
@@ -113,9 +115,15 @@ class Caller:
         self.leave = callback
         return not self._has_left
 
+    def _cancel(self) -> None:
+        self.is_cancelled.set()
+        self.arrives.set()
+
     def _send(self, answer: health_pb2.HealthCheckResponse) -> None:
         self.told.put(answer.status)
         self.arrives.wait()
+        if self.is_broken:
+            raise ValueError("the call is broken")
 
 
 def test_one_may_leave_and_all_be_told_while_a_message_is_on_its_way_to_another(health: HealthService) -> None:
@@ -148,4 +156,32 @@ def test_who_left_before_it_was_noted_is_told_nothing(health: HealthService) -> 
     gone.call.join(WAIT_S)
     assert not gone.call.is_alive()
     assert gone.told.empty()
+    assert not health._watchers
+
+
+def test_who_takes_no_message_loses_its_call_and_no_one_else_does(health: HealthService) -> None:
+    dead, live = Caller(health), Caller(health)
+    live.arrives.set()
+    live.call.join(WAIT_S)
+    assert dead.told.get(timeout=WAIT_S) == SERVING
+    assert health.end_untaken(WAIT_S) == 0
+    assert health.end_untaken(0.0) == 1
+    dead.call.join(WAIT_S)
+    assert not dead.call.is_alive()
+    assert dead.is_cancelled.is_set()
+    assert health.end_untaken(0.0) == 0
+    assert not live.is_cancelled.is_set()
+    assert live.told.get(timeout=WAIT_S) == SERVING
+    health.set(NAME, NOT_SERVING)
+    assert live.told.get(timeout=WAIT_S) == NOT_SERVING
+    assert dead.told.empty()
+
+
+def test_a_watcher_that_cannot_be_told_has_to_ask_anew(health: HealthService) -> None:
+    broken = Caller(health)
+    broken.is_broken = True
+    broken.arrives.set()
+    broken.call.join(WAIT_S)
+    assert not broken.call.is_alive()
+    assert broken.is_cancelled.is_set()
     assert not health._watchers

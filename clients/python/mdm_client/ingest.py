@@ -439,14 +439,14 @@ class Ingest:
         finally:
             outbox.put(None)
             call.cancel()
-            receiver.join()
             # See `answers`: nothing may hold the call when the process ends, not even the trace of a failure.
             del call
+            receiver.join()
 
 
 def _answer(inbox: SimpleQueue[Any]) -> registry_service_pb2.IngestRecordsResponse:
     answer = inbox.get()
-    if isinstance(answer, ServiceError):
+    if isinstance(answer, Exception):
         raise answer
     if answer is None:
         raise broken_off()
@@ -463,7 +463,7 @@ def _receive(call: Any, inbox: SimpleQueue[Any]) -> None:
     try:
         for response in answers(call):
             inbox.put(response)
-    except ServiceError as error:
+    except Exception as error:  # noqa: BLE001 – whatever it is, who waits for an answer gets it
         inbox.put(error.with_traceback(None))
     else:
         inbox.put(None)

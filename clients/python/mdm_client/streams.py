@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
+from threading import Lock, Thread, current_thread
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import grpc
 
@@ -20,7 +22,9 @@ from mdm_client.records import EntityKind
 _Arguments = ParamSpec("_Arguments")
 _Item = TypeVar("_Item")
 
-_UNDER_WAY: WeakSet[Generator[Any, None, None]] = WeakSet()
+_UNDER_WAY: WeakKeyDictionary[Generator[Any, None, None], Thread] = WeakKeyDictionary()
+"""Iterations that have not ended, and which thread began each."""
+_BEGINNING = Lock()
 
 
 def left_at_exit(
@@ -31,7 +35,8 @@ def left_at_exit(
     @wraps(function)
     def begin(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> Generator[_Item, None, None]:
         iteration = function(*args, **kwargs)
-        _UNDER_WAY.add(iteration)
+        with _BEGINNING:
+            _UNDER_WAY[iteration] = current_thread()
         return iteration
 
     return begin
@@ -39,11 +44,25 @@ def left_at_exit(
 
 @atexit.register
 def leave_all() -> None:
-    """Leave every iteration under way."""
-    for iteration in list(_UNDER_WAY):
-        # One that another thread is in ends with that thread.
+    """Leave every iteration under way, but for those of other threads: what one of these does is cut off with it.
+
+    A daemon thread would take the end of its iteration for the end of the stream.
+    """
+    with _BEGINNING:
+        under_way = [each for each, thread in _UNDER_WAY.items() if thread is current_thread() or not thread.is_alive()]
+    for iteration in under_way:
         with suppress(ValueError):
             iteration.close()
+
+
+def _forget_all() -> None:
+    """In a child that was forked the streams are its parent's; nobody else is left who might hold the lock."""
+    global _BEGINNING  # noqa: PLW0603 – the one that is there may be held by a thread that the child lacks
+    _BEGINNING = Lock()
+    _UNDER_WAY.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def answers(call: Any) -> Iterator[Any]:
@@ -58,6 +77,9 @@ def answers(call: Any) -> Iterator[Any]:
     except grpc.RpcError as error:
         # The error is the call itself: by its trace it would hold itself, and by being its context outlive the failure.
         failure = service_error(error.with_traceback(None))
+    except BaseException as error:  # noqa: BLE001 – raised again
+        # An interrupt's trace, too, would hold gRPC's frames and by them the call.
+        raise error.with_traceback(None) from None
     finally:
         call.cancel()
         del call
